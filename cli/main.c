@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* aiotools-sd: finds the command and hands over. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "commands.h"
+
+static int print_help(void)
+{
+    printf("Usage: aiotools-sd COMMAND [OPTION...]\n"
+           "\n"
+           "Runs any program as a supervised, sandboxed, socket-activated server of several workers\n"
+           "that drops no request.\n"
+           "\n"
+           "Commands:\n");
+    for (const struct command *c = commands; c->name; c++)
+        printf("  %-27s %s\n", c->name, c->summary);
+    printf("\nOptions:\n");
+    options_print(global_options, stdout);
+    printf("\naiotools-sd COMMAND --help shows the options of a command.\n");
+    return print_done();
+}
+
+static int print_version(void)
+{
+    printf("aiotools-sd %s\n", AIT_VERSION);
+    return print_done();
+}
+
+static int unknown_command(const char *word)
+{
+    const char *names[sizeof(void *) * 4] = {NULL};
+    struct problem p;
+
+    for (size_t i = 0; commands[i].name; i++)
+        names[i] = commands[i].name;
+    int nearest = options_nearest(word, names);
+    if (nearest >= 0)
+        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s: unknown command; did you mean %s?", word,
+                          names[nearest]);
+    else
+        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s: unknown command; --help lists them", word);
+    return report(&p);
+}
+
+/* A socket or pipe of ours must not become somebody's standard stream. */
+static void open_standard_fds(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= 2);
+    if (fd > 2)
+        close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    const struct option_spec *stopped;
+    struct problem p;
+    int first;
+
+    open_standard_fds();
+    int r = options_parse(global_options, NULL, argc, argv, &first, &stopped, &p);
+    if (r < 0)
+        return report(&p);
+    if (r == OPTION_STOP)
+        return strcmp(stopped->name, "help") == 0 ? print_help() : print_version();
+    if (first >= argc) {
+        fprintf(stderr, "aiotools-sd: no command is given; aiotools-sd --help lists them\n");
+        return STATUS_USAGE;
+    }
+    for (const struct command *c = commands; c->name; c++)
+        if (strcmp(argv[first], c->name) == 0)
+            return c->run(c, argc - first, argv + first);
+    return unknown_command(argv[first]);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef AIT_AIOTOOLS_SD_H
+#define AIT_AIOTOOLS_SD_H
+
+/* All of libaiotools-sd. */
+
+#include <aiotools-sd/base.h>
+#include <aiotools-sd/clock.h>
+#include <aiotools-sd/future.h>
+#include <aiotools-sd/io.h>
+#include <aiotools-sd/loop.h>
+#include <aiotools-sd/process.h>
+#include <aiotools-sd/scope.h>
+#include <aiotools-sd/signal.h>
+#include <aiotools-sd/task.h>
+
+#endif

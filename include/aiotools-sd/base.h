@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef AIT_BASE_H
+#define AIT_BASE_H
+
+/*
+ * Types and conventions shared by all headers.
+ *
+ * Every call returns an int or ssize_t: negative is -errno, zero or positive is success, a positive value is information. Outputs
+ * are named ret_* and are untouched on failure; most may be NULL. Times are microseconds, as in sd-event; points in time
+ * are on the loop's clock (CLOCK_MONOTONIC unless a virtual clock is set).
+ *
+ * -ECANCELED has one meaning: the scope chain of the calling task is cancelled; unwind. -ETIME comes only from the
+ * scope that owns the deadline. -EPERM: called outside a task where one is needed. -ECHILD: the loop belongs to the
+ * process that this one was forked from.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+#define AIT_BEGIN_DECLS extern "C" {
+#define AIT_END_DECLS   }
+#else
+#define AIT_BEGIN_DECLS
+#define AIT_END_DECLS
+#endif
+
+#define AIT_PUBLIC        __attribute__((visibility("default")))
+#define AIT_CLEANUP(func) __attribute__((cleanup(func)))
+
+#define AIT_USEC_PER_MSEC ((uint64_t)1000)
+#define AIT_USEC_PER_SEC  ((uint64_t)1000000)
+#define AIT_USEC_INFINITY UINT64_MAX
+
+AIT_BEGIN_DECLS
+
+typedef struct ait_loop ait_loop;
+typedef struct ait_task ait_task;
+typedef struct ait_scope ait_scope;
+typedef struct ait_future ait_future;
+typedef struct ait_slot ait_slot;
+typedef struct ait_clock ait_clock;
+typedef struct ait_child ait_child;
+typedef struct ait_signals ait_signals;
+
+/* The body of a task. Its return value is the task's result: negative is an error, -ECANCELED "I was cancelled". */
+typedef int (*ait_task_fn)(void *userdata);
+
+/* Releases a userdata that was handed over. */
+typedef void (*ait_destroy_fn)(void *userdata);
+
+AIT_END_DECLS
+
+#endif

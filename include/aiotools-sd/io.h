@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef AIT_IO_H
+#define AIT_IO_H
+
+/*
+ * File descriptors for tasks: each call tries first and suspends the calling task where the kernel would block.
+ *
+ * The fds stay the caller's. Sockets may be blocking or not; other fds are put into non-blocking mode at the first use, except
+ * terminals, fds 0 to 2, and regular files, which never wait. The loop remembers each fd that it was given: close it with ait_close(), or, where
+ * somebody else closes it, call ait_forget() before. Limits on time are scopes' deadlines.
+ */
+
+#include <sys/socket.h>
+
+#include <aiotools-sd/base.h>
+
+AIT_BEGIN_DECLS
+
+/* As the system calls, at most n bytes; 0 is end of file. Sockets never raise SIGPIPE. */
+ssize_t ait_read(int fd, void *buf, size_t n);
+ssize_t ait_write(int fd, const void *buf, size_t n);
+ssize_t ait_recv(int fd, void *buf, size_t n, int flags);
+ssize_t ait_send(int fd, const void *buf, size_t n, int flags);
+ssize_t ait_recvmsg(int fd, struct msghdr *msg, int flags);
+ssize_t ait_sendmsg(int fd, const struct msghdr *msg, int flags);
+
+/* Writes all of it; returns 0. On an error, ret_done (may be NULL) says how much went out. */
+int ait_write_all(int fd, const void *buf, size_t n, size_t *ret_done);
+
+/* The new connection, close-on-exec and non-blocking. addr and len may be NULL. */
+int ait_accept(int fd, struct sockaddr *addr, socklen_t *len);
+int ait_connect(int fd, const struct sockaddr *addr, socklen_t len);
+
+/* A message with file descriptors over a unix socket. Received ones are close-on-exec; where more come than max, the rest are closed
+ * and -EMSGSIZE is returned with none kept. */
+ssize_t ait_send_fds(int fd, const void *buf, size_t n, const int *fds, size_t n_fds);
+ssize_t ait_recv_fds(int fd, void *buf, size_t n, int *ret_fds, size_t max, size_t *ret_n_fds);
+
+/* Waits until poll(2) would report one of events (POLLIN, POLLOUT, POLLRDHUP, POLLPRI), or POLLERR, POLLHUP; returns what is there. */
+int ait_poll(int fd, short events);
+
+/* Wakes the fd's waiters with -EBADF and closes it. Not a suspension point. */
+int ait_close(int fd);
+/* The same without closing, for an fd that other code closes, or that is to be read by other means from here on. */
+int ait_forget(int fd);
+
+AIT_END_DECLS
+
+#endif

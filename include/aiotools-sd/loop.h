@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef AIT_LOOP_H
+#define AIT_LOOP_H
+
+/*
+ * The loop: one a thread, running tasks over an unmodified sd_event.
+ *
+ * Owned: ait_run(), or ait_loop_new() and ait_loop_run(). The library sleeps in its own epoll, the sd_event is a guest in it and is
+ * made when first asked for. Guest: ait_loop_attach() puts tasks into a program that runs sd_event_loop() itself.
+ *
+ * A loop belongs to the thread and the process that made it. Only ait_loop_post() may be called from elsewhere.
+ */
+
+#include <aiotools-sd/base.h>
+
+AIT_BEGIN_DECLS
+
+struct sd_event;
+
+/* Flags of ait_run() */
+enum {
+    AIT_RUN_KEEP_SIGNALS = 1 << 0, /* leave SIGTERM, SIGINT and SIGPIPE as they are */
+};
+
+/*
+ * Makes a loop, runs fn(userdata) as its first task, drains what is left and returns fn's result. The first SIGTERM or SIGINT cancels
+ * the loop's root scope, the second ends the process by that signal; SIGPIPE is ignored. -EBUSY: this thread has a loop.
+ */
+int ait_run(ait_task_fn fn, void *userdata, unsigned flags);
+
+/* A new loop for this thread. -EBUSY: this thread has one. */
+int ait_loop_new(ait_loop **ret);
+
+/* A loop for tasks inside event, which its owner runs with sd_event_loop(). Takes a reference to event. */
+int ait_loop_attach(struct sd_event *event, ait_loop **ret);
+
+ait_loop *ait_loop_ref(ait_loop *loop);
+/* Returns NULL. The last reference may go only when no task is live. */
+ait_loop *ait_loop_unref(ait_loop *loop);
+void ait_loop_unrefp(ait_loop **p);
+
+/* This thread's loop, borrowed; NULL where there is none. */
+ait_loop *ait_loop_current(void);
+
+/* The sd_event under the loop, borrowed; an owned loop makes it at the first call. */
+int ait_loop_get_event(ait_loop *loop, struct sd_event **ret);
+
+/* Runs an owned loop until no task is left, or until sd_event_exit(): then root is cancelled, drained, and the exit code returned. */
+int ait_loop_run(ait_loop *loop);
+
+/* The scope that is the root of all others of the loop; borrowed. Tasks spawned outside a task go there. */
+ait_scope *ait_loop_root(ait_loop *loop);
+
+/* The time on the loop's clock, in microseconds. loop NULL: this thread's. 0 where there is no loop. */
+uint64_t ait_now(ait_loop *loop);
+
+/* Runs fn(userdata) on the loop's thread, from the scheduler. The only call that other threads may make; wait-free but for the
+ * allocation. Order is kept for each posting thread. What is still queued when the loop ends is not run. */
+int ait_loop_post(ait_loop *loop, void (*fn)(void *userdata), void *userdata);
+
+/* The number of tasks that have not ended. */
+size_t ait_loop_n_tasks(ait_loop *loop);
+
+AIT_END_DECLS
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef AIT_SIGNAL_H
+#define AIT_SIGNAL_H
+
+/*
+ * Signals, awaited. ait_signals_open() blocks the signals in the calling thread (do it before making threads) and reads them from a
+ * signalfd; none is lost between two calls of ait_signals_next(). Close puts the former mask back.
+ */
+
+#include <signal.h>
+#include <sys/signalfd.h>
+
+#include <aiotools-sd/base.h>
+
+AIT_BEGIN_DECLS
+
+int ait_signals_open(ait_signals **ret, const sigset_t *set);
+/* Waits; returns the signal's number. ret_info may be NULL. */
+int ait_signals_next(ait_signals *signals, struct signalfd_siginfo *ret_info);
+ait_signals *ait_signals_close(ait_signals *signals);
+void ait_signals_closep(ait_signals **p);
+
+AIT_END_DECLS
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdlib.h>
+
+#include "loop.h"
+
+void future_init(struct ait_future *f, struct ait_loop *loop, uint8_t kind)
+{
+    list_init(&f->waiters);
+    f->loop = loop;
+    f->refs = 1;
+    f->result = 0;
+    f->kind = kind;
+    f->done = false;
+}
+
+void future_complete(struct ait_future *f, int result)
+{
+    struct ait_loop *loop = f->loop;
+
+    f->result = result;
+    f->done = true;
+    while (!list_empty(&f->waiters)) {
+        struct waiter *w = container_of(f->waiters.next, struct waiter, link);
+
+        list_remove(&w->link);
+        if (w->task) {
+            task_wake(w->task);
+            continue;
+        }
+        list_append(&loop->callbacks, &w->link);
+        loop->attention = true;
+        if (loop->kick)
+            loop_kick(loop);
+    }
+}
+
+AIT_PUBLIC int ait_future_new(ait_future **ret)
+{
+    struct ait_future *f;
+
+    if (!ret)
+        return -EINVAL;
+    if (!this_loop)
+        return loop_foreign();
+    f = malloc(sizeof(*f));
+    if (!f)
+        return -ENOMEM;
+    future_init(f, this_loop, FUTURE_MANUAL);
+    *ret = f;
+    return 0;
+}
+
+AIT_PUBLIC ait_future *ait_future_ref(ait_future *future)
+{
+    if (future)
+        future->refs++;
+    return future;
+}
+
+AIT_PUBLIC ait_future *ait_future_unref(ait_future *future)
+{
+    if (!future || --future->refs > 0)
+        return NULL;
+    if (future->kind == FUTURE_TASK) {
+        task_free(future_task(future));
+        return NULL;
+    }
+    /* Slots hold a reference: only waiting tasks could be left, and they must have one too. */
+    assert(list_empty(&future->waiters));
+    free(future);
+    return NULL;
+}
+
+AIT_PUBLIC void ait_future_unrefp(ait_future **p)
+{
+    *p = ait_future_unref(*p);
+}
+
+AIT_PUBLIC int ait_future_resolve(ait_future *future, int result)
+{
+    if (!future)
+        return -EINVAL;
+    LOOP_CHECK(future->loop);
+    if (future->kind == FUTURE_TASK)
+        return -EPERM;
+    if (future->done)
+        return -EALREADY;
+    future_complete(future, result);
+    return 0;
+}
+
+AIT_PUBLIC int ait_future_done(ait_future *future)
+{
+    return future ? future->done : -EINVAL;
+}
+
+AIT_PUBLIC int ait_future_result(ait_future *future, int *ret_result)
+{
+    if (!future)
+        return -EINVAL;
+    if (!future->done)
+        return -EBUSY;
+    if (ret_result)
+        *ret_result = future->result;
+    return 0;
+}
+
+AIT_PUBLIC int ait_await(ait_future *future, int *ret_result)
+{
+    struct ait_loop *loop;
+    struct ait_task *t;
+    int r;
+
+    if (!future)
+        return -EINVAL;
+    LOOP_CHECK(future->loop);
+    r = op_enter(&loop, &t);
+    if (r < 0)
+        return r;
+    if (future == &t->future)
+        return -EDEADLK;
+    if (!future->done) {
+        struct waiter w = {.task = t};
+
+        future->refs++;
+        list_append(&future->waiters, &w.link);
+        do
+            task_suspend(loop, t, TASK_PARKED);
+        while (!future->done && !t->scope->effective);
+        if (!future->done) {
+            list_remove(&w.link);
+            ait_future_unref(future);
+            return -ECANCELED;
+        }
+        r = future->result;
+        ait_future_unref(future);
+        if (ret_result)
+            *ret_result = r;
+        return 0;
+    }
+    if (ret_result)
+        *ret_result = future->result;
+    return 0;
+}
+
+void slot_run(struct ait_slot *slot)
+{
+    bool floating = slot->floating;
+
+    slot->spent = true;
+    slot->cb(slot->future, slot->future->result, slot->userdata);
+    if (floating) {
+        ait_future_unref(slot->future);
+        free(slot);
+    }
+}
+
+AIT_PUBLIC int ait_future_add_callback(ait_future *future, ait_slot **ret_slot, ait_future_cb cb,
+                                       void *userdata)
+{
+    struct ait_slot *slot;
+
+    if (!future || !cb)
+        return -EINVAL;
+    LOOP_CHECK(future->loop);
+    slot = calloc(1, sizeof(*slot));
+    if (!slot)
+        return -ENOMEM;
+    slot->future = ait_future_ref(future);
+    slot->cb = cb;
+    slot->userdata = userdata;
+    slot->floating = !ret_slot;
+    if (future->done) {
+        list_append(&future->loop->callbacks, &slot->waiter.link);
+        future->loop->attention = true;
+        if (future->loop->kick)
+            loop_kick(future->loop);
+    } else {
+        list_append(&future->waiters, &slot->waiter.link);
+    }
+    if (ret_slot)
+        *ret_slot = slot;
+    return 0;
+}
+
+AIT_PUBLIC ait_slot *ait_slot_unref(ait_slot *slot)
+{
+    if (!slot)
+        return NULL;
+    list_remove(&slot->waiter.link);
+    ait_future_unref(slot->future);
+    free(slot);
+    return NULL;
+}
+
+AIT_PUBLIC void ait_slot_unrefp(ait_slot **p)
+{
+    *p = ait_slot_unref(*p);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef CORE_FUTURE_H
+#define CORE_FUTURE_H
+
+/*
+ * Futures and who waits for them.
+ *
+ * A waiter lies in the frame of the task that waits; a slot is the waiter of a callback, allocated when it is registered. Resolving empties the
+ * list: tasks are made ready, slots move to the loop's queue and run from the scheduler. A future that is the head of a task has
+ * kind FUTURE_TASK and shares the task's memory and reference count.
+ */
+
+#include <aiotools-sd/future.h>
+
+#include "macros.h"
+
+enum { FUTURE_MANUAL, FUTURE_TASK };
+
+struct waiter {
+    struct list link;
+    struct ait_task *task; /* NULL: the waiter is a slot's */
+};
+
+struct ait_future {
+    struct list waiters;
+    struct ait_loop *loop;
+    uint32_t refs;
+    int result;
+    uint8_t kind;
+    bool done;
+};
+
+struct ait_slot {
+    struct waiter waiter; /* link: in the future's waiters, then in the loop's callbacks */
+    struct ait_future *future;
+    ait_future_cb cb;
+    void *userdata;
+    bool floating; /* nobody holds it: freed when it has run */
+    bool spent;
+};
+
+void future_init(struct ait_future *f, struct ait_loop *loop, uint8_t kind);
+/* Sets the result and wakes the waiters. */
+void future_complete(struct ait_future *f, int result);
+/* Runs a slot that has left the future's list. */
+void slot_run(struct ait_slot *slot);
+
+#endif

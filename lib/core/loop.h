@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef CORE_LOOP_H
+#define CORE_LOOP_H
+
+/*
+ * The loop: ready ring, scheduler, poll set, and the two ways to drive them (owned.c, guest.c).
+ *
+ * The ready ring holds each task at most once and always has room for all tasks there are, so that waking cannot fail. It is worked off in rounds:
+ * what becomes ready in one runs in the next. A suspending task switches straight to the next ready one; control comes back
+ * to the loop's own context when a slice is used up, nothing is ready, or something wants the loop's attention.
+ *
+ * Callbacks of users (slots, posted functions, error handlers) run on the thread's stack with no current task.
+ */
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+
+#include <aiotools-sd/loop.h>
+
+#include "clock.h"
+#include "context.h"
+#include "fdtable.h"
+#include "scope.h"
+#include "stack.h"
+#include "task.h"
+#include "timer.h"
+
+#define SLICE        64  /* switches between two looks at the clock */
+#define BATCH_SLICES 4   /* slices, or */
+#define BATCH_USEC   500 /* time, between two polls */
+#define BUDGET       128 /* operations of a task without suspending */
+
+struct sd_event;
+struct sd_event_source;
+
+/* An fd of the loop itself in its poll set. */
+struct watch {
+    void (*ready)(struct ait_loop *loop, uint32_t events);
+    int fd;
+};
+
+enum watch_id { WATCH_POST, WATCH_EVENT, WATCH_SIGNALS, WATCH_MAX };
+
+struct post {
+    struct post *next;
+    void (*fn)(void *userdata);
+    void *userdata;
+};
+
+struct ait_loop {
+    struct ait_task *current;
+    struct ait_task **ring;
+    uint32_t head, tail, round_end, mask;
+    uint32_t slice;  /* switches left */
+    uint32_t budget; /* of the current task */
+    bool attention;  /* the loop's context has something to do */
+    bool kick;       /* a wake-up must be told to whoever drives the loop */
+    bool shuffle;
+    bool guest;
+    bool dispatching;
+    bool finishing; /* sd_event_exit(): only draining */
+    bool stop;
+    struct context context;
+    struct context grave; /* where ended tasks save what nobody will come back to */
+
+    struct timers timers;
+    struct stacks stacks;
+    struct scope_pool scopes;
+    struct fdtable fds;
+    struct clock_state clock;
+    size_t n_tasks;
+    uint32_t refs;
+    uint32_t ring_capacity;
+
+    struct list callbacks; /* slots whose future is resolved */
+    _Atomic(struct post *) posted;
+
+    int epoll_fd;
+    bool no_pwait2;
+    uint32_t n_polls;
+    struct watch watches[WATCH_MAX];
+    struct sd_event *event;
+    struct sd_event_source *event_io, *event_time, *event_exit, *event_idle;
+    uint64_t armed; /* what event_time is set to */
+    int exit_code;
+    uint64_t shuffle_state;
+    uint64_t last_trim;
+    sigset_t run_signals; /* that ait_run() handles */
+    unsigned n_stop_signals;
+
+    const struct ait_task *main; /* of ait_run(): its failure is returned, not reported */
+    struct ait_scope root;
+};
+
+extern __thread struct ait_loop *this_loop __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* What to return where an object's loop is not this thread's: -ECHILD after a fork, else -EPERM. */
+int loop_foreign(void);
+
+static always_inline bool loop_is_this(const struct ait_loop *loop)
+{
+    return likely(loop == this_loop);
+}
+
+#define LOOP_CHECK(loop)                                                                                     \
+    do {                                                                                                     \
+        if (!loop_is_this(loop))                                                                             \
+            return loop_foreign();                                                                           \
+    } while (0)
+
+/* Room in the ring for one more task. */
+int loop_reserve_ready(struct ait_loop *loop);
+/* Tells the driver of a guest loop that there is work. */
+void loop_kick(struct ait_loop *loop);
+void loop_shuffle_round(struct ait_loop *loop);
+
+/* Runs ready tasks and callbacks for one batch. */
+void loop_run_batch(struct ait_loop *loop);
+/* Fires what is due. */
+void loop_fire_timers(struct ait_loop *loop);
+/* Waits for events until the clock shows until (UINT64_MAX: for ever; 0: not at all) and handles them. Returns how many there were. */
+int loop_poll(struct ait_loop *loop, uint64_t until);
+/* How long there is nothing to do: 0 where there is something, UINT64_MAX where only fds can bring it. */
+uint64_t loop_idle_until(struct ait_loop *loop);
+/* Runs until no task is left, on the loop's own poll set alone. */
+void loop_drain(struct ait_loop *loop);
+
+int loop_watch(struct ait_loop *loop, enum watch_id id, int fd,
+               void (*ready)(struct ait_loop *loop, uint32_t events));
+void loop_unwatch(struct ait_loop *loop, enum watch_id id);
+
+int post_init(struct ait_loop *loop);
+void post_done(struct ait_loop *loop);
+
+void overflow_handler_install(void);
+
+static always_inline bool loop_has_ready(const struct ait_loop *loop)
+{
+    return loop->head != loop->tail;
+}
+
+/* The next task to run, now current; NULL where the loop's context has to decide. */
+static always_inline struct ait_task *loop_next(struct ait_loop *loop)
+{
+    struct ait_task *t;
+
+    if (unlikely(loop->head == loop->round_end)) {
+        if (loop->head == loop->tail || loop->attention) {
+            loop->current = NULL;
+            return NULL;
+        }
+        loop->round_end = loop->tail;
+        if (unlikely(loop->shuffle))
+            loop_shuffle_round(loop);
+    }
+    if (unlikely(loop->slice == 0)) {
+        loop->current = NULL;
+        return NULL;
+    }
+    loop->slice--;
+    t = loop->ring[loop->head++ & loop->mask];
+    __builtin_prefetch(loop->ring[(loop->head + 5) & loop->mask], 1);
+    loop->current = t;
+    loop->budget = BUDGET;
+    return t;
+}
+
+static always_inline void loop_push_ready(struct ait_loop *loop, struct ait_task *t)
+{
+    t->state = TASK_READY;
+    loop->ring[loop->tail++ & loop->mask] = t;
+    if (unlikely(loop->kick))
+        loop_kick(loop);
+}
+
+/* Makes a suspended task ready; harmless where it is ready, runs, or has ended. */
+static always_inline void task_wake(struct ait_task *t)
+{
+    if (t->state == TASK_PARKED || t->state == TASK_WAITING)
+        loop_push_ready(t->future.loop, t);
+}
+
+/* Suspends the current task. state says who may wake it; it is TASK_READY where the task has put itself into the ring. */
+static always_inline void task_suspend(struct ait_loop *loop, struct ait_task *t, enum task_state state)
+{
+    struct ait_task *next;
+
+    t->state = state;
+    next = loop_next(loop);
+    if (next != t)
+        context_switch(&t->context, next ? &next->context : &loop->context);
+    t->state = TASK_RUNNING;
+}
+
+/* Other tasks first. */
+static always_inline void task_yield(struct ait_loop *loop, struct ait_task *t)
+{
+    loop_push_ready(loop, t);
+    task_suspend(loop, t, TASK_READY);
+}
+
+int op_refused(struct ait_loop *loop);
+int op_cancelled(struct ait_task *t);
+int op_budget(struct ait_loop *loop, struct ait_task *t);
+
+/*
+ * What each operation that can suspend begins with: there is a task, it is not cancelled, it has not run for too long. 0, or the error to
+ * return before any side effect.
+ */
+static always_inline int op_enter(struct ait_loop **ret_loop, struct ait_task **ret_task)
+{
+    struct ait_loop *loop = this_loop;
+    struct ait_task *t = likely(loop != NULL) ? loop->current : NULL;
+
+    *ret_loop = loop;
+    *ret_task = t;
+    if (unlikely(!t))
+        return op_refused(loop);
+    if (unlikely(t->scope->effective))
+        return op_cancelled(t);
+    if (unlikely(loop->budget-- == 0))
+        return op_budget(loop, t);
+    return 0;
+}
+
+/* The same for structural waits, which do their work first. */
+static always_inline int op_enter_structural(struct ait_loop **ret_loop, struct ait_task **ret_task)
+{
+    struct ait_loop *loop = this_loop;
+
+    *ret_loop = loop;
+    *ret_task = likely(loop != NULL) ? loop->current : NULL;
+    return unlikely(!*ret_task) ? op_refused(loop) : 0;
+}
+
+static always_inline uint64_t loop_now(struct ait_loop *loop)
+{
+    return clock_now(&loop->clock);
+}
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The last words of a task that ran off its stack: its name, instead of a bare segmentation fault. The handler is installed only where the program
+ * has none of its own, runs on an alternate stack, and lets the fault take its course afterwards.
+ */
+
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "loop.h"
+
+#define ALTERNATE_SIZE ((size_t)64 * 1024)
+
+static void say(const char *text)
+{
+    (void)!write(STDERR_FILENO, text, strlen(text));
+}
+
+static void say_number(size_t n)
+{
+    char digits[24], *p = digits + sizeof(digits) - 1;
+
+    *p = '\0';
+    do
+        *--p = (char)('0' + n % 10);
+    while (n /= 10);
+    say(p);
+}
+
+static void on_fault(int signo, siginfo_t *info, void *ucontext)
+{
+    struct ait_loop *loop = this_loop;
+    struct ait_task *t = loop ? stacks_find_guard(&loop->stacks, info->si_addr) : NULL;
+
+    if (t) {
+        say("aiotools-sd: stack overflow in task '");
+        say(t->name ? t->name : "task");
+        say("': its stack has ");
+        say_number(stack_class_size(t->class) / 1024);
+        say(" KiB; spawn it with a larger stack_size\n");
+    }
+    /* The instruction is run again, and now it ends the process as if nobody had looked. */
+    (void)signal(signo, SIG_DFL);
+}
+
+static void alternate_stack(void)
+{
+    stack_t old;
+    void *p;
+
+    if (sigaltstack(NULL, &old) < 0 || !(old.ss_flags & SS_DISABLE))
+        return;
+    p = mmap(NULL, ALTERNATE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (p == MAP_FAILED)
+        return;
+    if (sigaltstack(&(stack_t){.ss_sp = p, .ss_size = ALTERNATE_SIZE}, NULL) < 0)
+        (void)munmap(p, ALTERNATE_SIZE);
+}
+
+void overflow_handler_install(void)
+{
+    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK}, old;
+
+    if (sigaction(SIGSEGV, NULL, &old) < 0)
+        return;
+    if (!(old.sa_flags & SA_SIGINFO) && old.sa_handler == SIG_DFL)
+        (void)sigaction(SIGSEGV, &action, NULL);
+    else if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != on_fault)
+        return;
+    /* It stays with the thread, for the next loop to find. */
+    alternate_stack();
+}

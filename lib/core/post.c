@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The loop's door to other threads, and the bell that a guest loop rings for itself: an eventfd in the poll set. Posted functions go onto a stack
+ * that one exchange takes whole; only who finds it empty has to ring.
+ */
+
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "loop.h"
+
+static void ring_bell(struct ait_loop *loop)
+{
+    uint64_t one = 1;
+
+    /* It can only fail where the counter is full, and then the bell rings already. */
+    (void)!write(loop->watches[WATCH_POST].fd, &one, sizeof(one));
+}
+
+void loop_kick(struct ait_loop *loop)
+{
+    loop->kick = false;
+    ring_bell(loop);
+}
+
+static struct post *reversed(struct post *p)
+{
+    struct post *first = NULL, *next;
+
+    for (; p; p = next) {
+        next = p->next;
+        p->next = first;
+        first = p;
+    }
+    return first;
+}
+
+static void bell(struct ait_loop *loop, uint32_t events)
+{
+    struct post *next;
+    uint64_t n;
+
+    (void)events;
+    (void)!read(loop->watches[WATCH_POST].fd, &n, sizeof(n));
+    for (struct post *p = reversed(atomic_exchange(&loop->posted, NULL)); p; p = next) {
+        next = p->next;
+        p->fn(p->userdata);
+        free(p);
+    }
+}
+
+int post_init(struct ait_loop *loop)
+{
+    int r, fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (fd < 0)
+        return -errno;
+    r = loop_watch(loop, WATCH_POST, fd, bell);
+    if (r < 0)
+        (void)close(fd);
+    return r;
+}
+
+void post_done(struct ait_loop *loop)
+{
+    struct post *next;
+
+    if (loop->watches[WATCH_POST].ready)
+        (void)close(loop->watches[WATCH_POST].fd);
+    loop->watches[WATCH_POST].ready = NULL;
+    for (struct post *p = atomic_exchange(&loop->posted, NULL); p; p = next) {
+        next = p->next;
+        free(p);
+    }
+}
+
+AIT_PUBLIC int ait_loop_post(ait_loop *loop, void (*fn)(void *userdata), void *userdata)
+{
+    struct post *p;
+
+    if (!loop || !fn)
+        return -EINVAL;
+    p = malloc(sizeof(*p));
+    if (!p)
+        return -ENOMEM;
+    p->fn = fn;
+    p->userdata = userdata;
+    p->next = atomic_load_explicit(&loop->posted, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak(&loop->posted, &p->next, p))
+        ;
+    if (!p->next)
+        ring_bell(loop);
+    return 0;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef CORE_SCOPE_H
+#define CORE_SCOPE_H
+
+/*
+ * The scope tree.
+ *
+ *     effective(S) = S.cancel_count > 0 || S.expired || (!S.shield && parent && effective(parent))
+ *     effective(root scope of a task) = the same, || parent.aborted
+ *
+ * "effective" is cached in each scope and pushed down when something above it changes, so that a suspension point reads one byte. Below a scope lie
+ * at most one inner scope (entered by the same task) and the root scopes of its children. Pushing down uses a work list through the scopes
+ * themselves: no recursion, no allocation.
+ *
+ * Children are kept in a dense array with holes, each child knowing its index; a child that ends touches no other task's page. The scope of
+ * a task's whole life, its root, is embedded in the task; the others come from a pool of the loop.
+ */
+
+#include <aiotools-sd/scope.h>
+
+#include "macros.h"
+#include "timer.h"
+
+enum scope_state {
+    SCOPE_ENTERED,
+    SCOPE_EXITING, /* the body has ended, children are waited for; they may still spawn */
+    SCOPE_EXITED,
+};
+
+struct ait_scope {
+    /* what a suspension point and a spawn read */
+    bool effective;
+    uint8_t state;
+    uint8_t flags;
+    bool expired;
+    bool aborted;
+    bool cut;    /* a child ended with -ECANCELED while the scope was effective */
+    bool caught; /* exit absorbed a cancellation of the scope's own */
+    bool failed; /* the one count of cancel_count that stands for a child's or the body's failure */
+    uint32_t cancel_count;
+    struct ait_loop *loop;
+    struct ait_task *owner; /* NULL: the loop's root */
+    struct ait_scope *parent;
+    struct ait_scope *inner;
+
+    struct ait_task **children;
+    uint32_t n_children; /* used entries, holes included */
+    uint32_t n_live;
+    uint32_t capacity;
+
+    int first_error; /* FAIL_FAST: the first child's */
+    struct timer timer;
+    bool timer_reserved;
+    bool is_root;
+    bool in_work;
+    uint64_t deadline;
+    struct ait_scope *next_work; /* push-down, and the pool's free list */
+    struct list closers;         /* waiters */
+    ait_error_info *errors;
+    size_t n_errors;
+    ait_error_cb error_cb;
+    void *error_userdata;
+};
+
+/* A task's root: all zero but for what is set here. parent may be NULL for the loop's. */
+void scope_init_root(struct ait_scope *s, struct ait_loop *loop, struct ait_task *owner,
+                     struct ait_scope *parent);
+void scope_done(struct ait_scope *s);
+
+/* Recomputes "effective" from s downwards; wakes whom it concerns. */
+void scope_update(struct ait_scope *s);
+void scope_cancel(struct ait_scope *s);
+
+/* Room for one more child. */
+int scope_reserve_child(struct ait_scope *s);
+void scope_add_child(struct ait_scope *s, struct ait_task *t);
+/* A child has ended with result. */
+void scope_child_done(struct ait_scope *s, struct ait_task *t, int result);
+
+/* Waits until no child is left, whatever happens. */
+void scope_drain(struct ait_scope *s);
+/* The body of a task's root has returned r. */
+void scope_exit_root(struct ait_scope *s, int r);
+
+/* Whether s is t's current scope or one further out, up to the loop's root. */
+bool scope_contains(const struct ait_scope *s, const struct ait_task *t);
+
+struct scope_pool {
+    struct ait_scope *free;
+    struct scope_chunk *chunks;
+};
+
+void scope_pool_done(struct scope_pool *pool);
+
+#endif

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "loop.h"
+
+#define NAMELESS  "task"
+#define BUSY_TRAP 100000
+
+/* What ait_scope_start() waits for; in its frame. */
+struct start {
+    struct ait_task *waiter;
+    int value;
+    bool started;
+};
+
+/* ---- the life of a task -------------------------------------------------------------------------- */
+
+static void task_drop_start(struct ait_task *t)
+{
+    if (!t->start)
+        return;
+    task_wake(t->start->waiter);
+    t->start = NULL;
+}
+
+__attribute__((noreturn)) static void task_end(struct ait_loop *loop, struct ait_task *t, int result)
+{
+    struct ait_task *next;
+
+    task_drop_start(t);
+    t->state = TASK_ENDED;
+    scope_child_done(t->root.parent, t, result);
+    future_complete(&t->future, result);
+    scope_done(&t->root);
+    timers_unreserve(&loop->timers);
+    loop->n_tasks--;
+    /* The slot may be handed out again at once, but nobody writes to it before this context is left. */
+    ait_future_unref(&t->future);
+    next = loop_next(loop);
+    context_leave(&loop->grave, next ? &next->context : &loop->context);
+    __builtin_unreachable();
+}
+
+void context_main(void)
+{
+    struct ait_loop *loop = this_loop;
+    struct ait_task *t = loop->current;
+    int r = -ECANCELED;
+
+    context_entered();
+    t->state = TASK_RUNNING;
+    if (likely(!t->root.effective)) {
+        r = t->fn(t->userdata);
+        while (unlikely(t->scope != &t->root))
+            (void)ait_scope_leave(t->scope);
+    }
+    scope_exit_root(&t->root, r);
+    if (t->destroy)
+        t->destroy(t->userdata);
+    task_end(loop, t, r);
+}
+
+void task_free(struct ait_task *t)
+{
+    free(t->name);
+    t->name = NULL;
+    stack_free(&t->future.loop->stacks, t->class, t);
+}
+
+static int task_new(struct ait_loop *loop, unsigned class, const char *name, struct ait_task **ret)
+{
+    char *copy = NULL;
+    struct ait_task *t;
+    int r;
+
+    if (name) {
+        copy = strdup(name);
+        if (!copy)
+            return -ENOMEM;
+    }
+    r = timers_reserve(&loop->timers);
+    if (r < 0) {
+        free(copy);
+        return r;
+    }
+    t = stack_alloc(&loop->stacks, class, &r);
+    if (!t) {
+        timers_unreserve(&loop->timers);
+        free(copy);
+        return r;
+    }
+#ifdef CONTEXT_ASAN
+    /* The frames of the slot's last user were left, not returned from. */
+    __asan_unpoison_memory_region(stack_bottom(t, class),
+                                  (size_t)((char *)t - (char *)stack_bottom(t, class)));
+#endif
+    future_init(&t->future, loop, FUTURE_TASK);
+    t->class = (uint8_t) class;
+    t->scope = &t->root;
+    t->timer.slot = 0;
+    t->n_busy = 0;
+    t->name = copy;
+    t->start = NULL;
+    context_init(&t->context, stack_bottom(t, class), t);
+    *ret = t;
+    return 0;
+}
+
+int task_spawn(struct ait_scope *scope, struct ait_task **ret_task, ait_task_fn fn, void *userdata,
+               const ait_task_options *options, const void *site)
+{
+    struct ait_loop *loop = scope->loop;
+    struct ait_task *t = NULL;
+    int r, class = 1;
+
+    if (unlikely(options)) {
+        if (options->size < sizeof(ait_task_options) || (options->flags & ~(unsigned)AIT_TASK_SHIELD))
+            return -EINVAL;
+        if (options->stack_size > 0) {
+            class = stack_class_of(options->stack_size);
+            if (class < 0)
+                return class;
+        }
+    }
+    if (unlikely(!fn))
+        return -EINVAL;
+    if (unlikely(scope->state == SCOPE_EXITED))
+        return -ESTALE;
+    if (unlikely(scope->effective || scope->aborted))
+        return -ECANCELED;
+    r = scope_reserve_child(scope);
+    if (unlikely(r < 0))
+        return r;
+    r = loop_reserve_ready(loop);
+    if (unlikely(r < 0))
+        return r;
+    r = task_new(loop, (unsigned)class, options ? options->name : NULL, &t);
+    if (unlikely(r < 0))
+        return r;
+    t->fn = fn;
+    t->userdata = userdata;
+    t->destroy = options ? options->destroy : NULL;
+    t->site = site;
+    scope_init_root(&t->root, loop, t, scope);
+    if (unlikely(options) && (options->flags & AIT_TASK_SHIELD))
+        t->root.flags = AIT_SCOPE_SHIELD;
+    scope_add_child(scope, t);
+    loop->n_tasks++;
+    loop_push_ready(loop, t);
+    if (ret_task) {
+        t->future.refs++;
+        *ret_task = t;
+    }
+    return 0;
+}
+
+AIT_PUBLIC int ait_scope_spawn(ait_scope *scope, ait_task **ret_task, ait_task_fn fn, void *userdata,
+                               const ait_task_options *options)
+{
+    if (unlikely(!scope))
+        return -EINVAL;
+    LOOP_CHECK(scope->loop);
+    return task_spawn(scope, ret_task, fn, userdata, options, __builtin_return_address(0));
+}
+
+AIT_PUBLIC int ait_task_spawn(ait_task **ret_task, ait_task_fn fn, void *userdata,
+                              const ait_task_options *options)
+{
+    struct ait_loop *loop = this_loop;
+
+    if (unlikely(!loop))
+        return loop_foreign();
+    return task_spawn(loop->current ? loop->current->scope : &loop->root, ret_task, fn, userdata, options,
+                      __builtin_return_address(0));
+}
+
+/* ---- nursery.start ------------------------------------------------------------------------------- */
+
+AIT_PUBLIC int ait_scope_start(ait_scope *scope, ait_task **ret_task, ait_task_fn fn, void *userdata,
+                               const ait_task_options *options)
+{
+    struct start start = {};
+    struct ait_task *t = NULL;
+    struct ait_loop *loop;
+    int r;
+
+    if (!scope)
+        return -EINVAL;
+    LOOP_CHECK(scope->loop);
+    r = op_enter(&loop, &start.waiter);
+    if (r < 0)
+        return r;
+    r = task_spawn(scope, &t, fn, userdata, options, __builtin_return_address(0));
+    if (r < 0)
+        return r;
+    t->start = &start;
+    while (!start.started && !t->future.done && !start.waiter->scope->effective)
+        task_suspend(loop, start.waiter, TASK_PARKED);
+    if (start.started) {
+        if (ret_task)
+            *ret_task = t;
+        else
+            ait_task_unref(t);
+        return start.value;
+    }
+    if (!t->future.done) {
+        t->start = NULL;
+        r = ait_cancel_and_wait(t, NULL);
+        ait_task_unref(t);
+        return -ECANCELED;
+    }
+    r = t->future.result;
+    ait_task_unref(t);
+    return r < 0 ? r : -EPROTO;
+}
+
+AIT_PUBLIC int ait_task_started(int value)
+{
+    struct ait_task *t = ait_task_current();
+
+    if (value < 0)
+        return -EINVAL;
+    if (!t)
+        return op_refused(this_loop);
+    if (!t->start)
+        return 0;
+    t->start->started = true;
+    t->start->value = value;
+    task_drop_start(t);
+    return 1;
+}
+
+/* ---- reading and naming -------------------------------------------------------------------------- */
+
+AIT_PUBLIC ait_task *ait_task_current(void)
+{
+    return this_loop ? this_loop->current : NULL;
+}
+
+AIT_PUBLIC ait_task *ait_task_ref(ait_task *task)
+{
+    if (task)
+        task->future.refs++;
+    return task;
+}
+
+AIT_PUBLIC ait_task *ait_task_unref(ait_task *task)
+{
+    if (task)
+        ait_future_unref(&task->future);
+    return NULL;
+}
+
+AIT_PUBLIC void ait_task_unrefp(ait_task **p)
+{
+    *p = ait_task_unref(*p);
+}
+
+AIT_PUBLIC ait_future *ait_task_future(ait_task *task)
+{
+    return task ? &task->future : NULL;
+}
+
+AIT_PUBLIC const char *ait_task_name(ait_task *task)
+{
+    return task && task->name ? task->name : NAMELESS;
+}
+
+AIT_PUBLIC int ait_task_set_name(ait_task *task, const char *name)
+{
+    char *copy;
+
+    if (!task || !name)
+        return -EINVAL;
+    LOOP_CHECK(task->future.loop);
+    copy = strdup(name);
+    if (!copy)
+        return -ENOMEM;
+    free(task->name);
+    task->name = copy;
+    return 0;
+}
+
+AIT_PUBLIC int ait_task_done(ait_task *task)
+{
+    return task ? task->future.done : -EINVAL;
+}
+
+AIT_PUBLIC int ait_task_result(ait_task *task, int *ret_result)
+{
+    return task ? ait_future_result(&task->future, ret_result) : -EINVAL;
+}
+
+AIT_PUBLIC int ait_task_wait(ait_task *task, int *ret_result)
+{
+    return task ? ait_await(&task->future, ret_result) : -EINVAL;
+}
+
+/* ---- cancelling ---------------------------------------------------------------------------------- */
+
+AIT_PUBLIC int ait_task_cancel(ait_task *task)
+{
+    if (!task)
+        return -EINVAL;
+    LOOP_CHECK(task->future.loop);
+    if (task->state == TASK_ENDED)
+        return 0;
+    scope_cancel(&task->root);
+    return 1;
+}
+
+AIT_PUBLIC int ait_task_uncancel(ait_task *task)
+{
+    struct ait_scope *root;
+
+    if (!task)
+        return -EINVAL;
+    LOOP_CHECK(task->future.loop);
+    root = &task->root;
+    if (root->cancel_count > root->failed) {
+        root->cancel_count--;
+        scope_update(root);
+    }
+    return (int)(root->cancel_count - root->failed);
+}
+
+AIT_PUBLIC int ait_task_cancelling(ait_task *task)
+{
+    return task ? (int)(task->root.cancel_count - task->root.failed) : -EINVAL;
+}
+
+AIT_PUBLIC int ait_cancel_and_wait_full(ait_task *task, unsigned flags, int *ret_result)
+{
+    struct waiter w = {};
+    struct ait_loop *loop;
+    int r;
+
+    if (!task || (flags & ~(unsigned)AIT_CANCEL_STRICT))
+        return -EINVAL;
+    LOOP_CHECK(task->future.loop);
+    r = op_enter_structural(&loop, &w.task);
+    if (r < 0)
+        return r;
+    if (scope_contains(&task->root, w.task))
+        return -EDEADLK;
+    if (!task->future.done) {
+        task->future.refs++;
+        scope_cancel(&task->root);
+        list_append(&task->future.waiters, &w.link);
+        while (!task->future.done)
+            task_suspend(loop, w.task, TASK_WAITING);
+        r = task->future.result;
+        ait_future_unref(&task->future);
+    } else {
+        r = task->future.result;
+    }
+    if (w.task->scope->effective)
+        return -ECANCELED;
+    if (r >= 0 && (flags & AIT_CANCEL_STRICT))
+        return -EPROTO;
+    if (ret_result)
+        *ret_result = r;
+    return r >= 0;
+}
+
+AIT_PUBLIC int ait_cancel_and_wait(ait_task *task, int *ret_result)
+{
+    return ait_cancel_and_wait_full(task, 0, ret_result);
+}
+
+/* ---- operations ---------------------------------------------------------------------------------- */
+
+int op_refused(struct ait_loop *loop)
+{
+    return loop ? -EPERM : loop_foreign();
+}
+
+int op_cancelled(struct ait_task *t)
+{
+#ifndef NDEBUG
+    if (++t->n_busy > BUSY_TRAP) {
+        (void)fprintf(stderr, "aiotools-sd: task '%s' goes on after -ECANCELED for ever; it has to unwind\n",
+                      ait_task_name(t));
+        abort();
+    }
+#endif
+    return -ECANCELED;
+}
+
+int op_budget(struct ait_loop *loop, struct ait_task *t)
+{
+    task_yield(loop, t);
+    return t->scope->effective ? -ECANCELED : 0;
+}
+
+AIT_PUBLIC int ait_check_cancel(void)
+{
+    struct ait_task *t = ait_task_current();
+
+    if (!t)
+        return op_refused(this_loop);
+    return t->scope->effective ? op_cancelled(t) : 0;
+}
+
+AIT_PUBLIC int ait_yield(void)
+{
+    struct ait_loop *loop;
+    struct ait_task *t;
+    int r;
+
+    r = op_enter(&loop, &t);
+    if (unlikely(r < 0))
+        return r;
+    task_yield(loop, t);
+    return 0;
+}
+
+static void sleep_over(struct timer *timer)
+{
+    task_wake(container_of(timer, struct ait_task, timer));
+}
+
+AIT_PUBLIC int ait_sleep_until(uint64_t usec)
+{
+    struct ait_loop *loop;
+    struct ait_task *t;
+    int r;
+
+    r = op_enter(&loop, &t);
+    if (r < 0)
+        return r;
+    if (usec <= loop_now(loop)) {
+        task_yield(loop, t);
+        return 0;
+    }
+    if (usec != AIT_USEC_INFINITY)
+        timer_arm(&loop->timers, &t->timer, usec, sleep_over);
+    for (;;) {
+        task_suspend(loop, t, TASK_PARKED);
+        if (usec != AIT_USEC_INFINITY && !timer_armed(&t->timer))
+            return 0;
+        if (t->scope->effective) {
+            timer_disarm(&loop->timers, &t->timer);
+            return -ECANCELED;
+        }
+    }
+}
+
+AIT_PUBLIC int ait_sleep(uint64_t usec)
+{
+    uint64_t now;
+
+    if (!this_loop)
+        return loop_foreign();
+    now = loop_now(this_loop);
+    return ait_sleep_until(usec >= AIT_USEC_INFINITY - now ? AIT_USEC_INFINITY : now + usec);
+}

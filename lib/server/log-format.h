@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SERVER_LOG_FORMAT_H
+#define SERVER_LOG_FORMAT_H
+
+/*
+ * One record of the log as bytes. Pure: writes into a range that the caller owns, allocates nothing, uses no stdio (tasks with a stack
+ * of one page call it for each line). A record that does not fit leaves the text marked full; the caller then discards it.
+ */
+
+#include "log.h"
+
+struct log_text {
+    char *p, *end;
+    bool full;
+};
+
+struct log_record {
+    uint64_t time; /* microseconds of CLOCK_REALTIME; used by json */
+    bool event;    /* of the supervisor, with a level; else a line of a worker, with a channel */
+    enum log_level level;
+    enum log_channel channel;
+    bool split; /* the line goes on in the next record */
+    int slot;
+    pid_t pid;
+    const char *text;
+    size_t n;
+};
+
+/* Appends the record and a newline. */
+void log_format_record(struct log_text *t, enum log_format format, const char *name,
+                       const struct log_record *record);
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "notify.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RECEIVE_BUFFER (8 << 20)
+#define FDS_MAX        253 /* the kernel's SCM_MAX_FD */
+
+/* ---- the socket -------------------------------------------------------------------------------- */
+
+static int set_options(int fd)
+{
+    int one = 1, size = RECEIVE_BUFFER;
+
+    if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof one) < 0)
+        return -errno;
+    /* Only root may go beyond net.core.rmem_max; less will do. */
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0)
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    return 0;
+}
+
+static int make_name(char path[static sizeof(((struct sockaddr_un *)0)->sun_path)], const char *directory,
+                     unsigned slot)
+{
+    const size_t size = sizeof(((struct sockaddr_un *)0)->sun_path);
+    uint64_t random;
+
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+        return -errno;
+    if ((size_t)snprintf(path, size, "%s/notify-%u-%016llx", directory, slot, (unsigned long long)random) >=
+        size)
+        return -ENAMETOOLONG;
+    return 0;
+}
+
+/* The file gets its owner and mode, then its name. */
+static int publish(const char *bound, const char *path, uid_t uid, gid_t gid, struct stat *ret)
+{
+    mode_t mode = uid == 0 ? 0666 : 0600;
+
+    if ((uid != geteuid() || gid != getegid()) &&
+        fchownat(AT_FDCWD, bound, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    if (chmod(bound, mode) < 0 || lstat(bound, ret) < 0 || rename(bound, path) < 0)
+        return -errno;
+    return 0;
+}
+
+static int bind_and_publish(struct notify_socket *s, const char *directory, uid_t uid, gid_t gid)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat st;
+    int r;
+
+    /* Shorter than the final name, which has fit. One at a time: nothing else runs between bind() and rename(). */
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/.notify", directory);
+    (void)unlink(address.sun_path);
+    (void)fchmod(s->fd, 0600);
+    if (bind(s->fd, (struct sockaddr *)&address, sizeof address) < 0)
+        return -errno;
+    r = publish(address.sun_path, s->path, uid, gid, &st);
+    if (r < 0) {
+        (void)unlink(address.sun_path);
+        return r;
+    }
+    s->dev = st.st_dev;
+    s->ino = st.st_ino;
+    s->owner = getpid();
+    return 0;
+}
+
+static int explain(int error, const char *directory, struct problem *p)
+{
+    if (error == -ENAMETOOLONG)
+        return problem_set(
+            p, STATUS_CONFIG, error,
+            "%s: this runtime directory's path is too long for a socket in it (choose a shorter --name)",
+            directory);
+    return problem_set(p, STATUS_OS, error, "%s: a worker's notification socket cannot be made there: %s",
+                       directory, strerror(-error));
+}
+
+int notify_socket_open(struct notify_socket *ret, const char *directory, unsigned slot, uid_t uid, gid_t gid,
+                       struct problem *ret_problem)
+{
+    struct notify_socket s = NOTIFY_SOCKET_CLOSED;
+    int r = make_name(s.path, directory, slot);
+
+    if (r == 0) {
+        s.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        r = s.fd < 0 ? -errno : set_options(s.fd);
+    }
+    if (r == 0)
+        r = bind_and_publish(&s, directory, uid, gid);
+    if (r < 0) {
+        if (s.fd >= 0)
+            close(s.fd);
+        return explain(r, directory, ret_problem);
+    }
+    *ret = s;
+    return 0;
+}
+
+void notify_socket_close(struct notify_socket *s)
+{
+    struct stat st;
+
+    if (!s || s->fd < 0)
+        return;
+    if (s->owner == getpid() && lstat(s->path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino)
+        (void)unlink(s->path);
+    close(s->fd);
+    *s = NOTIFY_SOCKET_CLOSED;
+}
+
+/* ---- one datagram ------------------------------------------------------------------------------ */
+
+static void close_passed(const struct cmsghdr *c, struct notify_message *m)
+{
+    size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+    for (size_t i = 0; i < n; i++) {
+        int fd;
+
+        memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+        close(fd);
+        m->n_fds++;
+    }
+}
+
+static void take_control(struct msghdr *h, struct notify_message *m)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
+        struct ucred credentials;
+
+        if (c->cmsg_level != SOL_SOCKET)
+            continue;
+        if (c->cmsg_type == SCM_RIGHTS) {
+            close_passed(c, m);
+        } else if (c->cmsg_type == SCM_CREDENTIALS && c->cmsg_len == CMSG_LEN(sizeof credentials)) {
+            memcpy(&credentials, CMSG_DATA(c), sizeof credentials);
+            m->pid = credentials.pid;
+            m->uid = credentials.uid;
+            m->gid = credentials.gid;
+        }
+    }
+}
+
+int notify_receive(struct notify_socket *s, struct notify_message *ret)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(FDS_MAX * sizeof(int))];
+    } control;
+    char text[NOTIFY_MESSAGE_MAX];
+    struct iovec part = {.iov_base = text, .iov_len = sizeof text};
+    struct msghdr h = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    ssize_t n;
+
+    do
+        n = recvmsg(s->fd, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return errno == EAGAIN ? 0 : -errno;
+
+    memset(ret, 0, sizeof *ret);
+    ret->uid = (uid_t)-1;
+    ret->gid = (gid_t)-1;
+    take_control(&h, ret);
+    if (h.msg_flags & MSG_TRUNC)
+        ret->n_bad = 1;
+    else
+        notify_parse(text, (size_t)n, ret);
+    return 1;
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Planned changes: one task does them one after the other, so that they never overlap. It lives in the slots' scope: stopping the server ends it.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "supervise.h"
+
+#define DRAIN_PAUSE (20 * AIT_USEC_PER_MSEC)
+#define DRAIN_LIMIT (2 * AIT_USEC_PER_SEC)
+
+/* ---- replacing ----------------------------------------------------------------------------------- */
+
+struct replacement {
+    struct slot *slot;
+    struct worker *new, *old;
+    bool ready;
+};
+
+static void start_one(struct replacement *p)
+{
+    if (worker_new(p->slot, &p->new) < 0) {
+        p->new = NULL;
+        return;
+    }
+    p->slot->replacement = p->new;
+}
+
+/* Waits until the new worker is ready or has ended. */
+static int await_one(struct replacement *p)
+{
+    int r, result = -ENOMEM;
+
+    if (p->new) {
+        r = ait_await(p->new->ready, &result);
+        if (r < 0)
+            return r;
+    }
+    p->ready = result >= 0;
+    return 0;
+}
+
+static void say_why(struct server *server, const struct replacement *p)
+{
+    char end[96] = "could not be started";
+
+    if (p->new && p->new->start_timed_out)
+        (void)strcpy(end, "was not ready in time");
+    else if (p->new)
+        worker_describe_end(p->new, end, sizeof(end));
+    log_event(server->log, LOG_LEVEL_ERROR, (int)p->slot->index, p->new ? p->new->pid : 0,
+              "reload: the replacement %s; see its output above", end);
+}
+
+/* Takes the new workers of a batch back; whoever waits must not be let go before they are gone. */
+static void roll_back(struct replacement *batch, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (batch[i].new)
+            (void)ait_task_cancel(batch[i].new->task);
+    for (unsigned i = 0; i < n; i++) {
+        if (!batch[i].new)
+            continue;
+        (void)worker_stop(batch[i].new);
+        batch[i].slot->replacement = NULL;
+        batch[i].new = worker_unref(batch[i].new);
+    }
+}
+
+/* The new ones take over; then the old ones are stopped, all at once. */
+static int commit(struct replacement *batch, unsigned n)
+{
+    int r = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        batch[i].old = slot_commit(batch[i].slot, batch[i].new);
+    for (unsigned i = 0; i < n; i++)
+        if (batch[i].old)
+            (void)ait_task_cancel(batch[i].old->task);
+    for (unsigned i = 0; i < n; i++) {
+        if (!batch[i].old)
+            continue;
+        if (worker_stop(batch[i].old) == -ECANCELED)
+            r = -ECANCELED;
+        worker_unref(batch[i].old);
+    }
+    return r;
+}
+
+/* New before old, for up to --max-surge slots at a time. 1: done, 0: a replacement was not ready, and the batch is as it was. */
+static int replace_surging(struct server *server, struct replacement *batch, unsigned n)
+{
+    bool failed = false;
+    int r = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        start_one(&batch[i]);
+    for (unsigned i = 0; i < n && r >= 0; i++) {
+        r = await_one(&batch[i]);
+        if (r >= 0 && !batch[i].ready) {
+            failed = true;
+            say_why(server, &batch[i]);
+        }
+    }
+    if (r < 0 || failed) {
+        roll_back(batch, n);
+        return r;
+    }
+    r = commit(batch, n);
+    return r < 0 ? r : 1;
+}
+
+/* Slots outside the batch that have nobody ready: crashed ones count, too. */
+static unsigned n_unavailable(const struct server *server, const struct replacement *batch, unsigned n)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < server->n_slots; i++) {
+        const struct slot *slot = server->slots[i];
+
+        if (i >= batch[0].slot->index && i <= batch[n - 1].slot->index)
+            continue;
+        count += !slot->current || slot->current->state != WORKER_READY;
+    }
+    return count;
+}
+
+static int await_change(struct server *server)
+{
+    ait_future *f = ait_future_ref(server->changed);
+    int r = ait_await(f, NULL);
+
+    ait_future_unref(f);
+    return r;
+}
+
+/* Stops the slot's worker, whose place the slot fills again by itself; waits for that one. */
+static int replace_one_in_place(struct server *server, struct replacement *p)
+{
+    int r = 0;
+
+    while (r >= 0 && (!p->slot->current || p->slot->current == p->old))
+        r = await_change(server);
+    if (r < 0)
+        return r;
+    p->new = worker_ref(p->slot->current);
+    return await_one(p);
+}
+
+/* Old before new, for up to --max-unavailable slots at a time: for those who cannot run two at once. */
+static int replace_in_place(struct server *server, struct replacement *batch, unsigned n)
+{
+    unsigned limit = amount_of(server->config->max_unavailable, server->n_slots, false);
+    bool failed = false;
+    int r = 0;
+
+    while (r >= 0 && n_unavailable(server, batch, n) + n > limit && n_unavailable(server, batch, n) > 0)
+        r = await_change(server);
+    for (unsigned i = 0; i < n && r >= 0; i++) {
+        batch[i].old = worker_ref(batch[i].slot->current);
+        if (batch[i].old)
+            (void)ait_task_cancel(batch[i].old->task);
+        else if (batch[i].slot->rest)
+            (void)ait_scope_cancel(batch[i].slot->rest);
+    }
+    for (unsigned i = 0; i < n && r >= 0; i++) {
+        r = replace_one_in_place(server, &batch[i]);
+        if (r >= 0 && !batch[i].ready) {
+            failed = true;
+            say_why(server, &batch[i]);
+        }
+    }
+    for (unsigned i = 0; i < n; i++) {
+        worker_unref(batch[i].new);
+        worker_unref(batch[i].old);
+    }
+    return r < 0 ? r : !failed;
+}
+
+/* The whole server, batch by batch, up to the first batch that fails. */
+static int reload(struct server *server)
+{
+    unsigned surge = amount_of(server->config->max_surge, server->n_slots, true), done = 0, n;
+    unsigned at_a_time =
+        surge > 0 ? surge : amount_of(server->config->max_unavailable, server->n_slots, false);
+    struct replacement *batch;
+    int r = 1;
+
+    if (at_a_time == 0) /* a percentage of few workers */
+        at_a_time = 1;
+
+    server->generation++;
+    server->reloading = true;
+    upstream_reloading(server);
+    log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "reload: replacing %u workers", server->n_slots);
+    batch = calloc(server->n_slots, sizeof(*batch));
+    if (!batch)
+        r = -ENOMEM;
+    while (r > 0 && done < server->n_slots) {
+        n = server->n_slots - done < at_a_time ? server->n_slots - done : at_a_time;
+        for (unsigned i = 0; i < n; i++)
+            batch[i] = (struct replacement){.slot = server->slots[done + i]};
+        r = surge > 0 ? replace_surging(server, batch, n) : replace_in_place(server, batch, n);
+        if (r > 0)
+            done += n;
+    }
+    free(batch);
+    server->reloading = false;
+    if (r == -ECANCELED)
+        return r;
+    if (r > 0)
+        log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "reload: done");
+    else
+        log_event(server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
+                  "reload: %s; %u of %u workers were replaced, the others go on as they were; mend the cause "
+                  "and reload again",
+                  done > 0 ? "partial" : "rolled-back", done, server->n_slots);
+    upstream_reloaded(server);
+    return 0;
+}
+
+/* ---- scaling ------------------------------------------------------------------------------------- */
+
+static int add_slot(struct server *server)
+{
+    struct slot **slots = reallocarray(server->slots, server->n_slots + 1, sizeof(*slots)), *slot;
+    int r;
+
+    if (!slots)
+        return -ENOMEM;
+    server->slots = slots;
+    r = listen_set_add_slot(server->listen, server->n_slots, &server->problem);
+    if (r < 0) {
+        log_event(server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0, "cannot add a worker: %s",
+                  server->problem.text);
+        return 0;
+    }
+    r = slot_new(server, server->n_slots, &slot);
+    if (r < 0)
+        return r;
+    r = slot_start(slot);
+    if (r < 0) {
+        slot_free(slot);
+        return r;
+    }
+    server->slots[server->n_slots++] = slot;
+    server_steer(server);
+    return 1;
+}
+
+/* The last slot goes. What has already been queued on its own sockets is its worker's to serve. */
+static int remove_slot(struct server *server)
+{
+    struct slot *slot = server->slots[server->n_slots - 1];
+    uint64_t end = ait_now(NULL) + DRAIN_LIMIT;
+    int r = 0;
+
+    slot->leaving = true;
+    server_steer(server);
+    do
+        r = ait_sleep(DRAIN_PAUSE);
+    while (r >= 0 && listen_set_pending(server->listen, slot->index) > 0 && ait_now(NULL) < end);
+    if (r < 0)
+        return r;
+    r = ait_cancel_and_wait(slot->task, NULL);
+    if (r < 0)
+        return r;
+    server->n_slots--;
+    listen_set_remove_slot(server->listen, slot->index);
+    server_steer(server);
+    slot_free(slot);
+    return 1;
+}
+
+static int scale(struct server *server)
+{
+    unsigned before = server->n_slots;
+    int r = 1;
+
+    while (r > 0 && server->n_slots < server->n_workers_wanted)
+        r = add_slot(server);
+    while (r > 0 && server->n_slots > server->n_workers_wanted)
+        r = remove_slot(server);
+    server->n_workers_wanted = server->n_slots;
+    if (server->n_slots != before)
+        log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "%u workers, before %u", server->n_slots,
+                  before);
+    server_changed(server);
+    return r;
+}
+
+/* ---- the task ------------------------------------------------------------------------------------ */
+
+int planner_main(void *userdata)
+{
+    struct server *server = userdata;
+    int r = 0;
+
+    while (r >= 0) {
+        ait_future *wishes = ait_future_ref(server->wishes);
+
+        if (server->n_workers_wanted != server->n_slots) {
+            r = scale(server);
+        } else if (server->n_reloads_wanted > 0) {
+            /* However often it was asked for meanwhile: one more is enough. */
+            server->n_reloads_wanted = 0;
+            r = reload(server);
+        } else {
+            r = ait_await(wishes, NULL);
+        }
+        ait_future_unref(wishes);
+        if (r < 0 && r != -ECANCELED) {
+            log_event(server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0, "cannot do what was asked: %s",
+                      strerror(-r));
+            r = 0;
+        }
+    }
+    return r;
+}

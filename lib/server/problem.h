@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SERVER_PROBLEM_H
+#define SERVER_PROBLEM_H
+
+/*
+ * problem: what a user is told when a start fails.
+ *
+ * One line that names the option, the cause and the remedy, and the exit status that goes with it. A function that
+ * takes a `struct problem *` fills it exactly when it fails, and returns a negative errno beside it; NULL is allowed.
+ * The caller owns the struct (no allocation) and decides where the text goes. Nothing here prints or exits.
+ */
+
+#include <errno.h>
+#include <stddef.h>
+
+enum {
+    STATUS_USAGE = 64,       /* the command line does not parse */
+    STATUS_UNAVAILABLE = 69, /* gave up; no such server */
+    STATUS_OS = 71,          /* the system refused */
+    STATUS_SANDBOX = 77,     /* the sandbox could not be applied */
+    STATUS_CONFIG = 78,      /* what is named is absent, or the configuration is wrong */
+};
+
+struct problem {
+    int status;     /* exit status, one of the above */
+    char text[768]; /* one line, no newline, control characters replaced */
+};
+
+/* Fills `p` (may be NULL) and returns `error`, a negative errno, so that `return problem_set(...)` reads well. */
+int problem_set(struct problem *p, int status, int error, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+#endif

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * What a worker says, carried to where it belongs: its output to the log, its notifications to its state.
+ */
+
+#include <poll.h>
+#include <unistd.h>
+
+#include "supervise.h"
+
+/* For output that is still in the pipes when every process of the worker is gone. */
+#define OUTPUT_LIMIT AIT_USEC_PER_SEC
+
+void worker_is_ready(struct worker *w)
+{
+    char time[FORMAT_TIME_MAX];
+
+    if (w->state != WORKER_STARTING)
+        return;
+    w->state = WORKER_READY;
+    w->became_ready = ait_now(NULL);
+    if (w->limit)
+        (void)ait_scope_set_deadline(w->limit, AIT_USEC_INFINITY);
+    w->slot->was_ready = true;
+    log_event(w->server->log, LOG_LEVEL_INFO, (int)w->slot->index, w->pid, "ready after %s",
+              format_time(w->became_ready - w->started, time));
+    (void)ait_future_resolve(w->ready, 0);
+    server_steer(w->server);
+    server_changed(w->server);
+}
+
+static int pump_output(struct worker *w, enum log_channel channel)
+{
+    struct server *server = w->server;
+    ssize_t n;
+
+    for (;;) {
+        n = ait_read(w->out_fds[channel], server->buffer, sizeof(server->buffer));
+        if (n <= 0)
+            break;
+        log_stream_feed(&w->streams[channel], server->buffer, (size_t)n);
+    }
+    log_stream_end(&w->streams[channel]);
+    return 0;
+}
+
+static int pump_stdout(void *userdata)
+{
+    return pump_output(userdata, LOG_STDOUT);
+}
+
+static int pump_stderr(void *userdata)
+{
+    return pump_output(userdata, LOG_STDERR);
+}
+
+/* At least usec from now, for the timeout that runs. */
+static void extend_timeout(struct worker *w, uint64_t usec)
+{
+    uint64_t now = ait_now(NULL), until = usec >= AIT_USEC_INFINITY - now ? AIT_USEC_INFINITY : now + usec;
+
+    if (w->limit && w->state != WORKER_READY && until > ait_scope_deadline(w->limit))
+        (void)ait_scope_set_deadline(w->limit, until);
+}
+
+static void take_message(struct worker *w, const struct notify_message *m)
+{
+    struct server *server = w->server;
+    const struct server_config *config = server->config;
+    uid_t uid = config->account_set ? config->account.uid : geteuid();
+
+    if (notify_sender_check(m, w->pid, uid) < 0) {
+        log_event(server->log, LOG_LEVEL_WARNING, (int)w->slot->index, w->pid,
+                  "notification of process %d dropped: it does not belong to this worker", (int)m->pid);
+        return;
+    }
+    if (m->fields & NOTIFY_EXTEND_TIMEOUT)
+        extend_timeout(w, m->extend_usec);
+    if (m->fields & NOTIFY_STATUS)
+        log_event(server->log, LOG_LEVEL_INFO, (int)w->slot->index, w->pid, "status: %s", m->status);
+    if ((m->fields & NOTIFY_READY) && (config->ready == READY_AUTO || config->ready == READY_NOTIFY)) {
+        server->seen_notify = true;
+        worker_is_ready(w);
+    }
+    if ((m->fields & NOTIFY_STOPPING) && w->state == WORKER_READY)
+        log_event(server->log, LOG_LEVEL_INFO, (int)w->slot->index, w->pid, "is stopping by itself");
+}
+
+static int pump_notifications(void *userdata)
+{
+    struct worker *w = userdata;
+    int r;
+
+    for (;;) {
+        r = ait_poll(w->notify.fd, POLLIN);
+        if (r < 0)
+            return r;
+        /* Large, and with no suspension while it is used: on nobody's stack. */
+        struct notify_message *m = (struct notify_message *)w->server->buffer;
+
+        while ((r = notify_receive(&w->notify, m)) > 0)
+            take_message(w, m);
+        if (r < 0)
+            return r;
+    }
+}
+
+/* --ready=fd:N: a newline, as in s6. */
+static int pump_ready_fd(void *userdata)
+{
+    struct worker *w = userdata;
+    char byte;
+
+    while (ait_read(w->ready_fd, &byte, 1) == 1)
+        if (byte == '\n') {
+            worker_is_ready(w);
+            return 0;
+        }
+    return 0;
+}
+
+/* --ready=delay:TIME, and what auto does with programs that do not notify. */
+static int pump_ready_time(void *userdata)
+{
+    struct worker *w = userdata;
+    const struct server_config *config = w->server->config;
+    int r;
+
+    r = ait_sleep(config->ready == READY_DELAY ? config->ready_delay : config->ready_auto_usec);
+    if (r < 0)
+        return r;
+    if (config->ready == READY_DELAY || !w->server->seen_notify)
+        worker_is_ready(w);
+    return 0;
+}
+
+int worker_start_pumps(struct worker *w, ait_scope *scope)
+{
+    static const ait_task_fn ready_pumps[] = {
+        [READY_AUTO] = pump_ready_time,
+        [READY_FD] = pump_ready_fd,
+        [READY_DELAY] = pump_ready_time,
+    };
+    enum ready_mode mode = w->server->config->ready;
+    ait_task_fn ready = mode < sizeof(ready_pumps) / sizeof(*ready_pumps) ? ready_pumps[mode] : NULL;
+    const ait_task_options *shielded = AIT_TASK_OPTIONS(.flags = AIT_TASK_SHIELD);
+    int r;
+
+    r = ait_scope_spawn(scope, &w->pumps[LOG_STDOUT], pump_stdout, w, shielded);
+    if (r >= 0)
+        r = ait_scope_spawn(scope, &w->pumps[LOG_STDERR], pump_stderr, w, shielded);
+    if (r >= 0)
+        r = ait_scope_spawn(scope, NULL, pump_notifications, w, shielded);
+    if (r >= 0 && ready)
+        r = ait_scope_spawn(scope, NULL, ready, w, NULL);
+    return r;
+}
+
+void worker_finish_pumps(struct worker *w)
+{
+    AIT_SCOPE(limit);
+    int r;
+
+    r = ait_scope_enter_after(&limit, AIT_SCOPE_MOVE_ON, OUTPUT_LIMIT);
+    for (unsigned i = 0; i < LOG_CHANNELS && r >= 0; i++)
+        if (w->pumps[i])
+            r = ait_task_wait(w->pumps[i], NULL);
+    (void)ait_scope_exit(limit, r);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "rundir.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LOCK_NAME "lock"
+
+static int too_long(const char *path, struct problem *p)
+{
+    return problem_set(
+        p, STATUS_CONFIG, -ENAMETOOLONG,
+        "the runtime directory %s is too long a path for sockets in it; give a shorter --name, or "
+        "set RUNTIME_DIRECTORY",
+        path);
+}
+
+/* 0700 in /tmp must really be ours: anybody may make a directory of any name there. */
+static int make(const char *path, mode_t mode, struct problem *p)
+{
+    struct stat st;
+
+    if (mkdir(path, mode) < 0 && errno != EEXIST)
+        return problem_set(
+            p, STATUS_OS, -errno,
+            "cannot make the runtime directory %s: %s; set RUNTIME_DIRECTORY to one that you may write to",
+            path, strerror(errno));
+    if (lstat(path, &st) < 0)
+        return problem_set(p, STATUS_OS, -errno, "runtime directory %s: %s", path, strerror(errno));
+    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid())
+        return problem_set(p, STATUS_OS, -EPERM,
+                           "%s is not a directory of ours; remove it, or set RUNTIME_DIRECTORY", path);
+    /* Whatever the umask is. */
+    if ((st.st_mode & 0777) != mode && chmod(path, mode) < 0)
+        return problem_set(p, STATUS_OS, -errno, "runtime directory %s: %s", path, strerror(errno));
+    return 0;
+}
+
+static int choose(struct rundir *d, const char *name, struct problem *p)
+{
+    const char *given = getenv("RUNTIME_DIRECTORY"), *xdg = getenv("XDG_RUNTIME_DIR");
+    char parent[sizeof(d->path)];
+    int n, r;
+
+    if (given && given[0] == '/') {
+        /* Several are separated by colons; the first is the main one. */
+        n = snprintf(d->path, sizeof(d->path), "%.*s", (int)strcspn(given, ":"), given);
+        return n >= (int)sizeof(d->path) ? too_long(given, p) : 0;
+    }
+    if (geteuid() == 0)
+        n = snprintf(parent, sizeof(parent), "/run/aiotools-sd");
+    else if (xdg && xdg[0] == '/' && access(xdg, W_OK) == 0)
+        n = snprintf(parent, sizeof(parent), "%s/aiotools-sd", xdg);
+    else
+        n = snprintf(parent, sizeof(parent), "/tmp/aiotools-sd-%u", (unsigned)geteuid());
+    if (n >= (int)sizeof(parent))
+        return too_long(xdg, p);
+    r = make(parent, geteuid() == 0 ? 0755 : 0700, p);
+    if (r < 0)
+        return r;
+    n = snprintf(d->path, sizeof(d->path), "%s/%s", parent, name);
+    if (n >= (int)sizeof(d->path))
+        return too_long(d->path, p);
+    d->ours = true;
+    return make(d->path, geteuid() == 0 ? 0711 : 0700, p);
+}
+
+static int lock(struct rundir *d, const char *name, struct problem *p)
+{
+    char path[sizeof(d->path) + sizeof("/" LOCK_NAME)];
+    struct stat st, now;
+
+    (void)snprintf(path, sizeof(path), "%s/" LOCK_NAME, d->path);
+    for (;;) {
+        d->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (d->lock < 0)
+            return problem_set(p, STATUS_OS, -errno, "cannot lock the runtime directory: %s: %s", path,
+                               strerror(errno));
+        if (flock(d->lock, LOCK_EX | LOCK_NB) < 0) {
+            int error = errno;
+
+            (void)close(d->lock);
+            d->lock = -1;
+            d->ours = false;
+            return problem_set(
+                p, STATUS_OS, -error,
+                "--name=%s: a server of this name is running (it holds %s); stop it, or give another "
+                "--name",
+                name, path);
+        }
+        /* The former holder may have removed the file between our open and our lock. */
+        if (fstat(d->lock, &st) == 0 && stat(path, &now) == 0 && st.st_ino == now.st_ino)
+            return 0;
+        (void)close(d->lock);
+        (void)make(d->path, geteuid() == 0 ? 0711 : 0700, NULL);
+    }
+}
+
+int rundir_open(struct rundir *ret, const char *name, struct problem *ret_problem)
+{
+    struct rundir d = RUNDIR_NONE;
+    int r;
+
+    r = choose(&d, name, ret_problem);
+    if (r >= 0)
+        r = lock(&d, name, ret_problem);
+    if (r < 0)
+        return r;
+    *ret = d;
+    return 0;
+}
+
+void rundir_close(struct rundir *d)
+{
+    char path[sizeof(d->path) + sizeof("/" LOCK_NAME)];
+
+    if (d->lock < 0)
+        return;
+    (void)snprintf(path, sizeof(path), "%s/" LOCK_NAME, d->path);
+    (void)unlink(path);
+    if (d->ours) {
+        (void)rmdir(d->path);
+        /* The parent goes with its last instance; where another one is there, it stays. */
+        *strrchr(d->path, '/') = '\0';
+        (void)rmdir(d->path);
+    }
+    (void)close(d->lock);
+    *d = RUNDIR_NONE;
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "guardian-scan.h"
+#include "parse.h"
+#include "spawn-child.h"
+
+#define CHILD_STACK_SIZE (64 * 1024)
+#define GUARD_SIZE       (64 * 1024) /* the largest page size there is */
+
+/* All that the child needs, and what is to be undone. */
+struct spawn {
+    struct spawn_plan plan;
+    struct guardian_registration registration;
+    struct guardian_tree tree;
+    char *map; /* guard, then the child's stack, then the report */
+    int null_fd;
+};
+
+struct step_words {
+    const char *name;
+    int status;
+    const char *remedy;
+};
+
+static const struct step_words step_words[] = {
+    [SPAWN_STEP_SESSION] = {"new session", STATUS_OS, "this should not happen"},
+    [SPAWN_STEP_SIGNALS] = {"signals", STATUS_OS, "an outer sandbox may be in the way"},
+    [SPAWN_STEP_GUARDIAN] = {"telling the guardian", STATUS_OS,
+                             "the guardian process has died; it is started again"},
+    [SPAWN_STEP_FDS] = {"arranging descriptors", STATUS_OS, "raise the limit of open files (ulimit -n)"},
+    [SPAWN_STEP_RLIMIT] = {"--rlimit", STATUS_CONFIG, "only root may go above the hard limit"},
+    [SPAWN_STEP_NICE] = {"--nice", STATUS_CONFIG, "only root may lower the value"},
+    [SPAWN_STEP_GROUPS] = {"supplementary groups", STATUS_OS, "run as root, or leave out --user and --group"},
+    [SPAWN_STEP_GID] = {"changing the group", STATUS_OS, "run as root, or leave out --user and --group"},
+    [SPAWN_STEP_UID] = {"changing the user", STATUS_OS, "run as root, or leave out --user"},
+    [SPAWN_STEP_DIRECTORY] = {"--chdir", STATUS_CONFIG, "name a directory that the worker's user may enter"},
+    [SPAWN_STEP_DEATH_SIGNAL] = {"parent-death signal", STATUS_OS, "an outer sandbox may be in the way"},
+    [SPAWN_STEP_PARENT] = {"checking the parent", STATUS_OS, "the supervisor has died"},
+    [SPAWN_STEP_SANDBOX] = {"sandbox", STATUS_SANDBOX,
+                            "no worker runs unprotected; a kernel with seccomp is needed, or --sandbox=none"},
+};
+
+struct exec_words {
+    int error, status;
+    const char *cause_and_remedy;
+};
+
+static const struct exec_words exec_words[] = {
+    {-ENOENT, STATUS_CONFIG, "it, or the interpreter it names, does not exist; install it"},
+    {-ENOTDIR, STATUS_CONFIG, "a part of its path is not a directory; correct the path"},
+    {-EACCES, STATUS_CONFIG,
+     "the worker's user may not execute it; check the modes of the file and its directories"},
+    {-ENOEXEC, STATUS_CONFIG,
+     "is not in a format this machine executes; a script needs a first line such as #!/bin/sh"},
+    {-EISDIR, STATUS_CONFIG, "its interpreter is a directory; correct the first line"},
+    {-ELIBBAD, STATUS_CONFIG,
+     "its interpreter is not in a format this machine executes; install the right one"},
+    {-ELOOP, STATUS_CONFIG, "too many links or interpreters; correct the file"},
+    {-E2BIG, STATUS_CONFIG, "arguments and environment are too large; shorten them"},
+    {-EAGAIN, STATUS_OS, "its user has reached the limit of processes; raise RLIMIT_NPROC"},
+    {-ETXTBSY, STATUS_OS, "somebody is writing to the file; try again when that is done"},
+};
+
+static int explain_exec(const struct spawn_params *params, int error, struct problem *p)
+{
+    for (size_t i = 0; i < sizeof(exec_words) / sizeof(exec_words[0]); i++)
+        if (exec_words[i].error == error)
+            return problem_set(p, exec_words[i].status, error, "program %s: %s", params->path,
+                               exec_words[i].cause_and_remedy);
+    return problem_set(p, STATUS_OS, error, "program %s: %s; see that it can be started by hand",
+                       params->path, strerror(-error));
+}
+
+static int explain(const struct spawn_params *params, const struct spawn_report *report, struct problem *p)
+{
+    if (report->step == SPAWN_STEP_EXEC)
+        return explain_exec(params, report->error, p);
+    const struct step_words *words = &step_words[report->step];
+    const char *detail = report->step == SPAWN_STEP_SANDBOX ? report->sandbox_step : NULL;
+    return problem_set(p, words->status, report->error, "starting %s: %s%s%s: %s; %s", params->path,
+                       words->name, detail ? ": " : "", detail ? detail : "", strerror(-report->error),
+                       words->remedy);
+}
+
+static int fail_os(struct problem *p, int error, const struct spawn_params *params, const char *what,
+                   const char *remedy)
+{
+    return problem_set(p, STATUS_OS, error, "starting %s: %s: %s; %s", params->path, what, strerror(-error),
+                       remedy);
+}
+
+static int prepare_memory(struct spawn *s)
+{
+    size_t size = GUARD_SIZE + CHILD_STACK_SIZE + sizeof(struct spawn_report);
+    char *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (map == MAP_FAILED)
+        return -errno;
+    s->map = map;
+    s->plan.report = (struct spawn_report *)(void *)(map + GUARD_SIZE + CHILD_STACK_SIZE);
+    return mprotect(map, GUARD_SIZE, PROT_NONE) < 0 ? -errno : 0;
+}
+
+static void add_fd(struct spawn *s, int source, int target)
+{
+    s->plan.fds[s->plan.n_fds++] = (struct spawn_fd){.source = source, .copy = -1, .target = target};
+}
+
+static int own_or_null(const struct spawn *s, int given, int own)
+{
+    if (given >= 0)
+        return given;
+    return fcntl(own, F_GETFD) >= 0 ? own : s->null_fd;
+}
+
+static int prepare_fds(struct spawn *s, const struct spawn_params *params)
+{
+    s->plan.fds = calloc(params->n_socket_fds + 4, sizeof(*s->plan.fds));
+    if (!s->plan.fds)
+        return -ENOMEM;
+    s->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (s->null_fd < 0)
+        return -errno;
+    add_fd(s, params->stdin_fd >= 0 ? params->stdin_fd : s->null_fd, 0);
+    add_fd(s, own_or_null(s, params->stdout_fd, 1), 1);
+    add_fd(s, own_or_null(s, params->stderr_fd, 2), 2);
+    for (size_t i = 0; i < params->n_socket_fds; i++)
+        add_fd(s, params->socket_fds[i], 3 + (int)i);
+    if (params->ready_fd >= 0)
+        add_fd(s, params->ready_fd, params->ready_target);
+    return 0;
+}
+
+static uint64_t changed_signals(void)
+{
+    uint64_t changed = 0;
+
+    for (int signo = 1; signo <= 64; signo++) {
+        struct sigaction action;
+        if (sigaction(signo, NULL, &action) == 0 && action.sa_handler != SIG_DFL)
+            changed |= UINT64_C(1) << (signo - 1);
+    }
+    return changed;
+}
+
+/* Whoever is not root may keep what it is, and asks for no more than that by naming itself. */
+static bool must_change(const struct account *account)
+{
+    return account && (geteuid() == 0 || account->uid != getuid() || account->uid != geteuid() ||
+                       account->gid != getgid() || account->gid != getegid());
+}
+
+static void prepare_tree(struct spawn *s, const struct spawn_params *params)
+{
+    memcpy(s->tree.token, params->environment->token, sizeof(s->tree.token));
+    if (params->guardian_fd >= 0) {
+        guardian_registration_init(&s->registration, &s->tree);
+        s->plan.registration = &s->registration;
+    }
+}
+
+static int check(const struct spawn_params *params)
+{
+    if (!params->path || !params->argv || !params->environment)
+        return -EINVAL;
+    if (params->ready_fd >= 0 && params->ready_target < 3 + (int)params->n_socket_fds)
+        return -EINVAL;
+    /* Any other thread's end would be taken for the supervisor's. */
+    return syscall(SYS_gettid) == getpid() ? 0 : -EINVAL;
+}
+
+static int prepare(struct spawn *s, const struct spawn_params *params)
+{
+    int r = check(params);
+    if (r < 0)
+        return r;
+    r = prepare_memory(s);
+    if (r < 0)
+        return r;
+    r = prepare_fds(s, params);
+    if (r < 0)
+        return r;
+    s->plan.params = params;
+    s->plan.changed_signals = changed_signals();
+    s->plan.change_account = must_change(params->account);
+    s->plan.parent = getpid();
+    prepare_tree(s, params);
+    return 0;
+}
+
+static void cleanup(struct spawn *s)
+{
+    if (s->map)
+        (void)munmap(s->map, GUARD_SIZE + CHILD_STACK_SIZE + sizeof(struct spawn_report));
+    if (s->null_fd >= 0)
+        (void)close(s->null_fd);
+    free(s->plan.fds);
+}
+
+/* libc's wrapper is plain assembly that calls the function on the new stack; it offers all that clone3 would give us
+ * here, and exists under sandboxes that refuse clone3. */
+static int clone_child(struct spawn *s, int *ret_pidfd)
+{
+    char *stack_top = s->map + GUARD_SIZE + CHILD_STACK_SIZE;
+    int pidfd = -1;
+    int pid = clone(spawn_child, stack_top, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &s->plan, &pidfd);
+
+    if (pid < 0)
+        return -errno;
+    *ret_pidfd = pidfd;
+    return pid;
+}
+
+/* With the kernel's own mask: libc's functions keep its internal signals unblocked. What changes the credentials of a
+ * process that shares our memory makes us undumpable: put that back. */
+static int clone_guarded(struct spawn *s, int *ret_pidfd)
+{
+    uint64_t all = UINT64_MAX, before;
+    int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+
+    if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof(all)) < 0)
+        return -errno;
+    int r = clone_child(s, ret_pidfd);
+    if ((dumpable == 0 || dumpable == 1) && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != dumpable)
+        (void)prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0);
+    (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof(before));
+    return r;
+}
+
+/* It has ended, or is about to: this does not wait for anything else. */
+static void bury(const struct spawn_params *params, pid_t pid, int pidfd)
+{
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    (void)close(pidfd);
+    if (params->guardian_fd >= 0)
+        (void)guardian_send(params->guardian_fd,
+                            &(struct guardian_message){.kind = GUARDIAN_REMOVE, .tree = {.pid = pid}}, -1);
+}
+
+static int run(struct spawn *s, const struct spawn_params *params, pid_t *ret_pid, int *ret_pidfd,
+               struct problem *p)
+{
+    int pidfd = -1;
+    int r = prepare(s, params);
+
+    if (r < 0)
+        return fail_os(p, r, params, "preparing it", "raise the limits of memory and of open files");
+    pid_t pid = clone_guarded(s, &pidfd);
+    if (pid < 0)
+        return fail_os(p, pid, params, "no new process",
+                       "raise the limit of processes (ulimit -u, pids.max) or of memory");
+    if (s->plan.report->step != SPAWN_STEP_NONE) {
+        bury(params, pid, pidfd);
+        return explain(params, s->plan.report, p);
+    }
+    *ret_pid = pid;
+    *ret_pidfd = pidfd;
+    return 0;
+}
+
+int spawn_worker(const struct spawn_params *params, pid_t *ret_pid, int *ret_pidfd,
+                 struct guardian_tree *ret_tree, struct problem *ret_problem)
+{
+    struct spawn s = {.null_fd = -1};
+    struct scan_process process;
+    int r = run(&s, params, ret_pid, ret_pidfd, ret_problem);
+
+    if (r >= 0 && ret_tree) {
+        *ret_tree = s.tree;
+        ret_tree->pid = *ret_pid;
+        ret_tree->start = scan_read_process(*ret_pid, &process) < 0 ? 0 : process.start;
+    }
+    cleanup(&s);
+    return r;
+}

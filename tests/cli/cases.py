@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The least of a test runner: @case functions, run one after the other, reported in cmocka's words."""
+import contextlib
+import subprocess
+import sys
+import time
+import traceback
+
+PATIENCE = 60
+_cases = []
+
+
+class Skip(Exception):
+    """raised with the reason"""
+
+
+def case(function):
+    _cases.append(function)
+    return function
+
+
+def check(condition, text):
+    if not condition:
+        raise AssertionError(text)
+
+
+def check_equal(got, wanted, what):
+    check(got == wanted, f"{what}: got {got!r}, wanted {wanted!r}")
+
+
+def wait_for(what, condition):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        check(time.monotonic() < end, f"waited in vain for {what}")
+        time.sleep(0.005)
+
+
+def run(*argv, **options):
+    """The finished process, with its output as text."""
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          timeout=PATIENCE, check=False, **options)
+
+
+@contextlib.contextmanager
+def ended(process):
+    """Whatever happens, the process is gone afterwards."""
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def main():
+    failed = skipped = 0
+    for function in _cases:
+        name = function.__name__
+        print(f"[ RUN      ] {name}", flush=True)
+        try:
+            function()
+            print(f"[       OK ] {name}", flush=True)
+        except Skip as reason:
+            skipped += 1
+            print(f"SKIP: {reason}\n[  SKIPPED ] {name}", flush=True)
+        except Exception:  # any failure of a case is reported, the others still run
+            failed += 1
+            traceback.print_exc(file=sys.stdout)
+            print(f"[  FAILED  ] {name}", flush=True)
+    if failed:
+        sys.exit(1)
+    sys.exit(77 if skipped == len(_cases) else 0)

@@ -1,0 +1,129 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Bad command lines: one line on stderr that names the cause and the remedy, the exit status of the manual page, and nothing on
+stdout. None of these gets as far as starting a worker."""
+import os
+import sys
+import tempfile
+
+from cases import Skip, case, check, check_equal, main, run
+
+CMD = sys.argv[1]
+UNPRIVILEGED = 65534
+
+# words after the command, exit status, what the line has to say
+TABLE = [
+    ([], 64, ["no command", "--help"]),
+    (["rum"], 64, ["rum", "did you mean run?"]),
+    (["xyzzy"], 64, ["xyzzy", "--help"]),
+    (["--verzion"], 64, ["--verzion", "did you mean --version?"]),
+    (["run"], 64, ["no program", "PROGRAM"]),
+    (["run", "--"], 64, ["no program"]),
+    (["run", "--wrokers=3", "true"], 64, ["--wrokers", "did you mean --workers?"]),
+    (["run", "--listen-address=8080", "true"], 64, ["--listen-address", "did you mean --listen?"]),
+    (["run", "--qqqqqqqqq", "true"], 64, ["--qqqqqqqqq: unknown option", "--help"]),
+    (["run", "-x", "true"], 64, ["-x", "unknown option"]),
+    (["run", "--st=3", "true"], 64, ["--start-timeout", "--stop-timeout", "--stable"]),
+    (["run", "-n"], 64, ["--workers", "needs a value"]),
+    (["run", "--help=3"], 64, ["--help", "takes no value"]),
+    (["run", "-n0", "true"], 64, ["--workers=0", "1 to 1024"]),
+    (["run", "-n", "-3", "true"], 64, ["--workers=-3"]),
+    (["run", "--workers=many", "true"], 64, ["--workers=many", "auto"]),
+    (["run", "--listen=nonsense", "true"], 64, ["--listen=nonsense", "8080"]),
+    (["run", "--listen=127.0.0.1:99999", "true"], 64, ["--listen=127.0.0.1:99999"]),
+    (["run", "--listen=/" + "x" * 200, "true"], 64, ["--listen=/xxx"]),
+    (["run", "--listeners=both", "true"], 64, ["--listeners=both", "slot", "shared"]),
+    (["run", "--name=a/b", "true"], 64, ["--name=a/b", "letters"]),
+    (["run", "--name=", "true"], 64, ["--name="]),
+    (["run", "--ready=soon", "true"], 64, ["--ready=soon", "notify", "delay:TIME"]),
+    (["run", "--ready=fd:2", "true"], 64, ["--ready=fd:2", "3"]),
+    (["run", "--ready=fd:3", "--listen=8080", "true"], 64, ["--ready=fd:3", "4"]),
+    (["run", "--ready=delay:1h", "true"], 64, ["--ready=delay", "--start-timeout"]),
+    (["run", "--start-timeout=1y2", "true"], 64, ["--start-timeout=1y2", "500ms"]),
+    (["run", "--stop-timeout=-1s", "true"], 64, ["--stop-timeout=-1s"]),
+    (["run", "--stop-signal=FOO", "true"], 64, ["--stop-signal=FOO", "TERM"]),
+    (["run", "--restart=sometimes", "true"], 64, ["--restart=sometimes", "always, on-failure or no"]),
+    (["run", "--run-to-completion=yes", "true"], 64, ["--run-to-completion", "takes no value"]),
+    (["run", "--backoff=3", "true"], 64, ["--backoff=3", "100ms..30s"]),
+    (["run", "--backoff=30s..1s", "true"], 64, ["--backoff=30s..1s"]),
+    (["run", "--stable=x", "true"], 64, ["--stable=x"]),
+    (["run", "--give-up=often", "true"], 64, ["--give-up=often", "20/5min"]),
+    (["run", "--max-surge=0", "true"], 64, ["--max-surge=0", "--max-unavailable=0"]),
+    (["run", "-n4", "--max-surge=0", "--max-unavailable=10%", "true"], 64, ["--max-unavailable=10%", "4 workers"]),
+    (["run", "--max-surge=x", "true"], 64, ["--max-surge=x"]),
+    (["run", "--env=PATH", "true"], 64, ["--env=PATH", "NAME=VALUE"]),
+    (["run", "--env==x", "true"], 64, ["--env==x", "NAME=VALUE"]),
+    (["run", "--umask=999", "true"], 64, ["--umask=999", "octal"]),
+    (["run", "--sandbox=maybe", "true"], 64, ["--sandbox=maybe", "service, log or none"]),
+    (["run", "--log=xml", "true"], 64, ["--log=xml", "prefix, plain or json"]),
+    (["run", "--chdir=/nonexistent", "true"], 78, ["--chdir=/nonexistent", "directory"]),
+    (["run", "--chdir=/etc/passwd", "true"], 78, ["--chdir=/etc/passwd", "not a directory"]),
+    (["run", "--user=no-such-user-here", "true"], 78, ["--user=no-such-user-here", "no such user"]),
+    (["run", "--group=no-such-group-here", "true"], 78, ["--group=no-such-group-here", "no such group"]),
+    (["run", "no-such-program-here"], 78, ["no-such-program-here", "PATH"]),
+    (["run", "/no/such/program"], 78, ["/no/such/program"]),
+    (["run", "/etc/passwd"], 78, ["/etc/passwd", "not executable"]),
+    (["run", "/etc"], 78, ["/etc", "directory"]),
+]
+
+
+def check_refused(words, status, texts, **options):
+    done = run(CMD, *words, **options)
+    said = f"{' '.join(words)}: {done.stderr!r}"
+    check_equal(done.returncode, status, said)
+    check_equal(done.stdout, "", said)
+    check(done.stderr.startswith("aiotools-sd: ") and done.stderr.count("\n") == 1 and done.stderr.endswith("\n"), said)
+    for text in texts:
+        check(text in done.stderr, f"{said}: says nothing of {text!r}")
+
+
+@case
+def bad_command_lines():
+    for words, status, texts in TABLE:
+        check_refused(words, status, texts)
+
+
+@case
+def control_characters_stay_one_line():
+    check_refused(["run", "--workers=a\nb\x1b[31m", "true"], 64, ["--workers=a?b?[31m"])
+
+
+@case
+def interpreter_that_is_absent():
+    with tempfile.TemporaryDirectory() as folder:
+        script = os.path.join(folder, "script")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write("#!/no/such/interpreter\n")
+        os.chmod(script, 0o755)
+        check_refused(["run", script], 78, ["script", "/no/such/interpreter"])
+
+
+@case
+def closed_standard_streams():
+    """Also without stdin, stdout and stderr the status is right."""
+    done = run("/bin/sh", "-c", f"'{CMD}' run --workers=0 true <&- >&- 2>&-")
+    check_equal(done.returncode, 64, "status with closed streams")
+
+
+@case
+def full_disk():
+    if not os.path.exists("/dev/full"):
+        raise Skip("no /dev/full here")
+    done = run("/bin/sh", "-c", f"'{CMD}' run --help >/dev/full")
+    check_equal(done.returncode, 71, "status of --help on a full disk")
+    check("standard output" in done.stderr, done.stderr)
+
+
+@case
+def help_and_version():
+    for words, text in ([["--help"], "run"], [["-h"], "run"], [["run", "--help"], "--workers=N|auto"],
+                        [["run", "-h"], "--listen"], [["--version"], "aiotools-sd "]):
+        done = run(CMD, *words)
+        check_equal((done.returncode, done.stderr), (0, ""), " ".join(words))
+        check(text in done.stdout, f"{words}: {done.stdout!r}")
+        for line in done.stdout.splitlines():
+            check(len(line) <= 100, f"{words}: a line of {len(line)} columns: {line!r}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""--ready in all its forms, and --start-timeout."""
+import os
+import time
+
+from harness import (check, check_equal, is_true_of, main, scenario, stays, wait_for)
+
+
+def timed_ready(server):
+    begun = time.monotonic()
+    server.wait_ready()
+    return time.monotonic() - begun
+
+
+def not_ready(pit, seconds=0.3):
+    stays("not ready", lambda: not pit.notify.find("READY"), seconds)
+
+
+@scenario
+def notify(pit):
+    gate = pit.file("gate")
+    server = pit.server("-n2", "--ready=notify", *pit.worker(f"--ready-if={gate}"))
+    pit.trace.wait("start", 2)
+    not_ready(pit)
+    pit.file("gate", "")
+    server.wait_ready().stop()
+
+
+@scenario
+def every_slot_once(pit):
+    """READY upwards only when each slot has been ready; a helper of the worker may say it."""
+    script = f'exec {os.environ["AIT_WORKER"]} --ready-if={pit.file("gate")}.$AIOTOOLS_SD_SLOT'
+    server = pit.server("-n3", "--ready=notify", "--", "/bin/sh", "-c", script)
+    for slot in "01":
+        pit.file(f"gate.{slot}", "")
+        not_ready(pit)
+    pit.file("gate.2", "")
+    server.wait_ready().stop()
+
+
+@scenario
+def systemd_notify_helper(pit):
+    from harness import need_program
+    helper = need_program("systemd-notify")
+    server = pit.server("-n2", "--ready=notify", "--", "/bin/sh", "-c",
+                        f'{helper} --ready --status=helped && exec {os.environ["AIT_WORKER"]} --ready=none')
+    server.wait_ready().stop()
+
+
+@scenario
+def exec_is_enough(pit):
+    server = pit.server("-n2", "--ready=exec", *pit.worker("--ready=none"))
+    is_true_of(timed_ready(server), 0, 4, "seconds until ready")
+    server.reload(2)
+    server.stop()
+
+
+@scenario
+def fd(pit):
+    """Above the passed sockets."""
+    gate = pit.file("gate")
+    server = pit.server("-n2", "--ready=fd:5", f"--listen=127.0.0.1:{pit.port()}", f"--listen={pit.file('x.sock')}",
+                        *pit.worker("--ready=fd:5", f"--ready-if={gate}"))
+    pit.trace.wait("start", 2)
+    not_ready(pit)
+    pit.file("gate", "")
+    server.wait_ready()
+    server.reload(2)
+    server.stop()
+
+
+@scenario
+def fd_without_sockets(pit):
+    pit.server("-n1", "--ready=fd:3", *pit.worker("--ready=fd:3")).wait_ready().stop()
+    pit.notify.messages.clear()
+    pit.server("-n1", "--ready=fd:9", *pit.worker("--ready=fd:9")).wait_ready().stop()
+
+
+@scenario
+def delay(pit):
+    server = pit.server("-n2", "--ready=delay:700ms", *pit.worker("--ready=none"))
+    is_true_of(timed_ready(server), 0.65, 4, "seconds until ready")
+    server.stop()
+
+
+@scenario
+def delay_is_no_help_to_the_dying(pit):
+    """Dead before the delay is over: never ready."""
+    status, _, err = pit.run("-n1", "--ready=delay:500ms", "--backoff=1ms..1ms", "--give-up=2/1min", *pit.worker("--exit=1"))
+    check_equal(status, 69, f"exit status\n{err}")
+    check(not pit.notify.find("READY"), "was told to be ready")
+
+
+@scenario
+def auto_with_notify(pit):
+    is_true_of(timed_ready(pit.server("-n2", *pit.worker())), 0, 4.5, "seconds until ready")
+    pit.servers[0].stop()
+
+
+@scenario
+def auto_without_notify(pit):
+    """Alive for 5 s."""
+    server = pit.server("-n2", *pit.worker("--ready=none"))
+    is_true_of(timed_ready(server), 4.8, 15, "seconds until ready")
+    server.stop()
+
+
+@scenario
+def auto_remembers(pit):
+    """Who has ever said READY=1 has to say it from then on: being alive for 5 s is not enough any more."""
+    mute = pit.file("mute")
+    server = pit.server("-n2", "--start-timeout=6s", *pit.worker(f"--mute-if={mute}")).wait_ready()
+    old = server.wait_workers(2)
+    pit.file("mute", "")
+    server.send(1)
+    server.err.wait("rolled.back")
+    server.wait_workers(2)
+    check_equal(sorted(server.workers()), sorted(old), "workers")
+    server.stop()
+
+
+@scenario
+def start_timeout(pit):
+    """Not ready in time: killed, and that is a failure like others."""
+    status, _, err = pit.run("-n2", "--ready=notify", "--start-timeout=300ms", "--backoff=10ms..20ms", "--give-up=2/1min",
+                             *pit.worker("--ready=none", "--children=1"))
+    check_equal(status, 69, f"exit status\n{err}")
+    check("--start-timeout" in err or "start timeout" in err or "not ready" in err, f"does not say why:\n{err}")
+    check_equal(len(pit.trace.of("exit")), 0, "workers that left by themselves")
+
+
+@scenario
+def status_is_passed_on(pit):
+    """What a worker says of itself is told upwards, or in the log; READY=1 with it."""
+    server = pit.server("-n1", *pit.worker("--status=warming the kettle")).wait_ready()
+    wait_for("the worker's status", lambda: pit.notify.find("STATUS", "kettle") or
+             any(b"kettle" in line for line in server.err.lines), patience=5)
+    server.stop()
+
+
+if __name__ == "__main__":
+    main()

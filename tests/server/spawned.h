@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the tests of spawn and guardian share: a test binary starts itself again as the worker, which does as its
+ * arguments say, and writes what it sees to its standard output as NAME=VALUE lines.
+ *
+ * A `struct spawned` owns its environment, pipe and pidfd; spawned_done() kills and reaps what still runs. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "spawn.h"
+
+struct spawned {
+    struct spawn_params params;
+    struct spawn_environment *environment;
+    const char *argv[8];
+    pid_t pid;
+    int pidfd;
+    int output; /* read end of its standard output, -1 once read */
+    struct guardian_tree tree;
+    struct problem problem;
+};
+
+/* The test's main(): where it was started as a worker, this does not return. */
+void spawned_main(int argc, char **argv);
+
+/* Parameters for this binary in the given role; change them, then spawned_start(). */
+void spawned_init(struct spawned *s, const char *role, const struct spawn_environment_params *environment);
+int spawned_start(struct spawned *s);
+/* Waits for the end of its output, and of the process itself. Returns what waitid() put into si_status, and in
+ * *ret_text (malloc'ed) what it wrote. */
+int spawned_finish(struct spawned *s, char **ret_text);
+/* One line of its output, without the newline; for workers that go on. */
+void spawned_read_line(struct spawned *s, char *line, size_t size);
+void spawned_done(struct spawned *s);
+
+/* The value of NAME in such a text, in a static buffer; NULL where it is absent. */
+const char *spawned_value(const char *text, const char *name);
+
+/* Descriptors open in this process, and children of it, dead ones too. */
+size_t count_fds(void);
+size_t count_children(void);
+
+/* Waits for a pidfd, 10 s at most. */
+bool has_ended_within(int pidfd, int milliseconds);

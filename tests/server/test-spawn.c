@@ -1,0 +1,708 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "parse.h"
+#include "sandbox.h"
+#include "spawned.h"
+
+extern char **environ;
+
+/* ---- environment --------------------------------------------------------------------------------- */
+
+static const char *env_value(const struct spawn_environment *e, const char *name)
+{
+    return spawn_environment_lookup(e->envp, NULL, name);
+}
+
+static void environment_hides_the_supervisors_own(void **state)
+{
+    static char *base[] = {"PATH=/a",          "LISTEN_FDS=7",           "LISTEN_PID=1",
+                           "LISTEN_FDNAMES=x", "NOTIFY_SOCKET=/n",       "WATCHDOG_USEC=5",
+                           "WATCHDOG_PID=1",   "AIOTOOLS_SD_NAME=outer", "LISTEN_ADDRESS=kept",
+                           "no equals sign",   "PATH=/second",           NULL};
+    struct spawn_environment *e = NULL;
+
+    assert_int_equal(spawn_environment_new(&(struct spawn_environment_params){.base = base}, &e), 0);
+    static const char *const hidden[] = {"LISTEN_FDS",    "LISTEN_PID",   "LISTEN_FDNAMES",  "NOTIFY_SOCKET",
+                                         "WATCHDOG_USEC", "WATCHDOG_PID", "AIOTOOLS_SD_NAME"};
+    for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
+        assert_null(env_value(e, hidden[i]));
+    assert_string_equal(env_value(e, "PATH"), "/a");
+    assert_string_equal(env_value(e, "LISTEN_ADDRESS"), "kept");
+    assert_string_equal(env_value(e, "AIOTOOLS_SD_PROTO"), "1");
+    assert_null(e->listen_pid);
+    assert_null(e->watchdog_pid);
+    assert_null(spawn_environment_free(e));
+}
+
+static void environment_layers(void **state)
+{
+    static char *base[] = {"A=base", "B=base", "HOME=/root", "SHELL=/bin/bash", "USER=root", NULL};
+    static const char *const settings[] = {"B=setting", "C=", "USER=forged", "LISTEN_FDS=99", NULL};
+    static const char *const names[] = {"web", NULL};
+    struct account account = {.name = "www", .home = "/var/www", .shell = "/usr/sbin/nologin"};
+    struct spawn_environment *e = NULL;
+
+    assert_int_equal(spawn_environment_new(&(struct spawn_environment_params){.base = base,
+                                                                              .settings = settings,
+                                                                              .account = &account,
+                                                                              .fdnames = names,
+                                                                              .n_sockets = 2,
+                                                                              .notify_socket = "@n",
+                                                                              .watchdog_usec = 1500000,
+                                                                              .name = "app",
+                                                                              .slot = 3,
+                                                                              .workers = 4,
+                                                                              .generation = 5},
+                                           &e),
+                     0);
+    static const struct {
+        const char *name, *value;
+    } expected[] = {
+        {"A", "base"},
+        {"B", "setting"},
+        {"C", ""},
+        {"USER", "forged"}, /* --env has the last word on what is not the contract's */
+        {"LOGNAME", "www"},
+        {"HOME", "/var/www"},
+        {"SHELL", NULL},
+        {"LISTEN_FDS", "2"},
+        {"LISTEN_FDNAMES", "web:unknown"},
+        {"NOTIFY_SOCKET", "@n"},
+        {"WATCHDOG_USEC", "1500000"},
+        {"AIOTOOLS_SD_NAME", "app"},
+        {"AIOTOOLS_SD_SLOT", "3"},
+        {"AIOTOOLS_SD_WORKERS", "4"},
+        {"AIOTOOLS_SD_GENERATION", "5"},
+    };
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        const char *value = env_value(e, expected[i].name);
+        if (!expected[i].value)
+            assert_null(value);
+        else
+            assert_string_equal(value, expected[i].value);
+    }
+    assert_string_equal(env_value(e, "AIOTOOLS_SD_INSTANCE"), e->token);
+    assert_ptr_equal(e->listen_pid, env_value(e, "LISTEN_PID"));
+    assert_ptr_equal(e->watchdog_pid, env_value(e, "WATCHDOG_PID"));
+    assert_int_equal(strlen(e->token), SPAWN_TOKEN_SIZE - 1);
+    spawn_environment_free(e);
+}
+
+static void environment_unknown_account_leaves_nothing_of_root(void **state)
+{
+    static char *base[] = {"HOME=/root", "SHELL=/bin/bash", "USER=root", "LOGNAME=root", NULL};
+    struct account account = {.uid = 4711};
+    struct spawn_environment *e = NULL;
+
+    assert_int_equal(
+        spawn_environment_new(&(struct spawn_environment_params){.base = base, .account = &account}, &e), 0);
+    for (size_t i = 0; base[i]; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(base[i], "="), base[i]);
+        assert_null(env_value(e, name));
+    }
+    spawn_environment_free(e);
+}
+
+static void environment_refuses_and_nests(void **state)
+{
+    static const char *const bad[] = {"NOVALUE", NULL}, *const bad2[] = {"=x", NULL};
+    static char *base[] = {"AIOTOOLS_SD_INSTANCE=outer", NULL};
+    struct spawn_environment *e = NULL;
+
+    assert_int_equal(spawn_environment_new(&(struct spawn_environment_params){.settings = bad}, &e), -EINVAL);
+    assert_int_equal(spawn_environment_new(&(struct spawn_environment_params){.settings = bad2}, &e),
+                     -EINVAL);
+    assert_null(e);
+    assert_int_equal(spawn_environment_new(&(struct spawn_environment_params){.base = base}, &e), 0);
+    char expected[64];
+    (void)snprintf(expected, sizeof(expected), "outer.%s", e->token);
+    assert_string_equal(env_value(e, "AIOTOOLS_SD_INSTANCE"), expected);
+    spawn_environment_free(e);
+    spawn_environment_free(NULL);
+}
+
+/* ---- program ------------------------------------------------------------------------------------- */
+
+static char directory[64];
+
+static void put(const char *name, const char *contents, mode_t mode)
+{
+    char path[256];
+    (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
+    FILE *f = fopen(path, "we");
+    assert_non_null(f);
+    fputs(contents, f);
+    fclose(f);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+static int make_directory(void **state)
+{
+    strcpy(directory, "/tmp/test-spawn.XXXXXX");
+    if (!mkdtemp(directory))
+        return -1;
+    if (chmod(directory, 0755) < 0)
+        return -1;
+    put("good", "#!/bin/sh\nexit 0\n", 0755);
+    put("plain", "#!/bin/sh\n", 0644);
+    put("empty", "", 0755);
+    put("nointerp", "#!\nx", 0755);
+    put("badinterp", "#! /nonexistent/python9 -u\n", 0755);
+    put("dirinterp", "#!/etc\n", 0755);
+    put("crlf", "#!/bin/sh\r\nexit 0\r\n", 0755);
+    put("text", "exit 0\n", 0755);
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/sub", directory);
+    return mkdir(path, 0755);
+}
+
+static int remove_directory(void **state)
+{
+    char command[128];
+    (void)snprintf(command, sizeof(command), "rm -rf '%s'", directory);
+    return system(command);
+}
+
+static void program_table(void **state)
+{
+    static const struct {
+        const char *program; /* relative to the directory */
+        int error;
+        const char *words;
+    } cases[] = {
+        {"./good", 0, NULL},
+        {"sub/../good", 0, NULL},
+        {"./absent", -ENOENT, "no such file"},
+        {"./sub", -EISDIR, "is a directory"},
+        {"./plain", -EACCES, "is not executable"},
+        {"./plain/x", -ENOTDIR, "no such file"},
+        {"./empty", -ENOEXEC, "empty file"},
+        {"./nointerp", -ENOEXEC, "names no interpreter"},
+        {"./badinterp", -ENOENT, "its interpreter /nonexistent/python9 does not exist"},
+        {"./dirinterp", -EISDIR, "its interpreter /etc is a directory"},
+        {"./crlf", -ENOENT, "carriage return"},
+        {"/dev/null", -EINVAL, "not a regular file"},
+        {"no-such-program-here", -ENOENT, "not found in PATH (/nowhere:"},
+        {"plain", -EACCES, "is not executable"},
+        {"sub", -EISDIR, "is a directory"},
+        {"good", 0, NULL},
+        {"", -EINVAL, "empty"},
+    };
+    char path[128];
+    (void)snprintf(path, sizeof(path), "/nowhere:%s", directory);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char *found = NULL;
+        struct problem problem = {0};
+        int r = spawn_resolve_program(cases[i].program, path, directory, &found, &problem);
+        if (r != cases[i].error || (r < 0 && !strstr(problem.text, cases[i].words)))
+            fail_msg("%s: %d, %s", cases[i].program, r, problem.text);
+        if (r < 0) {
+            assert_null(found);
+            assert_int_equal(problem.status, STATUS_CONFIG);
+            assert_null(strchr(problem.text, '\n'));
+        } else {
+            assert_int_equal(found[0], '/');
+            assert_int_equal(access(found, X_OK), 0);
+        }
+        free(found);
+    }
+}
+
+static void program_in_relative_elements_of_path(void **state)
+{
+    static const char *const paths[] = {"", "/nowhere:", ":/nowhere", ".", "sub/.."};
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        char *found = NULL;
+        assert_int_equal(spawn_resolve_program("good", paths[i], directory, &found, NULL), 0);
+        assert_int_equal(found[0], '/');
+        free(found);
+    }
+}
+
+/* ---- starting ------------------------------------------------------------------------------------ */
+
+static char *run_and_finish(struct spawned *s)
+{
+    char *text = NULL;
+    int r = spawned_start(s);
+    if (r < 0)
+        fail_msg("spawn: %d: %s", r, s->problem.text);
+    assert_int_equal(spawned_finish(s, &text), 0);
+    return text;
+}
+
+static void inode_of(int fd, char *ret, size_t size)
+{
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    (void)snprintf(ret, size, "%llu:%llu cloexec=0", (unsigned long long)st.st_dev,
+                   (unsigned long long)st.st_ino);
+}
+
+static void is_own_session_and_knows_its_pid(void **state)
+{
+    struct spawn_environment_params params = {
+        .base = environ, .n_sockets = 1, .watchdog_usec = 1000000, .name = "x", .workers = 1};
+    struct spawned s;
+    char expected[32];
+    int sockets[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
+    spawned_init(&s, "report", &params);
+    s.params.socket_fds = sockets;
+    s.params.n_socket_fds = 1;
+    assert_int_equal(spawned_start(&s), 0);
+    (void)snprintf(expected, sizeof(expected), "%d", s.pid);
+    assert_int_equal(s.tree.pid, s.pid);
+    assert_true(s.tree.start > 0);
+    char *text = NULL;
+    assert_int_equal(spawned_finish(&s, &text), 0);
+
+    static const char *const same[] = {"pid", "session", "group", "env.LISTEN_PID", "env.WATCHDOG_PID"};
+    for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
+        assert_string_equal(spawned_value(text, same[i]), expected);
+    (void)snprintf(expected, sizeof(expected), "%d", getpid());
+    assert_string_equal(spawned_value(text, "parent"), expected);
+    assert_string_equal(spawned_value(text, "death_signal"), "9");
+    assert_string_equal(spawned_value(text, "env.LISTEN_FDS"), "1");
+    assert_string_equal(spawned_value(text, "env.AIOTOOLS_SD_INSTANCE"), s.tree.token);
+    free(text);
+    spawned_done(&s);
+    close(sockets[0]);
+    close(sockets[1]);
+}
+
+/* In a child of the test, which may rearrange its descriptors at will: sockets become the given numbers, then the
+ * worker gets them in this order. Strays are not close-on-exec. Returns 0, or the number of the check that failed. */
+static int arrange_and_check(const int *numbers)
+{
+    enum { BASE = 100 };
+    char expected[4][64], name[16];
+    int sources[4]; /* three sockets, then the readiness pipe */
+    struct spawned s;
+
+    spawned_init(&s, "report", NULL);
+    for (int i = 0; i < 4; i++) {
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+        inode_of(fd, expected[i], sizeof(expected[i]));
+        sources[i] = fcntl(fd, F_DUPFD, BASE);
+    }
+    if (syscall(SYS_close_range, 3, BASE - 1, 0) < 0 || dup2(0, 7) < 0 || dup2(0, 500) < 0)
+        return 1;
+    for (int i = 0; i < 4; i++) {
+        dup2(sources[i], numbers[i]);
+        close(sources[i]);
+        sources[i] = numbers[i];
+    }
+    s.params.socket_fds = sources;
+    s.params.n_socket_fds = 3;
+    s.params.ready_fd = sources[3];
+    s.params.ready_target = 9;
+    char *text = NULL;
+    if (spawned_start(&s) < 0 || spawned_finish(&s, &text) != 0)
+        return 2;
+    if (strcmp(spawned_value(text, "fds"), "0 1 2 3 4 5 9") != 0)
+        return 3;
+    for (int i = 0; i < 4; i++) {
+        (void)snprintf(name, sizeof(name), "fd%d", i < 3 ? 3 + i : 9);
+        if (strcmp(spawned_value(text, name), expected[i]) != 0)
+            return 4 + i;
+    }
+    free(text);
+    spawned_done(&s);
+    return 0;
+}
+
+/* Sources lie on each other's targets in every order. */
+static void fds_are_what_was_promised(void **state)
+{
+    static const int orders[][4] = {{3, 4, 5, 9}, {5, 4, 3, 9},  {4, 3, 5, 6},    {9, 3, 4, 5},
+                                    {5, 9, 3, 4}, {20, 4, 9, 3}, {10, 11, 12, 13}};
+
+    for (size_t o = 0; o < sizeof(orders) / sizeof(orders[0]); o++) {
+        int status;
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(arrange_and_check(orders[o]));
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        if (status != 0)
+            fail_msg("order %zu: status %x", o, status);
+    }
+}
+
+static void standard_descriptors(void **state)
+{
+    struct spawned s;
+    char expected[64];
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC), file = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+
+    inode_of(null, expected, sizeof(expected));
+    spawned_init(&s, "report", NULL);
+    s.params.stderr_fd = null;
+    char *text = run_and_finish(&s);
+    assert_string_equal(spawned_value(text, "fd0"), expected);
+    assert_string_equal(spawned_value(text, "fd2"), expected);
+    free(text);
+    spawned_done(&s);
+
+    inode_of(file, expected, sizeof(expected));
+    spawned_init(&s, "report", NULL);
+    s.params.stdin_fd = file;
+    text = run_and_finish(&s);
+    assert_string_equal(spawned_value(text, "fd0"), expected);
+    inode_of(2, expected, sizeof(expected));
+    assert_string_equal(spawned_value(text, "fd2"), expected);
+    free(text);
+    spawned_done(&s);
+    close(null);
+    close(file);
+}
+
+static void ignore_signal(int signo)
+{
+}
+
+static void signals_are_reset(void **state)
+{
+    struct spawned s;
+    sigset_t blocked, before;
+
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGRTMAX, SIG_IGN);
+    signal(SIGUSR1, ignore_signal);
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTERM);
+    sigaddset(&blocked, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &blocked, &before);
+    spawned_init(&s, "report", NULL);
+    char *text = run_and_finish(&s);
+    sigset_t after;
+    sigprocmask(SIG_SETMASK, &before, &after);
+    assert_true(sigismember(&after, SIGTERM) && sigismember(&after, SIGCHLD) && !sigismember(&after, SIGINT));
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
+    signal(SIGRTMAX, SIG_DFL);
+    signal(SIGUSR1, SIG_DFL);
+    assert_string_equal(spawned_value(text, "SigBlk"), "0000000000000000");
+    assert_string_equal(spawned_value(text, "SigIgn"), "0000000000000000");
+    free(text);
+    spawned_done(&s);
+}
+
+static void directory_umask_limits(void **state)
+{
+    static const struct spawn_rlimit limits[] = {{RLIMIT_NOFILE, {64, 64}}};
+    struct spawned s;
+
+    spawned_init(&s, "report", NULL);
+    s.params.working_directory = "/usr";
+    s.params.umask = 027;
+    s.params.rlimits = limits;
+    s.params.n_rlimits = 1;
+    s.params.set_nice = true;
+    s.params.nice = 5;
+    char *text = run_and_finish(&s);
+    assert_string_equal(spawned_value(text, "cwd"), "/usr");
+    assert_string_equal(spawned_value(text, "umask"), "27");
+    assert_string_equal(spawned_value(text, "nofile"), "64");
+    assert_string_equal(spawned_value(text, "nice"), "5");
+    assert_true(getpriority(PRIO_PROCESS, 0) < 5);
+    free(text);
+    spawned_done(&s);
+}
+
+static void user_changes_and_we_stay(void **state)
+{
+    gid_t groups[] = {65534, 1};
+    struct account account = {.uid = 65534, .gid = 65534, .groups = groups, .n_groups = 2};
+    struct spawned s;
+
+    if (geteuid() != 0) {
+        print_message("SKIP: needs root to change the user\n");
+        skip();
+    }
+    spawned_init(&s, "report", NULL);
+    /* The build directory need not be open to others. */
+    char copy[96], command[320];
+    (void)snprintf(copy, sizeof(copy), "%s/self", directory);
+    (void)snprintf(command, sizeof(command), "cp -L /proc/%d/exe '%s' && chmod 755 '%s'", getpid(), copy,
+                   copy);
+    assert_int_equal(system(command), 0);
+    s.params.path = copy;
+    s.params.account = &account;
+    assert_int_equal(prctl(PR_GET_DUMPABLE), 1);
+    char *text = run_and_finish(&s);
+    assert_int_equal(prctl(PR_GET_DUMPABLE), 1);
+    assert_int_equal(geteuid(), 0);
+    assert_string_equal(spawned_value(text, "uid"), "65534");
+    assert_string_equal(spawned_value(text, "gid"), "65534");
+    assert_non_null(strstr(spawned_value(text, "Groups"), "1 65534"));
+    assert_string_equal(spawned_value(text, "death_signal"), "9");
+    assert_string_equal(spawned_value(text, "CapPrm"), "0000000000000000");
+    free(text);
+    spawned_done(&s);
+}
+
+static void sandbox_is_in_force(void **state)
+{
+    struct sandbox_program program;
+    struct spawned s;
+
+    assert_int_equal(sandbox_compile(SANDBOX_PRESET_SERVICE, &program, NULL), 0);
+    spawned_init(&s, "report", NULL);
+    s.params.sandbox = &program;
+    char *text = run_and_finish(&s);
+    assert_string_equal(spawned_value(text, "Seccomp"), "2");
+    assert_string_equal(spawned_value(text, "NoNewPrivs"), "1");
+    assert_int_equal(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 0);
+    assert_int_equal(strtoull(spawned_value(text, "CapPrm"), NULL, 16) & ~program.keep_capabilities, 0);
+    free(text);
+    spawned_done(&s);
+    sandbox_program_done(&program);
+}
+
+/* ---- failing ------------------------------------------------------------------------------------- */
+
+static const struct sock_filter endless[] = {BPF_STMT(BPF_LD | BPF_IMM, 0)};
+static const struct sandbox_program broken_program = {
+    .preset = SANDBOX_PRESET_SERVICE, .filter = endless, .n_filter = 1, .keep_capabilities = UINT64_MAX};
+static const struct spawn_rlimit bad_limit[] = {{9999, {1, 1}}};
+static const int closed_fd[] = {777};
+
+static void no_program(struct spawn_params *p)
+{
+    p->path = "/nonexistent/program";
+}
+static void not_executable(struct spawn_params *p)
+{
+    p->path = "/etc/passwd";
+}
+static void no_format(struct spawn_params *p)
+{
+    static char path[128];
+    (void)snprintf(path, sizeof(path), "%s/text", directory);
+    p->path = path;
+}
+static void no_directory(struct spawn_params *p)
+{
+    p->working_directory = "/nonexistent";
+}
+static void no_filter(struct spawn_params *p)
+{
+    p->sandbox = &broken_program;
+}
+static void no_limit(struct spawn_params *p)
+{
+    p->rlimits = bad_limit;
+    p->n_rlimits = 1;
+}
+static void no_fd(struct spawn_params *p)
+{
+    p->socket_fds = closed_fd;
+    p->n_socket_fds = 1;
+}
+static void low_ready(struct spawn_params *p)
+{
+    p->ready_fd = 1;
+    p->ready_target = 2;
+}
+
+static void failures_leave_nothing(void **state)
+{
+    static const struct {
+        void (*spoil)(struct spawn_params *p);
+        int error, status;
+        const char *words;
+    } cases[] = {
+        {no_program, -ENOENT, STATUS_CONFIG, "does not exist"},
+        {not_executable, -EACCES, STATUS_CONFIG, "may not execute"},
+        {no_format, -ENOEXEC, STATUS_CONFIG, "format"},
+        {no_directory, -ENOENT, STATUS_CONFIG, "--chdir"},
+        {no_filter, -EINVAL, STATUS_SANDBOX, "seccomp filter"},
+        {no_limit, -EINVAL, STATUS_CONFIG, "--rlimit"},
+        {no_fd, -EBADF, STATUS_OS, "descriptors"},
+        {low_ready, -EINVAL, STATUS_OS, "preparing"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct spawned s;
+        size_t fds = count_fds();
+        spawned_init(&s, "report", NULL);
+        cases[i].spoil(&s.params);
+        int r = spawned_start(&s);
+        if (r != cases[i].error || s.problem.status != cases[i].status ||
+            !strstr(s.problem.text, cases[i].words))
+            fail_msg("case %zu: %d, status %d: %s", i, r, s.problem.status, s.problem.text);
+        assert_int_equal(s.pid, -1);
+        assert_int_equal(s.pidfd, -1);
+        assert_int_equal(count_children(), 0);
+        assert_int_equal(count_fds(), fds);
+        spawned_done(&s);
+    }
+}
+
+static void *spawn_in_thread(void *userdata)
+{
+    return (void *)(intptr_t)spawned_start(userdata);
+}
+
+static void only_the_main_thread_may(void **state)
+{
+    struct spawned s;
+    pthread_t thread;
+    void *r;
+
+    spawned_init(&s, "report", NULL);
+    assert_int_equal(pthread_create(&thread, NULL, spawn_in_thread, &s), 0);
+    assert_int_equal(pthread_join(thread, &r), 0);
+    assert_int_equal((intptr_t)r, -EINVAL);
+    spawned_done(&s);
+}
+
+/* ---- the parent's end ---------------------------------------------------------------------------- */
+
+static void dies_with_its_parent(void **state)
+{
+    int report[2];
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    assert_int_equal(pipe2(report, O_CLOEXEC), 0);
+    pid_t parent = fork();
+    if (parent == 0) {
+        struct spawned s;
+        spawned_init(&s, "there", NULL);
+        if (spawned_start(&s) < 0 || write(report[1], &s.pid, sizeof(s.pid)) != sizeof(s.pid))
+            _exit(1);
+        pause();
+    }
+    pid_t worker;
+    assert_int_equal(read(report[0], &worker, sizeof(worker)), sizeof(worker));
+    int pidfd = (int)syscall(SYS_pidfd_open, worker, 0);
+    assert_true(pidfd >= 0);
+    assert_false(has_ended_within(pidfd, 50));
+    kill(parent, SIGKILL);
+    assert_int_equal(waitpid(parent, NULL, 0), parent);
+    assert_true(has_ended_within(pidfd, 10000));
+    assert_int_equal(waitpid(worker, NULL, 0), worker);
+    close(pidfd);
+    close(report[0]);
+    close(report[1]);
+}
+
+/* ---- cost ---------------------------------------------------------------------------------------- */
+
+static double now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static pid_t start_ours(struct spawned *s)
+{
+    pid_t pid = -1;
+    int pidfd = -1;
+    assert_int_equal(spawn_worker(&s->params, &pid, &pidfd, NULL, NULL), 0);
+    close(pidfd);
+    return pid;
+}
+
+static pid_t start_plain(struct spawned *s)
+{
+    pid_t pid = vfork();
+    if (pid == 0) {
+        execl("/bin/true", "true", NULL);
+        _exit(1);
+    }
+    assert_true(pid > 0);
+    return pid;
+}
+
+static double median_start(pid_t (*start)(struct spawned *s))
+{
+    enum { ROUNDS = 51 };
+    double times[ROUNDS];
+
+    for (int i = 0; i < ROUNDS; i++) {
+        struct spawned s;
+        spawned_init(&s, "there", NULL);
+        s.params.path = "/bin/true";
+        double begin = now_ms();
+        pid_t pid = start(&s);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        times[i] = now_ms() - begin;
+        spawned_done(&s);
+    }
+    qsort(times, ROUNDS, sizeof(times[0]), compare);
+    return times[ROUNDS / 2];
+}
+
+static void a_large_parent_costs_nothing(void **state)
+{
+    size_t size = 256u << 20;
+    double small = median_start(start_ours);
+    char *memory =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    double large = median_start(start_ours), peer = median_start(start_plain);
+    munmap(memory, size);
+    print_message(
+        "start and reap: %.3f ms from a small process, %.3f ms from one of 256 MiB; vfork %.3f ms\n", small,
+        large, peer);
+    assert_true(large < peer * 3 + 1);
+}
+
+int main(int argc, char **argv)
+{
+    spawned_main(argc, argv);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(environment_hides_the_supervisors_own),
+        cmocka_unit_test(environment_layers),
+        cmocka_unit_test(environment_unknown_account_leaves_nothing_of_root),
+        cmocka_unit_test(environment_refuses_and_nests),
+        cmocka_unit_test(program_table),
+        cmocka_unit_test(program_in_relative_elements_of_path),
+        cmocka_unit_test(is_own_session_and_knows_its_pid),
+        cmocka_unit_test(fds_are_what_was_promised),
+        cmocka_unit_test(standard_descriptors),
+        cmocka_unit_test(signals_are_reset),
+        cmocka_unit_test(directory_umask_limits),
+        cmocka_unit_test(user_changes_and_we_stay),
+        cmocka_unit_test(sandbox_is_in_force),
+        cmocka_unit_test(failures_leave_nothing),
+        cmocka_unit_test(only_the_main_thread_may),
+        cmocka_unit_test(dies_with_its_parent),
+        cmocka_unit_test(a_large_parent_costs_nothing),
+    };
+    return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}
