@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The table of commands and how they speak, apart from main() so that the generator of the completion can link it. */
+/* The table of commands and how they speak, apart from main() so that the generator of the completion
+ * can link it. */
 #include "commands.h"
 
 #include <errno.h>

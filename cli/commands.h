@@ -3,8 +3,8 @@
 #define CLI_COMMANDS_H
 
 /*
- * The commands of aiotools-sd, one file each. A command returns the exit status. main() takes the first word to find it, and
- * hands it everything from that word on.
+ * The commands of aiotools-sd, one file each. A command returns the exit status. main() takes the first
+ * word to find it, and hands it everything from that word on.
  */
 
 #include "options.h"
@@ -15,7 +15,8 @@ extern const struct command commands[]; /* ends with a row without name */
 /* One line on stderr; returns the problem's exit status. */
 int report(const struct problem *problem);
 
-/* The end of what a command prints on stdout. It is its whole purpose, so a full disk is an error; returns the exit status. */
+/* The end of what a command prints on stdout. It is its whole purpose, so a full disk is an error;
+ * returns the exit status. */
 int print_done(void);
 
 /* The help of a command on stdout, and its exit status. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Prints the bash completion of all commands, from their tables. Runs when the tree is built; not installed. */
+/* Prints the bash completion of all commands, from their tables. Runs when the tree is built; not
+ * installed. */
 #include <string.h>
 
 #include "commands.h"

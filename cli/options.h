@@ -3,8 +3,9 @@
 #define CLI_OPTIONS_H
 
 /*
- * Options as a table: one row gives names, value, parser and help text of an option. Parsing, --help, bash completion and the test of
- * the manual page are all made from the row; nothing about an option is written down twice.
+ * Options as a table: one row gives names, value, parser and help text of an option. Parsing, --help,
+ * bash completion and the test of the manual page are all made from the row; nothing about an option is
+ * written down twice.
  *
  * A table ends with a row without name. It is constant, borrowed, and knows its target only by offsets.
  */
@@ -18,8 +19,8 @@
 struct option_spec;
 
 /*
- * Parses text (NULL for an option without value) into field. 0, or a negative errno and a clause as in parse.h; OPTION_STOP:
- * an option such as --help that ends the parsing.
+ * Parses text (NULL for an option without value) into field. 0, or a negative errno and a clause as in
+ * parse.h; OPTION_STOP: an option such as --help that ends the parsing.
  */
 enum { OPTION_STOP = 1 };
 typedef int (*option_parser)(const struct option_spec *spec, const char *text, void *field,
@@ -50,8 +51,8 @@ struct command {
 };
 
 /*
- * Parses the options before the first word that is none. Returns 0 and the index of that word; OPTION_STOP and the
- * option in ret_stopped; or a negative errno with ret_problem.
+ * Parses the options before the first word that is none. Returns 0 and the index of that word;
+ * OPTION_STOP and the option in ret_stopped; or a negative errno with ret_problem.
  */
 int options_parse(const struct option_spec *options, void *target, int argc, char **argv, int *ret_first,
                   const struct option_spec **ret_stopped, struct problem *ret_problem);

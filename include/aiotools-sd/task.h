@@ -25,8 +25,8 @@ typedef struct ait_task_options {
     const char *name;  /* copied; shown in errors and dumps */
     size_t stack_size; /* bytes of virtual stack, rounded up to a slab class; 0: 256 KiB */
     ait_destroy_fn
-        destroy; /* called with userdata when the task has ended, or was cancelled before it began */
-    unsigned flags;         /* AIT_TASK_SHIELD */
+        destroy;    /* called with userdata when the task has ended, or was cancelled before it began */
+    unsigned flags; /* AIT_TASK_SHIELD */
 } ait_task_options;
 
 #define AIT_TASK_OPTIONS(...) (&(const ait_task_options){.size = sizeof(ait_task_options), __VA_ARGS__})
@@ -90,6 +90,12 @@ int ait_sleep(uint64_t usec);
 int ait_sleep_until(uint64_t usec);
 /* -ECANCELED where the task is cancelled, else 0; never suspends. */
 int ait_check_cancel(void);
+
+/*
+ * Calls fn(userdata) on the thread's own stack and returns its result: for code that needs more stack than a task should keep (a parked
+ * task holds on to every page that it ever touched). fn cannot suspend: in it, there is no current task. Outside tasks a plain call.
+ */
+int ait_call_deep(int (*fn)(void *userdata), void *userdata);
 
 AIT_END_DECLS
 

@@ -3,19 +3,65 @@
 #undef _FORTIFY_SOURCE
 
 #include <pthread.h>
+#include <signal.h>
 
 #include "context.h"
 
+#if defined(__x86_64__)
+
+static void modes_save(uint32_t mode[2])
+{
+    __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(mode[0]), "=m"(mode[1]));
+}
+
+#elif defined(__aarch64__)
+
+static void modes_save(uint32_t mode[2])
+{
+    uint64_t fpcr;
+
+    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+    __builtin_memcpy(mode, &fpcr, sizeof(fpcr));
+}
+
+#else
+
+/* Elsewhere the floating point modes stay the thread's. */
+static void modes_save(uint32_t mode[2])
+{
+}
+
+#endif
+
 #if defined(AIT_CONTEXT_PORTABLE)
+
+/* setjmp() leaves them out. */
+static void modes_load(const uint32_t mode[2])
+{
+#if defined(__x86_64__)
+    __asm__ volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(mode[0]), "m"(mode[1]));
+#elif defined(__aarch64__)
+    uint64_t fpcr;
+
+    __builtin_memcpy(&fpcr, mode, sizeof(fpcr));
+    __asm__ volatile("msr fpcr, %0" : : "r"(fpcr));
+#endif
+}
 
 void context_jump(struct context *from, struct context *to)
 {
-    if (_setjmp(from->regs) != 0)
+    modes_save(from->fpmode);
+    if (_setjmp(from->regs) != 0) {
+        modes_load(from->fpmode);
         return;
+    }
     if (to->fresh) {
         ucontext_t *fresh = to->fresh;
 
         to->fresh = NULL;
+        modes_load(to->fpmode);
+        /* It would put back the mask of the time when the context was made. */
+        (void)pthread_sigmask(SIG_SETMASK, NULL, &fresh->uc_sigmask);
         setcontext(fresh);
     }
     _longjmp(to->regs, 1);
@@ -32,6 +78,7 @@ static void prepare(struct context *ctx, void *bottom, void *top)
     fresh->uc_stack.ss_size = (size_t)((char *)top - (char *)bottom);
     makecontext(fresh, context_main, 0);
     ctx->fresh = fresh;
+    modes_save(ctx->fpmode);
 }
 
 #else
@@ -71,14 +118,7 @@ static void prepare(struct context *ctx, void *bottom, void *top)
     ctx->sp = top;
     ctx->ip = (void *)context_begin;
     ctx->bp = NULL;
-#if defined(__x86_64__)
-    __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(ctx->fpmode[0]), "=m"(ctx->fpmode[1]));
-#else
-    uint64_t fpcr;
-
-    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
-    __builtin_memcpy(ctx->fpmode, &fpcr, sizeof(fpcr));
-#endif
+    modes_save(ctx->fpmode);
 }
 
 #endif

@@ -47,6 +47,7 @@ struct context {
 #ifdef AIT_CONTEXT_PORTABLE
     jmp_buf regs;
     ucontext_t *fresh; /* on the new stack itself, until the first switch to it */
+    uint32_t fpmode[2];
 #else
     void *sp;
     void *ip;

@@ -105,6 +105,14 @@ static void run_slice(struct ait_loop *loop)
     t = loop_next(loop);
     if (t)
         context_switch(&loop->context, &t->context);
+    while (unlikely(loop->deep != NULL)) {
+        struct deep_call *call = loop->deep;
+
+        loop->deep = NULL;
+        call->result = call->fn(call->userdata);
+        loop->current = call->task;
+        context_switch(&loop->context, &call->task->context);
+    }
 }
 
 void loop_run_batch(struct ait_loop *loop)

@@ -49,6 +49,14 @@ struct post {
     void *userdata;
 };
 
+/* ait_call_deep(), in the frame of its caller. */
+struct deep_call {
+    int (*fn)(void *userdata);
+    void *userdata;
+    struct ait_task *task;
+    int result;
+};
+
 struct ait_loop {
     struct ait_task *current;
     struct ait_task **ring;
@@ -63,7 +71,8 @@ struct ait_loop {
     bool finishing; /* sd_event_exit(): only draining */
     bool stop;
     struct context context;
-    struct context grave; /* where ended tasks save what nobody will come back to */
+    struct deep_call *deep; /* that the current task wants run on the thread's stack */
+    struct context grave;   /* where ended tasks save what nobody will come back to */
 
     struct timers timers;
     struct stacks stacks;

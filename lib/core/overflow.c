@@ -42,8 +42,10 @@ static void on_fault(int signo, siginfo_t *info, void *ucontext)
         say_number(stack_class_size(t->class) / 1024);
         say(" KiB; spawn it with a larger stack_size\n");
     }
-    /* The instruction is run again, and now it ends the process as if nobody had looked. */
+    /* The instruction is run again, and now it ends the process as if nobody had looked. A signal that was sent has none. */
     (void)signal(signo, SIG_DFL);
+    if (info->si_code <= 0)
+        (void)raise(signo);
 }
 
 static void alternate_stack(void)

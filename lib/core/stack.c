@@ -20,7 +20,7 @@
 #endif
 
 #define PAGE    ((size_t)4096)
-#define COLOURS 16
+#define COLOURS 8
 
 enum { GUARD_UNKNOWN, GUARD_ADVICE, GUARD_PROTECT };
 
@@ -31,10 +31,10 @@ enum { GUARD_UNKNOWN, GUARD_ADVICE, GUARD_PROTECT };
 #define SLAB_BYTES ((size_t)16 << 20)
 #endif
 
-/* Valgrind takes a switch between stacks that it knows for what it is, and else for a huge frame. */
-static void slab_register(struct stack_slab *slab)
-{
 #ifdef AIT_HAVE_VALGRIND
+/* A switch between stacks that Valgrind knows is taken for what it is, and not for a huge frame. */
+static void valgrind_register(struct stack_slab *slab)
+{
     if (!RUNNING_ON_VALGRIND)
         return;
     slab->valgrind_ids = malloc(slab->n_slots * sizeof(*slab->valgrind_ids));
@@ -43,6 +43,21 @@ static void slab_register(struct stack_slab *slab)
 
         slab->valgrind_ids[i] = VALGRIND_STACK_REGISTER(bottom, bottom + slab->slot_size - 1);
     }
+}
+
+static void valgrind_unregister(struct stack_slab *slab)
+{
+    for (uint32_t i = 0; slab->valgrind_ids && i < slab->n_slots; i++)
+        VALGRIND_STACK_DEREGISTER(slab->valgrind_ids[i]);
+    free(slab->valgrind_ids);
+}
+#endif
+
+/* Tells the tools that watch. */
+static void slab_register(struct stack_slab *slab)
+{
+#ifdef AIT_HAVE_VALGRIND
+    valgrind_register(slab);
 #endif
 #ifdef CONTEXT_ASAN
     __lsan_register_root_region(slab->base, slab->slot_size * slab->n_slots);
@@ -52,9 +67,7 @@ static void slab_register(struct stack_slab *slab)
 static void slab_unregister(struct stack_slab *slab)
 {
 #ifdef AIT_HAVE_VALGRIND
-    for (uint32_t i = 0; slab->valgrind_ids && i < slab->n_slots; i++)
-        VALGRIND_STACK_DEREGISTER(slab->valgrind_ids[i]);
-    free(slab->valgrind_ids);
+    valgrind_unregister(slab);
 #endif
 #ifdef CONTEXT_ASAN
     __lsan_unregister_root_region(slab->base, slab->slot_size * slab->n_slots);

@@ -100,7 +100,7 @@ static inline bool stacks_worth_trimming(const struct stacks *s)
 
     for (unsigned i = 0; i < STACK_CLASSES; i++)
         n += s->classes[i].n_free - s->classes[i].n_clean;
-    return n > 64;
+    return n > 4;
 }
 
 /* Gives the pages of slots that were not needed since the last call back to the kernel. */

@@ -458,3 +458,19 @@ AIT_PUBLIC int ait_sleep(uint64_t usec)
     now = loop_now(this_loop);
     return ait_sleep_until(usec >= AIT_USEC_INFINITY - now ? AIT_USEC_INFINITY : now + usec);
 }
+
+AIT_PUBLIC int ait_call_deep(int (*fn)(void *userdata), void *userdata)
+{
+    struct ait_task *t = ait_task_current();
+    struct deep_call call = {.fn = fn, .userdata = userdata, .task = t};
+    struct ait_loop *loop = this_loop;
+
+    if (!fn)
+        return -EINVAL;
+    if (!t)
+        return fn(userdata);
+    loop->deep = &call;
+    loop->current = NULL;
+    context_switch(&t->context, &loop->context);
+    return call.result;
+}

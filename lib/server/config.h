@@ -3,11 +3,12 @@
 #define SERVER_CONFIG_H
 
 /*
- * What `aiotools-sd run` shall do, as plain data: filled by the command line (cli/run.c), checked and completed once by
- * server_config_finish(), constant from then on. server_run() and everything below it only read it.
+ * What `aiotools-sd run` shall do, as plain data: filled by the command line (cli/run.c), checked and
+ * completed once by server_config_finish(), constant from then on. server_run() and everything below it
+ * only read it.
  *
- * server_config owns every pointer in it (server_config_done()). Nothing here opens a socket, starts a process or keeps a file open.
- * Times are microseconds, PARSE_INFINITY means no limit.
+ * server_config owns every pointer in it (server_config_done()). Nothing here opens a socket, starts a
+ * process or keeps a file open. Times are microseconds, PARSE_INFINITY means no limit.
  */
 
 #include <stdbool.h>
@@ -67,7 +68,8 @@ struct server_config {
     uint64_t stable;
     struct rate give_up;
 
-    /* planned replacements: amount_of(max_surge, workers, true), amount_of(max_unavailable, workers, false) */
+    /* planned replacements: amount_of(max_surge, workers, true), amount_of(max_unavailable, workers,
+     * false) */
     struct amount max_surge, max_unavailable;
 
     enum log_format log;
@@ -92,7 +94,8 @@ int server_config_set_argv(struct server_config *config, char *const *argv);
 /* Resolves program, account and working directory, and checks options against each other. */
 int server_config_finish(struct server_config *config, struct problem *ret_problem);
 
-/* Where no name was given: program's base name plus the first port, once the sockets are known (0: none, the pid instead). */
+/* Where no name was given: program's base name plus the first port, once the sockets are known (0: none,
+ * the pid instead). */
 int server_config_name_sockets(struct server_config *config, unsigned first_port);
 
 #endif

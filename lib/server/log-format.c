@@ -50,7 +50,8 @@ static void put_number(struct log_text *t, unsigned long long v, unsigned width)
 
 /* ---- UTF-8 -------------------------------------------------------------------------------------- */
 
-/* Well-formed sequences, after table 3-7 of the Unicode standard: by first byte, the bounds of the second. */
+/* Well-formed sequences, after table 3-7 of the Unicode standard: by first byte, the bounds of the
+ * second. */
 static const struct {
     unsigned char first, last, length, low, high;
 } utf8_forms[] = {
@@ -128,8 +129,8 @@ static void put_json_string(struct log_text *t, const char *text, size_t n)
     put(t, "\"", 1);
 }
 
-/* A day of the Unix epoch as a date; gmtime_r() would read the time zone files first. Days are counted from 0000-03-01, so that the leap day
- * is the last of its year. */
+/* A day of the Unix epoch as a date; gmtime_r() would read the time zone files first. Days are counted
+ * from 0000-03-01, so that the leap day is the last of its year. */
 static void civil_date(uint64_t day, unsigned *year, unsigned *month, unsigned *mday)
 {
     uint64_t z = day + 719468;

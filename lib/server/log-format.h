@@ -3,8 +3,9 @@
 #define SERVER_LOG_FORMAT_H
 
 /*
- * One record of the log as bytes. Pure: writes into a range that the caller owns, allocates nothing, uses no stdio (tasks with a stack
- * of one page call it for each line). A record that does not fit leaves the text marked full; the caller then discards it.
+ * One record of the log as bytes. Pure: writes into a range that the caller owns, allocates nothing,
+ * uses no stdio (tasks with a stack of one page call it for each line). A record that does not fit
+ * leaves the text marked full; the caller then discards it.
  */
 
 #include "log.h"

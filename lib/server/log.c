@@ -39,13 +39,14 @@ struct log {
     struct output *channel[LOG_CHANNELS]; /* both the same where stdout and stderr are the same file */
     void (*wake)(void *userdata);
     void *userdata;
+    char event[512]; /* text of the event being written: tasks have little stack */
     char name[];
 };
 
 /* ---- outputs ------------------------------------------------------------------------------------ */
 
-/* O_NONBLOCK on a description that we share with a shell would confuse the shell; so open one of our own. A regular file would lose its
- * offset that way, and never blocks in this sense. */
+/* O_NONBLOCK on a description that we share with a shell would confuse the shell; so open one of our
+ * own. A regular file would lose its offset that way, and never blocks in this sense. */
 static void output_init(struct output *o, int fd)
 {
     struct stat st;
@@ -199,7 +200,8 @@ static void log_put(struct log *log, enum log_channel channel, struct log_record
         o->dropped++;
         return;
     }
-    /* After a loss, go on only when everything before it is out: the report then stands where the lines are missing. */
+    /* After a loss, go on only when everything before it is out: the report then stands where the lines
+     * are missing. */
     if (o->dropped > o->reported && output_flush(o)) {
         o->dropped++;
         return;
@@ -283,7 +285,8 @@ static void stream_keep(struct log_stream *s, const char *text, size_t n)
     s->n_rest += n;
 }
 
-/* The end of a line. Nothing is left to write where the last piece of a split line ended exactly at the limit. */
+/* The end of a line. Nothing is left to write where the last piece of a split line ended exactly at the
+ * limit. */
 static void stream_line(struct log_stream *s, const char *text, size_t n)
 {
     if (s->n_rest > 0) {
@@ -346,21 +349,21 @@ void log_stream_end(struct log_stream *stream)
 
 void log_event(struct log *log, enum log_level level, int slot, pid_t pid, const char *format, ...)
 {
-    char text[512];
+    const size_t size = sizeof(log->event);
     va_list ap;
 
     va_start(ap, format);
-    int k = vsnprintf(text, sizeof(text), format, ap);
+    int k = vsnprintf(log->event, size, format, ap);
     va_end(ap);
 
-    size_t n = k < 0 ? 0 : (size_t)k < sizeof(text) ? (size_t)k : sizeof(text) - 1;
+    size_t n = k < 0 ? 0 : (size_t)k < size ? (size_t)k : size - 1;
     struct log_record record = {
         .event = true,
         .level = level,
         .channel = LOG_STDERR,
         .slot = slot,
         .pid = pid,
-        .text = text,
+        .text = log->event,
         .n = n,
     };
     log_put(log, LOG_STDERR, &record);

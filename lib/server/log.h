@@ -12,12 +12,13 @@
  *
  * What workers write to stdout goes to our stdout; their stderr and our events go to our stderr.
  *
- * Nothing here blocks, suspends or knows a loop. Each output has a bounded buffer; where it is full, whole lines are dropped and
- * counted, and the count is the first line written afterwards. The owner of the log waits for POLLOUT on log_pending_fd() and calls
- * log_flush(); the wake callback tells when that becomes necessary. No call fails: a log that cannot be written is no
- * reason for a server to stop.
+ * Nothing here blocks, suspends or knows a loop. Each output has a bounded buffer; where it is full,
+ * whole lines are dropped and counted, and the count is the first line written afterwards. The owner of
+ * the log waits for POLLOUT on log_pending_fd() and calls log_flush(); the wake callback tells when that
+ * becomes necessary. No call fails: a log that cannot be written is no reason for a server to stop.
  *
- * A stream belongs to one worker; it is embedded in its owner and holds memory only while a line is unfinished. The log must outlive its streams.
+ * A stream belongs to one worker; it is embedded in its owner and holds memory only while a line is
+ * unfinished. The log must outlive its streams.
  */
 
 #include <stdarg.h>

@@ -2,6 +2,7 @@
 #include "notify.h"
 
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -159,8 +160,7 @@ int notify_receive(struct notify_socket *s, struct notify_message *ret)
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(FDS_MAX * sizeof(int))];
     } control;
-    char text[NOTIFY_MESSAGE_MAX];
-    struct iovec part = {.iov_base = text, .iov_len = sizeof text};
+    struct iovec part = {.iov_base = ret->text, .iov_len = sizeof ret->text};
     struct msghdr h = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     ssize_t n;
@@ -171,13 +171,13 @@ int notify_receive(struct notify_socket *s, struct notify_message *ret)
     if (n < 0)
         return errno == EAGAIN ? 0 : -errno;
 
-    memset(ret, 0, sizeof *ret);
+    memset(ret, 0, offsetof(struct notify_message, text));
     ret->uid = (uid_t)-1;
     ret->gid = (gid_t)-1;
     take_control(&h, ret);
     if (h.msg_flags & MSG_TRUNC)
         ret->n_bad = 1;
     else
-        notify_parse(text, (size_t)n, ret);
+        notify_parse(ret->text, (size_t)n, ret);
     return 1;
 }

@@ -73,6 +73,8 @@ struct notify_message {
     uint64_t load_milli;            /* X_AIOTOOLS_LOAD: 0.75 is 750 */
     int error;                      /* ERRNO, positive */
     char status[NOTIFY_STATUS_MAX]; /* valid UTF-8, no control characters, cut at a character */
+    /* Where the datagram is received: here, so that no stack has to be that deep. */
+    char text[NOTIFY_MESSAGE_MAX];
 };
 
 /* 1: *ret is a message. 0: nothing to read. Negative: the socket is broken. */

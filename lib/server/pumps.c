@@ -22,6 +22,9 @@ void worker_is_ready(struct worker *w)
     w->became_ready = ait_now(NULL);
     if (w->limit)
         (void)ait_scope_set_deadline(w->limit, AIT_USEC_INFINITY);
+    if (w->ready_pump)
+        (void)ait_task_cancel(w->ready_pump);
+    w->ready_pump = ait_task_unref(w->ready_pump);
     w->slot->was_ready = true;
     log_event(w->server->log, LOG_LEVEL_INFO, (int)w->slot->index, w->pid, "ready after %s",
               format_time(w->became_ready - w->started, time));
@@ -30,18 +33,33 @@ void worker_is_ready(struct worker *w)
     server_changed(w->server);
 }
 
+/* What one read has brought, for the log. */
+struct piece {
+    struct log_stream *stream;
+    const char *data;
+    ssize_t n;
+};
+
+static int log_piece(void *userdata)
+{
+    struct piece *piece = userdata;
+
+    if (piece->n > 0)
+        log_stream_feed(piece->stream, piece->data, (size_t)piece->n);
+    else
+        log_stream_end(piece->stream);
+    return 0;
+}
+
 static int pump_output(struct worker *w, enum log_channel channel)
 {
     struct server *server = w->server;
-    ssize_t n;
+    struct piece piece = {.stream = &w->streams[channel], .data = server->buffer};
 
-    for (;;) {
-        n = ait_read(w->out_fds[channel], server->buffer, sizeof(server->buffer));
-        if (n <= 0)
-            break;
-        log_stream_feed(&w->streams[channel], server->buffer, (size_t)n);
-    }
-    log_stream_end(&w->streams[channel]);
+    do {
+        piece.n = ait_read(w->out_fds[channel], server->buffer, sizeof(server->buffer));
+        (void)ait_call_deep(log_piece, &piece);
+    } while (piece.n > 0);
     return 0;
 }
 
@@ -87,23 +105,28 @@ static void take_message(struct worker *w, const struct notify_message *m)
         log_event(server->log, LOG_LEVEL_INFO, (int)w->slot->index, w->pid, "is stopping by itself");
 }
 
+static int take_messages(void *userdata)
+{
+    struct worker *w = userdata;
+    struct notify_message m;
+    int r;
+
+    while ((r = notify_receive(&w->notify, &m)) > 0)
+        take_message(w, &m);
+    return r;
+}
+
 static int pump_notifications(void *userdata)
 {
     struct worker *w = userdata;
     int r;
 
-    for (;;) {
+    do {
         r = ait_poll(w->notify.fd, POLLIN);
-        if (r < 0)
-            return r;
-        /* Large, and with no suspension while it is used: on nobody's stack. */
-        struct notify_message *m = (struct notify_message *)w->server->buffer;
-
-        while ((r = notify_receive(&w->notify, m)) > 0)
-            take_message(w, m);
-        if (r < 0)
-            return r;
-    }
+        if (r >= 0)
+            r = ait_call_deep(take_messages, w);
+    } while (r >= 0);
+    return r;
 }
 
 /* --ready=fd:N: a newline, as in s6. */
@@ -153,7 +176,7 @@ int worker_start_pumps(struct worker *w, ait_scope *scope)
     if (r >= 0)
         r = ait_scope_spawn(scope, NULL, pump_notifications, w, shielded);
     if (r >= 0 && ready)
-        r = ait_scope_spawn(scope, NULL, ready, w, NULL);
+        r = ait_scope_spawn(scope, &w->ready_pump, ready, w, NULL);
     return r;
 }
 

@@ -163,10 +163,25 @@ static const struct {
 
 #define N_SIGNALS (sizeof(signal_table) / sizeof(*signal_table))
 
+struct arrival {
+    struct server *server;
+    int signo;
+};
+
+static int handle(void *userdata)
+{
+    struct arrival *arrival = userdata;
+
+    for (size_t i = 0; i < N_SIGNALS; i++)
+        if (signal_table[i].signo == arrival->signo)
+            signal_table[i].handle(arrival->server);
+    return 0;
+}
+
 static int handle_signals(void *userdata)
 {
-    struct server *server = userdata;
     ait_signals *signals AIT_CLEANUP(ait_signals_closep) = NULL;
+    struct arrival arrival = {.server = userdata};
     sigset_t set;
     int r;
 
@@ -177,11 +192,9 @@ static int handle_signals(void *userdata)
     if (r < 0)
         return r;
     (void)ait_task_started(0);
-    while ((r = ait_signals_next(signals, NULL)) >= 0)
-        for (size_t i = 0; i < N_SIGNALS; i++)
-            if (signal_table[i].signo == r)
-                signal_table[i].handle(server);
-    return r;
+    while ((arrival.signo = ait_signals_next(signals, NULL)) >= 0)
+        (void)ait_call_deep(handle, &arrival);
+    return arrival.signo;
 }
 
 int services_start(struct server *server, ait_scope *scope)

@@ -81,12 +81,21 @@ static void judge_given_up(struct slot *slot, const char *end)
     slot_fail(slot, STATUS_UNAVAILABLE);
 }
 
-/* Sets the slot's state, and returns how long it rests before the next start. */
-static uint64_t slot_judge(struct slot *slot, const struct worker *w)
+struct verdict {
+    struct slot *slot;
+    const struct worker *w;
+    uint64_t wait; /* before the next start */
+};
+
+/* Sets the slot's state. */
+static int slot_judge(void *userdata)
 {
+    struct verdict *verdict = userdata;
+    struct slot *slot = verdict->slot;
+    const struct worker *w = verdict->w;
     const struct server_config *config = slot->server->config;
     int status = worker_exit_status(w);
-    uint64_t now = ait_now(NULL), wait;
+    uint64_t now = ait_now(NULL);
     char end[96], time[FORMAT_TIME_MAX], ran[FORMAT_TIME_MAX];
 
     worker_describe_end(w, end, sizeof(end));
@@ -112,11 +121,11 @@ static uint64_t slot_judge(struct slot *slot, const struct worker *w)
                   "%s after %s; replaced at once", end, format_time(now - w->started, ran));
         return 0;
     }
-    wait = backoff(config, ++slot->n_failures);
+    verdict->wait = backoff(config, ++slot->n_failures);
     slot->state = SLOT_BACKOFF;
     log_event(slot->server->log, LOG_LEVEL_WARNING, (int)slot->index, w->pid, "%s after %s; next start in %s",
-              end, format_time(now - w->started, ran), format_time(wait, time));
-    return wait;
+              end, format_time(now - w->started, ran), format_time(verdict->wait, time));
+    return 0;
 }
 
 /* Rests for usec, or until a reload has something new to run. */
@@ -139,8 +148,8 @@ static int slot_rest(struct slot *slot, uint64_t usec)
 /* One worker, from its start to what follows from its end. */
 static int slot_turn(struct slot *slot)
 {
+    struct verdict verdict;
     struct worker *w;
-    uint64_t wait;
     int r;
 
     if (!slot->current) {
@@ -161,10 +170,11 @@ static int slot_turn(struct slot *slot)
         if (slot->replacement) {
             slot->current = worker_ref(slot->replacement);
         } else if (!w->asked_to_stop) {
-            wait = slot_judge(slot, w);
+            verdict = (struct verdict){.slot = slot, .w = w};
+            (void)ait_call_deep(slot_judge, &verdict);
             server_changed(slot->server);
             if (slot->state != SLOT_ACTIVE)
-                r = slot_rest(slot, slot->state == SLOT_BACKOFF ? wait : AIT_USEC_INFINITY);
+                r = slot_rest(slot, slot->state == SLOT_BACKOFF ? verdict.wait : AIT_USEC_INFINITY);
         }
         worker_unref(w);
     }

@@ -49,6 +49,7 @@ struct worker {
     int out_fds[LOG_CHANNELS]; /* our ends of its output pipes */
     int ready_fd;              /* our end of --ready=fd:N's pipe */
     ait_task *pumps[LOG_CHANNELS];
+    ait_task *ready_pump; /* waits for what --ready says; NULL where a notification is all that counts */
     struct log_stream streams[LOG_CHANNELS];
 
     ait_future *ready; /* 0: it is; negative: it ended before */

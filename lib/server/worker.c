@@ -149,8 +149,9 @@ finish:
     return r;
 }
 
-static int worker_begin(struct worker *w)
+static int worker_begin(void *userdata)
 {
+    struct worker *w = userdata;
     struct server *server = w->server;
     struct far_ends far = {.out = {-1, -1}, .ready = -1};
     struct problem *p = &server->problem;
@@ -221,24 +222,31 @@ static void worker_terminate(struct worker *w)
                   signal_name(config->stop_signal) ?: "its signal");
 }
 
+static int sweep_once(void *userdata)
+{
+    struct worker *w = userdata;
+
+    return (int)guardian_tree_kill(&w->tree, server_knows_pid, w->server);
+}
+
 /* Kills whatever is left, the leader included, and waits for the end of all of it. */
 static void worker_sweep(struct worker *w)
 {
     struct server *server = w->server;
     uint64_t end = ait_now(NULL) + SWEEP_LIMIT;
-    ssize_t left;
+    int left;
 
     (void)ait_child_kill(w->child, SIGKILL);
     (void)ait_child_wait(w->child, &w->info);
     for (;;) {
-        left = guardian_tree_kill(&w->tree, server_knows_pid, server);
+        left = ait_call_deep(sweep_once, w);
         if (left <= 0 || ait_now(NULL) >= end)
             break;
         (void)ait_sleep(SWEEP_PAUSE);
     }
     if (left > 0)
         log_event(server->log, LOG_LEVEL_ERROR, (int)w->slot->index, w->pid,
-                  "%zd of its processes cannot be killed (in uninterruptible sleep?)", left);
+                  "%d of its processes cannot be killed (in uninterruptible sleep?)", left);
     (void)guardian_remove(&server->guardian, w->pid);
 }
 
@@ -289,7 +297,8 @@ static int worker_main(void *userdata)
     struct worker *w = userdata;
     int r;
 
-    r = worker_begin(w);
+    /* Deep, and this task is going to wait for long. */
+    r = ait_call_deep(worker_begin, w);
     if (r >= 0)
         (void)worker_live(w);
     w->state = WORKER_EXITED;
@@ -320,6 +329,7 @@ struct worker *worker_unref(struct worker *w)
         return NULL;
     for (unsigned i = 0; i < LOG_CHANNELS; i++)
         ait_task_unref(w->pumps[i]);
+    ait_task_unref(w->ready_pump);
     ait_task_unref(w->task);
     ait_child_unref(w->child);
     ait_future_unref(w->ready);

@@ -39,7 +39,7 @@ TABLE = [
     (["run", "--ready=fd:2", "true"], 64, ["--ready=fd:2", "3"]),
     (["run", "--ready=fd:3", "--listen=8080", "true"], 64, ["--ready=fd:3", "4"]),
     (["run", "--ready=delay:1h", "true"], 64, ["--ready=delay", "--start-timeout"]),
-    (["run", "--start-timeout=1y2", "true"], 64, ["--start-timeout=1y2", "500ms"]),
+    (["run", "--start-timeout=soon", "true"], 64, ["--start-timeout=soon", "500ms"]),
     (["run", "--stop-timeout=-1s", "true"], 64, ["--stop-timeout=-1s"]),
     (["run", "--stop-signal=FOO", "true"], 64, ["--stop-signal=FOO", "TERM"]),
     (["run", "--restart=sometimes", "true"], 64, ["--restart=sometimes", "always, on-failure or no"]),

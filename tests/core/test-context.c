@@ -12,6 +12,13 @@
 #include <string.h>
 #include <unwind.h>
 
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#else
+#define VALGRIND_STACK_REGISTER(bottom, top) ((void)(bottom), (void)(top), 0)
+#define VALGRIND_STACK_DEREGISTER(id)        ((void)(id))
+#endif
+
 #include "context.h"
 
 #define STACK_SIZE ((size_t)256 * 1024)
@@ -30,6 +37,7 @@ struct fiber {
     struct context context;
     void (*fn)(struct fiber *f);
     char *stack;
+    unsigned valgrind_id;
     unsigned count;
     bool ended;
 };
@@ -53,9 +61,11 @@ void context_main(void)
 
 static void fiber_init(struct fiber *f, void (*fn)(struct fiber *f))
 {
-    if (!f->stack)
+    if (!f->stack) {
         f->stack = calloc(1, STACK_SIZE);
-    CHECK(f->stack);
+        CHECK(f->stack);
+        f->valgrind_id = VALGRIND_STACK_REGISTER(f->stack, f->stack + STACK_SIZE - 1);
+    }
     f->fn = fn;
     f->ended = false;
     context_init(&f->context, f->stack, f->stack + STACK_SIZE);
@@ -76,6 +86,7 @@ static void fiber_suspend(struct fiber *f)
 static void fiber_done(struct fiber *f)
 {
     CHECK(f->ended);
+    VALGRIND_STACK_DEREGISTER(f->valgrind_id);
     free(f->stack);
 }
 
@@ -275,6 +286,30 @@ static void test_signal(void)
     fiber_done(&f);
 }
 
+static void look_at_mask(struct fiber *f)
+{
+    sigset_t set;
+
+    CHECK(sigprocmask(SIG_SETMASK, NULL, &set) == 0);
+    f->count = sigismember(&set, SIGUSR2) == 1;
+}
+
+/* The signal mask is the thread's: a context that was made before a change does not undo it. */
+static void test_mask(void)
+{
+    struct fiber f = {};
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    fiber_init(&f, look_at_mask);
+    CHECK(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+    fiber_resume(&f);
+    CHECK(f.count == 1);
+    CHECK(sigprocmask(SIG_UNBLOCK, &set, NULL) == 0);
+    fiber_done(&f);
+}
+
 static struct fiber ping, pong;
 
 static void play(struct fiber *f)
@@ -310,6 +345,7 @@ int main(void)
     test_entry();
     test_unwind();
     test_signal();
+    test_mask();
     test_direct();
     return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -224,6 +225,89 @@ static void no_worker_survives(void **state)
             kill_supervisor(&stages[i]);
         else
             print_message("SKIP: %s: needs root to change the user\n", stages[i].name);
+}
+
+/* ---- killed at any moment ------------------------------------------------------------------------ */
+
+#define MARK "AIT_TEST_MARK="
+
+static bool environ_has(const char *pid, const char *mark)
+{
+    char path[300], buffer[65536];
+    (void)snprintf(path, sizeof(path), "/proc/%s/environ", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t n = read(fd, buffer, sizeof(buffer));
+    (void)close(fd);
+    return n > 0 && memmem(buffer, (size_t)n, mark, strlen(mark));
+}
+
+/* Processes that were exec'ed with the mark in their environment: workers and what they have forked. */
+static size_t count_marked(const char *mark)
+{
+    DIR *dir = opendir("/proc");
+    struct dirent *entry;
+    size_t n = 0;
+
+    assert_non_null(dir);
+    while ((entry = readdir(dir)))
+        n += entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && environ_has(entry->d_name, mark);
+    closedir(dir);
+    return n;
+}
+
+static void __attribute__((noreturn)) spawn_without_end(int out)
+{
+    struct guardian g = GUARDIAN_INIT;
+
+    if (guardian_become_subreaper() < 0 || guardian_start(&g) < 0 || write(out, "x", 1) != 1)
+        _exit(1);
+    for (int i = 0; i < 50; i++) {
+        struct spawned s;
+        spawned_init(&s, i % 2 ? "there" : "family", NULL);
+        s.params.path = program;
+        s.params.guardian_fd = g.fd;
+        s.argv[2] = i % 4 ? NULL : "end";
+        if (spawned_start(&s) < 0)
+            _exit(2);
+    }
+    for (;;)
+        pause();
+}
+
+static void kill_while_spawning(unsigned microseconds)
+{
+    char mark[64], byte;
+    int out[2];
+
+    (void)snprintf(mark, sizeof(mark), "%d-%u", getpid(), microseconds);
+    assert_int_equal(setenv("AIT_TEST_MARK", mark, 1), 0);
+    (void)snprintf(mark, sizeof(mark), MARK "%d-%u", getpid(), microseconds);
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        spawn_without_end(out[1]);
+    assert_int_equal(read(out[0], &byte, 1), 1);
+    nanosleep(&(struct timespec){.tv_nsec = microseconds * 1000L}, NULL);
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    (void)close(out[0]);
+    (void)close(out[1]);
+    for (int waited = 0; count_marked(mark) > 0; waited += 5) {
+        if (waited >= WAIT_MS)
+            fail_msg("killed after %u us: %zu processes survive", microseconds, count_marked(mark));
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+    reap_everything();
+}
+
+static void no_moment_is_wrong(void **state)
+{
+    srandom(4711);
+    for (int i = 0; i < 25; i++)
+        kill_while_spawning((unsigned)random() % 40000);
+    assert_int_equal(unsetenv("AIT_TEST_MARK"), 0);
 }
 
 static void orderly_stop_kills_nobody(void **state)
@@ -470,6 +554,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(tree_kill_finds_all_and_spares_others),
         cmocka_unit_test(orphans_are_reaped_and_killed),
         cmocka_unit_test(no_worker_survives),
+        cmocka_unit_test(no_moment_is_wrong),
         cmocka_unit_test(orderly_stop_kills_nobody),
     };
     return cmocka_run_group_tests(tests, make_program, remove_program);

@@ -161,7 +161,8 @@ static void test_one_file(void **state)
 
 /* ---- long lines --------------------------------------------------------------------------------- */
 
-/* A line of n bytes, fed in chunks: pieces of at most LOG_LINE_MAX, all but the last with the mark, and nothing lost. */
+/* A line of n bytes, fed in chunks: pieces of at most LOG_LINE_MAX, all but the last with the mark, and
+ * nothing lost. */
 static void check_long(size_t n, size_t chunk)
 {
     struct rig rig;
@@ -332,7 +333,8 @@ static void test_no_room(void **state)
 
 /* ---- slow and dead readers ---------------------------------------------------------------------- */
 
-/* Feeds numbered lines until some are dropped; then reads. Every line that arrives is whole, in order, and the report counts the rest. */
+/* Feeds numbered lines until some are dropped; then reads. Every line that arrives is whole, in order,
+ * and the report counts the rest. */
 static void check_slow_reader(struct rig *rig)
 {
     struct log_stream stream;

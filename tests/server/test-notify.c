@@ -122,7 +122,7 @@ static const struct {
     {"", 0, 0, 0},
     {"\n\n\n", 0, 0, 0},
     {"READY=1\nSTATUS=up\nMAINPID=17\nFDSTORE=1\n", 0, NOTIFY_READY | NOTIFY_STATUS, 0},
-    {"READY=1\nSTA\0TUS=up\nSTOPPING=1", 27, NOTIFY_READY | NOTIFY_STOPPING, 1},
+    {"READY=1\nSTA\0TUS=up\nSTOPPING=1", 29, NOTIFY_READY | NOTIFY_STOPPING, 1},
     {"STATUS=a\0b", 10, 0, 1},
     {"STATUS=a\0", 9, NOTIFY_STATUS, 0},
     {"STATUS=\xff\nREADY=1", 0, NOTIFY_READY, 1},
@@ -582,14 +582,13 @@ static void test_senders(void **state)
     static const struct {
         void (*play)(const struct cast *);
         int result;
-        uid_t uid_offset; /* of the worker's uid as we believe it to be */
     } cases[] = {
-        {as_worker, NOTIFY_FROM_WORKER, 0},
-        {as_child, NOTIFY_FROM_HELPER, 0},
-        {as_child_with_a_name, NOTIFY_FROM_HELPER, 0},
-        {as_great_grandchild, NOTIFY_FROM_HELPER, 0},
-        {as_orphan, NOTIFY_FROM_HELPER, 0},
-        {as_daemon, -EPERM, 0},
+        {as_worker, NOTIFY_FROM_WORKER},
+        {as_child, NOTIFY_FROM_HELPER},
+        {as_child_with_a_name, NOTIFY_FROM_HELPER},
+        {as_great_grandchild, NOTIFY_FROM_HELPER},
+        {as_orphan, NOTIFY_FROM_HELPER},
+        {as_daemon, -EPERM},
     };
 
     /* As the supervisor is. */

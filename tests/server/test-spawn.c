@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -355,6 +357,43 @@ static void fds_are_what_was_promised(void **state)
     }
 }
 
+/* An outer sandbox, or an old kernel, without close_range(2). */
+static int refuse_close_range(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = 4, .filter = filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -errno;
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0 ? -errno : 0;
+}
+
+static void fds_without_close_range(void **state)
+{
+    struct spawned s;
+    char *text = NULL;
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        spawned_init(&s, "report", NULL);
+        for (int fd = 20; fd < 400; fd++)
+            if (dup2(0, fd) < 0)
+                _exit(1);
+        s.params.ready_fd = 30;
+        s.params.ready_target = 9;
+        if (refuse_close_range() < 0 || spawned_start(&s) < 0 || spawned_finish(&s, &text) != 0)
+            _exit(2);
+        _exit(strcmp(spawned_value(text, "fds"), "0 1 2 9") == 0 ? 0 : 3);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 static void standard_descriptors(void **state)
 {
     struct spawned s;
@@ -694,6 +733,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(program_in_relative_elements_of_path),
         cmocka_unit_test(is_own_session_and_knows_its_pid),
         cmocka_unit_test(fds_are_what_was_promised),
+        cmocka_unit_test(fds_without_close_range),
         cmocka_unit_test(standard_descriptors),
         cmocka_unit_test(signals_are_reset),
         cmocka_unit_test(directory_umask_limits),

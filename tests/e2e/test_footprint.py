@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the supervisor costs: memory with 16 workers, time to a replacement, wake-ups when nothing happens."""
+import os
+import signal
+import statistics
+import time
+
+from harness import (SANITIZED, Skip, check, fd_count, kilobytes, main, scenario, status_field, wait_gone)
+
+WORKERS, KILLS = 16, 100
+
+
+def no_sanitizer():
+    if SANITIZED:
+        raise Skip("sizes and times mean nothing under a sanitizer")
+
+
+def sizes(server):
+    return kilobytes(server.pid, "RssAnon"), kilobytes(server.pid, "VmRSS")
+
+
+@scenario
+def memory(pit):
+    """RssAnon below 800 kB, VmRSS below 4 MB, with 16 workers; the same after they were all replaced, five times."""
+    no_sanitizer()
+    server = pit.server(f"-n{WORKERS}", f"--listen=127.0.0.1:{pit.port()}", "--max-surge=25%", *pit.worker("--lines=20"))
+    server.wait_ready()
+    server.wait_workers(WORKERS)
+    first = sizes(server)
+    for _ in range(5):
+        server.reload(WORKERS)
+    last = sizes(server)
+    server.stop()
+    pit.note(f"RssAnon {first[0]} kB, VmRSS {first[1]} kB; after five reloads {last[0]}, {last[1]} kB")
+    for anonymous, resident in (first, last):
+        check(anonymous < 800, f"RssAnon {anonymous} kB: {pit.notes}")
+        check(resident < 4096, f"VmRSS {resident} kB: {pit.notes}")
+
+
+@scenario
+def memory_does_not_grow(pit):
+    """A thousand deaths later as large as after a hundred, and as many descriptors."""
+    no_sanitizer()
+    server = pit.server("-n4", f"--listen=127.0.0.1:{pit.port()}", "--backoff=1ms..1ms", "--give-up=100000/1s",
+                        *pit.worker("--exit=0", "--exit-after=1"))
+    pit.trace.wait("exit", 100)
+    first, fds = sizes(server), fd_count(server.pid)
+    pit.trace.wait("exit", 1000, patience=120)
+    last = sizes(server)
+    check(last[0] <= first[0] + 100, f"RssAnon {first[0]} kB after 100 deaths, {last[0]} kB after 1000")
+    # Four workers come and go at any moment, each with a few descriptors.
+    check(fd_count(server.pid) <= fds + 4 * 6, f"{fds} descriptors after 100 deaths, {fd_count(server.pid)} after 1000")
+    server.stop()
+    pit.note(f"RssAnon {first[0]} kB after 100 deaths, {last[0]} kB after 1000")
+
+
+@scenario
+def replacement(pit):
+    """From the kill of a worker to the first instruction of its replacement: below 10 ms, median of a hundred. Each
+    victim has been ready for long, as those before it in the round were killed first: no back-off."""
+    no_sanitizer()
+    server = pit.server(f"-n{WORKERS}", f"--listen=127.0.0.1:{pit.port()}", "--stable=1ms", "--give-up=1000/1min",
+                        *pit.worker()).wait_ready()
+    order, times = server.wait_workers(WORKERS), []
+    for i in range(KILLS):
+        victim = order.pop(0)
+        killed = time.monotonic_ns() // 1000
+        os.kill(victim, signal.SIGKILL)
+        wait_gone([victim], "the killed worker")
+        usec, pid = pit.trace.wait("start", WORKERS + i + 1)[-1][:2]
+        pit.trace.wait("ready", WORKERS + i + 1)
+        times.append((usec - killed) / 1000)
+        order.append(pid)
+    server.stop()
+    times.sort()
+    median = statistics.median(times)
+    pit.note(f"median {median:.2f} ms, 90 % {times[KILLS * 9 // 10]:.2f} ms, worst {times[-1]:.2f} ms")
+    check(median < 10, f"median {median:.2f} ms: {times}")
+
+
+@scenario
+def idle(pit):
+    """Nothing happens, so nothing runs: no timer ticks, nothing polls."""
+    no_sanitizer()
+    server = pit.server("-n4", f"--listen=127.0.0.1:{pit.port()}", "--stable=1ms", *pit.worker()).wait_ready()
+    server.wait_workers(4)
+
+    def switches():
+        return int(status_field(server.pid, "voluntary_ctxt_switches"))
+
+    time.sleep(0.5)  # whatever follows readiness
+    before = switches()
+    time.sleep(1.5)
+    woken = switches() - before
+    server.stop()
+    check(woken <= 3, f"woken {woken} times in 1.5 s of nothing")
+    pit.note(f"woken {woken} times in 1.5 s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Servers that know nothing of us, unmodified, as workers: served, reloaded under load without loss, stopped."""
+import os
+
+from harness import (APPS, CMD, FULL, HTTP_HELLO, NOBODY, PYTHON, SANITIZED, WORKER, Load, Skip, alive, check, check_equal,
+                     main, need_program, scenario, wait_for)
+
+RELOADS = 20 if FULL else 3
+
+
+def serve(pit, listen, options, program, kept=True, workers=2, **kwargs):
+    server = pit.server(f"-n{workers}", f"--listen={listen}", *options, "--", *program, **kwargs)
+    server.wait_ready(patience=60)
+    return under_load(pit, server, listen, kept, workers)
+
+
+def under_load(pit, server, listen, kept, workers=2):
+    server.wait_workers(workers)
+    loads = [pit.load(listen, "-c4", "-C", "-p2")] + ([pit.load(listen, "-c4")] if kept else [])
+    for load in loads:
+        load.wait_ok(50)
+    for _ in range(RELOADS):
+        server.reload(workers)
+        for load in loads:
+            load.wait_ok(20)
+    seen = set(loads[0].snapshot()["pids"])
+    check(len(seen) > RELOADS, f"answers came from {len(seen)} processes only")
+    counts = [load.stop() for load in loads]
+    for c in counts:
+        Load.check_lossless(c)
+    server.stop()
+    check_equal([p for p in seen if alive(int(p))], [], "processes that are left")
+    pit.note(f"{RELOADS} reloads, {' + '.join(str(c['ok']) for c in counts)} requests, 0 failed")
+
+
+@scenario
+def gunicorn(pit):
+    program = need_program("gunicorn")
+    serve(pit, f"127.0.0.1:{pit.port()}", [], [program, "--chdir", APPS, "--workers=2", "wsgi:application"], kept=False)
+
+
+@scenario
+def gunicorn_unix(pit):
+    program = need_program("gunicorn")
+    serve(pit, pit.file("x.sock"), [], [program, "--chdir", APPS, "wsgi:application"], kept=False)
+
+
+@scenario
+def uwsgi(pit):
+    program = need_program("uwsgi")
+    if not os.path.exists("/usr/lib/uwsgi/plugins/python3_plugin.so"):
+        raise Skip("uwsgi's python3 plugin is not installed")
+    serve(pit, f"127.0.0.1:{pit.port()}", [],
+          [program, "--plugin", "python3", "--protocol", "http", "--master", "--need-app", "--chdir", APPS, "--wsgi-file",
+           f"{APPS}/wsgi.py", "--hook-master-start", "unix_signal:15 gracefully_kill_them_all"], kept=False)
+
+
+def nginx_prefix(pit, address):
+    directory = pit.directory("nginx", 0o777)
+    with open(f"{APPS}/nginx.conf") as f:
+        text = f.read().replace("@ADDRESS@", address).replace("@DIRECTORY@", directory)
+    pit.file("nginx.conf", text)
+    return ["-p", directory, "-c", pit.file("nginx.conf"), "-e", "stderr"]
+
+
+def nginx_options():
+    """As root, nginx wants to change its user by itself, which the sandbox does not allow: we do it."""
+    return ["--stop-signal=QUIT", '--env=NGINX=3;', *(["--user=nobody"] if os.geteuid() == 0 else [])]
+
+
+@scenario
+def nginx(pit):
+    program = need_program("nginx")
+    listen = f"127.0.0.1:{pit.port()}"
+    serve(pit, listen, [*nginx_options(), "--ready=delay:300ms"], [program, *nginx_prefix(pit, listen)])
+
+
+@scenario
+def nginx_unix(pit):
+    program = need_program("nginx")
+    listen = pit.file("x.sock")
+    serve(pit, listen, [*nginx_options(), "--ready=delay:300ms"], [program, *nginx_prefix(pit, f"unix:{listen}")])
+
+
+@scenario
+def node(pit):
+    program = need_program("node")
+    serve(pit, f"127.0.0.1:{pit.port()}", ["--ready=fd:4", "--env=READY_FD=4"], [program, f"{APPS}/server.js"])
+
+
+@scenario
+def node_without_readiness(pit):
+    """It says nothing, so it is ready when it has lived for 5 s; once is enough to show that."""
+    program = need_program("node")
+    listen = f"127.0.0.1:{pit.port()}"
+    server = pit.server("-n1", f"--listen={listen}", "--", program, f"{APPS}/server.js").wait_ready()
+    check_equal(pit.load(listen, "-n50").finish()["ok"], 50, "served")
+    server.stop()
+
+
+@scenario
+def python(pit):
+    serve(pit, f"127.0.0.1:{pit.port()}", [], [PYTHON, f"{APPS}/pyserver.py"])
+
+
+@scenario
+def python_unix(pit):
+    serve(pit, pit.file("x.sock"), [], [PYTHON, f"{APPS}/pyserver.py"])
+
+
+@scenario
+def python_http_server(pit):
+    """Of the standard library, on fd 3: it cuts requests when it is stopped, so it is only served from."""
+    listen = f"127.0.0.1:{pit.port()}"
+    script = ("import http.server, socket\n"
+              "s = http.server.ThreadingHTTPServer(('', 0), http.server.SimpleHTTPRequestHandler, False)\n"
+              "s.socket = socket.socket(fileno=3)\ns.serve_forever()\n")
+    directory = pit.directory("site")
+    with open(f"{directory}/index.html", "w") as f:
+        f.write("<p>hello\n")
+    server = pit.server("-n2", f"--listen={listen}", "--ready=delay:500ms", f"--chdir={directory}", "--", PYTHON, "-c",
+                        script).wait_ready()
+    counts = pit.load(listen, "-n100", "-C").finish()
+    check_equal((counts["ok"], counts["failed"]), (100, 0), str(counts))
+    server.stop()
+
+
+@scenario
+def http_hello(pit):
+    if not HTTP_HELLO:
+        raise Skip("examples/http-hello is not built")
+    serve(pit, f"127.0.0.1:{pit.port()}", [], [HTTP_HELLO], workers=4)
+
+
+@scenario
+def shell_wrapper(pit):
+    """A wrapper that execs keeps LISTEN_PID right."""
+    serve(pit, f"127.0.0.1:{pit.port()}", [], ["/bin/sh", "-c", f"exec {WORKER}"])
+
+
+def socket_activate(pit, listen, program, options=()):
+    """systemd-socket-activate starts us at the first connection, and passes on only what it is told to."""
+    activate = need_program("systemd-socket-activate")
+    keep = pit.environment(runtime=True)
+    passed = [a for k, v in keep.items() if k not in ("PATH", "HOME") for a in ("-E", f"{k}={v}")]
+    server = pit.server("-n2", *options, "--", *program, wrapper=[activate, "-l", listen, *passed])
+    server.err.wait("Listening on")
+    # That it listens is said before it polls; the connection waits in the backlog.
+    load = pit.load(listen, "-n20", "-t60000")
+    server.wait_ready(patience=60)
+    check_equal(load.finish()["ok"], 20, "served")
+    return server
+
+
+@scenario
+def socket_activated(pit):
+    listen = f"127.0.0.1:{pit.port()}"
+    server = socket_activate(pit, listen, [HTTP_HELLO or WORKER])
+    under_load(pit, server, listen, True)
+
+
+@scenario
+def socket_activated_unix(pit):
+    listen = pit.file("x.sock")
+    server = socket_activate(pit, listen, [WORKER])
+    under_load(pit, server, listen, True)
+    check(os.path.exists(listen), "the socket file was removed: it is not ours")
+    os.unlink(listen)
+
+
+@scenario
+def socket_activated_gunicorn(pit):
+    program = need_program("gunicorn")
+    listen = f"127.0.0.1:{pit.port()}"
+    server = socket_activate(pit, listen, [program, "--chdir", APPS, "wsgi:application"])
+    under_load(pit, server, listen, False)
+
+
+if __name__ == "__main__":
+    main()
