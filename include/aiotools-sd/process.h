@@ -23,8 +23,10 @@ pid_t ait_child_pid(ait_child *child);
 /* Borrowed. */
 int ait_child_pidfd(ait_child *child);
 
+#if defined(_GNU_SOURCE) || defined(__cplusplus) || (defined(_POSIX_C_SOURCE) && _POSIX_C_SOURCE >= 199309L)
 /* Waits until it has ended, and reaps it. ret_info (may be NULL) as from waitid(2). */
 int ait_child_wait(ait_child *child, siginfo_t *ret_info);
+#endif
 /* -ESRCH: it has ended. */
 int ait_child_kill(ait_child *child, int signo);
 

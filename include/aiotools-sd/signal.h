@@ -8,9 +8,13 @@
  */
 
 #include <signal.h>
-#include <sys/signalfd.h>
 
 #include <aiotools-sd/base.h>
+
+/* sigset_t is POSIX, not C. */
+#if defined(_GNU_SOURCE) || defined(__cplusplus) || (defined(_POSIX_C_SOURCE) && _POSIX_C_SOURCE >= 199309L)
+
+#include <sys/signalfd.h>
 
 AIT_BEGIN_DECLS
 
@@ -21,5 +25,7 @@ ait_signals *ait_signals_close(ait_signals *signals);
 void ait_signals_closep(ait_signals **p);
 
 AIT_END_DECLS
+
+#endif
 
 #endif

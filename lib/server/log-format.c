@@ -79,7 +79,7 @@ static size_t utf8_length(const unsigned char *p, size_t n)
 
 /* ---- JSON --------------------------------------------------------------------------------------- */
 
-static void put_json_control(struct log_text *t, unsigned char c)
+static void put_json_escape(struct log_text *t, unsigned c)
 {
     static const char hex[] = "0123456789abcdef";
     const char *s = c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : c == '\b' ? "\\b" : NULL;
@@ -88,20 +88,32 @@ static void put_json_control(struct log_text *t, unsigned char c)
         puts_(t, s);
         return;
     }
-    const char escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+    const char escape[6] = {'\\', 'u', hex[c >> 12 & 15], hex[c >> 8 & 15], hex[c >> 4 & 15], hex[c & 15]};
     put(t, escape, sizeof(escape));
+}
+
+/* The control characters and line separators of Unicode, which terminals and some readers of lines obey; else 0. */
+static unsigned control_character(const unsigned char *p, size_t length)
+{
+    if (length == 1)
+        return p[0] == 0x7f ? p[0] : 0;
+    if (length == 2)
+        return p[0] == 0xc2 && p[1] < 0xa0 ? p[1] : 0;
+    return length == 3 && p[0] == 0xe2 && p[1] == 0x80 && (p[2] & 0xfe) == 0xa8 ? 0x2000u + (p[2] & 0x3fu)
+                                                                                : 0;
 }
 
 static size_t put_json_special(struct log_text *t, const unsigned char *p, size_t n)
 {
     if (p[0] < 0x20) {
-        put_json_control(t, p[0]);
+        put_json_escape(t, p[0]);
         return 1;
     }
     size_t length = utf8_length(p, n);
-    if (length == 0) {
-        puts_(t, "\\ufffd");
-        return 1;
+    unsigned control = length ? control_character(p, length) : 0xfffd;
+    if (control) {
+        put_json_escape(t, control);
+        return length ? length : 1;
     }
     if (p[0] == '"' || p[0] == '\\')
         put(t, "\\", 1);

@@ -169,7 +169,7 @@ static void output_report_dropped(struct log *log, struct output *o)
 
     if (n == 0)
         return;
-    int k = snprintf(text, sizeof(text), "%llu log line%s dropped: the reader of the log is too slow",
+    int k = snprintf(text, sizeof(text), "%llu line%s dropped: the reader of the log is too slow",
                      (unsigned long long)n, n == 1 ? "" : "s");
     struct log_record record = {
         .event = true,

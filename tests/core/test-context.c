@@ -68,7 +68,7 @@ static void fiber_init(struct fiber *f, void (*fn)(struct fiber *f))
     }
     f->fn = fn;
     f->ended = false;
-    context_init(&f->context, f->stack, f->stack + STACK_SIZE);
+    context_init(&f->context, f->stack, f->stack + STACK_SIZE - 64); /* as below a task */
 }
 
 static void fiber_resume(struct fiber *f)

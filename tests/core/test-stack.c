@@ -304,8 +304,7 @@ static void on_own(int signo)
 
 static int own_main(void *userdata)
 {
-    *(volatile int *)userdata = 1;
-    return 0;
+    return raise(SIGSEGV);
 }
 
 static int install_main(void *userdata)
@@ -323,7 +322,7 @@ static void test_own_handler(void **unused)
     if (pid == 0) {
         (void)signal(SIGSEGV, on_own);
         (void)ait_run(install_main, NULL, 0);
-        (void)ait_run(own_main, (void *)16, 0);
+        (void)ait_run(own_main, NULL, 0);
         _exit(1);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
