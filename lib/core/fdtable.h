@@ -29,6 +29,7 @@ enum {
     FD_HANGUP = 1 << 6, /* the peer is gone: no more edges will come */
     FD_ASK = 1 << 7,    /* in blocking mode, which is not ours to change: poll(2) before each call */
     FD_LISTENER = 1 << 8,
+    FD_COUNTER = 1 << 9, /* an eventfd: one read takes all */
 };
 
 struct fd_entry {

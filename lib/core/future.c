@@ -13,6 +13,19 @@ void future_init(struct ait_future *f, struct ait_loop *loop, uint8_t kind)
     f->done = false;
 }
 
+/* From the future's list, or from nowhere, to the loop's. A floating slot refers to its future from here on only. */
+static void slot_queue(struct ait_slot *slot)
+{
+    struct ait_loop *loop = slot->future->loop;
+
+    if (slot->floating)
+        slot->future->refs++;
+    list_append(&loop->callbacks, &slot->waiter.link);
+    loop->attention = true;
+    if (loop->kick)
+        loop_kick(loop);
+}
+
 void future_complete(struct ait_future *f, int result)
 {
     struct ait_loop *loop = f->loop;
@@ -27,10 +40,7 @@ void future_complete(struct ait_future *f, int result)
             task_wake(w->task);
             continue;
         }
-        list_append(&loop->callbacks, &w->link);
-        loop->attention = true;
-        if (loop->kick)
-            loop_kick(loop);
+        slot_queue(container_of(w, struct ait_slot, waiter));
     }
 }
 
@@ -57,6 +67,31 @@ AIT_PUBLIC ait_future *ait_future_ref(ait_future *future)
     return future;
 }
 
+/* Nobody is left who could resolve the future. Slots that are held have a reference to it, and so have waiting tasks. */
+static void future_drop_floating(struct ait_future *f)
+{
+    while (!list_empty(&f->waiters)) {
+        struct ait_slot *slot = container_of(f->waiters.next, struct ait_slot, waiter.link);
+
+        assert(!slot->waiter.task && slot->floating);
+        list_remove(&slot->waiter.link);
+        free(slot);
+    }
+}
+
+void slots_drop(struct list *queued)
+{
+    while (!list_empty(queued)) {
+        struct ait_slot *slot = container_of(queued->next, struct ait_slot, waiter.link);
+
+        list_remove(&slot->waiter.link);
+        if (!slot->floating)
+            continue;
+        ait_future_unref(slot->future);
+        free(slot);
+    }
+}
+
 AIT_PUBLIC ait_future *ait_future_unref(ait_future *future)
 {
     if (!future || --future->refs > 0)
@@ -65,8 +100,7 @@ AIT_PUBLIC ait_future *ait_future_unref(ait_future *future)
         task_free(future_task(future));
         return NULL;
     }
-    /* Slots hold a reference: only waiting tasks could be left, and they must have one too. */
-    assert(list_empty(&future->waiters));
+    future_drop_floating(future);
     free(future);
     return NULL;
 }
@@ -166,20 +200,18 @@ AIT_PUBLIC int ait_future_add_callback(ait_future *future, ait_slot **ret_slot, 
     slot = calloc(1, sizeof(*slot));
     if (!slot)
         return -ENOMEM;
-    slot->future = ait_future_ref(future);
+    slot->future = future;
     slot->cb = cb;
     slot->userdata = userdata;
     slot->floating = !ret_slot;
-    if (future->done) {
-        list_append(&future->loop->callbacks, &slot->waiter.link);
-        future->loop->attention = true;
-        if (future->loop->kick)
-            loop_kick(future->loop);
-    } else {
-        list_append(&future->waiters, &slot->waiter.link);
-    }
-    if (ret_slot)
+    if (ret_slot) {
+        ait_future_ref(future);
         *ret_slot = slot;
+    }
+    if (future->done)
+        slot_queue(slot);
+    else
+        list_append(&future->waiters, &slot->waiter.link);
     return 0;
 }
 

@@ -35,13 +35,15 @@ struct ait_slot {
     struct ait_future *future;
     ait_future_cb cb;
     void *userdata;
-    bool floating; /* nobody holds it: freed when it has run */
+    bool floating; /* nobody holds it: freed when it has run, or with its future */
     bool spent;
 };
 
 void future_init(struct ait_future *f, struct ait_loop *loop, uint8_t kind);
 /* Sets the result and wakes the waiters. */
 void future_complete(struct ait_future *f, int result);
+/* Empties the loop's queue: what is in it will not run. */
+void slots_drop(struct list *queued);
 /* Runs a slot that has left the future's list. */
 void slot_run(struct ait_slot *slot);
 

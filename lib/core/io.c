@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -107,6 +108,25 @@ static void look_at_socket(int fd, struct fd_entry *e)
         e->flags |= FD_STREAM;
 }
 
+/* Linux 6.5 tells; before, it could be either. */
+static bool is_plain_eventfd(int fd)
+{
+    char path[48], text[512];
+    ssize_t n;
+    int info;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+    info = open(path, O_RDONLY | O_CLOEXEC);
+    if (info < 0)
+        return false;
+    n = read(info, text, sizeof(text) - 1);
+    (void)close(info);
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    return strstr(text, "eventfd-semaphore: 0") != NULL;
+}
+
 static int look_at(int fd, struct fd_entry *e)
 {
     struct stat st;
@@ -126,6 +146,8 @@ static int look_at(int fd, struct fd_entry *e)
     }
     if (S_ISFIFO(st.st_mode))
         e->flags |= FD_STREAM;
+    else if ((st.st_mode & S_IFMT) == 0 && is_plain_eventfd(fd))
+        e->flags |= FD_COUNTER;
     mode = fcntl(fd, F_GETFL);
     if (mode < 0)
         return -errno;
@@ -178,6 +200,8 @@ static bool would_block(int fd, const struct fd_entry *e, unsigned which)
 static always_inline void note_short(struct fd_entry *e, ssize_t k, size_t asked)
 {
     if (k > 0 && (size_t)k < asked && (e->flags & (FD_STREAM | FD_HANGUP)) == FD_STREAM)
+        e->drained |= FD_IN;
+    else if (unlikely(e->flags & FD_COUNTER) && k > 0)
         e->drained |= FD_IN;
 }
 

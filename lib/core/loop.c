@@ -277,6 +277,7 @@ static void shuffle_from_environment(struct ait_loop *loop)
 static struct ait_loop *loop_free(struct ait_loop *loop)
 {
     assert(loop->n_tasks == 0);
+    slots_drop(&loop->callbacks);
     guest_done(loop);
     post_done(loop);
     for (unsigned i = 0; i < WATCH_MAX; i++)

@@ -150,6 +150,23 @@ static always_inline bool loop_has_ready(const struct ait_loop *loop)
     return loop->head != loop->tail;
 }
 
+/* Tasks further down the ring: their own lines, and a little later, once those are there, the frames that they return to. */
+static always_inline void loop_prefetch(struct ait_loop *loop)
+{
+    const char *far = (const char *)loop->ring[(loop->head + 5) & loop->mask];
+
+    __builtin_prefetch(far, 1);
+    __builtin_prefetch(far + 64, 1);
+#ifndef AIT_CONTEXT_PORTABLE
+    struct ait_task *near = loop->ring[(loop->head + 2) & loop->mask];
+
+    if (likely(near != NULL)) {
+        __builtin_prefetch(near->context.sp, 1);
+        __builtin_prefetch((char *)near->context.sp + 64, 1);
+    }
+#endif
+}
+
 /* The next task to run, now current; NULL where the loop's context has to decide. */
 static always_inline struct ait_task *loop_next(struct ait_loop *loop)
 {
@@ -170,7 +187,7 @@ static always_inline struct ait_task *loop_next(struct ait_loop *loop)
     }
     loop->slice--;
     t = loop->ring[loop->head++ & loop->mask];
-    __builtin_prefetch(loop->ring[(loop->head + 5) & loop->mask], 1);
+    loop_prefetch(loop);
     loop->current = t;
     loop->budget = BUDGET;
     return t;
@@ -197,6 +214,9 @@ static always_inline void task_suspend(struct ait_loop *loop, struct ait_task *t
     struct ait_task *next;
 
     t->state = state;
+#ifndef NDEBUG
+    t->n_busy = 0;
+#endif
     next = loop_next(loop);
     if (next != t)
         context_switch(&t->context, next ? &next->context : &loop->context);

@@ -70,6 +70,14 @@ static inline void *stack_alloc(struct stacks *s, unsigned class, int *ret_error
         c->n_low = c->n_free;
     if (unlikely(c->n_free < c->n_clean))
         c->n_clean = c->n_free;
+    if (c->n_free >= 4) {
+        const char *soon = c->free[c->n_free - 4];
+
+        __builtin_prefetch(soon, 1);
+        __builtin_prefetch(soon + 64, 1);
+        __builtin_prefetch(soon + 128, 1);
+        __builtin_prefetch(soon + 192, 1);
+    }
     return c->free[c->n_free];
 }
 

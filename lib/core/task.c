@@ -423,7 +423,7 @@ static void sleep_over(struct timer *timer)
     task_wake(container_of(timer, struct ait_task, timer));
 }
 
-AIT_PUBLIC int ait_sleep_until(uint64_t usec)
+static int sleep_from(uint64_t now, uint64_t usec)
 {
     struct ait_loop *loop;
     struct ait_task *t;
@@ -432,7 +432,7 @@ AIT_PUBLIC int ait_sleep_until(uint64_t usec)
     r = op_enter(&loop, &t);
     if (r < 0)
         return r;
-    if (usec <= loop_now(loop)) {
+    if (usec <= now) {
         task_yield(loop, t);
         return 0;
     }
@@ -449,6 +449,11 @@ AIT_PUBLIC int ait_sleep_until(uint64_t usec)
     }
 }
 
+AIT_PUBLIC int ait_sleep_until(uint64_t usec)
+{
+    return this_loop ? sleep_from(loop_now(this_loop), usec) : loop_foreign();
+}
+
 AIT_PUBLIC int ait_sleep(uint64_t usec)
 {
     uint64_t now;
@@ -456,7 +461,7 @@ AIT_PUBLIC int ait_sleep(uint64_t usec)
     if (!this_loop)
         return loop_foreign();
     now = loop_now(this_loop);
-    return ait_sleep_until(usec >= AIT_USEC_INFINITY - now ? AIT_USEC_INFINITY : now + usec);
+    return sleep_from(now, usec >= AIT_USEC_INFINITY - now ? AIT_USEC_INFINITY : now + usec);
 }
 
 AIT_PUBLIC int ait_call_deep(int (*fn)(void *userdata), void *userdata)

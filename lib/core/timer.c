@@ -147,23 +147,51 @@ uint64_t timers_next(struct timers *ts)
     return ts->n > 0 ? ts->heap[0].when : UINT64_MAX;
 }
 
+/* Takes up to GROUP due entries off the heap. What their slots, and then their owners, cost in cache misses overlaps. */
+static unsigned take_due(struct timers *ts, uint64_t now, struct timer_entry *due)
+{
+    unsigned n = 0;
+
+    while (n < GROUP && ts->n > 0 && ts->heap[0].when <= now) {
+        due[n] = ts->heap[0];
+        __builtin_prefetch(ts->slots + due[n].slot);
+        n++;
+        pop(ts);
+    }
+    return n;
+}
+
+static unsigned drop_stale(struct timers *ts, struct timer_entry *due, unsigned n)
+{
+    unsigned live = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        const char *timer = (const char *)ts->slots[due[i].slot].timer;
+
+        if (stale(ts, due + i)) {
+            if (ts->n_stale > 0)
+                ts->n_stale--;
+            continue;
+        }
+        __builtin_prefetch(timer, 1);
+        __builtin_prefetch(timer - 64, 1); /* a task's state lies before its timer */
+        due[live++] = due[i];
+    }
+    return live;
+}
+
 void timers_fire(struct timers *ts, uint64_t now)
 {
-    while (timers_next(ts) <= now) {
-        struct timer_entry due[GROUP];
-        unsigned n = 0;
+    struct timer_entry due[GROUP];
+    unsigned n;
 
-        while (n < GROUP && timers_next(ts) <= now) {
-            due[n] = ts->heap[0];
-            __builtin_prefetch(ts->slots[due[n].slot].timer, 1);
-            n++;
-            pop(ts);
-        }
+    while ((n = take_due(ts, now, due)) > 0) {
+        n = drop_stale(ts, due, n);
         for (unsigned i = 0; i < n; i++) {
             struct timer_slot *slot = ts->slots + due[i].slot;
             struct timer *t = slot->timer;
 
-            /* An earlier one of the group may have disarmed it: it was counted as stale then, and is in the heap no more. */
+            /* An earlier one of the group may have disarmed it: counted as stale then, though it had left the heap. */
             if (stale(ts, due + i)) {
                 if (ts->n_stale > 0)
                     ts->n_stale--;

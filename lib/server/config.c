@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "address.h"
 #include "spawn-environment.h"
 #include "spawn-program.h"
@@ -249,10 +250,15 @@ static int finish_program(struct server_config *c, struct problem *p)
     return spawn_resolve_program(c->argv[0], path, c->chdir, &c->program, p);
 }
 
+static int check_access(struct server_config *c, struct problem *p)
+{
+    return c->account_set ? access_check(&c->account, c->chdir, c->program, p) : 0;
+}
+
 int server_config_finish(struct server_config *config, struct problem *ret_problem)
 {
     static int (*const steps[])(struct server_config *, struct problem *) = {
-        check_replacement, check_ready, finish_directory, finish_account, finish_program,
+        check_replacement, check_ready, finish_directory, finish_account, finish_program, check_access,
     };
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {

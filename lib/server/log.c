@@ -16,10 +16,10 @@
 
 #include "log-format.h"
 
-/* Room for eight of the longest lines; a reader that is slower than that loses lines. */
-#define OUTPUT_SIZE    (64u * 1024)
-/* Enough for the report of dropped lines in every format. */
-#define OUTPUT_RESERVE 512u
+/* Room for one line in its longest form, JSON of control characters; kept once it was needed. */
+#define OUTPUT_SIZE     (64u * 1024)
+/* Room for bursts while the reader is behind; given back when all is written. Who is slower than that loses lines. */
+#define OUTPUT_SIZE_MAX (4u * 1024 * 1024)
 
 enum output_kind { OUTPUT_FILE, OUTPUT_SOCKET, OUTPUT_POLLED, OUTPUT_DEAD };
 
@@ -28,8 +28,8 @@ struct output {
     bool own; /* fd is a description of our own */
     bool woken;
     enum output_kind kind;
-    char *buf; /* OUTPUT_SIZE bytes, from the first line on */
-    size_t start, end;
+    char *buf;
+    size_t size, start, end;
     uint64_t dropped, reported;
 };
 
@@ -122,18 +122,40 @@ static bool output_flush(struct output *o)
     }
     o->start = o->end = 0;
     o->woken = false;
+    if (o->size > OUTPUT_SIZE) {
+        free(o->buf);
+        o->buf = NULL;
+        o->size = 0;
+    }
     return false;
 }
 
 /* ---- lines -------------------------------------------------------------------------------------- */
 
-static struct log_text output_text(struct output *o, size_t reserve)
+/* Makes room, by moving what is pending to the front or by doubling the buffer; false at its bound. */
+static bool output_grow(struct output *o)
 {
-    if (!o->buf)
-        o->buf = malloc(OUTPUT_SIZE);
-    if (!o->buf)
+    size_t size = o->size ? 2 * o->size : OUTPUT_SIZE;
+
+    if (o->start > 0 && (o->start > o->size / 4 || size > OUTPUT_SIZE_MAX)) {
+        memmove(o->buf, o->buf + o->start, o->end - o->start);
+        o->end -= o->start;
+        o->start = 0;
+        return true;
+    }
+    char *buf = size > OUTPUT_SIZE_MAX ? NULL : realloc(o->buf, size);
+    if (!buf)
+        return false;
+    o->buf = buf;
+    o->size = size;
+    return true;
+}
+
+static struct log_text output_text(struct output *o)
+{
+    if (!o->buf && !output_grow(o))
         return (struct log_text){.full = true};
-    return (struct log_text){.p = o->buf + o->end, .end = o->buf + OUTPUT_SIZE - reserve};
+    return (struct log_text){.p = o->buf + o->end, .end = o->buf + o->size};
 }
 
 /* A line counts only when all of it fits. */
@@ -153,13 +175,24 @@ static uint64_t realtime_usec(void)
     return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-static bool output_put(struct log *log, struct output *o, struct log_record *record, size_t reserve)
+static bool output_try(struct log *log, struct output *o, const struct log_record *record)
 {
-    struct log_text t = output_text(o, reserve);
+    struct log_text t = output_text(o);
 
-    record->time = realtime_usec();
     log_format_record(&t, log->format, log->name, record);
     return output_commit(o, &t);
+}
+
+static bool output_put(struct log *log, struct output *o, struct log_record *record)
+{
+    record->time = realtime_usec();
+    if (output_try(log, o, record))
+        return true;
+    (void)output_flush(o);
+    while (!output_try(log, o, record))
+        if (!output_grow(o))
+            return false;
+    return true;
 }
 
 static void output_report_dropped(struct log *log, struct output *o)
@@ -178,41 +211,29 @@ static void output_report_dropped(struct log *log, struct output *o)
         .text = text,
         .n = (size_t)k,
     };
-    if (output_put(log, o, &record, 0))
+    if (output_put(log, o, &record))
         o->reported = o->dropped;
 }
 
-/* Moves what is pending to the front, so that the room is in one piece. */
-static void output_compact(struct output *o)
+/* After a loss nothing is taken until half of the room is free: one report then stands for many lines. */
+static bool output_recovers(struct output *o)
 {
-    if (o->start == 0)
-        return;
-    memmove(o->buf, o->buf + o->start, o->end - o->start);
-    o->end -= o->start;
-    o->start = 0;
+    if (o->dropped == o->reported)
+        return true;
+    (void)output_flush(o);
+    return o->end - o->start <= OUTPUT_SIZE_MAX / 2;
 }
 
 static void log_put(struct log *log, enum log_channel channel, struct log_record *record)
 {
     struct output *o = log->channel[channel];
 
-    if (o->kind == OUTPUT_DEAD) {
-        o->dropped++;
-        return;
+    if (o->kind != OUTPUT_DEAD && output_recovers(o)) {
+        output_report_dropped(log, o);
+        if (output_put(log, o, record))
+            return;
     }
-    /* After a loss, go on only when everything before it is out: the report then stands where the lines
-     * are missing. */
-    if (o->dropped > o->reported && output_flush(o)) {
-        o->dropped++;
-        return;
-    }
-    output_report_dropped(log, o);
-    if (output_put(log, o, record, OUTPUT_RESERVE))
-        return;
-    (void)output_flush(o);
-    output_compact(o);
-    if (!output_put(log, o, record, OUTPUT_RESERVE))
-        o->dropped++;
+    o->dropped++;
 }
 
 static void log_push(struct log *log, enum log_channel channel)

@@ -60,10 +60,9 @@ enum {
 
 struct notify_message {
     unsigned fields; /* which of the following were said; 0 is possible */
-    unsigned
-        n_bad; /* lines that were skipped as malformed (unknown names do not count), or 1 for a dropped datagram */
-    unsigned n_fds; /* how many were passed, and are closed */
-    pid_t pid;      /* the sender's, as the kernel says; 0: not in our pid namespace */
+    unsigned n_bad;  /* malformed lines, skipped (an unknown name is no mistake); 1 for a dropped datagram */
+    unsigned n_fds;  /* how many were passed, and are closed */
+    pid_t pid;       /* the sender's, as the kernel says; 0: not in our pid namespace */
     uid_t uid;
     gid_t gid;
     uint64_t monotonic_usec;

@@ -275,6 +275,7 @@ static void test_loop_ends(void **unused)
     assert_int_equal(ait_future_add_callback(done, &queued, on_done, NULL), 0);
     assert_int_equal(ait_future_add_callback(done, NULL, on_done, NULL), 0);
     assert_int_equal(ait_future_add_callback(open, &pending, on_done, NULL), 0);
+    assert_int_equal(ait_future_add_callback(open, NULL, on_done, NULL), 0);
     assert_int_equal(ait_future_resolve(done, 1), 0);
     ait_loop_unref(loop);
     ait_future_unref(done);

@@ -31,7 +31,8 @@
 
 static char port_text[8][16]; /* of the i-th socket handed down, as "127.0.0.1:PORT" would need it */
 
-/* What a service manager does: binds and listens, from fd 3 on. What is no address stands for /dev/null. */
+/* What a service manager does: binds and listens, from fd 3 on. "same" is the one before once more
+ * (ReusePort=), "null" stands for /dev/null. */
 static int hand_down(const char *const *addresses, const char *names, int listen_pid)
 {
     char number[16];
@@ -41,10 +42,12 @@ static int hand_down(const char *const *addresses, const char *names, int listen
         struct address a;
         int fd;
 
-        if (address_parse(addresses[n], &a, NULL) < 0) {
+        if (strcmp(addresses[n], "same") == 0 ? address_of_socket(2 + n, &a) < 0
+                                              : address_parse(addresses[n], &a, NULL) < 0) {
             fd = open("/dev/null", O_RDONLY);
         } else {
             fd = socket(a.sa.sa_family, a.type, 0);
+            (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int));
             if (bind(fd, &a.sa, a.size) < 0 || (a.type != SOCK_DGRAM && listen(fd, 5) < 0))
                 return -errno;
         }
@@ -227,6 +230,25 @@ static int one_name_many_addresses(void)
     return 0;
 }
 
+/* Two of one address: the name decides. */
+static int one_address_two_names(void)
+{
+    char text[40];
+    const char *texts[] = {text, NULL};
+    struct listen_set *s;
+    struct inherited i;
+    struct problem p;
+
+    CHECK(hand_down((const char *[]){"127.0.0.1:0", "same", NULL}, "one:two", getpid()) == 0);
+    CHECK(inherited_take(&i, &p) == 0);
+    sprintf(text, "two=127.0.0.1:%s", port_text[0]);
+    CHECK(open_with(&i, texts, LISTEN_DEFAULT, &s, &p) == 0);
+    CHECK(listen_set_count(s) == 2 && strcmp(listen_set_fdnames(s), "one:two") == 0);
+    listen_set_close(s);
+    inherited_done(&i);
+    return 0;
+}
+
 static int name_with_another_address(void)
 {
     static const char *const wanted[] = {"web=127.0.0.1:9", "web=@test-inherit-other", "web=udp:127.0.0.1:0"};
@@ -336,6 +358,7 @@ IN_A_PROCESS(bad_variables)
 IN_A_PROCESS(order)
 IN_A_PROCESS(matched_by_name)
 IN_A_PROCESS(one_name_many_addresses)
+IN_A_PROCESS(one_address_two_names)
 IN_A_PROCESS(name_with_another_address)
 IN_A_PROCESS(slot_model_refused)
 IN_A_PROCESS(matched_once)
@@ -352,6 +375,7 @@ int main(void)
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_matched_by_name),
         cmocka_unit_test(test_one_name_many_addresses),
+        cmocka_unit_test(test_one_address_two_names),
         cmocka_unit_test(test_name_with_another_address),
         cmocka_unit_test(test_slot_model_refused),
         cmocka_unit_test(test_matched_once),

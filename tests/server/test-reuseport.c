@@ -502,7 +502,7 @@ static void test_datagram_flows(void **state)
 {
     enum { FLOWS = 200 };
     uint8_t states[4] = {STEER_READY, STEER_READY, STEER_WAIT, STEER_READY};
-    unsigned flows_of[4] = {0}, before[FLOWS];
+    unsigned flows_of[2][4] = {0}, before[FLOWS];
     int fds[FLOWS];
     struct reuseport g;
 
@@ -511,10 +511,11 @@ static void test_datagram_flows(void **state)
     for (int i = 0; i < FLOWS; i++) {
         fds[i] = client(&g.address, i % 2);
         before[i] = slot_of_flow(&g, fds[i]);
-        flows_of[before[i]]++;
+        flows_of[i % 2][before[i]]++;
     }
     for (int slot = 0; slot < 4; slot++)
-        assert_in_range(flows_of[slot], FLOWS / 16, FLOWS);
+        for (int v6 = 0; v6 < 2; v6++)
+            assert_in_range(flows_of[v6][slot], FLOWS / 32, FLOWS);
 
     /* A crash and a replacement move no flow. */
     states[1] = STEER_WAIT;
@@ -573,5 +574,6 @@ int main(void)
         cmocka_unit_test(test_datagram_shut_down),
     };
 
+    alarm(100); /* some cases wait for what a defect would keep from happening */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "access.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "parse.h"
+
+enum { STEP_USER, STEP_DIRECTORY, STEP_PROGRAM, STEPS };
+
+static bool is_ours(const struct account *a)
+{
+    return geteuid() != 0 && a->uid == geteuid() && a->uid == getuid() && a->gid == getegid() &&
+           a->gid == getgid();
+}
+
+/* Returns the step that failed, or STEPS, and leaves errno. */
+static int try_all(const struct account *a, const char *directory, const char *program)
+{
+    if (!is_ours(a) && (setgroups(a->n_groups, a->groups) < 0 || setresgid(a->gid, a->gid, a->gid) < 0 ||
+                        setresuid(a->uid, a->uid, a->uid) < 0))
+        return STEP_USER;
+    if (directory && chdir(directory) < 0)
+        return STEP_DIRECTORY;
+    if (faccessat(AT_FDCWD, program, X_OK, AT_EACCESS) < 0)
+        return STEP_PROGRAM;
+    return STEPS;
+}
+
+static int explain(int step, int error, const struct account *a, const char *directory, const char *program,
+                   struct problem *p)
+{
+    switch (step) {
+    case STEP_USER:
+        return problem_set(
+            p, STATUS_OS, -error,
+            "--user, --group: cannot become user %u, group %u: %s; start aiotools-sd as root, or "
+            "leave the options out",
+            (unsigned)a->uid, (unsigned)a->gid, strerror(error));
+    case STEP_DIRECTORY:
+        return problem_set(p, STATUS_CONFIG, -error,
+                           "--chdir=%s: user %u: %s; name a directory that it may enter", directory,
+                           (unsigned)a->uid, strerror(error));
+    case STEP_PROGRAM:
+        return problem_set(p, STATUS_CONFIG, -error,
+                           "program %s: user %u: %s; check the modes of the file and of its directories",
+                           program, (unsigned)a->uid, strerror(error));
+    default:
+        return 0;
+    }
+}
+
+int access_check(const struct account *account, const char *directory, const char *program,
+                 struct problem *ret_problem)
+{
+    int found[2] = {STEPS, 0}, p[2], status;
+
+    if (pipe2(p, O_CLOEXEC) < 0)
+        return problem_set(ret_problem, STATUS_OS, -errno, "pipe: %s; raise the limit of open files",
+                           strerror(errno));
+    pid_t pid = fork();
+    if (pid == 0) {
+        found[0] = try_all(account, directory, program);
+        found[1] = errno;
+        _exit(write(p[1], found, sizeof(found)) == sizeof(found) ? 0 : 1);
+    }
+    int error = errno;
+    close(p[1]);
+    if (pid < 0) {
+        close(p[0]);
+        return problem_set(ret_problem, STATUS_OS, -error, "fork: %s; raise the limit of processes",
+                           strerror(error));
+    }
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    /* nothing to read: the child was killed, and the start of a worker will tell */
+    if (read(p[0], found, sizeof(found)) != sizeof(found))
+        found[0] = STEPS;
+    close(p[0]);
+    return explain(found[0], found[1], account, directory, program, ret_problem);
+}
