@@ -28,8 +28,6 @@ static void slot_queue(struct ait_slot *slot)
 
 void future_complete(struct ait_future *f, int result)
 {
-    struct ait_loop *loop = f->loop;
-
     f->result = result;
     f->done = true;
     while (!list_empty(&f->waiters)) {

@@ -153,10 +153,10 @@ static always_inline bool loop_has_ready(const struct ait_loop *loop)
 /* Tasks further down the ring: their own lines, and a little later, once those are there, the frames that they return to. */
 static always_inline void loop_prefetch(struct ait_loop *loop)
 {
-    const char *far = (const char *)loop->ring[(loop->head + 5) & loop->mask];
+    uintptr_t far = (uintptr_t)loop->ring[(loop->head + 5) & loop->mask]; /* may be NULL */
 
-    __builtin_prefetch(far, 1);
-    __builtin_prefetch(far + 64, 1);
+    __builtin_prefetch((const void *)far, 1);
+    __builtin_prefetch((const void *)(far + 64), 1);
 #ifndef AIT_CONTEXT_PORTABLE
     struct ait_task *near = loop->ring[(loop->head + 2) & loop->mask];
 

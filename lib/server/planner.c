@@ -260,9 +260,11 @@ static int remove_slot(struct server *server)
 
     slot->leaving = true;
     server_steer(server);
-    do
+    /* Empty for a while: a handshake under way ends on the listener that it began on, and does not count until then. */
+    for (unsigned n_empty = 0; r >= 0 && n_empty < 3 && ait_now(NULL) < end;) {
         r = ait_sleep(DRAIN_PAUSE);
-    while (r >= 0 && listen_set_pending(server->listen, slot->index) > 0 && ait_now(NULL) < end);
+        n_empty = listen_set_pending(server->listen, slot->index) > 0 ? 0 : n_empty + 1;
+    }
     if (r < 0)
         return r;
     r = ait_cancel_and_wait(slot->task, NULL);

@@ -158,8 +158,7 @@ static int worker_begin(void *userdata)
     int r;
 
     w->started = ait_now(NULL);
-    if (listen_set_check(server->listen, w->slot->index, p) != 0)
-        server_steer(server);
+    (void)worker_repair_listeners(w);
     r = worker_open(w, &far, p);
     if (r >= 0)
         r = worker_exec(w, &far, p);
@@ -292,6 +291,18 @@ static void worker_forget(struct worker *w)
         *p = w->next;
 }
 
+/* A worker may shut its listener down when it stops; then it is shut down for its successor, too. */
+static int worker_repair_listeners(void *userdata)
+{
+    struct worker *w = userdata;
+    struct problem *p = &w->server->problem;
+
+    if (listen_set_check(w->server->listen, w->slot->index, p) < 0)
+        log_event(w->server->log, LOG_LEVEL_ERROR, (int)w->slot->index, w->pid, "%s", p->text);
+    server_steer(w->server);
+    return 0;
+}
+
 static int worker_main(void *userdata)
 {
     struct worker *w = userdata;
@@ -309,7 +320,7 @@ static int worker_main(void *userdata)
     close_fd(&w->ready_fd);
     worker_forget(w);
     (void)ait_future_resolve(w->ready, -ECHILD);
-    server_steer(w->server);
+    (void)ait_call_deep(worker_repair_listeners, w);
     server_changed(w->server);
     return 0;
 }

@@ -19,6 +19,7 @@ static const struct bench_row rows[] = {
     {"timers", ait_timers},
     {"echo", ait_echo},
     {"pingpong", ait_pingpong},
+    {"process", ait_process},
     {0},
 };
 

@@ -3,7 +3,7 @@
 #define BENCH_AIT_H
 
 /*
- * The rows of bench-ait: this library, through its public headers alone. Each row runs inside a task, whether the loop is its own
+ * The rows of bench-ait: this library, through its public headers alone, and the spawn of the server layer. Each row runs inside a task, whether the loop is its own
  * (ait_run) or a guest in an sd_event_loop (-g): the code of a row does not know.
  */
 
@@ -19,5 +19,6 @@ int ait_cancel(struct bench *b);
 int ait_timers(struct bench *b);
 int ait_echo(struct bench *b);
 int ait_pingpong(struct bench *b);
+int ait_process(struct bench *b);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -159,6 +160,18 @@ int bench_memory(struct bench_memory *ret)
         return r;
     m.mappings = count_lines("/proc/self/maps");
     *ret = m;
+    return 0;
+}
+
+int bench_grow(uint64_t mebibytes)
+{
+    size_t size = mebibytes << 20;
+    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED)
+        return -errno;
+    (void)madvise(memory, size, MADV_NOHUGEPAGE);
+    memset(memory, 1, size);
     return 0;
 }
 

@@ -58,6 +58,9 @@ static inline uint32_t bench_random(uint32_t *state)
 /* A listening TCP socket on 127.0.0.1, non-blocking; announces itself as "port N". */
 int bench_listen(void);
 
+/* Makes this process so large, in small pages that are all there. */
+int bench_grow(uint64_t mebibytes);
+
 /* The two eventfds of a ping-pong: who reads one writes the other, and exactly one is ready at any time. */
 int bench_pingpong_fds(int fds[static 2]);
 

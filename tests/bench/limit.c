@@ -19,7 +19,7 @@ static const struct bench_row rows[] = {
     {"pingpong", limit_pingpong},
     {"sdevent-echo", sdevent_echo},
     {"sdevent-pingpong", sdevent_pingpong},
-    {"vfork", limit_vfork},
+    {"process", limit_vfork},
     {"fork", limit_fork},
     {0},
 };

@@ -2,26 +2,12 @@
 #include "limit.h"
 
 #include <errno.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /*
  * Start and reap from a parent of n MiB: vfork, which shares the memory, and fork, which copies its page tables.
  */
-
-static int grow(uint64_t mebibytes)
-{
-    size_t size = mebibytes << 20;
-    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    if (memory == MAP_FAILED)
-        return -errno;
-    (void)madvise(memory, size, MADV_NOHUGEPAGE);
-    memset(memory, 1, size);
-    return 0;
-}
 
 _Noreturn static void become_true(void)
 {
@@ -49,7 +35,7 @@ static pid_t start_by_fork(void)
 
 static int start_and_reap(struct bench *b, pid_t (*start)(void))
 {
-    int status, r = grow(b->n);
+    int status, r = bench_grow(b->n);
 
     for (unsigned s = 0; r >= 0 && s < b->samples; s++) {
         bench_begin(b);

@@ -59,6 +59,7 @@ RUNS = [
     Run("park", "park", 100000, guest=False),
     Run("cancel", "cancel", 100000, 1, 3, count=dict(size=20000, repeats=1)),
     Run("timers", "timers", 100000, 1, 4, count=dict(size=20000, repeats=1)),
+    Run("process", "process", 1024, 20, 3, guest=False),
     Run("pingpong", "pingpong", 1, 20000, 5, limit="sdevent-pingpong"),
 ]
 
@@ -76,6 +77,7 @@ LINES = [
     Line("cancel", "cancel + join 100 000 sleeping tasks, each", goal=280, instructions=1500),
     Line("timers", "100 000 tasks sleep 1 to 100 ms, cold stacks", "cold_cpu_ns", goal=3700),
     Line("timers", "100 000 tasks sleep 1 to 100 ms, warm stacks", "cpu_ns", goal=1450, instructions=1700),
+    Line("process", "start and reap a process from 1 GiB, against vfork", "wall_ns", goal=1.2, of_ratio=True),
     Line("pingpong", "one fd, ping-pong, against plain sd-event", goal=dict(owned=0.90, guest=1.0), of_ratio=True),
 ]
 

@@ -16,9 +16,11 @@ import subprocess
 import sys
 import tempfile
 
-import peers
-import report
-import rows
+sys.dont_write_bytecode = True  # the source tree may be read-only, and is not ours to fill
+
+import peers  # noqa: E402
+import report  # noqa: E402
+import rows  # noqa: E402
 
 
 class Skip(Exception):

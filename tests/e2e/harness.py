@@ -146,7 +146,7 @@ def alive(pid):
 
 
 def status_field(pid, name):
-    m = re.search(rf"^{name}:\s*(.*)$", read_proc(pid, "status").decode(), re.M)
+    m = re.search(rf"^{name}:[ \t]*(.*)$", read_proc(pid, "status").decode(), re.M)
     return m.group(1) if m else None
 
 
@@ -379,7 +379,10 @@ class Load:
         return self.finish()
 
     def finish(self):
-        self.process.wait(PATIENCE)
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            fail(f"the load has not ended: {self.snapshot()}")
         self.out.text()
         counts = json.loads(self.out.lines[-1])
         counts["details"] = self.err.text()
@@ -439,10 +442,23 @@ class Server:
         return self
 
     def workers(self):
-        """Pids of living workers. The guardian, and a child that has not yet exec'ed, run our own program; orphans of
-        workers, which come to the supervisor too, lead no session."""
-        own = exe_of(self.pid)
-        return [p for p in children_of(self.pid) if exe_of(p) not in ("", own) and (proc_stat(p) or (0, 0, 0))[2] == p]
+        """Pids of living workers."""
+        own = self.identity(self.pid)
+        return [p for p in children_of(self.pid)
+                if self.identity(p) not in (own, self.NOBODY) and (proc_stat(p) or (0, 0, 0))[2] == p]
+
+    NOBODY = ("", b"")
+
+    @staticmethod
+    def identity(pid):
+        """The guardian, and a child that has not yet exec'ed, have these in common with the supervisor. A worker has
+        another program or, where that is aiotools-sd again, another environment. Orphans of workers, which come to the
+        supervisor too, lead no session."""
+        return exe_of(pid), read_proc(pid, "environ")
+
+    def guardians(self):
+        own = self.identity(self.pid)
+        return [p for p in children_of(self.pid) if self.identity(p) == own and (proc_stat(p) or (0, 0, 0))[2] == p]
 
     def wait_workers(self, count, patience=None):
         return wait_for(lambda: f"{count} workers; there are {[describe(p) for p in self.workers()]}\n{self.log()}",
@@ -678,16 +694,19 @@ def run_scenario(name):
         pit.close()
 
 
-def main():
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    names = sys.argv[1:]
+def check_programs():
     for variable in ("AIT_CMD", "AIT_LOAD", "AIT_WORKER", "AIT_HTTP_HELLO"):
         path = os.environ.get(variable)
         if path is None or (path and not os.access(path, os.X_OK)):
             sys.exit(f"{variable} has to name the program that was built (see harness.py), it is {path!r}")
+
+
+def main():
+    names = sys.argv[1:]
     if names == ["--list"]:
         print("\n".join(SCENARIOS))
         return
-    random.seed()
+    check_programs()
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     results = [run_scenario(n) for n in names or SCENARIOS]
     sys.exit(1 if 1 in results else 77 if results and all(r == 77 for r in results) else 0)

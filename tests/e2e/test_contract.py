@@ -23,7 +23,7 @@ class Dump:
             return f.read()
 
     def status(self, name):
-        return re.search(rf"^{name}:\s*(.*)$", self.text["status"], re.M).group(1)
+        return re.search(rf"^{name}:[ \t]*(.*)$", self.text["status"], re.M).group(1)
 
 
 def dumps(pit, *arguments, n=2, **kwargs):

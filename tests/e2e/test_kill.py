@@ -5,7 +5,7 @@ import os
 import random
 import signal
 
-from harness import (FULL, NOBODY, SANITIZED, check, check_equal, children_of, descendants_of, exe_of, fd_targets, main,
+from harness import (FULL, NOBODY, SANITIZED, check, check_equal, children_of, descendants_of, fd_targets, main,
                      need_nobody, scenario, stays, wait_for, wait_gone)
 
 KILLS = int(os.environ.get("AIT_E2E_KILLS", "100" if FULL else "20"))
@@ -191,19 +191,14 @@ def supervisor_while_starting(pit):
 
 # ---- of the guardian -----------------------------------------------------------------------------------------
 
-def guardians(server):
-    own = exe_of(server.pid)
-    return [p for p in children_of(server.pid) if exe_of(p) == own]
-
-
 @scenario
 def guardian(pit):
     """Killed, it is replaced, and its death harms nobody; the new one does the old one's work."""
     server = pit.server("-n2", "--name=victim", *pit.worker("--children=1", "--daemons=1")).wait_ready()
-    old = wait_for("one guardian", lambda: (lambda g: g if len(g) == 1 else None)(guardians(server)))
+    old = wait_for("one guardian", lambda: (lambda g: g if len(g) == 1 else None)(server.guardians()))
     workers = server.wait_workers(2)
     os.kill(old[0], signal.SIGKILL)
-    wait_for("another guardian", lambda: guardians(server) not in ([], old))
+    wait_for("another guardian", lambda: server.guardians() not in ([], old))
     stays("the workers", lambda: sorted(server.workers()) == sorted(workers))
     doomed = descendants_of(server.pid)
     server.kill()
@@ -216,7 +211,7 @@ def guardian(pit):
 def guardian_is_small_and_quiet(pit):
     """It holds nothing of ours open: no socket of a worker, no end of our log."""
     server = pit.server("-n2", f"--listen=127.0.0.1:{pit.port()}", *pit.worker()).wait_ready()
-    one = wait_for("one guardian", lambda: guardians(server))[0]
+    one = wait_for("one guardian", lambda: server.guardians())[0]
     ours, its = fd_targets(server.pid), fd_targets(one)
     theirs = {t for t in ours.values() if t.startswith("socket:")} | {ours[1], ours[2]}
     check(not theirs & set(its.values()), f"the guardian holds {theirs & set(its.values())} of the supervisor's")

@@ -117,8 +117,10 @@ def one_slot_waits_others_serve(pit):
     """Back-off is a matter of one slot."""
     listen = f"127.0.0.1:{pit.port()}"
     server = pit.server("-n2", f"--listen={listen}", "--backoff=1h..1h", "--stable=1h", *pit.worker()).wait_ready()
-    os.kill(server.wait_workers(2)[0], signal.SIGKILL)
-    server.wait_workers(1)
+    victim = server.wait_workers(2)[0]
+    os.kill(victim, signal.SIGKILL)
+    server.err.wait(rf"\b{victim}\b.*(?i:kill)")
+    stays("one worker", lambda: len(server.workers()) == 1)
     counts = pit.load(listen, "-C", "-c4", "-n200", "-t5000").finish()
     check(counts["timeout"] == 0 and counts["failed"] == 0, f"connections went to the slot without a worker: {counts}")
     server.stop()

@@ -244,7 +244,7 @@ static bool environ_has(const char *pid, const char *mark)
 }
 
 /* Processes that were exec'ed with the mark in their environment: workers and what they have forked. */
-static size_t count_marked(const char *mark)
+static size_t count_marked(const char *mark, bool kill_them)
 {
     DIR *dir = opendir("/proc");
     struct dirent *entry;
@@ -252,7 +252,11 @@ static size_t count_marked(const char *mark)
 
     assert_non_null(dir);
     while ((entry = readdir(dir)))
-        n += entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && environ_has(entry->d_name, mark);
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && environ_has(entry->d_name, mark)) {
+            n++;
+            if (kill_them)
+                (void)kill(atoi(entry->d_name), SIGKILL);
+        }
     closedir(dir);
     return n;
 }
@@ -294,9 +298,9 @@ static void kill_while_spawning(unsigned microseconds)
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     (void)close(out[0]);
     (void)close(out[1]);
-    for (int waited = 0; count_marked(mark) > 0; waited += 5) {
+    for (int waited = 0; count_marked(mark, false) > 0; waited += 5) {
         if (waited >= WAIT_MS)
-            fail_msg("killed after %u us: %zu processes survive", microseconds, count_marked(mark));
+            fail_msg("killed after %u us: %zu processes survive", microseconds, count_marked(mark, true));
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     }
     reap_everything();

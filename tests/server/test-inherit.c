@@ -32,7 +32,7 @@
 static char port_text[8][16]; /* of the i-th socket handed down, as "127.0.0.1:PORT" would need it */
 
 /* What a service manager does: binds and listens, from fd 3 on. "same" is the one before once more
- * (ReusePort=), "null" stands for /dev/null. */
+ * (ReusePort=); BindIPv6Only=ipv6-only; "null" stands for /dev/null. */
 static int hand_down(const char *const *addresses, const char *names, int listen_pid)
 {
     char number[16];
@@ -48,6 +48,7 @@ static int hand_down(const char *const *addresses, const char *names, int listen
         } else {
             fd = socket(a.sa.sa_family, a.type, 0);
             (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int));
+            (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1}, sizeof(int));
             if (bind(fd, &a.sa, a.size) < 0 || (a.type != SOCK_DGRAM && listen(fd, 5) < 0))
                 return -errno;
         }
@@ -287,6 +288,26 @@ static int slot_model_refused(void)
     return 0;
 }
 
+/* An inherited [::] may be for IPv6 alone, and then leaves room for another. */
+static int room_for_ipv4(void)
+{
+    char v6[32], v4[32];
+    const char *texts[] = {v6, v4, NULL};
+    struct listen_set *s;
+    struct inherited i;
+    struct problem p;
+
+    CHECK(hand_down((const char *[]){"[::]:0", NULL}, "six", getpid()) == 0);
+    CHECK(inherited_take(&i, &p) == 0);
+    sprintf(v6, "[::]:%s", port_text[0]);
+    sprintf(v4, "0.0.0.0:%s", port_text[0]);
+    CHECK(open_with(&i, texts, LISTEN_DEFAULT, &s, &p) == 0);
+    CHECK(listen_set_count(s) == 2);
+    listen_set_close(s);
+    inherited_done(&i);
+    return 0;
+}
+
 /* Two options for one inherited socket: the second cannot be opened beside it. */
 static int matched_once(void)
 {
@@ -361,6 +382,7 @@ IN_A_PROCESS(one_name_many_addresses)
 IN_A_PROCESS(one_address_two_names)
 IN_A_PROCESS(name_with_another_address)
 IN_A_PROCESS(slot_model_refused)
+IN_A_PROCESS(room_for_ipv4)
 IN_A_PROCESS(matched_once)
 IN_A_PROCESS(shut_down_by_a_worker)
 
@@ -378,6 +400,7 @@ int main(void)
         cmocka_unit_test(test_one_address_two_names),
         cmocka_unit_test(test_name_with_another_address),
         cmocka_unit_test(test_slot_model_refused),
+        cmocka_unit_test(test_room_for_ipv4),
         cmocka_unit_test(test_matched_once),
         cmocka_unit_test(test_shut_down_by_a_worker),
     };

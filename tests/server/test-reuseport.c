@@ -539,6 +539,36 @@ static void test_datagram_flows(void **state)
     reuseport_done(&g);
 }
 
+/* One port on many hosts, as behind an address translation that keeps ports. */
+static void test_datagram_flows_by_address(void **state)
+{
+    unsigned flows_of[4] = {0}, used = 0, port = 0;
+    uint8_t states[4];
+    struct reuseport g;
+
+    open_group(&g, "udp:0.0.0.0:0", 4);
+    memset(states, STEER_READY, sizeof states);
+    assert_int_equal(reuseport_steer(&g, states, 4), 0);
+    for (unsigned host = 2; host < 66; host++) {
+        struct address from = parse("udp:127.0.0.1:0"), to = from;
+        int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        from.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + host);
+        address_set_port(&from, port);
+        address_set_port(&to, address_port(&g.address));
+        assert_int_equal(bind(fd, &from.sa, from.size), 0);
+        assert_int_equal(connect(fd, &to.sa, to.size), 0);
+        assert_int_equal(address_of_socket(fd, &from), 0);
+        port = address_port(&from);
+        flows_of[slot_of_flow(&g, fd)]++;
+        close(fd);
+    }
+    for (int slot = 0; slot < 4; slot++)
+        used += flows_of[slot] > 0;
+    assert_int_equal(used, 4);
+    reuseport_done(&g);
+}
+
 static void test_datagram_shut_down(void **state)
 {
     struct reuseport g;
@@ -571,6 +601,7 @@ int main(void)
         cmocka_unit_test(test_foreign_reuseport_noticed),
         cmocka_unit_test(test_race_has_one_winner),
         cmocka_unit_test(test_datagram_flows),
+        cmocka_unit_test(test_datagram_flows_by_address),
         cmocka_unit_test(test_datagram_shut_down),
     };
 
