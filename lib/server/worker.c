@@ -149,6 +149,18 @@ finish:
     return r;
 }
 
+/* A worker may shut its listener down when it stops; then it is shut down for its successor, too. */
+static int worker_repair_listeners(void *userdata)
+{
+    struct worker *w = userdata;
+    struct problem *p = &w->server->problem;
+
+    if (listen_set_check(w->server->listen, w->slot->index, p) < 0)
+        log_event(w->server->log, LOG_LEVEL_ERROR, (int)w->slot->index, w->pid, "%s", p->text);
+    server_steer(w->server);
+    return 0;
+}
+
 static int worker_begin(void *userdata)
 {
     struct worker *w = userdata;
@@ -289,18 +301,6 @@ static void worker_forget(struct worker *w)
         p = &(*p)->next;
     if (*p)
         *p = w->next;
-}
-
-/* A worker may shut its listener down when it stops; then it is shut down for its successor, too. */
-static int worker_repair_listeners(void *userdata)
-{
-    struct worker *w = userdata;
-    struct problem *p = &w->server->problem;
-
-    if (listen_set_check(w->server->listen, w->slot->index, p) < 0)
-        log_event(w->server->log, LOG_LEVEL_ERROR, (int)w->slot->index, w->pid, "%s", p->text);
-    server_steer(w->server);
-    return 0;
 }
 
 static int worker_main(void *userdata)

@@ -280,9 +280,11 @@ def inherited_cannot_be_slots(pit):
 def under_itself(pit):
     """A supervisor whose worker is a supervisor: the inner one takes its sockets from above, and both stop in order."""
     listen = f"127.0.0.1:{pit.port()}"
-    inner = [CMD, "run", "--name=inner", "-n2", "--env=INNER=1", *pit.worker()]
-    server = pit.server("--name=outer", "-n1", f"--listen={listen}", "--", "/usr/bin/env",
-                        f"RUNTIME_DIRECTORY={pit.directory('inner', 0o777)}", *inner).wait_ready()
+    home = pit.directory("inner", 0o777)
+    # Both inner ones live for a moment during a reload, so each needs a directory of its own.
+    script = f'export RUNTIME_DIRECTORY={home}/$$; mkdir $RUNTIME_DIRECTORY; exec "$@"'
+    server = pit.server("--name=outer", "-n1", f"--listen={listen}", "--", "/bin/sh", "-c", script, "sh", CMD, "run",
+                        "--name=inner", "-n2", *pit.worker()).wait_ready()
     check_equal(pit.load(listen, "-n50", "-C").finish()["ok"], 50, "served")
     pit.trace.wait("ready", 2)
     load = pit.load(listen, "-c4", "-p1")

@@ -223,7 +223,7 @@ static void denials_are_ours(void **state)
         {"clone3", SYS_clone3, {0, 0}, EINVAL},
     };
     if (geteuid() != 0) {
-        print_message("SKIP: needs root, the kernel denies most of it to others\n");
+        print_message("# SKIP: needs root, the kernel denies most of it to others\n");
         skip();
     }
     for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
@@ -258,7 +258,7 @@ static void foreign_architecture_kills(void **state)
 {
     int status = run_in(NULL, call_i386, NULL);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        print_message("SKIP: this kernel has no 32-bit system calls\n");
+        print_message("# SKIP: this kernel has no 32-bit system calls\n");
         skip();
     }
     status = run_in(&service, call_i386, NULL);

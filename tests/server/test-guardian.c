@@ -224,7 +224,7 @@ static void no_worker_survives(void **state)
         if (geteuid() == 0 || !(stages[i].ordinary_user || stages[i].worker_user))
             kill_supervisor(&stages[i]);
         else
-            print_message("SKIP: %s: needs root to change the user\n", stages[i].name);
+            print_message("# SKIP: %s: needs root to change the user\n", stages[i].name);
 }
 
 /* ---- killed at any moment ------------------------------------------------------------------------ */
@@ -381,7 +381,7 @@ static void guardian_is_small_alone_and_immune(void **state)
     assert_false(has_ended_within(g.pidfd, 100));
     assert_int_equal(getsid(g.pid), g.pid);
     assert_int_equal(count_fds_of(g.pid), 2);
-    print_message("guardian: VmRSS %ld kB, RssAnon %ld kB\n", read_status_kb(g.pid, "VmRSS"),
+    print_message("# guardian: VmRSS %ld kB, RssAnon %ld kB\n", read_status_kb(g.pid, "VmRSS"),
                   read_status_kb(g.pid, "RssAnon"));
     assert_int_equal(guardian_stop(&g), 0);
     assert_true(has_ended_within(g.pidfd, WAIT_MS));

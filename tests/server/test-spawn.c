@@ -480,10 +480,11 @@ static void user_changes_and_we_stay(void **state)
 {
     gid_t groups[] = {65534, 1};
     struct account account = {.uid = 65534, .gid = 65534, .groups = groups, .n_groups = 2};
+    struct sandbox_program program;
     struct spawned s;
 
     if (geteuid() != 0) {
-        print_message("SKIP: needs root to change the user\n");
+        print_message("# SKIP: needs root to change the user\n");
         skip();
     }
     spawned_init(&s, "report", NULL);
@@ -495,6 +496,8 @@ static void user_changes_and_we_stay(void **state)
     assert_int_equal(system(command), 0);
     s.params.path = copy;
     s.params.account = &account;
+    assert_int_equal(sandbox_compile(SANDBOX_PRESET_SERVICE, &program, NULL), 0);
+    s.params.sandbox = &program;
     assert_int_equal(prctl(PR_GET_DUMPABLE), 1);
     char *text = run_and_finish(&s);
     assert_int_equal(prctl(PR_GET_DUMPABLE), 1);
@@ -504,8 +507,11 @@ static void user_changes_and_we_stay(void **state)
     assert_non_null(strstr(spawned_value(text, "Groups"), "1 65534"));
     assert_string_equal(spawned_value(text, "death_signal"), "9");
     assert_string_equal(spawned_value(text, "CapPrm"), "0000000000000000");
+    assert_int_equal(strtoull(spawned_value(text, "CapBnd"), NULL, 16) & ~program.keep_capabilities, 0);
+    assert_string_equal(spawned_value(text, "Seccomp"), "2");
     free(text);
     spawned_done(&s);
+    sandbox_program_done(&program);
 }
 
 static void sandbox_is_in_force(void **state)
@@ -716,7 +722,7 @@ static void a_large_parent_costs_nothing(void **state)
     double large = median_start(start_ours), peer = median_start(start_plain);
     munmap(memory, size);
     print_message(
-        "start and reap: %.3f ms from a small process, %.3f ms from one of 256 MiB; vfork %.3f ms\n", small,
+        "# start and reap: %.3f ms from a small process, %.3f ms from one of 256 MiB; vfork %.3f ms\n", small,
         large, peer);
     assert_true(large < peer * 3 + 1);
 }
