@@ -30,7 +30,7 @@ void fd_event(struct ait_loop *loop, uint64_t data, uint32_t events)
 
     if (fdtable_get(&loop->fds, (int)(uint32_t)data, &e) < 0 || e->generation != (uint32_t)(data >> 32))
         return;
-    if (unlikely(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
+    if (unlikely(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)))
         e->flags |= FD_HANGUP;
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) {
         e->drained &= (uint8_t)~FD_IN;
@@ -44,7 +44,9 @@ void fd_event(struct ait_loop *loop, uint64_t data, uint32_t events)
 
 static int fd_register(struct ait_loop *loop, int fd, struct fd_entry *e, uint32_t events)
 {
-    struct epoll_event event = {.events = e->events | events | EPOLLRDHUP | EPOLLET,
+    /* A read stops at the urgent mark, with more behind it: good to know that there is one. */
+    uint32_t urgent = e->flags & FD_SOCKET ? EPOLLPRI : 0;
+    struct epoll_event event = {.events = e->events | events | urgent | EPOLLRDHUP | EPOLLET,
                                 .data.u64 = (uint64_t)(e->generation & INT32_MAX) << 32 | (uint32_t)fd};
     int op = e->flags & FD_REGISTERED ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 
@@ -100,11 +102,15 @@ static int fd_wait(struct ait_loop *loop, struct ait_task *t, int fd, struct fd_
 
 static void look_at_socket(int fd, struct fd_entry *e)
 {
-    int type = 0;
+    int type = 0, domain = AF_UNIX;
     socklen_t len = sizeof(type);
 
     e->flags |= FD_SOCKET;
-    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM)
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_STREAM)
+        return;
+    /* A unix socket's read stops behind a message with descriptors, or other credentials, with more behind it. */
+    len = sizeof(domain);
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain != AF_UNIX)
         e->flags |= FD_STREAM;
 }
 
@@ -144,13 +150,14 @@ static int look_at(int fd, struct fd_entry *e)
         e->flags |= FD_PLAIN;
         return 0;
     }
-    if (S_ISFIFO(st.st_mode))
-        e->flags |= FD_STREAM;
-    else if ((st.st_mode & S_IFMT) == 0 && is_plain_eventfd(fd))
+    if ((st.st_mode & S_IFMT) == 0 && is_plain_eventfd(fd))
         e->flags |= FD_COUNTER;
     mode = fcntl(fd, F_GETFL);
     if (mode < 0)
         return -errno;
+    /* With O_DIRECT a read stops at each packet. */
+    if (S_ISFIFO(st.st_mode) && !(mode & O_DIRECT))
+        e->flags |= FD_STREAM;
     if (mode & O_NONBLOCK)
         return 0;
     /* The mode is shared with whoever else has the terminal, or the other programs of the pipeline: not ours to change. */

@@ -16,18 +16,26 @@
 #define TRIM_USEC  (2 * AIT_USEC_PER_SEC)
 
 __thread struct ait_loop *this_loop;
-static __thread bool forked; /* this thread's loop was left behind in the parent */
+unsigned loop_fork_generation;
+static __thread bool forked;     /* this thread's loop was left behind in the parent, */
+static __thread bool was_forked; /* the same, though it may have another by now */
 
 int loop_foreign(void)
 {
     return forked ? -ECHILD : -EPERM;
 }
 
+int loop_foreign_object(void)
+{
+    return was_forked ? -ECHILD : -EPERM;
+}
+
 static void after_fork_in_child(void)
 {
     if (this_loop)
-        forked = true;
+        forked = was_forked = true;
     this_loop = NULL;
+    loop_fork_generation++;
 }
 
 /* ---- ready ring ---------------------------------------------------------------------------------- */
@@ -316,6 +324,7 @@ AIT_PUBLIC int ait_loop_new(ait_loop **ret)
     if (!loop)
         return -ENOMEM;
     loop->refs = 1;
+    loop->fork_generation = loop_fork_generation;
     loop->epoll_fd = -1;
     list_init(&loop->callbacks);
     scope_init_root(&loop->root, loop, NULL, NULL);

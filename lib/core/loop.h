@@ -85,6 +85,7 @@ struct ait_loop {
 
     struct list callbacks; /* slots whose future is resolved */
     _Atomic(struct post *) posted;
+    unsigned fork_generation; /* of its process */
 
     int epoll_fd;
     bool no_pwait2;
@@ -105,8 +106,12 @@ struct ait_loop {
 
 extern __thread struct ait_loop *this_loop __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-/* What to return where an object's loop is not this thread's: -ECHILD after a fork, else -EPERM. */
+/* What to return where this thread has no loop: -ECHILD where fork() has taken it away, else -EPERM. */
 int loop_foreign(void);
+/* What to return where an object's loop is not this thread's. That loop may be gone, so it is not looked at. */
+int loop_foreign_object(void);
+/* How often this process and its ancestors were forked, as far as they knew of loops. */
+extern unsigned loop_fork_generation __attribute__((visibility("hidden")));
 
 static always_inline bool loop_is_this(const struct ait_loop *loop)
 {
@@ -116,7 +121,7 @@ static always_inline bool loop_is_this(const struct ait_loop *loop)
 #define LOOP_CHECK(loop)                                                                                     \
     do {                                                                                                     \
         if (!loop_is_this(loop))                                                                             \
-            return loop_foreign();                                                                           \
+            return loop_foreign_object();                                                                    \
     } while (0)
 
 /* Room in the ring for one more task. */

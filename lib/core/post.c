@@ -82,6 +82,9 @@ AIT_PUBLIC int ait_loop_post(ait_loop *loop, void (*fn)(void *userdata), void *u
 
     if (!loop || !fn)
         return -EINVAL;
+    /* The bell is one object with the parent's. */
+    if (loop->fork_generation != loop_fork_generation)
+        return -ECHILD;
     p = malloc(sizeof(*p));
     if (!p)
         return -ENOMEM;

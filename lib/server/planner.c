@@ -194,6 +194,7 @@ static int reload(struct server *server)
 
     server->generation++;
     server->reloading = true;
+    server->reload_state = NULL;
     upstream_reloading(server);
     log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "reload: replacing %u workers", server->n_slots);
     batch = calloc(server->n_slots, sizeof(*batch));
@@ -211,13 +212,15 @@ static int reload(struct server *server)
     server->reloading = false;
     if (r == -ECANCELED)
         return r;
+    if (r <= 0)
+        server->reload_state = done > 0 ? "partial" : "rolled-back";
     if (r > 0)
         log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "reload: done");
     else
         log_event(server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
                   "reload: %s; %u of %u workers were replaced, the others go on as they were; mend the cause "
                   "and reload again",
-                  done > 0 ? "partial" : "rolled-back", done, server->n_slots);
+                  server->reload_state, done, server->n_slots);
     upstream_reloaded(server);
     return 0;
 }

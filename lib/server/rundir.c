@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "rundir.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +102,20 @@ static int lock(struct rundir *d, const char *name, struct problem *p)
     }
 }
 
+/* Sockets of a former instance that was killed: nobody else can be there, the lock is ours. */
+static void sweep(const struct rundir *d)
+{
+    DIR *dir = opendir(d->path);
+    struct dirent *e;
+
+    if (!dir)
+        return;
+    while ((e = readdir(dir)))
+        if (strncmp(e->d_name, "notify-", strlen("notify-")) == 0)
+            (void)unlinkat(dirfd(dir), e->d_name, 0);
+    (void)closedir(dir);
+}
+
 int rundir_open(struct rundir *ret, const char *name, struct problem *ret_problem)
 {
     struct rundir d = RUNDIR_NONE;
@@ -111,6 +126,7 @@ int rundir_open(struct rundir *ret, const char *name, struct problem *ret_proble
         r = lock(&d, name, ret_problem);
     if (r < 0)
         return r;
+    sweep(&d);
     *ret = d;
     return 0;
 }

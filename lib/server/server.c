@@ -81,7 +81,8 @@ void server_stop(struct server *server, int status)
     server->stopping = true;
     server->status = status;
     upstream_stopping(server);
-    log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "stopping");
+    if (server->any_started)
+        log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "stopping");
     (void)ait_scope_cancel(server->slots_scope);
 }
 
@@ -136,8 +137,6 @@ static int await_end(struct server *server)
     }
     if (r < 0)
         return r;
-    if (status == STATUS_UNAVAILABLE || status == STATUS_CONFIG)
-        log_event(server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0, "no slot is left that could run a worker");
     server_stop(server, status);
     return -ECANCELED;
 }
@@ -300,7 +299,7 @@ static void server_close(struct server *server)
     log_free(server->log);
 }
 
-static void announce_start(struct server *server)
+void server_announce(struct server *server)
 {
     size_t n = listen_set_count(server->listen);
 
@@ -310,6 +309,31 @@ static void announce_start(struct server *server)
                   listen_set_is_slot(server->listen, i) ? "a socket a slot" : "shared");
     log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, getpid(), "starting %u workers of %s, sandbox %s",
               server->n_slots, server->config->program, sandbox_preset_name(server->config->sandbox));
+}
+
+/* The last line says what to do, where there is something to do. */
+static void say_end(struct server *server, int r)
+{
+    const char *program = server->config->argv[0];
+
+    if (!server->stopping)
+        log_event(server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0, "cannot go on: %s; this is a fault of ours",
+                  strerror(r < 0 ? -r : 0));
+    else if (!server->any_started)
+        return;
+    else if (server->status == STATUS_UNAVAILABLE)
+        log_event(
+            server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
+            "stopped: every slot gave up; see the workers' output above, or run %s by hand, and start again",
+            program);
+    else if (server->status == STATUS_CONFIG)
+        log_event(server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
+                  "stopped: %s says that its configuration is wrong (status 78); see its output above, mend "
+                  "it, and "
+                  "start again",
+                  program);
+    else
+        log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "stopped");
 }
 
 int server_run(struct server_config *config)
@@ -330,13 +354,8 @@ int server_run(struct server_config *config)
         (void)fprintf(stderr, "aiotools-sd: %s\n", server->problem.text);
         status = server->problem.status;
     } else {
-        announce_start(server);
         r = ait_run(server_main, server, AIT_RUN_KEEP_SIGNALS);
-        if (!server->stopping)
-            log_event(server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0, "cannot go on: %s",
-                      strerror(r < 0 ? -r : 0));
-        else
-            log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "stopped");
+        say_end(server, r);
         status = server->stopping ? server->status : STATUS_OS;
     }
     server_close(server);

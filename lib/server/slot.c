@@ -56,6 +56,8 @@ static void judge_failed_start(struct slot *slot, const struct worker *w)
         server_stop(slot->server, STATUS_SANDBOX);
     } else if (w->spawn_status == STATUS_CONFIG) {
         slot_fail(slot, STATUS_CONFIG);
+        if (!slot->server->any_started)
+            server_stop(slot->server, STATUS_CONFIG);
     }
 }
 

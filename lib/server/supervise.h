@@ -104,8 +104,11 @@ struct server {
     unsigned n_interrupts;
     bool reloading;
     bool stopping;
-    bool at_once;                    /* no grace for anybody any more */
-    bool told_ready;                 /* upstream */
+    bool at_once;     /* no grace for anybody any more */
+    bool told_ready;  /* upstream */
+    bool any_started; /* a process of ours has run: until then, a failure is a matter of one line */
+    bool told_problem;
+    const char *reload_state;        /* of the last reload, where it failed: "partial", "rolled-back" */
     bool seen_notify;                /* READY=1 has come from a worker: from now on it is required */
     int status;                      /* exit status, where something has decided it */
     struct problem problem;          /* scratch: no suspension between filling and using it */
@@ -153,6 +156,7 @@ bool server_knows_pid(pid_t pid, void *userdata);
 const char *format_time(uint64_t usec, char *buf);
 
 /* upstream.c: what the service manager above us is told. */
+void server_announce(struct server *server);
 void upstream_update(struct server *server);
 void upstream_reloading(struct server *server);
 void upstream_reloaded(struct server *server);

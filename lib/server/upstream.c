@@ -38,8 +38,9 @@ void upstream_update(struct server *server)
         ready = "READY=1\n";
         log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "all %u workers are ready", server->n_slots);
     }
-    (void)sd_notifyf(false, "%sSTATUS=%u of %u workers ready%s", ready, n_ready(server), server->n_slots,
-                     server->reloading ? ", reloading" : "");
+    (void)sd_notifyf(false, "%sSTATUS=%u of %u workers ready%s%s", ready, n_ready(server), server->n_slots,
+                     server->reload_state && !server->reloading ? ", the last reload: " : "",
+                     server->reloading ? ", reloading" : server->reload_state ?: "");
 }
 
 void upstream_reloading(struct server *server)
@@ -53,7 +54,8 @@ void upstream_reloading(struct server *server)
 
 void upstream_reloaded(struct server *server)
 {
-    (void)sd_notifyf(false, "READY=1\nSTATUS=%u of %u workers ready", n_ready(server), server->n_slots);
+    (void)sd_notify(false, "READY=1");
+    upstream_update(server);
 }
 
 /* The stop may take all of --stop-timeout, and the manager's own patience is often less. */

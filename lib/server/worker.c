@@ -177,9 +177,15 @@ static int worker_begin(void *userdata)
     far_ends_close(&far);
     if (r < 0) {
         w->spawn_status = p->status;
-        log_event(server->log, LOG_LEVEL_ERROR, (int)w->slot->index, 0, "cannot start: %s", p->text);
+        /* Every slot fails for the same reason; where nothing has run yet, it is said once. */
+        if (server->any_started || !server->told_problem)
+            log_event(server->log, LOG_LEVEL_ERROR, (int)w->slot->index, 0, "cannot start: %s", p->text);
+        server->told_problem = true;
         return r;
     }
+    if (!server->any_started)
+        server_announce(server);
+    server->any_started = true;
     w->next = server->workers;
     server->workers = w;
     for (unsigned i = 0; i < LOG_CHANNELS; i++)

@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.dont_write_bytecode = True  # the source tree may be read-only, and is not ours to fill
 
@@ -174,21 +175,48 @@ def measure_sdevent_echo(programs, connections):
         server.stop()
 
 
-def count_echo(programs, directory):
-    """variant -> user instructions a request, at 64 connections."""
+def count_echo(programs, connections, wrapper, total_in):
+    """variant -> what a wrapped server's log says a request: the difference of two runs of different length."""
     counts = {}
     for name in ("limit", "owned", "guest"):
         totals = []
         for rounds in (1, 5):
-            log = os.path.join(directory, "instructions")
-            server = Server(name, [*VALGRIND, f"--log-file={log}", *echo_commands(programs)[name]])
+            server = Server(name, [*wrapper, *echo_commands(programs)[name]])
             try:
-                load(programs, [server], 64, 2000, rounds)
+                load(programs, [server], connections, 2000, rounds)
             finally:
                 server.stop(signal.SIGTERM)
-            totals.append(instructions_in(log))
+            totals.append(total_in())
         counts[name] = (totals[1] - totals[0]) / (4 * 2000)
     return counts
+
+
+def count_echo_instructions(programs, directory):
+    log = os.path.join(directory, "instructions")
+    return count_echo(programs, 64, [*VALGRIND, f"--log-file={log}"], lambda: instructions_in(log))
+
+
+def syscalls_in(log):
+    """strace writes its summary when the server has gone, which nobody can wait for."""
+    for _ in range(1000):
+        with open(log, encoding="ascii", errors="replace") as file:
+            found = re.search(r"^\s*100\.00\s+\S+\s+\d+\s+(\d+)\s.*total$", file.read(), re.MULTILINE)
+        if found:
+            os.unlink(log)
+            return int(found.group(1))
+        time.sleep(0.01)
+    raise RuntimeError("strace printed no summary")
+
+
+def count_echo_syscalls(programs, directory, echo):
+    """Where the kernel's own counter is closed to us: who may not use tracepoints may still trace his own processes."""
+    log = os.path.join(directory, "syscalls")
+    wrapper = ["strace", "-D", "-f", "-c", "-o", log]
+    for connections, servers in echo.items():
+        if "syscalls" in servers["limit"]:
+            continue
+        for name, calls in count_echo(programs, connections, wrapper, lambda: syscalls_in(log)).items():
+            servers[name]["syscalls"] = [calls]
 
 
 # ---- all of it -------------------------------------------------------------------------------------------------------
@@ -225,7 +253,9 @@ def measure_all(arguments, directory):
             print(f"measuring echo, {connections} connections", file=sys.stderr)
             echo[connections] = measure_echo(arguments, connections, arguments.rounds)
         if valgrind:
-            counted["echo"] = count_echo(arguments, directory)
+            counted["echo"] = count_echo_instructions(arguments, directory)
+        if report.find_program("strace"):
+            count_echo_syscalls(arguments, directory, echo)
     return report.Results(measured, counted, echo)
 
 
