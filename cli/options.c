@@ -175,7 +175,7 @@ static int bad_value(const struct option_spec *spec, const char *text, int error
 static int take_option(const struct option_spec *spec, void *target, struct problem *p)
 {
     const char *why = NULL;
-    int r = spec->parse(spec, optarg, (char *)target + spec->offset, &why);
+    int r = spec->parse(spec, optarg, target ? (char *)target + spec->offset : NULL, &why);
 
     return r < 0 ? bad_value(spec, optarg, r, why, p) : r;
 }

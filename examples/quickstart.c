@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* An echo server: each connection a task, dropped after 30 s of silence; SIGTERM ends all of it, in
- * order. */
+/* An echo server: each connection a task, dropped after 30 s of silence; SIGTERM ends it in order. */
 #include <aiotools-sd/aiotools-sd.h>
 #include <errno.h>
 #include <systemd/sd-daemon.h>

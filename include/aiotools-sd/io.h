@@ -39,6 +39,12 @@ ssize_t ait_recv_fds(int fd, void *buf, size_t n, int *ret_fds, size_t max, size
 /* Waits until poll(2) would report one of events (POLLIN, POLLOUT, POLLRDHUP, POLLPRI), or POLLERR, POLLHUP; returns what is there. */
 int ait_poll(int fd, short events);
 
+/* The same for several, as poll(2): fills in revents, returns how many have any. Entries with a negative fd are passed over. n is
+ * at most AIT_POLL_MAX. */
+#define AIT_POLL_MAX 16
+struct pollfd;
+int ait_poll_many(struct pollfd *fds, size_t n);
+
 /* Wakes the fd's waiters with -EBADF and closes it. Not a suspension point. */
 int ait_close(int fd);
 /* The same without closing, for an fd that other code closes, or that is to be read by other means from here on. */

@@ -152,12 +152,13 @@ AIT_PUBLIC int ait_await(ait_future *future, int *ret_result)
     if (future == &t->future)
         return -EDEADLK;
     if (!future->done) {
+        const struct wait wait = {.kind = "future", .object = future};
         struct waiter w = {.task = t};
 
         future->refs++;
         list_append(&future->waiters, &w.link);
         do
-            task_suspend(loop, t, TASK_PARKED);
+            task_suspend_in(loop, t, TASK_PARKED, &wait);
         while (!future->done && !t->scope->effective);
         if (!future->done) {
             list_remove(&w.link);

@@ -10,7 +10,7 @@
 
 #include <aiotools-sd/io.h>
 
-#include "loop.h"
+#include "io-call.h"
 
 /* ---- edges --------------------------------------------------------------------------------------- */
 
@@ -63,9 +63,16 @@ static int fd_register(struct ait_loop *loop, int fd, struct fd_entry *e, uint32
     return 0;
 }
 
-/* Suspends t until there was an edge for one of which, the fd was closed, or the task was cancelled. */
-static int fd_wait(struct ait_loop *loop, struct ait_task *t, int fd, struct fd_entry *e, unsigned which)
+int fd_wait(struct ait_loop *loop, struct ait_task *t, int fd, struct fd_entry *e, unsigned which)
 {
+    static const char *const kinds[] = {[FD_IN] = "read",
+                                        [FD_OUT] = "write",
+                                        [FD_IN | FD_OUT] = "poll",
+                                        [FD_PRI] = "poll",
+                                        [FD_IN | FD_PRI] = "poll",
+                                        [FD_OUT | FD_PRI] = "poll",
+                                        [FD_IN | FD_OUT | FD_PRI] = "poll"};
+    const struct wait wait = {.kind = kinds[which], .value = (uint64_t)fd};
     struct waiter in = {.task = t}, out = {.task = t};
     uint32_t events =
         (which & FD_IN ? EPOLLIN : 0) | (which & FD_OUT ? EPOLLOUT : 0) | (which & FD_PRI ? EPOLLPRI : 0);
@@ -87,7 +94,7 @@ static int fd_wait(struct ait_loop *loop, struct ait_task *t, int fd, struct fd_
     if (which & FD_OUT)
         list_append(&e->writers, &out.link);
     do {
-        task_suspend(loop, t, TASK_PARKED);
+        task_suspend_in(loop, t, TASK_PARKED, &wait);
         over = ((which & (FD_IN | FD_PRI)) && list_empty(&in.link)) ||
                ((which & FD_OUT) && list_empty(&out.link));
     } while (!over && !t->scope->effective);
@@ -133,7 +140,7 @@ static bool is_plain_eventfd(int fd)
     return strstr(text, "eventfd-semaphore: 0") != NULL;
 }
 
-static int look_at(int fd, struct fd_entry *e)
+int fd_look_at(int fd, struct fd_entry *e)
 {
     struct stat st;
     int mode;
@@ -168,18 +175,6 @@ static int look_at(int fd, struct fd_entry *e)
     return fcntl(fd, F_SETFL, mode | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-static always_inline int fd_get(struct ait_loop *loop, int fd, struct fd_entry **ret)
-{
-    int r;
-
-    r = fdtable_get(&loop->fds, fd, ret);
-    if (unlikely(r < 0))
-        return r;
-    if (unlikely(!((*ret)->flags & FD_KNOWN)))
-        return look_at(fd, *ret);
-    return 0;
-}
-
 /* An fd that was just made here: whatever the entry says is about a predecessor. */
 static void fd_adopt(struct ait_loop *loop, int fd, uint16_t flags)
 {
@@ -195,67 +190,7 @@ static void fd_adopt(struct ait_loop *loop, int fd, uint16_t flags)
     wake_all(&e->writers);
 }
 
-/* For an fd in blocking mode: whether the call would block. */
-static bool would_block(int fd, const struct fd_entry *e, unsigned which)
-{
-    struct pollfd p = {.fd = fd, .events = which == FD_IN ? POLLIN : POLLOUT};
-
-    return unlikely(e->flags & FD_ASK) && poll(&p, 1, 0) == 0;
-}
-
-/* Less than was asked for: where the object is a stream and its peer still there, it has no more. */
-static always_inline void note_short(struct fd_entry *e, ssize_t k, size_t asked)
-{
-    if (k > 0 && (size_t)k < asked && (e->flags & (FD_STREAM | FD_HANGUP)) == FD_STREAM)
-        e->drained |= FD_IN;
-    else if (unlikely(e->flags & FD_COUNTER) && k > 0)
-        e->drained |= FD_IN;
-}
-
 /* ---- the calls ----------------------------------------------------------------------------------- */
-
-/*
- * Try first, then wait. call is evaluated until it succeeds, fails for good, or the task is cancelled while waiting for an edge; asked is how much a
- * drained object would have given, 0 where that says nothing.
- */
-#define IO_CALL(fd, which, asked, call)                                                                      \
-    ({                                                                                                       \
-        struct ait_loop *loop_;                                                                              \
-        struct ait_task *t_;                                                                                 \
-        struct fd_entry *e_ = NULL;                                                                          \
-        ssize_t k_ = 0;                                                                                      \
-        int r_ = op_enter(&loop_, &t_);                                                                      \
-                                                                                                             \
-        if (likely(r_ >= 0))                                                                                 \
-            r_ = fd_get(loop_, fd, &e_);                                                                     \
-        while (likely(r_ >= 0)) {                                                                            \
-            if (!(e_->drained & (which))) {                                                                  \
-                bool socket = e_->flags & FD_SOCKET;                                                         \
-                                                                                                             \
-                (void)socket;                                                                                \
-                if (would_block(fd, e_, which)) {                                                            \
-                    k_ = -1;                                                                                 \
-                    errno = EAGAIN;                                                                          \
-                } else {                                                                                     \
-                    k_ = (call);                                                                             \
-                }                                                                                            \
-                if (likely(k_ >= 0)) {                                                                       \
-                    if ((which) == FD_IN)                                                                    \
-                        note_short(e_, k_, asked);                                                           \
-                    break;                                                                                   \
-                }                                                                                            \
-                k_ = -errno;                                                                                 \
-                if (k_ == -EINTR)                                                                            \
-                    continue;                                                                                \
-                if (k_ != -EAGAIN)                                                                           \
-                    break;                                                                                   \
-                if (!(e_->flags & FD_ASK))                                                                   \
-                    e_->drained |= (which);                                                                  \
-            }                                                                                                \
-            r_ = fd_wait(loop_, t_, fd, e_, which);                                                          \
-        }                                                                                                    \
-        r_ < 0 ? (ssize_t)r_ : k_;                                                                           \
-    })
 
 AIT_PUBLIC ssize_t ait_read(int fd, void *buf, size_t n)
 {
@@ -317,12 +252,16 @@ AIT_PUBLIC int ait_write_all(int fd, const void *buf, size_t n, size_t *ret_done
     return k < 0 ? (int)k : 0;
 }
 
-static void be_nonblocking(int fd)
+void fd_be_nonblocking(int fd, struct fd_entry *e)
 {
-    int mode = fcntl(fd, F_GETFL);
+    int mode;
 
+    if (likely((e->flags & (FD_NONBLOCK | FD_OURS)) || !(e->flags & FD_SOCKET)))
+        return;
+    mode = fcntl(fd, F_GETFL);
     if (mode >= 0 && !(mode & O_NONBLOCK))
         (void)fcntl(fd, F_SETFL, mode | O_NONBLOCK);
+    e->flags |= FD_NONBLOCK;
 }
 
 /* accept4() without the errors that concern a connection which is gone again. */
@@ -330,11 +269,7 @@ static int accept_one(int fd, struct fd_entry *e, struct sockaddr *addr, socklen
 {
     int k;
 
-    /* There is no MSG_DONTWAIT for it. */
-    if (unlikely(!(e->flags & FD_LISTENER))) {
-        be_nonblocking(fd);
-        e->flags |= FD_LISTENER;
-    }
+    fd_be_nonblocking(fd, e);
     do
         k = accept4(fd, addr, len, SOCK_CLOEXEC | SOCK_NONBLOCK);
     while (k < 0 && (errno == ECONNABORTED || errno == EPROTO));
@@ -387,7 +322,7 @@ AIT_PUBLIC int ait_connect(int fd, const struct sockaddr *addr, socklen_t len)
     r = fd_get(loop, fd, &e);
     if (r < 0)
         return r;
-    be_nonblocking(fd);
+    fd_be_nonblocking(fd, e);
     if (connect(fd, addr, len) == 0)
         return 0;
     if (errno == EAGAIN)
@@ -433,6 +368,61 @@ AIT_PUBLIC int ait_poll(int fd, short events)
         if (r > 0)
             return p.revents;
         r = fd_wait(loop, t, fd, e, which);
+    }
+    return r;
+}
+
+/* Registers what poll(2) was asked for; the waiters join the lists that will be woken. */
+static int poll_join(struct ait_loop *loop, struct ait_task *t, const struct pollfd *p, struct waiter *in,
+                     struct waiter *out)
+{
+    uint32_t events = (p->events & (POLLIN | POLLRDHUP | POLLRDNORM) ? EPOLLIN : 0) |
+                      (p->events & POLLOUT ? EPOLLOUT : 0) | (p->events & POLLPRI ? EPOLLPRI : 0);
+    struct fd_entry *e = NULL;
+    int r;
+
+    *in = *out = (struct waiter){.task = t};
+    list_init(&in->link);
+    list_init(&out->link);
+    if (p->fd < 0)
+        return 0;
+    r = fd_get(loop, p->fd, &e);
+    if (r >= 0 && (events & ~e->events))
+        r = fd_register(loop, p->fd, e, events);
+    if (r < 0)
+        return r;
+    list_append(&e->readers, &in->link);
+    if (events & EPOLLOUT)
+        list_append(&e->writers, &out->link);
+    return 0;
+}
+
+AIT_PUBLIC int ait_poll_many(struct pollfd *fds, size_t n)
+{
+    struct waiter in[AIT_POLL_MAX], out[AIT_POLL_MAX];
+    struct ait_loop *loop;
+    struct ait_task *t;
+    size_t joined;
+    int r;
+
+    if (!fds || n == 0 || n > AIT_POLL_MAX)
+        return -EINVAL;
+    r = op_enter(&loop, &t);
+    while (r >= 0) {
+        r = poll(fds, n, 0);
+        if (r != 0)
+            return r < 0 ? -errno : r;
+        if (t->scope->effective)
+            return -ECANCELED;
+        for (joined = 0; joined < n && r >= 0; joined++)
+            r = poll_join(loop, t, fds + joined, in + joined, out + joined);
+        /* Woken by an edge, by a close, or cancelled: the next round finds out. */
+        if (r >= 0)
+            task_suspend(loop, t, TASK_PARKED);
+        while (joined-- > 0) {
+            list_remove(&in[joined].link);
+            list_remove(&out[joined].link);
+        }
     }
     return r;
 }

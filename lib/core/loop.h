@@ -213,12 +213,18 @@ static always_inline void task_wake(struct ait_task *t)
         loop_push_ready(t->future.loop, t);
 }
 
-/* Suspends the current task. state says who may wake it; it is TASK_READY where the task has put itself into the ring. */
-static always_inline void task_suspend(struct ait_loop *loop, struct ait_task *t, enum task_state state)
+/*
+ * Suspends the current task. state says who may wake it; it is TASK_READY where the task has put itself into the ring. wait (may be NULL) tells what
+ * for; it is read while the task is suspended and never to decide anything.
+ */
+static always_inline void task_suspend_in(struct ait_loop *loop, struct ait_task *t, enum task_state state,
+                                          const struct wait *wait)
 {
     struct ait_task *next;
 
     t->state = state;
+    if (state != TASK_READY)
+        t->wait = wait;
 #ifndef NDEBUG
     t->n_busy = 0;
 #endif
@@ -226,6 +232,11 @@ static always_inline void task_suspend(struct ait_loop *loop, struct ait_task *t
     if (next != t)
         context_switch(&t->context, next ? &next->context : &loop->context);
     t->state = TASK_RUNNING;
+}
+
+static always_inline void task_suspend(struct ait_loop *loop, struct ait_task *t, enum task_state state)
+{
+    task_suspend_in(loop, t, state, NULL);
 }
 
 /* Other tasks first. */

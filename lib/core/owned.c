@@ -75,13 +75,18 @@ static int poll_with_event(struct ait_loop *loop, uint64_t until)
     return r < 0 ? r : 0;
 }
 
-static int turn(struct ait_loop *loop)
+static bool run_over(const struct ait_loop *loop, const struct ait_task *until_done)
+{
+    return (loop->n_tasks == 0 && !loop->attention) || loop->stop || (until_done && until_done->future.done);
+}
+
+static int turn(struct ait_loop *loop, const struct ait_task *until_done)
 {
     uint64_t until;
 
     loop_run_batch(loop);
     loop_fire_timers(loop);
-    if (loop->n_tasks == 0 && !loop->attention)
+    if (run_over(loop, until_done))
         return 0;
     until = loop_idle_until(loop);
     if (loop->event && (until != 0 || ++loop->n_polls >= EVENT_EVERY))
@@ -90,14 +95,25 @@ static int turn(struct ait_loop *loop)
     return 0;
 }
 
+static bool event_exiting(struct ait_loop *loop)
+{
+    int code;
+
+    return loop->event && !loop->stop && sd_event_get_exit_code(loop->event, &code) >= 0;
+}
+
 int owned_run(struct ait_loop *loop, const struct ait_task *until_done)
 {
     int r;
 
-    while ((loop->n_tasks > 0 || loop->attention) && !loop->stop) {
-        if (until_done && until_done->future.done)
-            break;
-        r = turn(loop);
+    while (!run_over(loop, until_done)) {
+        r = turn(loop, until_done);
+        if (r < 0)
+            return r;
+    }
+    /* Ours is not the only exit source, and the code is there only after the last one. */
+    while (event_exiting(loop)) {
+        r = poll_with_event(loop, 0);
         if (r < 0)
             return r;
     }

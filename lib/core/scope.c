@@ -233,9 +233,11 @@ void scope_child_done(struct ait_scope *s, struct ait_task *t, int result)
 
 void scope_drain(struct ait_scope *s)
 {
+    const struct wait wait = {.kind = "children of", .object = s};
+
     s->state = SCOPE_EXITING;
     while (s->n_live > 0)
-        task_suspend(s->loop, s->owner, TASK_WAITING);
+        task_suspend_in(s->loop, s->owner, TASK_WAITING, &wait);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------- */
@@ -493,6 +495,7 @@ AIT_PUBLIC int ait_scope_cancel(ait_scope *scope)
 
 AIT_PUBLIC int ait_scope_close(ait_scope *scope)
 {
+    const struct wait wait = {.kind = "end of", .object = scope};
     struct waiter w = {};
     struct ait_loop *loop;
     int r;
@@ -509,7 +512,7 @@ AIT_PUBLIC int ait_scope_close(ait_scope *scope)
         scope_cancel(scope);
         list_append(&scope->closers, &w.link);
         while (!list_empty(&w.link))
-            task_suspend(loop, w.task, TASK_WAITING);
+            task_suspend_in(loop, w.task, TASK_WAITING, &wait);
         list_remove(&w.link);
     }
     return w.task->scope->effective ? -ECANCELED : 0;

@@ -141,6 +141,7 @@ int task_spawn(struct ait_scope *scope, struct ait_task **ret_task, ait_task_fn 
     if (unlikely(r < 0))
         return r;
     t->fn = fn;
+    t->entry = fn;
     t->userdata = userdata;
     t->destroy = options ? options->destroy : NULL;
     t->site = site;
@@ -182,6 +183,7 @@ AIT_PUBLIC int ait_task_spawn(ait_task **ret_task, ait_task_fn fn, void *userdat
 AIT_PUBLIC int ait_scope_start(ait_scope *scope, ait_task **ret_task, ait_task_fn fn, void *userdata,
                                const ait_task_options *options)
 {
+    struct wait wait = {.kind = "start of"};
     struct start start = {};
     struct ait_task *t = NULL;
     struct ait_loop *loop;
@@ -197,8 +199,9 @@ AIT_PUBLIC int ait_scope_start(ait_scope *scope, ait_task **ret_task, ait_task_f
     if (r < 0)
         return r;
     t->start = &start;
+    wait.object = t;
     while (!start.started && !t->future.done && !start.waiter->scope->effective)
-        task_suspend(loop, start.waiter, TASK_PARKED);
+        task_suspend_in(loop, start.waiter, TASK_PARKED, &wait);
     if (start.started) {
         if (ret_task)
             *ret_task = t;
@@ -334,6 +337,7 @@ AIT_PUBLIC int ait_task_cancelling(ait_task *task)
 
 AIT_PUBLIC int ait_cancel_and_wait_full(ait_task *task, unsigned flags, int *ret_result)
 {
+    const struct wait wait = {.kind = "future", .object = task};
     struct waiter w = {};
     struct ait_loop *loop;
     int r;
@@ -351,7 +355,7 @@ AIT_PUBLIC int ait_cancel_and_wait_full(ait_task *task, unsigned flags, int *ret
         scope_cancel(&task->root);
         list_append(&task->future.waiters, &w.link);
         while (!task->future.done)
-            task_suspend(loop, w.task, TASK_WAITING);
+            task_suspend_in(loop, w.task, TASK_WAITING, &wait);
         r = task->future.result;
         ait_future_unref(&task->future);
     } else {
@@ -425,6 +429,7 @@ static void sleep_over(struct timer *timer)
 
 static int sleep_from(uint64_t now, uint64_t usec)
 {
+    const struct wait wait = {.kind = "sleep", .value = usec};
     struct ait_loop *loop;
     struct ait_task *t;
     int r;
@@ -439,7 +444,7 @@ static int sleep_from(uint64_t now, uint64_t usec)
     if (usec != AIT_USEC_INFINITY)
         timer_arm(&loop->timers, &t->timer, usec, sleep_over);
     for (;;) {
-        task_suspend(loop, t, TASK_PARKED);
+        task_suspend_in(loop, t, TASK_PARKED, &wait);
         if (usec != AIT_USEC_INFINITY && !timer_armed(&t->timer))
             return 0;
         if (t->scope->effective) {

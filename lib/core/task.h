@@ -22,6 +22,15 @@ enum task_state {
     TASK_ENDED,
 };
 
+/* What a suspended task waits for, told to those who look from outside (a dump, a debugger). Lies in the frame of the wait. */
+struct wait {
+    const char *kind;
+    union {
+        const void *object;
+        uint64_t value; /* a time, or an fd */
+    };
+};
+
 struct ait_task {
     struct ait_future future;
     uint8_t state;
@@ -30,7 +39,10 @@ struct ait_task {
     struct ait_scope *scope; /* innermost */
     struct context context;
 
-    ait_task_fn fn;
+    union {
+        ait_task_fn fn;          /* until it begins */
+        const struct wait *wait; /* while it is PARKED or WAITING; NULL where the wait says nothing */
+    };
     void *userdata;
     struct timer timer; /* of sleeps */
     uint32_t n_busy;    /* -ECANCELED returned in a row without a suspension */
@@ -40,6 +52,7 @@ struct ait_task {
     char *name;
     const void *site;    /* where it was spawned */
     struct start *start; /* of ait_scope_start(), until the task has started */
+    ait_task_fn entry;   /* fn, to be read at any time */
 };
 
 static inline struct ait_task *future_task(struct ait_future *f)

@@ -4,6 +4,7 @@
  * What a worker says, carried to where it belongs: its output to the log, its notifications to its state.
  */
 
+#include <errno.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -51,28 +52,6 @@ static int log_piece(void *userdata)
     return 0;
 }
 
-static int pump_output(struct worker *w, enum log_channel channel)
-{
-    struct server *server = w->server;
-    struct piece piece = {.stream = &w->streams[channel], .data = server->buffer};
-
-    do {
-        piece.n = ait_read(w->out_fds[channel], server->buffer, sizeof(server->buffer));
-        (void)ait_call_deep(log_piece, &piece);
-    } while (piece.n > 0);
-    return 0;
-}
-
-static int pump_stdout(void *userdata)
-{
-    return pump_output(userdata, LOG_STDOUT);
-}
-
-static int pump_stderr(void *userdata)
-{
-    return pump_output(userdata, LOG_STDERR);
-}
-
 /* At least usec from now, for the timeout that runs. */
 static void extend_timeout(struct worker *w, uint64_t usec)
 {
@@ -116,17 +95,46 @@ static int take_messages(void *userdata)
     return r;
 }
 
-static int pump_notifications(void *userdata)
+/* One read of what the worker writes. At its end there is nothing more to wait for on that pipe. */
+static void pump_output(struct worker *w, enum log_channel channel)
+{
+    struct server *server = w->server;
+    struct piece piece = {.stream = &w->streams[channel], .data = server->buffer};
+
+    piece.n = read(w->out_fds[channel], server->buffer, sizeof(server->buffer));
+    if (piece.n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    (void)ait_call_deep(log_piece, &piece);
+    if (piece.n > 0)
+        return;
+    (void)ait_close(w->out_fds[channel]);
+    w->out_fds[channel] = -1;
+    if (w->out_fds[LOG_STDOUT] < 0 && w->out_fds[LOG_STDERR] < 0)
+        (void)ait_future_resolve(w->output_over, 0);
+}
+
+/* One task for all that a worker says: a task is a page. */
+static int pump(void *userdata)
 {
     struct worker *w = userdata;
     int r;
 
-    do {
-        r = ait_poll(w->notify.fd, POLLIN);
-        if (r >= 0)
+    for (;;) {
+        struct pollfd fds[] = {
+            [LOG_STDOUT] = {.fd = w->out_fds[LOG_STDOUT], .events = POLLIN},
+            [LOG_STDERR] = {.fd = w->out_fds[LOG_STDERR], .events = POLLIN},
+            [LOG_CHANNELS] = {.fd = w->notify.fd, .events = POLLIN},
+        };
+
+        r = ait_poll_many(fds, LOG_CHANNELS + 1);
+        if (r >= 0 && fds[LOG_CHANNELS].revents)
             r = ait_call_deep(take_messages, w);
-    } while (r >= 0);
-    return r;
+        if (r < 0)
+            return r;
+        for (unsigned i = 0; i < LOG_CHANNELS; i++)
+            if (fds[i].revents)
+                pump_output(w, i);
+    }
 }
 
 /* --ready=fd:N: a newline, as in s6. */
@@ -167,14 +175,9 @@ int worker_start_pumps(struct worker *w, ait_scope *scope)
     };
     enum ready_mode mode = w->server->config->ready;
     ait_task_fn ready = mode < sizeof(ready_pumps) / sizeof(*ready_pumps) ? ready_pumps[mode] : NULL;
-    const ait_task_options *shielded = AIT_TASK_OPTIONS(.flags = AIT_TASK_SHIELD);
     int r;
 
-    r = ait_scope_spawn(scope, &w->pumps[LOG_STDOUT], pump_stdout, w, shielded);
-    if (r >= 0)
-        r = ait_scope_spawn(scope, &w->pumps[LOG_STDERR], pump_stderr, w, shielded);
-    if (r >= 0)
-        r = ait_scope_spawn(scope, NULL, pump_notifications, w, shielded);
+    r = ait_scope_spawn(scope, NULL, pump, w, AIT_TASK_OPTIONS(.flags = AIT_TASK_SHIELD));
     if (r >= 0 && ready)
         r = ait_scope_spawn(scope, &w->ready_pump, ready, w, NULL);
     return r;
@@ -186,8 +189,7 @@ void worker_finish_pumps(struct worker *w)
     int r;
 
     r = ait_scope_enter_after(&limit, AIT_SCOPE_MOVE_ON, OUTPUT_LIMIT);
-    for (unsigned i = 0; i < LOG_CHANNELS && r >= 0; i++)
-        if (w->pumps[i])
-            r = ait_task_wait(w->pumps[i], NULL);
+    if (r >= 0)
+        r = ait_await(w->output_over, NULL);
     (void)ait_scope_exit(limit, r);
 }

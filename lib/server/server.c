@@ -152,6 +152,9 @@ static int server_slots(struct server *server)
     if (r < 0)
         return r;
     server->slots_scope = slots;
+    /* A signal that came before there was anything to stop. */
+    if (server->stopping)
+        (void)ait_scope_cancel(slots);
     for (unsigned i = 0; i < server->n_slots && r >= 0; i++)
         r = slot_start(server->slots[i]);
     if (r >= 0)
@@ -349,6 +352,7 @@ int server_run(struct server_config *config)
     server->rundir = RUNDIR_NONE;
     server->guardian = (struct guardian)GUARDIAN_INIT;
     (void)signal(SIGPIPE, SIG_IGN);
+    services_block_signals();
     r = server_open(server);
     if (r < 0) {
         (void)fprintf(stderr, "aiotools-sd: %s\n", server->problem.text);

@@ -178,6 +178,16 @@ static int handle(void *userdata)
     return 0;
 }
 
+void services_block_signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < N_SIGNALS; i++)
+        sigaddset(&set, signal_table[i].signo);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 static int handle_signals(void *userdata)
 {
     ait_signals *signals AIT_CLEANUP(ait_signals_closep) = NULL;

@@ -48,12 +48,12 @@ struct worker {
     struct notify_socket notify;
     int out_fds[LOG_CHANNELS]; /* our ends of its output pipes */
     int ready_fd;              /* our end of --ready=fd:N's pipe */
-    ait_task *pumps[LOG_CHANNELS];
-    ait_task *ready_pump; /* waits for what --ready says; NULL where a notification is all that counts */
+    ait_task *ready_pump;      /* waits for what --ready says; NULL where a notification is all that counts */
     struct log_stream streams[LOG_CHANNELS];
 
-    ait_future *ready; /* 0: it is; negative: it ended before */
-    ait_scope *limit;  /* whose deadline is the start or the stop timeout; NULL: none runs */
+    ait_future *output_over; /* both pipes have come to their end */
+    ait_future *ready;       /* 0: it is; negative: it ended before */
+    ait_scope *limit;        /* whose deadline is the start or the stop timeout; NULL: none runs */
     uint64_t started, became_ready;
 
     /* how it ended */
@@ -164,5 +164,7 @@ void upstream_stopping(struct server *server);
 
 /* services.c */
 int services_start(struct server *server, ait_scope *scope);
+/* Before anything is made that a signal's default action would leave behind. They wait for services_start(). */
+void services_block_signals(void);
 
 #endif

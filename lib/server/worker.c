@@ -344,8 +344,7 @@ struct worker *worker_unref(struct worker *w)
 {
     if (!w || --w->refs > 0)
         return NULL;
-    for (unsigned i = 0; i < LOG_CHANNELS; i++)
-        ait_task_unref(w->pumps[i]);
+    ait_future_unref(w->output_over);
     ait_task_unref(w->ready_pump);
     ait_task_unref(w->task);
     ait_child_unref(w->child);
@@ -373,6 +372,8 @@ int worker_new(struct slot *slot, struct worker **ret)
     w->notify = NOTIFY_SOCKET_CLOSED;
     w->ready_fd = w->out_fds[LOG_STDOUT] = w->out_fds[LOG_STDERR] = -1;
     r = ait_future_new(&w->ready);
+    if (r >= 0)
+        r = ait_future_new(&w->output_over);
     if (r < 0) {
         worker_unref(w);
         return r;

@@ -127,6 +127,17 @@ class Server:
             self.process.kill()
             raise RuntimeError(f"{' '.join(command)}: did not start")
         self.address = f"{self.process.pid}:{line[1]}"
+        self.fds_at_first = self.count_fds()
+
+    def count_fds(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def settle(self):
+        """Until it has closed its connections, which is work as well and must not be cut short at random."""
+        for _ in range(1000):
+            if self.count_fds() <= self.fds_at_first:
+                return
+            time.sleep(0.01)
 
     def stop(self, signo=signal.SIGKILL):
         self.process.send_signal(signo)
@@ -184,6 +195,7 @@ def count_echo(programs, connections, wrapper, total_in):
             server = Server(name, [*wrapper, *echo_commands(programs)[name]])
             try:
                 load(programs, [server], connections, 2000, rounds)
+                server.settle()
             finally:
                 server.stop(signal.SIGTERM)
             totals.append(total_in())

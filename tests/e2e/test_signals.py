@@ -131,6 +131,19 @@ def term_at_any_moment(pit):
 
 
 @scenario
+def term_as_soon_as_it_listens(pit):
+    """The worst moment: there is something to tidy up, and hardly anything else yet."""
+    path = pit.file("x.sock")
+    for i in range(20):
+        server = pit.server("-n2", f"--listen={path}", *pit.worker())
+        wait_for("the socket", lambda: os.path.exists(path), step=0)
+        server.send(signal.SIGTERM)
+        server.wait_exit({0, -signal.SIGTERM}, patience=10)
+        pit.wait_nothing_left()
+        check(not os.path.exists(path), f"round {i}: the socket file is left")
+
+
+@scenario
 def term_during_backoff(pit):
     server = pit.server("-n2", "--backoff=1h..1h", *pit.worker("--exit=1"))
     pit.trace.wait("exit", 2)
