@@ -237,7 +237,8 @@ int reuseport_steer(struct reuseport *g, const uint8_t *states, unsigned n_state
     int fd, r;
 
     reuseport_sync(g);
-    if (g->n_order == 0)
+    /* A single socket is no group to the kernel until another has joined, and there is nothing to choose. */
+    if (g->n_order <= 1)
         return 0;
     fd = g->fds[g->order[0]];
     if (g->order_lost)

@@ -378,13 +378,13 @@ int worker_new(struct slot *slot, struct worker **ret)
         worker_unref(w);
         return r;
     }
-    r = ait_scope_spawn(slot->scope, &w->task, worker_main, worker_ref(w),
+    r = ait_scope_spawn(slot->scope, &w->task, worker_main, w,
                         AIT_TASK_OPTIONS(.name = "worker", .destroy = worker_unref_destroy));
     if (r < 0) {
         worker_unref(w);
-        worker_unref(w);
         return r;
     }
+    w->refs++; /* the task's, which has not run yet */
     *ret = w;
     return 0;
 }

@@ -305,13 +305,21 @@ static int use_popen(const void *arg)
     return pclose(f) == 0 && strcmp(line, "hello\n") == 0 ? 0 : 2;
 }
 
-static int use_getaddrinfo(const void *arg)
+static int look_up(void)
 {
     struct addrinfo *found = NULL;
-    if (getaddrinfo("localhost", "80", NULL, &found) != 0)
-        return 1;
-    freeaddrinfo(found);
-    return 0;
+    int r = getaddrinfo("localhost", "80", NULL, &found);
+    if (r == 0)
+        freeaddrinfo(found);
+    return r;
+}
+
+/* What it says outside, which depends on the machine's files, it says inside. */
+static int lookup_outside;
+
+static int use_getaddrinfo(const void *arg)
+{
+    return look_up() == lookup_outside ? 0 : 1;
 }
 
 static int use_files_and_sockets(const void *arg)
@@ -340,6 +348,7 @@ static void ordinary_programs_run(void **state)
     static int (*const programs[])(const void *arg) = {
         use_threads, use_fork, use_popen, use_getaddrinfo, use_files_and_sockets,
     };
+    lookup_outside = look_up();
     for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
         assert_int_equal(exit_code(run_in(&service, programs[i], NULL)), 0);
         assert_int_equal(exit_code(run_in(&logging, programs[i], NULL)), 0);

@@ -156,6 +156,21 @@ static void test_excluded_get_none(void **state)
     }
 }
 
+/* The kernel knows no group before there is a second socket. */
+static void test_single_slot(void **state)
+{
+    static const char *const addresses[] = {"127.0.0.1:0", "0", "udp:127.0.0.1:0"};
+
+    for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
+        uint8_t ready = STEER_READY;
+        struct reuseport g;
+
+        open_group(&g, addresses[i], 1);
+        assert_int_equal(reuseport_steer(&g, &ready, 1), 0);
+        reuseport_done(&g);
+    }
+}
+
 static void test_slots_come_and_go(void **state)
 {
     struct reuseport g;
@@ -222,8 +237,10 @@ static void test_many_slots(void **state)
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     if (limit.rlim_cur < MANY + 64) {
         limit.rlim_cur = MANY + 64;
-        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+            print_message("SKIP: RLIMIT_NOFILE is too low\n");
             skip();
+        }
     }
     open_group(&g, "0", MANY);
     for (unsigned slot = 0; slot < MANY; slot++)
@@ -587,6 +604,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_excluded_get_none),
+        cmocka_unit_test(test_single_slot),
         cmocka_unit_test(test_slots_come_and_go),
         cmocka_unit_test(test_removed_despite_copies),
         cmocka_unit_test(test_all_gone_and_back),
