@@ -7,11 +7,19 @@
 #include <aiotools-sd/base.h>
 #include <aiotools-sd/clock.h>
 #include <aiotools-sd/future.h>
+#include <aiotools-sd/gather.h>
+#include <aiotools-sd/interval.h>
 #include <aiotools-sd/io.h>
 #include <aiotools-sd/loop.h>
+#include <aiotools-sd/offload.h>
 #include <aiotools-sd/process.h>
+#include <aiotools-sd/queue.h>
+#include <aiotools-sd/resolve.h>
 #include <aiotools-sd/scope.h>
 #include <aiotools-sd/signal.h>
+#include <aiotools-sd/stream.h>
+#include <aiotools-sd/sync.h>
 #include <aiotools-sd/task.h>
+#include <aiotools-sd/taskset.h>
 
 #endif

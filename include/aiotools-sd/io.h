@@ -11,6 +11,7 @@
  */
 
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <aiotools-sd/base.h>
 
@@ -23,6 +24,22 @@ ssize_t ait_recv(int fd, void *buf, size_t n, int flags);
 ssize_t ait_send(int fd, const void *buf, size_t n, int flags);
 ssize_t ait_recvmsg(int fd, struct msghdr *msg, int flags);
 ssize_t ait_sendmsg(int fd, const struct msghdr *msg, int flags);
+
+/* Datagrams. addr and len may be NULL; *len is what addr has room for, and then what it takes. A datagram that is longer than n is cut. */
+ssize_t ait_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr, socklen_t *len);
+ssize_t ait_sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *addr, socklen_t len);
+
+/* n is the number of vectors, at most IOV_MAX. */
+ssize_t ait_readv(int fd, const struct iovec *iov, int n);
+ssize_t ait_writev(int fd, const struct iovec *iov, int n);
+
+/*
+ * Bytes that do not come through user space; at most n, returns how many went, 0 is the end of in. sendfile: in is a regular file, offset (may
+ * be NULL: the file's own position) is moved on. splice: one of the two is a pipe; flags are those of splice(2). Both wait where the
+ * other side has no room; reading the file itself may block on the disk. Sockets given to them become non-blocking.
+ */
+ssize_t ait_sendfile(int out, int in, off_t *offset, size_t n);
+ssize_t ait_splice(int in, off_t *in_offset, int out, off_t *out_offset, size_t n, unsigned flags);
 
 /* Writes all of it; returns 0. On an error, ret_done (may be NULL) says how much went out. */
 int ait_write_all(int fd, const void *buf, size_t n, size_t *ret_done);

@@ -76,12 +76,23 @@ int ait_scope_set_deadline(ait_scope *scope, uint64_t usec);
 int ait_scope_set_timeout(ait_scope *scope, uint64_t usec);
 uint64_t ait_scope_deadline(ait_scope *scope);
 
+/*
+ * A grace period: cancels the scope usec from now, as ait_scope_cancel() does, and not as a timeout: exit returns 0 and
+ * ait_scope_cancel_caught() tells. AIT_USEC_INFINITY: not any more. Goes through the scope's own shield, so that cleanup inside one ends in time. -ESTALE: it
+ * has been exited.
+ */
+int ait_scope_cancel_after(ait_scope *scope, uint64_t usec);
+
 /* 1: the scope's own deadline has passed while it was entered. */
 int ait_scope_expired(ait_scope *scope);
 /* 1: cancellation of this very scope (cancel, close, deadline) was absorbed by its exit. */
 int ait_scope_cancel_caught(ait_scope *scope);
 /* 1: the scope's body is cancelled now, from here or from outside. */
 int ait_scope_cancelled(ait_scope *scope);
+
+/* For errors and dumps; copied. Never NULL: "scope" where none was given; borrowed until it changes or the scope is left. */
+int ait_scope_set_name(ait_scope *scope, const char *name);
+const char *ait_scope_name(ait_scope *scope);
 
 typedef struct ait_error_info {
     size_t size;      /* sizeof(ait_error_info) as the library knows it */

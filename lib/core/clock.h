@@ -20,6 +20,7 @@ struct ait_clock {
 
 struct clock_state {
     struct ait_clock *virtual; /* NULL: the real one */
+    uint32_t n_held;           /* by work outside the loop that is certain to come back: an idle loop waits for it */
 };
 
 uint64_t clock_now_real(void);
@@ -32,7 +33,7 @@ static inline uint64_t clock_now(const struct clock_state *c)
 /* Whether the time moves to the next timer by itself when the loop is idle. */
 static inline bool clock_jumps(const struct clock_state *c)
 {
-    return unlikely(c->virtual != NULL) && c->virtual->autojump;
+    return unlikely(c->virtual != NULL) && c->virtual->autojump && c->n_held == 0;
 }
 
 /* Moves a virtual clock to when, never back. */

@@ -47,6 +47,7 @@ struct post {
     struct post *next;
     void (*fn)(void *userdata);
     void *userdata;
+    bool lent; /* somebody else's memory, which may go in fn */
 };
 
 /* ait_call_deep(), in the frame of its caller. */
@@ -146,6 +147,8 @@ int loop_watch(struct ait_loop *loop, enum watch_id id, int fd,
 void loop_unwatch(struct ait_loop *loop, enum watch_id id);
 
 int post_init(struct ait_loop *loop);
+/* ait_loop_post() of the caller's own p, which cannot fail. From any thread, while something else keeps the loop alive. */
+void post_lent(struct ait_loop *loop, struct post *p);
 void post_done(struct ait_loop *loop);
 
 void overflow_handler_install(void);

@@ -45,9 +45,12 @@ static void bell(struct ait_loop *loop, uint32_t events)
     (void)events;
     (void)!read(loop->watches[WATCH_POST].fd, &n, sizeof(n));
     for (struct post *p = reversed(atomic_exchange(&loop->posted, NULL)); p; p = next) {
+        bool lent = p->lent;
+
         next = p->next;
         p->fn(p->userdata);
-        free(p);
+        if (!lent)
+            free(p);
     }
 }
 
@@ -72,8 +75,24 @@ void post_done(struct ait_loop *loop)
     loop->watches[WATCH_POST].ready = NULL;
     for (struct post *p = atomic_exchange(&loop->posted, NULL); p; p = next) {
         next = p->next;
-        free(p);
+        if (!p->lent)
+            free(p);
     }
+}
+
+static void post_push(struct ait_loop *loop, struct post *p)
+{
+    p->next = atomic_load_explicit(&loop->posted, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak(&loop->posted, &p->next, p))
+        ;
+    if (!p->next)
+        ring_bell(loop);
+}
+
+void post_lent(struct ait_loop *loop, struct post *p)
+{
+    p->lent = true;
+    post_push(loop, p);
 }
 
 AIT_PUBLIC int ait_loop_post(ait_loop *loop, void (*fn)(void *userdata), void *userdata)
@@ -90,10 +109,7 @@ AIT_PUBLIC int ait_loop_post(ait_loop *loop, void (*fn)(void *userdata), void *u
         return -ENOMEM;
     p->fn = fn;
     p->userdata = userdata;
-    p->next = atomic_load_explicit(&loop->posted, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak(&loop->posted, &p->next, p))
-        ;
-    if (!p->next)
-        ring_bell(loop);
+    p->lent = false;
+    post_push(loop, p);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "loop.h"
+#include "taskset.h"
 
 #define ERRORS_KEPT     64 /* the rest are counted; a supervisor may live for years */
 #define POOL_CHUNK      16
@@ -28,12 +29,7 @@ static bool scope_compute(const struct ait_scope *s)
     return !(s->flags & AIT_SCOPE_SHIELD) && s->parent->effective;
 }
 
-struct work {
-    struct ait_scope *first, **last;
-};
-
-/* Brings s up to date; it joins the work where there is something below it that has to follow. */
-static void scope_refresh(struct work *work, struct ait_scope *s)
+void scope_refresh(struct scope_work *work, struct ait_scope *s)
 {
     bool effective = scope_compute(s);
 
@@ -42,14 +38,14 @@ static void scope_refresh(struct work *work, struct ait_scope *s)
     s->effective = effective;
     if (effective && s->owner && s->owner->scope == s && s->owner->state == TASK_PARKED)
         task_wake(s->owner);
-    if (!s->inner && s->n_live == 0)
+    if (!s->inner && s->n_live == 0 && !(s->flags & SCOPE_HAS_SETS))
         return;
     s->next_work = NULL;
     *work->last = s;
     work->last = &s->next_work;
 }
 
-static void scope_push_below(struct work *work, struct ait_scope *s, bool inner)
+static void scope_push_below(struct scope_work *work, struct ait_scope *s, bool inner)
 {
     if (inner && s->inner)
         scope_refresh(work, s->inner);
@@ -62,9 +58,11 @@ static void scope_push_below(struct work *work, struct ait_scope *s, bool inner)
         if (s->children[i])
             scope_refresh(work, &s->children[i]->root);
     }
+    if (unlikely(s->flags & SCOPE_HAS_SETS))
+        tasksets_refresh(work, s->extra);
 }
 
-static void scope_work(struct work *work)
+static void scope_work(struct scope_work *work)
 {
     while (work->first) {
         struct ait_scope *s = work->first;
@@ -78,7 +76,7 @@ static void scope_work(struct work *work)
 
 void scope_update(struct ait_scope *s)
 {
-    struct work work = {.last = &work.first};
+    struct scope_work work = {.last = &work.first};
 
     scope_refresh(&work, s);
     scope_work(&work);
@@ -157,8 +155,13 @@ void scope_add_child(struct ait_scope *s, struct ait_task *t)
     s->n_live++;
 }
 
+/* Of errors whose task had no name, or whose name there was no memory for. */
+static const char nameless[] = "task";
+
 static void scope_record_error(struct ait_scope *s, const char *name, int error)
 {
+    const char *copy;
+
     if (s->n_errors++ >= ERRORS_KEPT)
         return;
     if (s->n_errors == 1)
@@ -167,8 +170,9 @@ static void scope_record_error(struct ait_scope *s, const char *name, int error)
         s->n_errors--;
         return;
     }
+    copy = name ? strdup(name) : NULL;
     s->errors[s->n_errors - 1] =
-        (ait_error_info){.size = sizeof(ait_error_info), .name = name ? strdup(name) : NULL, .error = error};
+        (ait_error_info){.size = sizeof(ait_error_info), .name = copy ? copy : nameless, .error = error};
 }
 
 static void report_to_stderr(const ait_error_info *info)
@@ -189,8 +193,8 @@ static void scope_report(struct ait_scope *s, const ait_error_info *info)
     /* Handlers are callbacks: there is no task that they could suspend. */
     loop->current = NULL;
     for (struct ait_scope *x = s; x; x = x->parent)
-        if (x->error_cb) {
-            x->error_cb(s, info, x->error_userdata);
+        if (x->extra && x->extra->error_cb) {
+            x->extra->error_cb(s, info, x->extra->error_userdata);
             loop->current = current;
             return;
         }
@@ -202,6 +206,8 @@ static void scope_child_failed(struct ait_scope *s, struct ait_task *t, int erro
 {
     ait_error_info info = {.size = sizeof(info), .name = ait_task_name(t), .error = error};
 
+    if (s->flags & SCOPE_QUIET)
+        return;
     /* Nobody can leave the loop's root and read its list. */
     if (s->owner)
         scope_record_error(s, t->name, error);
@@ -227,8 +233,12 @@ void scope_child_done(struct ait_scope *s, struct ait_task *t, int result)
         else if (s->effective)
             s->cut = true;
     }
-    if (s->n_live == 0 && s->state == SCOPE_EXITING)
+    if (s->n_live > 0 || s->state != SCOPE_EXITING)
+        return;
+    if (likely(s->owner != NULL))
         task_wake(s->owner);
+    else
+        taskset_emptied(s);
 }
 
 void scope_drain(struct ait_scope *s)
@@ -236,8 +246,14 @@ void scope_drain(struct ait_scope *s)
     const struct wait wait = {.kind = "children of", .object = s};
 
     s->state = SCOPE_EXITING;
-    while (s->n_live > 0)
+    for (;;) {
+        while (s->n_live > 0)
+            task_suspend_in(s->loop, s->owner, TASK_WAITING, &wait);
+        /* Sets serve the others, so they end last; their tasks may still have spawned into s. */
+        if (likely(!(s->flags & SCOPE_HAS_SETS)) || tasksets_end(s->extra) == 0)
+            return;
         task_suspend_in(s->loop, s->owner, TASK_WAITING, &wait);
+    }
 }
 
 /* ---- life ---------------------------------------------------------------------------------------- */
@@ -266,7 +282,7 @@ void scope_init_root(struct ait_scope *s, struct ait_loop *loop, struct ait_task
     list_init(&s->closers);
 }
 
-static void wake_closers(struct ait_scope *s)
+void scope_wake_closers(struct ait_scope *s)
 {
     while (!list_empty(&s->closers)) {
         struct waiter *w = container_of(s->closers.next, struct waiter, link);
@@ -276,12 +292,14 @@ static void wake_closers(struct ait_scope *s)
     }
 }
 
-static void scope_exited(struct ait_scope *s)
+void scope_exited(struct ait_scope *s)
 {
     s->state = SCOPE_EXITED;
     timer_disarm(&s->loop->timers, &s->timer);
+    if (unlikely(s->extra != NULL))
+        scope_extra_exited(s->extra);
     if (unlikely(!list_empty(&s->closers)))
-        wake_closers(s);
+        scope_wake_closers(s);
 }
 
 void scope_exit_root(struct ait_scope *s, int r)
@@ -295,7 +313,8 @@ void scope_exit_root(struct ait_scope *s, int r)
 static void scope_free_errors(struct ait_scope *s)
 {
     for (size_t i = 0; s->errors && i < s->n_errors && i < ERRORS_KEPT; i++)
-        free((char *)s->errors[i].name);
+        if (s->errors[i].name != nameless)
+            free((char *)s->errors[i].name);
     free(s->errors);
     s->errors = NULL;
     s->n_errors = 0;
@@ -308,6 +327,8 @@ void scope_done(struct ait_scope *s)
     s->timer_reserved = false;
     if (unlikely(s->errors))
         scope_free_errors(s);
+    if (unlikely(s->extra != NULL))
+        scope_extra_free(s);
     free(s->children);
     s->children = NULL;
 }
@@ -344,11 +365,6 @@ void scope_pool_done(struct scope_pool *pool)
         free(c);
     }
     *pool = (struct scope_pool){};
-}
-
-static uint64_t add_usec(uint64_t now, uint64_t usec)
-{
-    return usec >= AIT_USEC_INFINITY - now ? AIT_USEC_INFINITY : now + usec;
 }
 
 AIT_PUBLIC int ait_scope_enter(ait_scope **ret, unsigned flags)
@@ -434,7 +450,7 @@ AIT_PUBLIC int ait_scope_exit(ait_scope *scope, int r)
         return -EINVAL;
     if (r < 0 && scope->n_live > 0)
         scope_fail(scope);
-    if (scope->n_live > 0)
+    if (scope->n_live > 0 || unlikely(scope->flags & SCOPE_HAS_SETS))
         scope_drain(scope);
     r = scope_outcome(scope, r);
     t->scope = scope->parent;
@@ -447,7 +463,7 @@ AIT_PUBLIC ait_scope *ait_scope_leave(ait_scope *scope)
 {
     struct ait_loop *loop;
 
-    if (!scope || !loop_is_this(scope->loop))
+    if (!scope || !loop_is_this(scope->loop) || !scope->owner)
         return NULL;
     loop = scope->loop;
     if (scope->state != SCOPE_EXITED) {
@@ -461,6 +477,8 @@ AIT_PUBLIC ait_scope *ait_scope_leave(ait_scope *scope)
         timers_unreserve(&loop->timers);
     if (unlikely(scope->errors))
         scope_free_errors(scope);
+    if (unlikely(scope->extra != NULL))
+        scope_extra_free(scope);
     if (scope->capacity > CHILDREN_POOLED) {
         free(scope->children);
         scope->children = NULL;
@@ -508,8 +526,11 @@ AIT_PUBLIC int ait_scope_close(ait_scope *scope)
         return r;
     if (scope_contains(scope, w.task))
         return -EDEADLK;
-    if (scope->state != SCOPE_EXITED) {
+    if (scope->state != SCOPE_EXITED)
         scope_cancel(scope);
+    if (unlikely(scope->flags & SCOPE_OF_SET) && scope->n_live == 0)
+        taskset_emptied(scope);
+    if (scope->state != SCOPE_EXITED) {
         list_append(&scope->closers, &w.link);
         while (!list_empty(&w.link))
             task_suspend_in(loop, w.task, TASK_WAITING, &wait);
@@ -520,7 +541,7 @@ AIT_PUBLIC int ait_scope_close(ait_scope *scope)
 
 AIT_PUBLIC int ait_scope_abort(ait_scope *scope)
 {
-    struct work work = {.last = &work.first};
+    struct scope_work work = {.last = &work.first};
 
     if (!scope)
         return -EINVAL;
@@ -572,7 +593,7 @@ AIT_PUBLIC int ait_scope_set_timeout(ait_scope *scope, uint64_t usec)
     if (!scope)
         return -EINVAL;
     LOOP_CHECK(scope->loop);
-    return ait_scope_set_deadline(scope, add_usec(loop_now(scope->loop), usec));
+    return ait_scope_set_deadline(scope, usec_add(loop_now(scope->loop), usec));
 }
 
 AIT_PUBLIC uint64_t ait_scope_deadline(ait_scope *scope)
@@ -602,22 +623,9 @@ AIT_PUBLIC int ait_scope_errors(ait_scope *scope, const ait_error_info **ret, si
     if (!scope)
         return -EINVAL;
     n = scope->n_errors < ERRORS_KEPT ? scope->n_errors : ERRORS_KEPT;
-    for (size_t i = 0; i < n; i++)
-        if (!scope->errors[i].name)
-            scope->errors[i].name = strdup("task");
     if (ret)
         *ret = scope->errors;
     if (ret_n)
         *ret_n = n;
     return scope->n_errors > INT32_MAX ? INT32_MAX : (int)scope->n_errors;
-}
-
-AIT_PUBLIC int ait_scope_set_error_handler(ait_scope *scope, ait_error_cb cb, void *userdata)
-{
-    if (!scope)
-        return -EINVAL;
-    LOOP_CHECK(scope->loop);
-    scope->error_cb = cb;
-    scope->error_userdata = userdata;
-    return 0;
 }

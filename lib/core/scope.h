@@ -9,7 +9,7 @@
  *     effective(root scope of a task) = the same, || parent.aborted
  *
  * "effective" is cached in each scope and pushed down when something above it changes, so that a suspension point reads one byte. Below a scope lie
- * at most one inner scope (entered by the same task) and the root scopes of its children. Pushing down uses a work list through the scopes
+ * at most one inner scope (entered by the same task), the root scopes of its children, and the scopes of task sets (taskset.h). Pushing down uses a work list through the scopes
  * themselves: no recursion, no allocation.
  *
  * Children are kept in a dense array with holes, each child knowing its index; a child that ends touches no other task's page. The scope of
@@ -38,8 +38,9 @@ struct ait_scope {
     bool caught; /* exit absorbed a cancellation of the scope's own */
     bool failed; /* the one count of cancel_count that stands for a child's or the body's failure */
     uint32_t cancel_count;
+    uint32_t n_errors;
     struct ait_loop *loop;
-    struct ait_task *owner; /* NULL: the loop's root */
+    struct ait_task *owner; /* NULL: the loop's root, or a task set's */
     struct ait_scope *parent;
     struct ait_scope *inner;
 
@@ -52,15 +53,36 @@ struct ait_scope {
     struct timer timer;
     bool timer_reserved;
     bool is_root;
-    bool in_work;
     uint64_t deadline;
     struct ait_scope *next_work; /* push-down, and the pool's free list */
     struct list closers;         /* waiters */
     ait_error_info *errors;
-    size_t n_errors;
-    ait_error_cb error_cb;
-    void *error_userdata;
+    struct scope_extra *extra; /* NULL: nothing of it is used */
 };
+
+/* Flags of the library's own, above those of scope.h */
+enum {
+    SCOPE_QUIET = 1 << 5,    /* somebody else keeps the errors of its children */
+    SCOPE_HAS_SETS = 1 << 6, /* extra->sets is not empty */
+    SCOPE_OF_SET = 1 << 7,   /* the scope of a task set, the first member of it */
+};
+
+/* What few scopes have; allocated when it is first set. */
+struct scope_extra {
+    struct ait_scope *scope;
+    char *name;
+    ait_error_cb error_cb; /* inherited by scopes inside */
+    void *error_userdata;
+    struct timer cancel_timer;
+    bool cancel_timer_reserved;
+    struct list sets; /* that hang on the scope */
+};
+
+/* The extra of s, allocated where there is none; NULL: no memory. */
+struct scope_extra *scope_extra(struct ait_scope *s);
+/* s has been exited: nothing fires any more, and no set hangs on it. Its name stays. */
+void scope_extra_exited(struct scope_extra *x);
+void scope_extra_free(struct ait_scope *s);
 
 /* A task's root: all zero but for what is set here. parent may be NULL for the loop's. */
 void scope_init_root(struct ait_scope *s, struct ait_loop *loop, struct ait_task *owner,
@@ -70,6 +92,17 @@ void scope_done(struct ait_scope *s);
 /* Recomputes "effective" from s downwards; wakes whom it concerns. */
 void scope_update(struct ait_scope *s);
 void scope_cancel(struct ait_scope *s);
+
+struct scope_work {
+    struct ait_scope *first, **last;
+};
+
+/* The step of it: brings s up to date; it joins the work where there is something below it that has to follow. */
+void scope_refresh(struct scope_work *work, struct ait_scope *s);
+
+/* s is over: no deadline any more, and who waits for its end is woken. */
+void scope_exited(struct ait_scope *s);
+void scope_wake_closers(struct ait_scope *s);
 
 /* Room for one more child. */
 int scope_reserve_child(struct ait_scope *s);
@@ -91,5 +124,10 @@ struct scope_pool {
 };
 
 void scope_pool_done(struct scope_pool *pool);
+
+static inline uint64_t usec_add(uint64_t now, uint64_t usec)
+{
+    return usec >= AIT_USEC_INFINITY - now ? AIT_USEC_INFINITY : now + usec;
+}
 
 #endif

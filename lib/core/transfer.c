@@ -167,6 +167,8 @@ AIT_PUBLIC ssize_t ait_splice(int in, off_t *in_offset, int out, off_t *out_offs
         r = fd_get(loop, i == 0 ? in : out, &e);
         if (r >= 0)
             fd_be_nonblocking(i == 0 ? in : out, e);
+        if (r >= 0 && unlikely(e->flags & FD_ASK))
+            r = i == 0 ? ait_poll(in, POLLIN) : ait_poll(out, POLLOUT);
     }
     /* Which of the two had nothing, or no room, the kernel does not tell. */
     while (r >= 0) {

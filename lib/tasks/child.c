@@ -6,22 +6,47 @@
 #include <unistd.h>
 
 #include <aiotools-sd/io.h>
-#include <aiotools-sd/process.h>
-#include <aiotools-sd/task.h>
+#include <aiotools-sd/scope.h>
 
-#include "macros.h"
+#include "child.h"
+#include "loop.h"
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
 #endif
 
-struct ait_child {
-    uint32_t refs;
-    pid_t pid;
-    int pidfd;
-    bool reaped;
-    siginfo_t info; /* once reaped */
-};
+#define STOP_USEC (10 * AIT_USEC_PER_SEC)
+
+/* ---- life ---------------------------------------------------------------------------------------- */
+
+struct ait_child *child_new(int stop_signal, uint64_t stop_usec)
+{
+    struct ait_child *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return NULL;
+    c->refs = 1;
+    c->pidfd = -1;
+    c->stdio[0] = c->stdio[1] = c->stdio[2] = -1;
+    c->stop_signal = stop_signal ? stop_signal : SIGTERM;
+    c->stop_usec = stop_usec ? stop_usec : STOP_USEC;
+    return c;
+}
+
+void child_init(struct ait_child *c, pid_t pid, int pidfd, bool group)
+{
+    c->pid = pid;
+    c->pidfd = pidfd;
+    c->group = group;
+    c->parent = getpid();
+}
+
+void child_discard(pid_t pid)
+{
+    (void)kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
 
 AIT_PUBLIC int ait_child_adopt(ait_child **ret, pid_t pid, int pidfd)
 {
@@ -30,7 +55,7 @@ AIT_PUBLIC int ait_child_adopt(ait_child **ret, pid_t pid, int pidfd)
 
     if (!ret || pid <= 0)
         return -EINVAL;
-    c = calloc(1, sizeof(*c));
+    c = child_new(0, 0);
     if (!c)
         return -ENOMEM;
     if (pidfd < 0) {
@@ -41,9 +66,7 @@ AIT_PUBLIC int ait_child_adopt(ait_child **ret, pid_t pid, int pidfd)
             return r;
         }
     }
-    c->refs = 1;
-    c->pid = pid;
-    c->pidfd = pidfd;
+    child_init(c, pid, pidfd, false);
     *ret = c;
     return 0;
 }
@@ -59,6 +82,8 @@ AIT_PUBLIC ait_child *ait_child_unref(ait_child *child)
 {
     if (!child || --child->refs > 0)
         return NULL;
+    for (int i = 0; i < 3; i++)
+        (void)ait_close(child->stdio[i]);
     (void)ait_close(child->pidfd);
     free(child);
     return NULL;
@@ -79,6 +104,40 @@ AIT_PUBLIC int ait_child_pidfd(ait_child *child)
     return child ? child->pidfd : -EINVAL;
 }
 
+/* ---- stdio --------------------------------------------------------------------------------------- */
+
+AIT_PUBLIC int ait_child_stdio(ait_child *child, int fd)
+{
+    if (!child || fd < 0 || fd > 2)
+        return -EINVAL;
+    return child->stdio[fd] >= 0 ? child->stdio[fd] : -EBADF;
+}
+
+AIT_PUBLIC int ait_child_take_stdio(ait_child *child, int fd)
+{
+    int r;
+
+    r = ait_child_stdio(child, fd);
+    if (r >= 0)
+        child->stdio[fd] = -1;
+    return r;
+}
+
+AIT_PUBLIC int ait_child_close_stdio(ait_child *child, int fd)
+{
+    int r;
+
+    r = ait_child_take_stdio(child, fd);
+    return r < 0 ? r : ait_close(r);
+}
+
+/* ---- waiting and signalling ---------------------------------------------------------------------- */
+
+static bool is_ours(const struct ait_child *c)
+{
+    return c->parent == getpid();
+}
+
 /* 1: it has ended and is reaped, 0: it runs. */
 static int child_reap(struct ait_child *c)
 {
@@ -86,10 +145,15 @@ static int child_reap(struct ait_child *c)
 
     if (c->reaped)
         return 1;
-    if (waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG) < 0)
+    if (waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
         return -errno;
     if (info.si_pid == 0)
         return 0;
+    /* Now or never: once it is reaped, its group's number may be somebody else's. */
+    if (c->group)
+        (void)kill(-c->pid, SIGKILL);
+    if (waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG) < 0)
+        return -errno;
     c->info = info;
     c->reaped = true;
     return 1;
@@ -101,6 +165,8 @@ AIT_PUBLIC int ait_child_wait(ait_child *child, siginfo_t *ret_info)
 
     if (!child)
         return -EINVAL;
+    if (!is_ours(child))
+        return -ECHILD;
     ait_child_ref(child);
     for (;;) {
         /* Readable from the end of the process on, for every waiter, so that it does not matter who reaps. */
@@ -117,11 +183,138 @@ AIT_PUBLIC int ait_child_wait(ait_child *child, siginfo_t *ret_info)
     return r < 0 ? r : 0;
 }
 
+AIT_PUBLIC int ait_child_exit_code(ait_child *child)
+{
+    if (!child)
+        return -EINVAL;
+    if (!child->reaped)
+        return -EBUSY;
+    return child->info.si_code == CLD_EXITED ? child->info.si_status : 128 + child->info.si_status;
+}
+
 AIT_PUBLIC int ait_child_kill(ait_child *child, int signo)
 {
     if (!child)
         return -EINVAL;
+    if (!is_ours(child))
+        return -ECHILD;
     if (child->reaped)
         return -ESRCH;
     return syscall(SYS_pidfd_send_signal, child->pidfd, signo, NULL, 0) < 0 ? -errno : 0;
+}
+
+/* ---- ending in order ----------------------------------------------------------------------------- */
+
+/* To the group, too, as long as the unreaped leader keeps its number. */
+static void signal_all(struct ait_child *c, int signo)
+{
+    if (c->reaped)
+        return;
+    if (c->group)
+        (void)kill(-c->pid, signo);
+    (void)ait_child_kill(c, signo);
+}
+
+/* Waits up to usec, cancelled or not. Whether it has ended; false also where there was no memory to wait with. */
+static bool wait_shielded(struct ait_child *c, uint64_t usec)
+{
+    AIT_SCOPE(scope);
+    int r;
+
+    r = ait_scope_enter_after(&scope, AIT_SCOPE_SHIELD | AIT_SCOPE_MOVE_ON, usec);
+    if (r < 0)
+        return false;
+    r = ait_child_wait(c, NULL);
+    (void)ait_scope_exit(scope, r);
+    return c->reaped || r == -ECHILD;
+}
+
+/* It has got SIGKILL. */
+static void wait_blocking(struct ait_child *c)
+{
+    siginfo_t info = {};
+
+    while (waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+        ;
+    (void)child_reap(c);
+}
+
+static int stop(struct ait_child *c, int signo, uint64_t usec)
+{
+    if (child_reap(c) != 0)
+        return 0;
+    signal_all(c, signo);
+    signal_all(c, SIGCONT);
+    if (wait_shielded(c, usec))
+        return 0;
+    signal_all(c, SIGKILL);
+    if (!wait_shielded(c, AIT_USEC_INFINITY))
+        wait_blocking(c);
+    return 1;
+}
+
+int child_stop(struct ait_child *c)
+{
+    return stop(c, c->stop_signal, c->stop_usec);
+}
+
+AIT_PUBLIC int ait_child_terminate(ait_child *child, int signo, uint64_t usec)
+{
+    struct ait_loop *loop;
+    struct ait_task *t;
+    int r;
+
+    if (!child || signo <= 0 || signo >= NSIG)
+        return -EINVAL;
+    if (!is_ours(child))
+        return -ECHILD;
+    r = op_enter_structural(&loop, &t);
+    if (r < 0)
+        return r;
+    ait_child_ref(child);
+    r = stop(child, signo, usec);
+    ait_child_unref(child);
+    return t->scope->effective ? -ECANCELED : r;
+}
+
+AIT_PUBLIC int ait_child_supervise(ait_child *child, siginfo_t *ret_info)
+{
+    int r;
+
+    r = ait_child_wait(child, ret_info);
+    if (r < 0 && r != -ECHILD && ait_task_current()) {
+        ait_child_ref(child);
+        (void)child_stop(child);
+        ait_child_unref(child);
+    }
+    return r;
+}
+
+AIT_PUBLIC int ait_child_set_stop(ait_child *child, int signo, uint64_t usec)
+{
+    if (!child || signo <= 0 || signo >= NSIG)
+        return -EINVAL;
+    child->stop_signal = signo;
+    child->stop_usec = usec;
+    return 0;
+}
+
+AIT_PUBLIC ait_child *ait_child_end(ait_child *child)
+{
+    if (!child)
+        return NULL;
+    if (is_ours(child) && ait_task_current()) {
+        (void)child_stop(child);
+    } else if (is_ours(child)) {
+        if (child_reap(child) == 0) {
+            signal_all(child, SIGKILL);
+            wait_blocking(child);
+        }
+    }
+    return ait_child_unref(child);
+}
+
+AIT_PUBLIC void ait_child_endp(ait_child **p)
+{
+    *p = ait_child_end(*p);
 }

@@ -146,10 +146,8 @@ class Server:
 
 
 def echo_commands(programs):
-    commands = {"limit": [programs.limit, "echo"], "owned": [programs.ait, "echo"],
-                "guest": [programs.ait, "echo", "-g"]}
-    commands.update(peers.echo_commands(programs))
-    return commands
+    return {"limit": [programs.limit, "echo"], "owned": [programs.ait, "echo"],
+            "guest": [programs.ait, "echo", "-g"]}
 
 
 def load(programs, servers, connections, requests, rounds):
@@ -164,26 +162,34 @@ def load(programs, servers, connections, requests, rounds):
     return results
 
 
-def measure_echo(programs, connections, rounds):
+def load_together(programs, commands, connections, requests, rounds):
+    """Bursts to one server after the other; each server's metrics, and what the first one took in the same rounds."""
     servers = []
     try:
-        for name, command in echo_commands(programs).items():
+        for name, command in commands.items():
             servers.append(Server(name, command))
-        results = load(programs, servers, connections, 10000, 3 * rounds)
+        results = load(programs, servers, connections, requests, rounds)
     finally:
         for server in servers:
             server.stop()
-    results["sd-event"] = measure_sdevent_echo(programs, connections)
+    base = next(iter(results.values()))["cpu_ns"]
+    for metrics in results.values():
+        metrics["base_cpu_ns"] = base
     return results
 
 
-def measure_sdevent_echo(programs, connections):
-    """Apart, and few: it walks all connections for each message."""
-    server = Server("sd-event", [programs.limit, "sdevent-echo"])
-    try:
-        return load(programs, [server], connections, 2000, 3)["sd-event"]
-    finally:
-        server.stop()
+def measure_echo(programs, connections, rounds):
+    ours = echo_commands(programs)
+    raw = {"limit": ours["limit"]}
+    results = load_together(programs, ours, connections, 10000, 4 * rounds)
+    # Apart, so that the bursts that are compared closely stay close in time; and few where each costs much.
+    others = [(peers.echo_commands(programs), 5000, rounds),
+              ({"sd-event": [programs.limit, "sdevent-echo"]}, 2000, 3)]
+    for commands, requests, times in others:
+        if commands:
+            found = load_together(programs, {**raw, **commands}, connections, requests, times)
+            results.update({name: found[name] for name in commands})
+    return results
 
 
 def count_echo(programs, connections, wrapper, total_in):

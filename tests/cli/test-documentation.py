@@ -10,7 +10,8 @@ import sys
 
 from cases import Skip, case, check, check_equal, main, run
 
-CMD, COMPLETION, ROOT = sys.argv[1:4]
+CMD, COMPLETION, ROOT, BUILD = sys.argv[1:5]
+OVERVIEW = os.path.join(BUILD, "docs", "libaiotools-sd.7")
 
 
 def read(*path):
@@ -57,7 +58,7 @@ def manual_page_has_each_option():
 def manual_pages_format_without_warnings():
     if not shutil.which("man"):
         raise Skip("man is not installed")
-    for page in glob.glob(os.path.join(ROOT, "docs", "man", "*.[137]")):
+    for page in os.path.join(ROOT, "docs", "man", "aiotools-sd.1"), OVERVIEW:
         done = run("man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", page,
                    env={**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "100"})
         check_equal((done.returncode, done.stderr), (0, ""), page)
@@ -67,9 +68,8 @@ def manual_pages_format_without_warnings():
 def overview_page_has_each_symbol():
     symbols = set(re.findall(r"^\s+(ait_\w+);", read("lib", "libaiotools-sd.sym"), re.M))
     check(len(symbols) > 50, f"only {len(symbols)} symbols in the version script")
-    page = plain_roff(read("docs", "man", "libaiotools-sd.7"))
-    headers = "".join(open(path, encoding="utf-8").read()
-                      for path in glob.glob(os.path.join(ROOT, "include", "aiotools-sd", "*.h")))
+    page = plain_roff(read(OVERVIEW))
+    headers = "".join(map(read, glob.glob(os.path.join(ROOT, "include", "aiotools-sd", "*.h"))))
     declared = set(re.findall(r"\b(ait_\w+)\(", re.sub(r"/\*.*?\*/", "", headers, flags=re.S)))
     for symbol in sorted(symbols):
         check(symbol in declared, f"{symbol} is exported, but in no header")

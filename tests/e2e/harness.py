@@ -168,7 +168,9 @@ def fd_targets(pid):
 
 
 def describe(pid):
-    return f"{pid} [{read_proc(pid, 'cmdline').replace(bytes(1), b' ').decode(errors='replace').strip()[:100]}]"
+    parent, state, session = proc_stat(pid) or (0, "?", 0)
+    command = read_proc(pid, "cmdline").replace(bytes(1), b" ").decode(errors="replace").strip()
+    return f"{pid} [{state}, parent {parent}, session {session}: {command[:100]}]"
 
 
 def wait_gone(pids, what, patience=None):
@@ -324,6 +326,9 @@ class Trace:
             found.append((int(usec), int(pid), slot, generation, what))
         return found
 
+    def tail(self):
+        return "\n".join(f"    | {e}" for e in self.events()[-20:])
+
     def of(self, what):
         return [e for e in self.events() if e[4] == what]
 
@@ -335,8 +340,7 @@ class Trace:
         def enough():
             found = self.of(what)
             return found if len(found) >= count else None
-        return wait_for(lambda: f"{count} times '{what}' in the trace; it holds:\n" +
-                        "\n".join(f"    | {e}" for e in self.events()[-20:]), enough, patience)
+        return wait_for(lambda: f"{count} times '{what}' in the trace, which ends with\n{self.tail()}", enough, patience)
 
 
 # ---- processes -----------------------------------------------------------------------------------------------
@@ -419,7 +423,11 @@ class Server:
         self.err = Output(self.process.stderr, "aiotools-sd's stderr")
 
     def log(self):
-        return (self.err.tail(20) if self.err else "    | (not read)")
+        if not self.err:
+            return "    | (not read)"
+        if self.gone():
+            self.err.thread.join(1)  # its last words may be on the way still
+        return self.err.tail(20)
 
     def kill(self):
         if self.process.poll() is None:
@@ -445,9 +453,9 @@ class Server:
         """Pids of living workers."""
         own = self.identity(self.pid)
         return [p for p in children_of(self.pid)
-                if self.identity(p) not in (own, self.NOBODY) and (proc_stat(p) or (0, 0, 0))[2] == p]
+                if self.identity(p) not in (own, self.GONE) and (proc_stat(p) or (0, 0, 0))[2] == p]
 
-    NOBODY = ("", b"")
+    GONE = ("", b"")
 
     @staticmethod
     def identity(pid):
@@ -606,7 +614,8 @@ class Sandpit:
 
     def wait_nothing_left(self, patience=10):
         """Orphans come to us, who are a subreaper."""
-        wait_for(lambda: f"the end of {[describe(p) for p in self.left()]}", lambda: not self.left(), patience)
+        wait_for(lambda: f"the end of {[describe(p) for p in self.left()]}; the trace ends with\n{self.trace.tail()}",
+                 lambda: not self.left(), patience)
 
     def assert_clean(self):
         self.wait_nothing_left()
@@ -666,7 +675,7 @@ def need_program(name):
     return path
 
 
-def is_true_of(value, low, high, what):
+def check_within(value, low, high, what):
     check(low <= value <= high, f"{what}: {value:.3f}, not within {low} and {high}")
 
 

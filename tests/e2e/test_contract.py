@@ -4,7 +4,7 @@ import os
 import re
 import socket
 
-from harness import (APPS, CMD, NOBODY, PYTHON, SANITIZED, Skip, check, check_equal, main, need_nobody, scenario, stays,
+from harness import (APPS, CMD, NOBODY, PYTHON, WORKER, check, check_equal, main, need_nobody, scenario, stays,
                      wait_for)
 
 
@@ -301,13 +301,11 @@ def under_itself(pit):
 @scenario
 def worker_shuts_its_listener_down(pit):
     """shutdown(2) on a listener kills it for all who hold it: noticed, and listened on again."""
-    if SANITIZED:
-        raise Skip("interpreters start too slowly under a sanitizer")
     listen = f"127.0.0.1:{pit.port()}"
     script = ('import os, socket, signal\ns = socket.socket(fileno=3)\n'
               f'if os.path.exists({pit.file("harm")!r}):\n    os.unlink({pit.file("harm")!r})\n'
               '    s.shutdown(socket.SHUT_RDWR)\n    os._exit(1)\n'
-              f'os.execv({os.environ["AIT_WORKER"]!r}, ["worker", "--trace={pit.trace.path}"])\n')
+              f'os.execv({WORKER!r}, ["worker", "--trace={pit.trace.path}"])\n')
     server = pit.server("-n1", f"--listen={listen}", "--backoff=1ms..5ms", "--stable=1ms", "--", PYTHON, "-IS", "-c", script)
     server.wait_ready()
     pit.file("harm", "", 0o666)

@@ -5,7 +5,7 @@ import os
 import re
 import time
 
-from harness import SANITIZED, check, check_equal, main, scenario, wait_for
+from harness import SANITIZED, WORKER, check, check_equal, main, scenario, wait_for
 
 LINES = 200
 
@@ -148,7 +148,7 @@ def nobody_reads_at_the_end(pit):
 def one_floods_others_are_heard(pit):
     """A flooding worker does not drown the others: they are read, served and reloaded meanwhile."""
     listen = f"127.0.0.1:{pit.port()}"
-    script = (f'[ $AIOTOOLS_SD_SLOT = 0 ] && exec yes $(printf %060d 0); exec {os.environ["AIT_WORKER"]} --lines=5')
+    script = (f'[ $AIOTOOLS_SD_SLOT = 0 ] && exec yes $(printf %060d 0); exec {WORKER} --lines=5')
     server = pit.server("-n2", "--name=web", f"--listen={listen}", "--ready=exec", "--", "/bin/sh", "-c", script).wait_ready()
     server.err.wait(r"^web\[1:\d+\] error 4 of slot 1$")
     server.stop(patience=20)

@@ -3,7 +3,7 @@
 import os
 import time
 
-from harness import (check, check_equal, is_true_of, main, scenario, stays, wait_for)
+from harness import WORKER, check, check_equal, check_within, main, need_program, scenario, stays, wait_for
 
 
 def timed_ready(server):
@@ -29,7 +29,7 @@ def notify(pit):
 @scenario
 def every_slot_once(pit):
     """READY upwards only when each slot has been ready; a helper of the worker may say it."""
-    script = f'exec {os.environ["AIT_WORKER"]} --ready-if={pit.file("gate")}.$AIOTOOLS_SD_SLOT'
+    script = f'exec {WORKER} --ready-if={pit.file("gate")}.$AIOTOOLS_SD_SLOT'
     server = pit.server("-n3", "--ready=notify", "--", "/bin/sh", "-c", script)
     for slot in "01":
         pit.file(f"gate.{slot}", "")
@@ -40,17 +40,16 @@ def every_slot_once(pit):
 
 @scenario
 def systemd_notify_helper(pit):
-    from harness import need_program
     helper = need_program("systemd-notify")
     server = pit.server("-n2", "--ready=notify", "--", "/bin/sh", "-c",
-                        f'{helper} --ready --status=helped && exec {os.environ["AIT_WORKER"]} --ready=none')
+                        f'{helper} --ready --status=helped && exec {WORKER} --ready=none')
     server.wait_ready().stop()
 
 
 @scenario
 def exec_is_enough(pit):
     server = pit.server("-n2", "--ready=exec", *pit.worker("--ready=none"))
-    is_true_of(timed_ready(server), 0, 4, "seconds until ready")
+    check_within(timed_ready(server), 0, 4, "seconds until ready")
     server.reload(2)
     server.stop()
 
@@ -79,7 +78,7 @@ def fd_without_sockets(pit):
 @scenario
 def delay(pit):
     server = pit.server("-n2", "--ready=delay:700ms", *pit.worker("--ready=none"))
-    is_true_of(timed_ready(server), 0.65, 4, "seconds until ready")
+    check_within(timed_ready(server), 0.65, 4, "seconds until ready")
     server.stop()
 
 
@@ -93,7 +92,7 @@ def delay_is_no_help_to_the_dying(pit):
 
 @scenario
 def auto_with_notify(pit):
-    is_true_of(timed_ready(pit.server("-n2", *pit.worker())), 0, 4.5, "seconds until ready")
+    check_within(timed_ready(pit.server("-n2", *pit.worker())), 0, 4.5, "seconds until ready")
     pit.servers[0].stop()
 
 
@@ -101,7 +100,7 @@ def auto_with_notify(pit):
 def auto_without_notify(pit):
     """Alive for 5 s."""
     server = pit.server("-n2", *pit.worker("--ready=none"))
-    is_true_of(timed_ready(server), 4.8, 15, "seconds until ready")
+    check_within(timed_ready(server), 4.8, 15, "seconds until ready")
     server.stop()
 
 

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from harness import check, check_equal, is_true_of, main, scenario, stays, wait_for, wait_gone
+from harness import check, check_equal, check_within, main, scenario, stays, wait_for, wait_gone
 
 
 @scenario
@@ -84,7 +84,7 @@ def backoff_grows(pit):
     measured = gaps(pit)
     for n, gap in enumerate(measured[:7], 1):
         wanted = min(cap, base * 1.5 ** (n - 1))
-        is_true_of(gap, wanted * 0.89, wanted * 1.11 + 3, f"wait after failure {n}")
+        check_within(gap, wanted * 0.89, wanted * 1.11 + 3, f"wait after failure {n}")
     pit.note(" ".join(f"{g * 1000:.0f}" for g in measured) + " ms")
 
 

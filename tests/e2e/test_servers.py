@@ -2,8 +2,8 @@
 """Servers that know nothing of us, unmodified, as workers: served, reloaded under load without loss, stopped."""
 import os
 
-from harness import (APPS, CMD, FULL, HTTP_HELLO, NOBODY, PYTHON, SANITIZED, WORKER, Load, Skip, alive, check, check_equal,
-                     main, need_program, scenario, wait_for)
+from harness import (APPS, FULL, HTTP_HELLO, PYTHON, WORKER, Load, Skip, alive, check, check_equal, main, need_program,
+                     scenario)
 
 RELOADS = 20 if FULL else 3
 

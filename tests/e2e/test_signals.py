@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from harness import Load, check, check_equal, is_true_of, main, scenario, stays, wait_for, wait_gone
+from harness import Load, check, check_equal, check_within, main, scenario, stays, wait_for, wait_gone
 
 STUBBORN = "--ignore=TERM,INT,QUIT,HUP,USR1,USR2"
 
@@ -69,7 +69,7 @@ def stop_timeout(pit):
     server = pit.server("-n2", "--stop-timeout=700ms", *pit.worker(STUBBORN, "--children=1")).wait_ready()
     begun = time.monotonic()
     server.stop()
-    is_true_of(time.monotonic() - begun, 0.6, 10, "seconds until killed")
+    check_within(time.monotonic() - begun, 0.6, 10, "seconds until killed")
     check_equal(len(pit.trace.of("ignored TERM")), 2, "workers that got TERM first")
     check_equal(len(pit.trace.of("exit")), 0, "workers that left by themselves")
 
@@ -87,7 +87,7 @@ def stop_timeout_extended(pit):
     server = pit.server("-n1", "--stop-timeout=300ms", *pit.worker("--slow-stop=1200", "--extend-stop")).wait_ready()
     begun = time.monotonic()
     server.stop()
-    is_true_of(time.monotonic() - begun, 1.1, 10, "seconds until stopped")
+    check_within(time.monotonic() - begun, 1.1, 10, "seconds until stopped")
     check_equal(len(pit.trace.of("exit")), 1, "workers that left by themselves")
 
 

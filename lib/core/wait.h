@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef CORE_WAIT_H
+#define CORE_WAIT_H
+
+/*
+ * Waiting in a list for something to be handed over.
+ *
+ * A waiter is served by taking it out of the list and waking its task. Whether it is in the list is therefore the one truth about whether it has been
+ * served, whatever else has woken the task meanwhile: a task that was served and cancelled before it could run has been served.
+ *
+ * What is waited for must not go while a task waits: the caller holds a reference to it.
+ */
+
+#include "loop.h"
+
+/* Suspends the calling task, w->task, until w has been served: true. False: it is cancelled, and out of the list. */
+static always_inline bool wait_in(struct ait_loop *loop, struct list *list, struct waiter *w,
+                                  const struct wait *what)
+{
+    list_append(list, &w->link);
+    do
+        task_suspend_in(loop, w->task, TASK_PARKED, what);
+    while (!list_empty(&w->link) && !w->task->scope->effective);
+    if (likely(list_empty(&w->link)))
+        return true;
+    list_remove(&w->link);
+    return false;
+}
+
+/* Serves the first of a list that is not empty. */
+static always_inline struct waiter *wait_serve(struct list *list)
+{
+    struct waiter *w = container_of(list->next, struct waiter, link);
+
+    list_remove(&w->link);
+    task_wake(w->task);
+    return w;
+}
+
+static inline void wait_serve_all(struct list *list)
+{
+    while (!list_empty(list))
+        (void)wait_serve(list);
+}
+
+#endif

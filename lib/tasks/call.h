@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef TASKS_CALL_H
+#define TASKS_CALL_H
+
+/*
+ * One call of gather, race or a completion, run as a task.
+ *
+ * The task's end, not the return of its function, is the end of the call: by then the tasks that it had spawned have ended as well. It is told through the
+ * task's destroy function, which runs whether the task was begun or not.
+ */
+
+#include <aiotools-sd/gather.h>
+
+#include "loop.h"
+
+struct call {
+    ait_call what;
+    size_t index;
+    int result;                       /* -ECANCELED until its function has returned */
+    void (*ended)(struct call *call); /* called on the task's stack; must not suspend */
+};
+
+/* Whether gather.c can work with it. */
+bool call_valid(const ait_call *what);
+bool call_options_valid(const ait_gather_options *options);
+
+void call_init(struct call *call, const ait_call *what, size_t index, void (*ended)(struct call *call));
+/* Begins it in scope. On failure ended() is not called. */
+int call_begin(struct call *call, struct ait_scope *scope, const void *site);
+/* Releases the userdata. */
+void call_destroy(const ait_call *what);
+
+/* Gives a result to options->discard. */
+void call_discard(struct ait_loop *loop, const ait_gather_options *options, const struct call *call);
+
+#endif

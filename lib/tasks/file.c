@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Calls on regular files, offloaded: arguments and results in the frame of the caller, which waits for a call that has begun. */
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <aiotools-sd/offload.h>
+
+#include "loop.h"
+
+struct file_call {
+    const char *path;
+    int fd, flags;
+    mode_t mode;
+    void *buf;
+    const void *data;
+    size_t n;
+    uint64_t offset;
+    ssize_t result;
+};
+
+/* The result where it may be larger than an int. */
+static ssize_t offload_sized(int (*fn)(void *userdata), struct file_call *c)
+{
+    int r;
+
+    r = ait_offload(fn, c);
+    return r < 0 ? r : c->result;
+}
+
+static int do_open(void *userdata)
+{
+    const struct file_call *c = userdata;
+    int fd = open(c->path, c->flags | O_CLOEXEC, c->mode);
+
+    return fd < 0 ? -errno : fd;
+}
+
+AIT_PUBLIC int ait_open(const char *path, int flags, mode_t mode)
+{
+    struct file_call c = {.path = path, .flags = flags, .mode = mode};
+
+    return path ? ait_offload(do_open, &c) : -EINVAL;
+}
+
+static int do_pread(void *userdata)
+{
+    struct file_call *c = userdata;
+
+    c->result = pread(c->fd, c->buf, c->n, (off_t)c->offset);
+    return c->result < 0 ? -errno : 0;
+}
+
+/* What is in the page cache, without waiting. Moves c on; returns 1 where that was all, 0 where the rest has to be waited for. */
+static int pread_cached(struct file_call *c)
+{
+    while (c->n > 0) {
+        struct iovec iov = {.iov_base = c->buf, .iov_len = c->n};
+        ssize_t k = preadv2(c->fd, &iov, 1, (off_t)c->offset, RWF_NOWAIT);
+
+        if (k < 0)
+            return errno == EAGAIN || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL ? 0 : -errno;
+        if (k == 0)
+            break;
+        c->buf = (char *)c->buf + k;
+        c->n -= (size_t)k;
+        c->offset += (uint64_t)k;
+    }
+    return 1;
+}
+
+AIT_PUBLIC ssize_t ait_pread(int fd, void *buf, size_t n, uint64_t offset)
+{
+    struct file_call c = {.fd = fd, .buf = buf, .n = n, .offset = offset};
+    struct ait_loop *loop;
+    struct ait_task *t;
+    ssize_t k, done;
+    int r;
+
+    if ((!buf && n > 0) || offset > INT64_MAX || n > SSIZE_MAX)
+        return -EINVAL;
+    r = op_enter(&loop, &t);
+    if (r >= 0)
+        r = pread_cached(&c);
+    if (r < 0)
+        return r;
+    done = (ssize_t)(n - c.n);
+    if (r > 0)
+        return done;
+    k = offload_sized(do_pread, &c);
+    return k < 0 ? (done > 0 ? done : k) : done + k;
+}
+
+static int do_pwrite(void *userdata)
+{
+    struct file_call *c = userdata;
+
+    c->result = pwrite(c->fd, c->data, c->n, (off_t)c->offset);
+    return c->result < 0 ? -errno : 0;
+}
+
+AIT_PUBLIC ssize_t ait_pwrite(int fd, const void *buf, size_t n, uint64_t offset)
+{
+    struct file_call c = {.fd = fd, .data = buf, .n = n, .offset = offset};
+
+    if ((!buf && n > 0) || offset > INT64_MAX || n > SSIZE_MAX)
+        return -EINVAL;
+    return offload_sized(do_pwrite, &c);
+}
+
+static int do_fsync(void *userdata)
+{
+    const struct file_call *c = userdata;
+
+    return fsync(c->fd) < 0 ? -errno : 0;
+}
+
+AIT_PUBLIC int ait_fsync(int fd)
+{
+    struct file_call c = {.fd = fd};
+
+    return ait_offload(do_fsync, &c);
+}
+
+static int do_fdatasync(void *userdata)
+{
+    const struct file_call *c = userdata;
+
+    return fdatasync(c->fd) < 0 ? -errno : 0;
+}
+
+AIT_PUBLIC int ait_fdatasync(int fd)
+{
+    struct file_call c = {.fd = fd};
+
+    return ait_offload(do_fdatasync, &c);
+}
+
+/* ---- whole files --------------------------------------------------------------------------------- */
+
+/* One more byte than was asked for, so that the end is seen; *data grows for files that do not tell their size. */
+static int read_all(int fd, size_t max, char **data, size_t *n)
+{
+    size_t capacity = 0;
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (S_ISREG(st.st_mode) && (uintmax_t)st.st_size > max)
+        return -EFBIG;
+    for (;;) {
+        ssize_t k;
+
+        if (*n + 1 >= capacity) {
+            char *grown;
+
+            capacity = capacity ? capacity * 2 : (size_t)st.st_size + 2;
+            if (capacity < 4096)
+                capacity = 4096;
+            grown = realloc(*data, capacity);
+            if (!grown)
+                return -ENOMEM;
+            *data = grown;
+        }
+        k = read(fd, *data + *n, capacity - *n - 1);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0)
+            return -errno;
+        if (k == 0)
+            break;
+        *n += (size_t)k;
+        if (*n > max)
+            return -EFBIG;
+    }
+    (*data)[*n] = '\0';
+    return 0;
+}
+
+static int do_read_file(void *userdata)
+{
+    struct file_call *c = userdata;
+    char *data = NULL;
+    size_t n = 0;
+    int r, fd;
+
+    fd = open(c->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    r = read_all(fd, c->n, &data, &n);
+    (void)close(fd);
+    if (r < 0) {
+        free(data);
+        return r;
+    }
+    c->buf = data;
+    c->n = n;
+    return 0;
+}
+
+AIT_PUBLIC int ait_read_file(const char *path, size_t max, void **ret_data, size_t *ret_n)
+{
+    struct file_call c = {.path = path, .n = max};
+    int r;
+
+    if (!path || !ret_data)
+        return -EINVAL;
+    r = ait_offload(do_read_file, &c);
+    if (r < 0)
+        return r;
+    *ret_data = c.buf;
+    if (ret_n)
+        *ret_n = c.n;
+    return 0;
+}
+
+static int write_all(int fd, const char *data, size_t n)
+{
+    while (n > 0) {
+        ssize_t k = write(fd, data, n);
+
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0)
+            return -errno;
+        data += k;
+        n -= (size_t)k;
+    }
+    return 0;
+}
+
+/* The directory of path, to be synced: until then the new name may be lost with the power. */
+static int sync_directory(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *copy = strndup(slash ? path : ".", slash ? (size_t)(slash - path) + 1 : 1);
+    int r, fd;
+
+    if (!copy)
+        return -ENOMEM;
+    fd = open(copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(copy);
+    if (fd < 0)
+        return -errno;
+    r = fsync(fd) < 0 && errno != EINVAL ? -errno : 0;
+    (void)close(fd);
+    return r;
+}
+
+static int fill_and_rename(int fd, const char *temporary, const struct file_call *c)
+{
+    int r;
+
+    r = write_all(fd, c->data, c->n);
+    if (r < 0)
+        return r;
+    if (fchmod(fd, c->mode) < 0 || fsync(fd) < 0)
+        return -errno;
+    return rename(temporary, c->path) < 0 ? -errno : 0;
+}
+
+static int do_write_file(void *userdata)
+{
+    const struct file_call *c = userdata;
+    char *temporary = NULL;
+    int r, fd;
+
+    if (asprintf(&temporary, "%s.XXXXXX", c->path) < 0)
+        return -ENOMEM;
+    fd = mkostemp(temporary, O_CLOEXEC);
+    if (fd < 0) {
+        r = -errno;
+        free(temporary);
+        return r;
+    }
+    r = fill_and_rename(fd, temporary, c);
+    (void)close(fd);
+    if (r < 0)
+        (void)unlink(temporary);
+    free(temporary);
+    return r < 0 ? r : sync_directory(c->path);
+}
+
+AIT_PUBLIC int ait_write_file(const char *path, const void *data, size_t n, mode_t mode)
+{
+    struct file_call c = {.path = path, .data = data, .n = n, .mode = mode};
+
+    if (!path || (!data && n > 0))
+        return -EINVAL;
+    return ait_offload(do_write_file, &c);
+}

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The pool: one a process, under one lock. A job lies in the frame of the task that waits for it, or on the heap where it may be left behind.
+ *
+ * A job that has ended is posted to its loop while the lock is held, and the task takes the lock once more before it goes on: so the thread
+ * does not touch job or loop any more when either goes. What keeps the loop alive until then is the task.
+ */
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <aiotools-sd/offload.h>
+
+#include "loop.h"
+
+#define STACK_SIZE        ((size_t)1024 * 1024) /* name service modules are deep */
+#define THREADS_OVER_CPUS 4
+#define THREADS_MAX       32
+#define IDLE_USEC         (10 * AIT_USEC_PER_SEC)
+
+enum job_state {
+    JOB_QUEUED,
+    JOB_RUNNING,
+    JOB_DETACHED, /* it runs, and nobody waits */
+    JOB_POSTED,
+};
+
+struct job {
+    struct list link; /* in the queue */
+    enum job_state state;
+    int (*fn)(void *userdata);
+    void *userdata;
+    int result;
+    ait_destroy_fn destroy;
+    struct ait_loop *loop;
+    struct ait_task *task;
+    struct post post;
+    bool done; /* for the loop's thread alone */
+};
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    struct list queue;
+    unsigned n_threads, n_idle, n_queued;
+    unsigned max_threads; /* 0: not looked up yet */
+    uint64_t idle_usec;
+} pool = {
+    .lock = PTHREAD_MUTEX_INITIALIZER,
+    .queue = {&pool.queue, &pool.queue},
+    .idle_usec = IDLE_USEC,
+};
+
+static void pool_lock(void)
+{
+    (void)pthread_mutex_lock(&pool.lock);
+}
+
+static void pool_unlock(void)
+{
+    (void)pthread_mutex_unlock(&pool.lock);
+}
+
+static void init_condition(void)
+{
+    pthread_condattr_t attr;
+
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&pool.work, &attr);
+    (void)pthread_condattr_destroy(&attr);
+}
+
+/* The threads are the parent's, and so are the jobs, whose tasks do not go on here. */
+static void after_fork_in_child(void)
+{
+    list_init(&pool.queue);
+    pool.n_threads = pool.n_idle = pool.n_queued = 0;
+    init_condition();
+    pool_unlock();
+}
+
+static void pool_init(void)
+{
+    init_condition();
+    (void)pthread_atfork(pool_lock, pool_unlock, after_fork_in_child);
+}
+
+static void pool_init_once(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, pool_init);
+}
+
+static unsigned default_threads(void)
+{
+    cpu_set_t set;
+    unsigned n;
+
+    CPU_ZERO(&set);
+    (void)sched_getaffinity(0, sizeof(set), &set);
+    n = (unsigned)CPU_COUNT(&set) + THREADS_OVER_CPUS;
+    return n < THREADS_MAX ? n : THREADS_MAX;
+}
+
+/* ---- threads ------------------------------------------------------------------------------------- */
+
+static struct timespec idle_end(uint64_t since)
+{
+    uint64_t end = pool.idle_usec < INT32_MAX * AIT_USEC_PER_SEC ? since + pool.idle_usec : INT64_MAX;
+
+    return (struct timespec){.tv_sec = (time_t)(end / AIT_USEC_PER_SEC),
+                             .tv_nsec = (long)(end % AIT_USEC_PER_SEC) * 1000};
+}
+
+/* The next job; NULL where the thread has to end. With the lock held. */
+static struct job *pool_take(void)
+{
+    uint64_t since = list_empty(&pool.queue) ? clock_now_real() : 0;
+    struct job *job;
+    int r = 0;
+
+    while (list_empty(&pool.queue)) {
+        struct timespec end = idle_end(since);
+
+        if (r == ETIMEDOUT || pool.n_threads > pool.max_threads)
+            return NULL;
+        pool.n_idle++;
+        r = pthread_cond_timedwait(&pool.work, &pool.lock, &end);
+        pool.n_idle--;
+    }
+    job = container_of(pool.queue.next, struct job, link);
+    list_remove(&job->link);
+    pool.n_queued--;
+    job->state = JOB_RUNNING;
+    return job;
+}
+
+static void job_completed(void *userdata)
+{
+    struct job *job = userdata;
+
+    job->done = true;
+    task_wake(job->task);
+}
+
+/* With the lock held, but for what runs. */
+static void job_run(struct job *job)
+{
+    int result;
+
+    pool_unlock();
+    result = job->fn(job->userdata);
+    pool_lock();
+    job->result = result;
+    if (job->state == JOB_RUNNING) {
+        job->state = JOB_POSTED;
+        job->post.fn = job_completed;
+        job->post.userdata = job;
+        post_lent(job->loop, &job->post);
+        return;
+    }
+    pool_unlock();
+    if (job->destroy)
+        job->destroy(job->userdata);
+    free(job);
+    pool_lock();
+}
+
+static void *thread_main(void *unused)
+{
+    struct job *job;
+
+    (void)pthread_setname_np(pthread_self(), "ait-offload");
+    pool_lock();
+    while ((job = pool_take()) != NULL)
+        job_run(job);
+    pool.n_threads--;
+    pool_unlock();
+    return NULL;
+}
+
+/* With the lock held: the thread begins by taking it. */
+static int thread_start(void)
+{
+    sigset_t all, before;
+    pthread_attr_t attr;
+    pthread_t thread;
+    int r;
+
+    r = -pthread_attr_init(&attr);
+    if (r < 0)
+        return r;
+    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    (void)pthread_attr_setstacksize(&attr, STACK_SIZE);
+    sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    r = -pthread_create(&thread, &attr, thread_main, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    (void)pthread_attr_destroy(&attr);
+    if (r == 0)
+        pool.n_threads++;
+    return r;
+}
+
+/* ---- jobs ---------------------------------------------------------------------------------------- */
+
+static int job_submit(struct job *job)
+{
+    int r = 0;
+
+    pool_init_once();
+    pool_lock();
+    if (pool.max_threads == 0)
+        pool.max_threads = default_threads();
+    if (pool.n_idle <= pool.n_queued && pool.n_threads < pool.max_threads)
+        r = thread_start();
+    if (r < 0 && pool.n_threads == 0) {
+        pool_unlock();
+        return -EAGAIN;
+    }
+    list_append(&pool.queue, &job->link);
+    pool.n_queued++;
+    if (pool.n_idle > 0)
+        (void)pthread_cond_signal(&pool.work);
+    pool_unlock();
+    job->loop->clock.n_held++;
+    return 0;
+}
+
+/* Of a cancelled caller. Returns whether the job is no longer its concern: JOB_QUEUED, JOB_DETACHED; else it has to wait. */
+static enum job_state job_give_up(struct job *job, bool detach)
+{
+    enum job_state state;
+
+    pool_lock();
+    state = job->state;
+    if (state == JOB_QUEUED) {
+        list_remove(&job->link);
+        pool.n_queued--;
+    } else if (state == JOB_RUNNING && detach) {
+        job->state = state = JOB_DETACHED;
+    }
+    pool_unlock();
+    return state;
+}
+
+/* Returns JOB_POSTED where the job has ended. */
+static enum job_state job_wait(struct job *job, bool detach)
+{
+    const struct wait wait = {.kind = "offload", .object = (const void *)(uintptr_t)job->fn};
+    struct ait_task *t = job->task;
+    enum job_state state = JOB_POSTED;
+
+    while (!job->done && !t->scope->effective)
+        task_suspend_in(job->loop, t, TASK_PARKED, &wait);
+    if (!job->done)
+        state = job_give_up(job, detach);
+    if (state == JOB_QUEUED || state == JOB_DETACHED) {
+        t->future.loop->clock.n_held--;
+        return state;
+    }
+    while (!job->done)
+        task_suspend_in(job->loop, t, TASK_WAITING, &wait);
+    job->loop->clock.n_held--;
+    pool_lock();
+    pool_unlock();
+    return JOB_POSTED;
+}
+
+static int offload_attached(struct job *job, int *ret_result)
+{
+    int r;
+
+    r = op_enter(&job->loop, &job->task);
+    if (r < 0)
+        return r;
+    r = job_submit(job);
+    if (r < 0)
+        return r;
+    if (job_wait(job, false) != JOB_POSTED)
+        return -ECANCELED;
+    *ret_result = job->result;
+    return 0;
+}
+
+static int offload_detachable(const struct job *template, int *ret_result)
+{
+    struct job *job;
+    int r;
+
+    job = malloc(sizeof(*job));
+    if (!job)
+        return -ENOMEM;
+    *job = *template;
+    r = op_enter(&job->loop, &job->task);
+    if (r >= 0)
+        r = job_submit(job);
+    if (r >= 0) {
+        switch (job_wait(job, true)) {
+        case JOB_DETACHED:
+            return -ECANCELED;
+        case JOB_QUEUED:
+            r = -ECANCELED;
+            break;
+        default:
+            *ret_result = job->result;
+        }
+    }
+    if (r == -ECANCELED && job->destroy)
+        job->destroy(job->userdata);
+    free(job);
+    return r;
+}
+
+AIT_PUBLIC int ait_offload_full(int *ret_result, int (*fn)(void *userdata), void *userdata,
+                                const ait_offload_options *options)
+{
+    struct job job = {.state = JOB_QUEUED, .fn = fn, .userdata = userdata};
+    int r, result = 0;
+
+    if (!fn)
+        return -EINVAL;
+    if (options && (options->size < sizeof(*options) || options->flags & ~(unsigned)AIT_OFFLOAD_DETACH))
+        return -EINVAL;
+    if (options && (options->flags & AIT_OFFLOAD_DETACH)) {
+        job.destroy = options->destroy;
+        r = offload_detachable(&job, &result);
+    } else {
+        r = offload_attached(&job, &result);
+    }
+    if (r >= 0 && ret_result)
+        *ret_result = result;
+    return r;
+}
+
+AIT_PUBLIC int ait_offload(int (*fn)(void *userdata), void *userdata)
+{
+    int r, result = 0;
+
+    r = ait_offload_full(&result, fn, userdata, NULL);
+    return r < 0 ? r : result;
+}
+
+AIT_PUBLIC int ait_offload_configure(unsigned n_threads, uint64_t idle_usec)
+{
+    pool_init_once();
+    pool_lock();
+    pool.max_threads = n_threads ? n_threads : default_threads();
+    pool.idle_usec = idle_usec ? idle_usec : IDLE_USEC;
+    (void)pthread_cond_broadcast(&pool.work);
+    pool_unlock();
+    return 0;
+}
+
+AIT_PUBLIC unsigned ait_offload_n_threads(void)
+{
+    unsigned n;
+
+    pool_lock();
+    n = pool.n_threads;
+    pool_unlock();
+    return n;
+}

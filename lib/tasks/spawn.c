@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "spawn-exec.h"
+
+#define PAGE       ((size_t)4096)
+#define STACK_SIZE ((size_t)32 * 1024)
+#define MAX_FDS    4096
+
+/* Of each of the three: its flags, and which way its pipe goes. */
+static const struct {
+    unsigned pipe, null;
+    int child_end;
+} stdio[] = {
+    {AIT_SPAWN_STDIN_PIPE, AIT_SPAWN_STDIN_NULL, 0},
+    {AIT_SPAWN_STDOUT_PIPE, AIT_SPAWN_STDOUT_NULL, 1},
+    {AIT_SPAWN_STDERR_PIPE, AIT_SPAWN_STDERR_NULL, 1},
+};
+
+#define ALL_FLAGS ((AIT_SPAWN_INHERIT_FDS << 1) - 1U)
+
+struct spawn {
+    struct exec_plan plan;
+    struct ait_child *child;
+    char *path;  /* as found in PATH */
+    char *stack; /* a guard page, the child's stack, the report */
+    int child_ends[3];
+    int null_fd;
+};
+
+static bool replaces(const ait_spawn_options *o, int target)
+{
+    for (size_t i = 0; i < o->n_fds; i++)
+        if (o->fds[i].target == target)
+            return true;
+    return false;
+}
+
+/* Who decides about fd 0, 1 or 2 of the child; more than one is a mistake. */
+static unsigned n_deciders(const ait_spawn_options *o, int fd)
+{
+    unsigned n = !!(o->flags & stdio[fd].pipe) + !!(o->flags & stdio[fd].null) + replaces(o, fd);
+
+    return n + (fd == STDERR_FILENO && (o->flags & AIT_SPAWN_STDERR_TO_STDOUT));
+}
+
+static int check_options(const ait_spawn_options *o)
+{
+    if (o->size < sizeof(*o) || (o->flags & ~ALL_FLAGS) || (o->n_fds > 0 && !o->fds) || o->n_fds > MAX_FDS)
+        return -EINVAL;
+    if (o->death_signal < 0 || o->death_signal >= NSIG || o->stop_signal < 0 || o->stop_signal >= NSIG)
+        return -EINVAL;
+    for (size_t i = 0; i < o->n_fds; i++) {
+        if (o->fds[i].fd < 0 || o->fds[i].target < 0)
+            return -EINVAL;
+        for (size_t k = 0; k < i; k++)
+            if (o->fds[k].target == o->fds[i].target)
+                return -EINVAL;
+    }
+    for (int fd = 0; fd < 3; fd++)
+        if (n_deciders(o, fd) > 1)
+            return -EINVAL;
+    return 0;
+}
+
+/* ---- the program --------------------------------------------------------------------------------- */
+
+static int try_program(const char *directory, size_t n, const char *name, char **ret)
+{
+    struct stat st;
+    char *path;
+    int r = 0;
+
+    if (asprintf(&path, "%.*s%s%s", (int)n, directory, n > 0 ? "/" : "", name) < 0)
+        return -ENOMEM;
+    if (stat(path, &st) < 0)
+        r = -errno;
+    else if (!S_ISREG(st.st_mode))
+        r = -EACCES;
+    else if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0)
+        r = -errno;
+    if (r < 0) {
+        free(path);
+        return r;
+    }
+    *ret = path;
+    return 0;
+}
+
+/* As execvp(3) looks for it: what cannot be executed is remembered while something better may follow. */
+static int find_program(const char *name, char **ret)
+{
+    const char *directories = getenv("PATH");
+    int error = -ENOENT;
+
+    if (!*name)
+        return -ENOENT;
+    if (!directories)
+        directories = "/bin:/usr/bin";
+    for (const char *p = directories;; p++) {
+        size_t n = strcspn(p, ":");
+        int r;
+
+        r = try_program(p, n, name, ret);
+        if (r >= 0 || r == -ENOMEM)
+            return r;
+        if (r == -EACCES)
+            error = -EACCES;
+        p += n;
+        if (!*p)
+            return error;
+    }
+}
+
+static int prepare_program(struct spawn *s, char *const argv[], const ait_spawn_options *o)
+{
+    const char *name = o->path ? o->path : argv[0];
+    int r;
+
+    s->plan.path = name;
+    s->plan.argv = argv;
+    s->plan.envp = o->envp ? o->envp : environ;
+    s->plan.cwd = o->cwd;
+    if (strchr(name, '/'))
+        return 0;
+    r = find_program(name, &s->path);
+    s->plan.path = s->path;
+    return r;
+}
+
+/* ---- descriptors --------------------------------------------------------------------------------- */
+
+static void plan_fd(struct spawn *s, int source, int target)
+{
+    s->plan.fds[s->plan.n_fds++] = (struct exec_fd){.source = source, .target = target};
+}
+
+static int make_pipe(struct spawn *s, int fd)
+{
+    int ends[2], child_end = stdio[fd].child_end, r;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    s->child_ends[fd] = ends[child_end];
+    s->child->stdio[fd] = ends[!child_end];
+    /* Of ours alone: the two are different open files. */
+    r = fcntl(ends[!child_end], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+    plan_fd(s, ends[child_end], fd);
+    return r;
+}
+
+static int open_null(struct spawn *s, int fd)
+{
+    if (s->null_fd < 0)
+        s->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (s->null_fd < 0)
+        return -errno;
+    plan_fd(s, s->null_fd, fd);
+    return 0;
+}
+
+static int prepare_fds(struct spawn *s, const ait_spawn_options *o)
+{
+    s->plan.fds = calloc(o->n_fds + 3, sizeof(*s->plan.fds));
+    if (!s->plan.fds)
+        return -ENOMEM;
+    for (int fd = 0; fd < 3; fd++) {
+        int r = 0;
+
+        if (o->flags & stdio[fd].pipe)
+            r = make_pipe(s, fd);
+        else if (o->flags & stdio[fd].null)
+            r = open_null(s, fd);
+        if (r < 0)
+            return r;
+    }
+    for (size_t i = 0; i < o->n_fds; i++)
+        plan_fd(s, o->fds[i].fd, o->fds[i].target);
+    s->plan.stderr_to_stdout = o->flags & AIT_SPAWN_STDERR_TO_STDOUT;
+    s->plan.inherit_fds = o->flags & AIT_SPAWN_INHERIT_FDS;
+    return 0;
+}
+
+/* ---- the process --------------------------------------------------------------------------------- */
+
+static int prepare_memory(struct spawn *s)
+{
+    char *map =
+        mmap(NULL, PAGE + STACK_SIZE + PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (map == MAP_FAILED)
+        return -errno;
+    s->stack = map;
+    s->plan.report = (int *)(void *)(map + PAGE + STACK_SIZE);
+    return mprotect(map, PAGE, PROT_NONE) < 0 ? -errno : 0;
+}
+
+static int prepare(struct spawn *s, char *const argv[], const ait_spawn_options *o)
+{
+    int r;
+
+    s->child = child_new(o->stop_signal, o->stop_usec);
+    if (!s->child)
+        return -ENOMEM;
+    r = prepare_program(s, argv, o);
+    if (r >= 0)
+        r = prepare_fds(s, o);
+    if (r >= 0)
+        r = prepare_memory(s);
+    s->plan.process_group = o->flags & AIT_SPAWN_PROCESS_GROUP;
+    s->plan.session = o->flags & AIT_SPAWN_SESSION;
+    s->plan.death_signal = o->death_signal;
+    s->plan.parent = getpid();
+    return r;
+}
+
+static void cleanup(struct spawn *s)
+{
+    for (int fd = 0; fd < 3; fd++)
+        if (s->child_ends[fd] >= 0)
+            (void)close(s->child_ends[fd]);
+    if (s->null_fd >= 0)
+        (void)close(s->null_fd);
+    if (s->stack)
+        (void)munmap(s->stack, PAGE + STACK_SIZE + PAGE);
+    free(s->plan.fds);
+    free(s->path);
+    ait_child_unref(s->child);
+}
+
+/* With the kernel's own mask: libc's functions leave its internal signals unblocked. */
+static int clone_child(struct spawn *s, int *ret_pidfd)
+{
+    uint64_t all = UINT64_MAX, before;
+    int pid, r;
+
+    if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof(all)) < 0)
+        return -errno;
+    /* libc's wrapper is plain assembly; clone3 would offer no more here, and is refused by older sandboxes. */
+    pid = clone(exec_child, s->stack + PAGE + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
+                &s->plan, ret_pidfd);
+    r = pid < 0 ? -errno : pid;
+    (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof(before));
+    return r;
+}
+
+static int start(struct spawn *s)
+{
+    int pid, pidfd = -1;
+
+    pid = clone_child(s, &pidfd);
+    if (pid < 0)
+        return pid;
+    if (*s->plan.report < 0) {
+        child_discard(pid);
+        (void)close(pidfd);
+        return *s->plan.report;
+    }
+    child_init(s->child, pid, pidfd, s->plan.process_group || s->plan.session);
+    return 0;
+}
+
+AIT_PUBLIC int ait_spawn(ait_child **ret, char *const argv[], const ait_spawn_options *options)
+{
+    static const ait_spawn_options defaults = {.size = sizeof(defaults)};
+    struct spawn s = {.child_ends = {-1, -1, -1}, .null_fd = -1};
+    int r;
+
+    if (!options)
+        options = &defaults;
+    if (!ret || !argv || !argv[0])
+        return -EINVAL;
+    r = check_options(options);
+    if (r < 0)
+        return r;
+    r = prepare(&s, argv, options);
+    if (r >= 0)
+        r = start(&s);
+    if (r >= 0) {
+        *ret = s.child;
+        s.child = NULL;
+    }
+    cleanup(&s);
+    return r;
+}

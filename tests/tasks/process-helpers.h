@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef TEST_PROCESS_HELPERS_H
+#define TEST_PROCESS_HELPERS_H
+
+/* What tests of processes and of descriptors ask the kernel. */
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+static inline unsigned count_fds(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned n = 0;
+
+    while (dir && readdir(dir))
+        n++;
+    if (dir)
+        (void)closedir(dir);
+    return n;
+}
+
+static inline int lowest_free_fd(void)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    (void)close(fd);
+    return fd;
+}
+
+#endif

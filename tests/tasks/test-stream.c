@@ -1,0 +1,778 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Streams over a socketpair, on virtual time: a test that hangs reaches its deadline at once. What is read must not depend on how the bytes
+ * arrive, nor on who was cancelled meanwhile.
+ */
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "check.h"
+
+#define DEADLINE MS(100000)
+
+struct bench {
+    int fds[2]; /* the stream is over the first */
+    ait_stream *stream;
+    const ait_stream_options *options;
+    const char *input;
+    size_t n_input, chunk;
+    uint64_t delay; /* between chunks; 0: yields */
+    unsigned n;     /* whatever the test counts */
+};
+
+static int (*body)(struct bench *b);
+
+static int bench_main(void *userdata)
+{
+    struct bench *b = userdata;
+    AIT_SCOPE(scope);
+    int r;
+
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, b->fds), 0);
+    CHECK_EQ(ait_stream_open(&b->stream, b->fds[0], b->options), 0);
+    CHECK_EQ(ait_scope_enter_after(&scope, AIT_SCOPE_FAIL_FAST, DEADLINE), 0);
+    r = ait_scope_exit(scope, body(b));
+    b->stream = ait_stream_close(b->stream);
+    for (int i = 0; i < 2; i++)
+        if (b->fds[i] >= 0)
+            CHECK_EQ(ait_close(b->fds[i]), 0);
+    return r;
+}
+
+static void run_bench(int (*fn)(struct bench *b), struct bench *b)
+{
+    body = fn;
+    assert_int_equal(run_virtual(bench_main, b), 0);
+}
+
+static void run_plain(int (*fn)(struct bench *b), const ait_stream_options *options)
+{
+    run_bench(fn, &(struct bench){.options = options});
+}
+
+static int shut(struct bench *b)
+{
+    int fd = b->fds[1];
+
+    b->fds[1] = -1;
+    return ait_close(fd);
+}
+
+/* The peer: sends the input in chunks, then the end of the file. */
+static int feed(void *userdata)
+{
+    struct bench *b = userdata;
+    int r = 0;
+
+    for (size_t done = 0, k; done < b->n_input && r >= 0; done += k) {
+        k = b->n_input - done < b->chunk ? b->n_input - done : b->chunk;
+        r = ait_write_all(b->fds[1], b->input + done, k, NULL);
+        if (r >= 0)
+            r = b->delay > 0 ? ait_sleep(b->delay) : ait_yield();
+    }
+    return r < 0 ? r : shut(b);
+}
+
+static int start_feed(struct bench *b, const char *input, size_t n)
+{
+    b->input = input;
+    b->n_input = n;
+    return ait_task_spawn(NULL, feed, b, AIT_TASK_OPTIONS(.name = "feed"));
+}
+
+/* ---- lines --------------------------------------------------------------------------------------- */
+
+static const struct line_case {
+    const char *input;
+    const char *lines[6];
+} line_cases[] = {
+    {"", {}},
+    {"\n", {""}},
+    {"\r\n", {""}},
+    {"one\n", {"one"}},
+    {"one\r\n", {"one"}},
+    {"one", {"one"}},
+    {"one\r", {"one\r"}},
+    {"one\ntwo\nthree", {"one", "two", "three"}},
+    {"\n\n\n", {"", "", ""}},
+    {"a\rb\n\rc\n", {"a\rb", "\rc"}},
+    {"a\r\r\n", {"a\r"}},
+    {"exactly as long as it may be, 40 bytes.\n", {"exactly as long as it may be, 40 bytes."}},
+};
+
+static const struct line_case *line_case;
+
+static int lines_body(struct bench *b)
+{
+    unsigned i = 0;
+    char *line;
+    size_t n;
+    int r;
+
+    CHECK_EQ(start_feed(b, line_case->input, strlen(line_case->input)), 0);
+    while ((r = ait_stream_read_line(b->stream, &line, &n)) > 0) {
+        if (!CHECK(i < ELEMENTS(line_case->lines) && line_case->lines[i]))
+            return -EIO;
+        CHECK_EQ(strcmp(line, line_case->lines[i]), 0);
+        CHECK_EQ(n, strlen(line_case->lines[i]));
+        i++;
+    }
+    CHECK(!line_case->lines[i]);
+    CHECK_EQ(ait_stream_read_line(b->stream, &line, NULL), 0);
+    return r;
+}
+
+static void test_lines(void **unused)
+{
+    static const size_t chunks[] = {1, 2, 3, 7, 1000};
+
+    for (unsigned i = 0; i < ELEMENTS(line_cases); i++)
+        for (unsigned k = 0; k < ELEMENTS(chunks); k++) {
+            line_case = line_cases + i;
+            run_bench(lines_body,
+                      &(struct bench){.chunk = chunks[k], .options = AIT_STREAM_OPTIONS(.read_limit = 40)});
+        }
+}
+
+static int long_line_body(struct bench *b)
+{
+    const void *p;
+    char *line;
+
+    CHECK_EQ(ait_write_all(b->fds[1], "0123456789abcdefg\nok\n", 21, NULL), 0);
+    CHECK_EQ(ait_stream_read_line(b->stream, &line, NULL), -EMSGSIZE);
+    /* It stays so, and nothing is lost. */
+    CHECK_EQ(ait_stream_read_line(b->stream, &line, NULL), -EMSGSIZE);
+    CHECK_EQ(ait_stream_available(b->stream), 16);
+    CHECK_EQ(ait_stream_peek(b->stream, 1, &p), 16);
+    CHECK_EQ(memcmp(p, "0123456789abcdef", 16), 0);
+    CHECK_EQ(ait_stream_consume(b->stream, 100), 16);
+    CHECK_EQ(ait_stream_read_line(b->stream, &line, NULL), 1);
+    CHECK_EQ(strcmp(line, "g"), 0);
+    CHECK_EQ(ait_stream_read_line(b->stream, &line, NULL), 1);
+    CHECK_EQ(strcmp(line, "ok"), 0);
+    return 0;
+}
+
+static void test_long_line(void **unused)
+{
+    run_plain(long_line_body, AIT_STREAM_OPTIONS(.read_limit = 16));
+}
+
+#define BIG 30000
+
+static int growing_body(struct bench *b)
+{
+    char *text = malloc(2 * BIG + 3), *line;
+    size_t n;
+
+    memset(text, 'x', 2 * BIG + 2);
+    memcpy(text + BIG, "\n", 1);
+    text[2 * BIG + 1] = '\n';
+    b->chunk = 1000;
+    CHECK_EQ(start_feed(b, text, 2 * BIG + 2), 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQ(ait_stream_read_line(b->stream, &line, &n), 1);
+        CHECK_EQ(n, BIG);
+        CHECK_EQ(strspn(line, "x"), BIG);
+    }
+    CHECK_EQ(ait_stream_read_line(b->stream, &line, &n), 0);
+    free(text);
+    return 0;
+}
+
+static void test_growing(void **unused)
+{
+    run_plain(growing_body, NULL);
+}
+
+/* ---- delimiters and exact sizes ------------------------------------------------------------------- */
+
+static const struct until_case {
+    const char *input, *delimiter;
+    const char *parts[4];
+    int end;
+} until_cases[] = {
+    {"", "ab", {}, 0},
+    {"ab", "ab", {"ab"}, 0},
+    {"aab", "ab", {"aab"}, 0},
+    {"aaab", "aab", {"aaab"}, 0},
+    {"a\r\n\r\nb\r\n\r\n", "\r\n\r\n", {"a\r\n\r\n", "b\r\n\r\n"}, 0},
+    {"one;two;rest", ";", {"one;", "two;"}, -ENODATA},
+    {"\r\n\r", "\r\n\r\n", {}, -ENODATA},
+};
+
+static const struct until_case *until_case;
+
+static int until_body(struct bench *b)
+{
+    size_t n = 99, left = strlen(until_case->input);
+    const void *part = NULL;
+    unsigned i = 0;
+    int r;
+
+    CHECK_EQ(start_feed(b, until_case->input, left), 0);
+    while ((r = ait_stream_read_until(b->stream, until_case->delimiter, strlen(until_case->delimiter), &part,
+                                      &n)) > 0) {
+        if (!CHECK(until_case->parts[i] != NULL))
+            return -EIO;
+        CHECK_EQ(n, strlen(until_case->parts[i]));
+        CHECK_EQ(memcmp(part, until_case->parts[i], n), 0);
+        left -= n;
+        i++;
+    }
+    CHECK(!until_case->parts[i]);
+    CHECK_EQ(r, until_case->end);
+    CHECK_EQ(ait_stream_available(b->stream), left);
+    return 0;
+}
+
+static void test_until(void **unused)
+{
+    for (unsigned i = 0; i < ELEMENTS(until_cases); i++)
+        for (size_t chunk = 1; chunk < 8; chunk++) {
+            until_case = until_cases + i;
+            run_bench(until_body, &(struct bench){.chunk = chunk});
+        }
+}
+
+static int exact_body(struct bench *b)
+{
+    char buf[64] = "";
+    size_t done = 99;
+
+    CHECK_EQ(start_feed(b, "0123456789abcdefghijklmnopqrstuvwxyzABC", 39), 0);
+    CHECK_EQ(ait_stream_read_exact(b->stream, buf, 0, &done), 1);
+    CHECK_EQ(done, 0);
+    CHECK_EQ(ait_stream_read_exact(b->stream, buf, 10, &done), 1);
+    CHECK_EQ(done, 10);
+    CHECK_EQ(memcmp(buf, "0123456789", 10), 0);
+    /* Longer than the limit. */
+    CHECK_EQ(ait_stream_read_exact(b->stream, buf, 26, NULL), 1);
+    CHECK_EQ(memcmp(buf, "abcdefghijklmnopqrstuvwxyz", 26), 0);
+    /* Cut off: what can be held stays in the stream, */
+    CHECK_EQ(ait_stream_read_exact(b->stream, buf, 4, &done), -ENODATA);
+    CHECK_EQ(done, 0);
+    CHECK_EQ(ait_stream_available(b->stream), 3);
+    /* what cannot is handed out. */
+    CHECK_EQ(ait_stream_read_exact(b->stream, buf, 17, &done), -ENODATA);
+    CHECK_EQ(done, 3);
+    CHECK_EQ(memcmp(buf, "ABC", 3), 0);
+    CHECK_EQ(ait_stream_read_exact(b->stream, buf, 4, &done), 0);
+    CHECK_EQ(ait_stream_read_exact(b->stream, buf, 17, &done), 0);
+    CHECK_EQ(done, 0);
+    return 0;
+}
+
+static void test_exact(void **unused)
+{
+    for (size_t chunk = 1; chunk < 50; chunk += 4)
+        run_bench(exact_body,
+                  &(struct bench){.chunk = chunk, .options = AIT_STREAM_OPTIONS(.read_limit = 16)});
+}
+
+static int read_body(struct bench *b)
+{
+    char buf[8192];
+    const void *p;
+
+    CHECK_EQ(ait_write_all(b->fds[1], "hello world", 11, NULL), 0);
+    CHECK_EQ(ait_stream_read(b->stream, buf, 0), 0);
+    CHECK_EQ(ait_stream_read(b->stream, buf, 5), 5);
+    CHECK_EQ(ait_stream_available(b->stream), 6);
+    CHECK_EQ(ait_stream_peek(b->stream, 0, &p), 6);
+    CHECK_EQ(ait_stream_peek(b->stream, 6, &p), 6);
+    CHECK_EQ(memcmp(p, " world", 6), 0);
+    CHECK_EQ(ait_stream_consume(b->stream, 1), 1);
+    CHECK_EQ(ait_stream_read(b->stream, buf, sizeof(buf)), 5);
+    CHECK_EQ(memcmp(buf, "world", 5), 0);
+    /* Past the buffer. */
+    CHECK_EQ(ait_write_all(b->fds[1], "direct", 6, NULL), 0);
+    CHECK_EQ(ait_stream_read(b->stream, buf, sizeof(buf)), 6);
+    CHECK_EQ(ait_stream_available(b->stream), 0);
+    CHECK_EQ(shut(b), 0);
+    CHECK_EQ(ait_stream_read(b->stream, buf, 1), 0);
+    CHECK_EQ(ait_stream_read(b->stream, buf, sizeof(buf)), 0);
+    CHECK_EQ(ait_stream_peek(b->stream, 1, &p), 0);
+    CHECK_EQ(ait_stream_peek(b->stream, SIZE_MAX, &p), -EMSGSIZE);
+    return 0;
+}
+
+static void test_read(void **unused)
+{
+    run_plain(read_body, NULL);
+}
+
+/* ---- a cancelled read loses nothing --------------------------------------------------------------- */
+
+static const char poem[] = "the first line\nthe second\n\na fourth that is longer\nend";
+
+struct reading {
+    const char *name;
+    size_t limit;
+    /* Appends what it has got; 1, 0 at the end. */
+    int (*read)(struct bench *b, char *all, size_t *n);
+};
+
+static int by_line(struct bench *b, char *all, size_t *n)
+{
+    char *line;
+    size_t k;
+    int r = ait_stream_read_line(b->stream, &line, &k);
+
+    if (r <= 0)
+        return r;
+    memcpy(all + *n, line, k);
+    *n += k;
+    if (*n < sizeof(poem) - 1)
+        all[(*n)++] = '\n';
+    return r;
+}
+
+static int by_delimiter(struct bench *b, char *all, size_t *n)
+{
+    const void *part;
+    size_t k;
+    int r = ait_stream_read_until(b->stream, "\n", 1, &part, &k);
+
+    if (r == -ENODATA) {
+        k = (size_t)ait_stream_peek(b->stream, 0, &part);
+        memcpy(all + *n, part, k);
+        *n += k;
+        CHECK_EQ(ait_stream_consume(b->stream, k), k);
+        return 1;
+    }
+    if (r <= 0)
+        return r;
+    memcpy(all + *n, part, k);
+    *n += k;
+    return r;
+}
+
+static int by_size(struct bench *b, char *all, size_t *n)
+{
+    size_t done = 0;
+    int r = ait_stream_read_exact(b->stream, all + *n, sizeof(poem) - 1 - *n, &done);
+
+    *n += done;
+    return r > 0 ? (int)done : r;
+}
+
+static const struct reading readings[] = {{"line", 0, by_line},
+                                          {"until", 0, by_delimiter},
+                                          {"exact", 0, by_size},
+                                          {"exact, in pieces", 8, by_size}};
+
+static const struct reading *reading;
+
+static int cancelled_body(struct bench *b)
+{
+    char all[sizeof(poem)] = "";
+    size_t n = 0;
+    int r = 1;
+
+    b->delay = MS(2);
+    CHECK_EQ(start_feed(b, poem, sizeof(poem) - 1), 0);
+    while (r != 0) {
+        AIT_SCOPE(limit);
+
+        CHECK_EQ(ait_scope_enter_after(&limit, AIT_SCOPE_MOVE_ON, MS(5)), 0);
+        r = reading->read(b, all, &n);
+        if (r == -ECANCELED)
+            b->n++;
+        else if (!CHECK(r >= 0) || n == sizeof(poem) - 1)
+            break;
+        CHECK_EQ(ait_scope_exit(limit, r < 0 ? r : 0), 0);
+    }
+    CHECK_EQ(n, sizeof(poem) - 1);
+    CHECK_EQ(memcmp(all, poem, n), 0);
+    /* Otherwise this has shown nothing. */
+    CHECK(b->n > 5);
+    return 0;
+}
+
+static void test_cancelled_read(void **unused)
+{
+    for (unsigned i = 0; i < ELEMENTS(readings); i++) {
+        reading = readings + i;
+        run_bench(
+            cancelled_body,
+            &(struct bench){.chunk = 1, .options = AIT_STREAM_OPTIONS(.read_limit = readings[i].limit)});
+    }
+}
+
+/* Cancelled at entry, with all of it there: refused, and still there. */
+static int refused_body(struct bench *b)
+{
+    char *line, buf[8];
+    const void *p;
+    size_t n;
+    int r;
+
+    CHECK_EQ(ait_write_all(b->fds[1], "a\nb\nc\nd\n", 8, NULL), 0);
+    CHECK_EQ(ait_stream_peek(b->stream, 8, &p), 8);
+    {
+        AIT_SCOPE(scope);
+
+        CHECK_EQ(ait_scope_enter(&scope, 0), 0);
+        CHECK_EQ(ait_scope_cancel(scope), 0);
+        CHECK_EQ(ait_stream_read_line(b->stream, &line, NULL), -ECANCELED);
+        CHECK_EQ(ait_stream_read_until(b->stream, "\n", 1, &p, &n), -ECANCELED);
+        CHECK_EQ(ait_stream_read_exact(b->stream, buf, 1, NULL), -ECANCELED);
+        CHECK_EQ(ait_stream_read(b->stream, buf, 1), -ECANCELED);
+        CHECK_EQ(ait_stream_peek(b->stream, 0, &p), -ECANCELED);
+        CHECK_EQ(ait_stream_write(b->stream, "x", 1, &n), -ECANCELED);
+        CHECK_EQ(n, 0);
+        CHECK_EQ(ait_stream_printf(b->stream, "x"), -ECANCELED);
+        CHECK_EQ(ait_stream_flush(b->stream), -ECANCELED);
+        r = ait_scope_exit(scope, -ECANCELED);
+        CHECK_EQ(r, 0);
+    }
+    CHECK_EQ(ait_stream_pending(b->stream), 0);
+    CHECK_EQ(ait_stream_read_exact(b->stream, buf, 8, NULL), 1);
+    CHECK_EQ(memcmp(buf, "a\nb\nc\nd\n", 8), 0);
+    return 0;
+}
+
+static void test_refused(void **unused)
+{
+    run_plain(refused_body, NULL);
+}
+
+/* ---- writing ------------------------------------------------------------------------------------- */
+
+static int expect(struct bench *b, const char *want)
+{
+    char buf[256];
+    size_t n = 0;
+
+    while (n < strlen(want)) {
+        ssize_t k = ait_read(b->fds[1], buf + n, strlen(want) - n);
+
+        if (!CHECK(k > 0))
+            return -EIO;
+        n += (size_t)k;
+    }
+    return CHECK_EQ(memcmp(buf, want, n), 0) ? 0 : -EIO;
+}
+
+static bool has_input(int fd)
+{
+    char c;
+
+    return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
+static int write_body(struct bench *b)
+{
+    size_t done = 99;
+
+    /* 16 bytes of buffer. */
+    CHECK_EQ(ait_stream_write(b->stream, "small", 5, &done), 0);
+    CHECK_EQ(done, 5);
+    CHECK_EQ(ait_stream_printf(b->stream, "-%d-%s", 42, "is"), 0);
+    CHECK_EQ(ait_stream_pending(b->stream), 11);
+    CHECK(!has_input(b->fds[1]));
+    CHECK_EQ(ait_stream_flush(b->stream), 0);
+    CHECK_EQ(ait_stream_pending(b->stream), 0);
+    CHECK_EQ(expect(b, "small-42-is"), 0);
+    /* No room behind the first: that one leaves. */
+    CHECK_EQ(ait_stream_write(b->stream, "0123456789", 10, NULL), 0);
+    CHECK_EQ(ait_stream_write(b->stream, "abcdefghij", 10, NULL), 0);
+    CHECK_EQ(ait_stream_pending(b->stream), 10);
+    CHECK_EQ(expect(b, "0123456789"), 0);
+    CHECK(!has_input(b->fds[1]));
+    /* More than there is room for at all goes at once, behind what is there. */
+    CHECK_EQ(ait_stream_write(b->stream, "larger than sixteen bytes", 25, &done), 0);
+    CHECK_EQ(done, 25);
+    CHECK_EQ(expect(b, "abcdefghijlarger than sixteen bytes"), 0);
+    CHECK_EQ(ait_stream_pending(b->stream), 0);
+    CHECK_EQ(ait_stream_write(b->stream, "x", 1, NULL), 0);
+    CHECK_EQ(ait_stream_printf(b->stream, "%s", "a text that does not fit either"), 0);
+    CHECK_EQ(ait_stream_printf(b->stream, "%s", ""), 0);
+    CHECK_EQ(ait_stream_write(b->stream, NULL, 0, NULL), 0);
+    CHECK_EQ(ait_stream_flush(b->stream), 0);
+    CHECK_EQ(expect(b, "xa text that does not fit either"), 0);
+    CHECK_EQ(shut(b), 0);
+    CHECK_EQ(ait_stream_write(b->stream, "kept", 4, NULL), 0);
+    CHECK_EQ(ait_stream_flush(b->stream), -EPIPE);
+    CHECK_EQ(ait_stream_flush(b->stream), -EPIPE);
+    CHECK_EQ(ait_stream_pending(b->stream), 4);
+    CHECK_EQ(ait_stream_write(b->stream, "larger than sixteen bytes", 25, &done), -EPIPE);
+    CHECK_EQ(done, 0);
+    return 0;
+}
+
+static void test_write(void **unused)
+{
+    run_plain(write_body, AIT_STREAM_OPTIONS(.write_size = 16));
+}
+
+#define WRITERS 5
+#define RECORDS 60
+
+/* A record: its length, its writer, and that many letters; some larger than the buffer. */
+static int write_records(void *userdata)
+{
+    struct bench *b = userdata;
+    unsigned id = b->n++;
+    char record[3000];
+
+    for (unsigned i = 0; i < RECORDS; i++) {
+        unsigned n = 4 + (i * 977 + id * 331) % (sizeof(record) - 4);
+        int r;
+
+        memset(record, (int)('a' + id), n);
+        record[0] = (char)(n & 127);
+        record[1] = (char)(n >> 7);
+        record[2] = (char)id;
+        record[3] = (char)i;
+        r = ait_stream_write(b->stream, record, n, NULL);
+        if (r >= 0 && i % 7 == 0)
+            r = ait_stream_flush(b->stream);
+        if (r < 0)
+            return r;
+    }
+    return ait_stream_flush(b->stream);
+}
+
+static int read_records(struct bench *b)
+{
+    AIT_CLEANUP(ait_stream_closep) ait_stream *peer = NULL;
+    unsigned next[WRITERS] = {0}, last = WRITERS, n_alternations = 0;
+    char record[3000], head[4];
+
+    CHECK_EQ(ait_stream_open(&peer, b->fds[1], NULL), 0);
+    for (unsigned i = 0; i < WRITERS * RECORDS; i++) {
+        size_t n;
+
+        if (!CHECK_EQ(ait_stream_read_exact(peer, head, 4, NULL), 1))
+            return -EIO;
+        n = (size_t)head[0] | (size_t)head[1] << 7;
+        if (!CHECK_EQ(ait_stream_read_exact(peer, record, n - 4, NULL), 1))
+            return -EIO;
+        CHECK_EQ(head[3], next[(unsigned)head[2]]++);
+        for (size_t k = 0; k + 4 < n; k++)
+            if (record[k] != 'a' + head[2])
+                return CHECK(!"records mixed") ? 0 : -EIO;
+        n_alternations += last != (unsigned)head[2];
+        last = (unsigned)head[2];
+    }
+    /* In turn, not one after the other. */
+    CHECK(n_alternations > WRITERS * RECORDS / 2);
+    return 0;
+}
+
+static int records_body(struct bench *b)
+{
+    int small = 4096;
+
+    CHECK_EQ(setsockopt(b->fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+    for (unsigned i = 0; i < WRITERS; i++)
+        CHECK_EQ(ait_task_spawn(NULL, write_records, b, NULL), 0);
+    return read_records(b);
+}
+
+static void test_writers_in_turn(void **unused)
+{
+    run_plain(records_body, AIT_STREAM_OPTIONS(.write_size = 1024));
+}
+
+static void fill_socket(int fd)
+{
+    char zeros[4096] = "";
+
+    while (send(fd, zeros, sizeof(zeros), MSG_DONTWAIT) > 0)
+        continue;
+}
+
+static size_t drain_socket(int fd)
+{
+    char buf[4096];
+    size_t total = 0;
+    ssize_t k;
+
+    while ((k = recv(fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0)
+        for (ssize_t i = 0; i < k; i++)
+            total += buf[i] != '\0';
+    return total;
+}
+
+static int write_one(void *userdata)
+{
+    struct bench *b = userdata;
+    size_t done = 99;
+    int r = ait_stream_write(b->stream, "12345678", 8, &done);
+
+    CHECK_EQ(done, r < 0 ? 0 : 8);
+    b->n += r >= 0;
+    return r;
+}
+
+/* One is stuck in the flush, others wait for their turn; the one cancelled leaves no trace, and the rest go on. */
+static int cancelled_write_body(struct bench *b)
+{
+    AIT_CLEANUP(ait_task_unrefp) ait_task *flusher = NULL;
+    AIT_CLEANUP(ait_task_unrefp) ait_task *second = NULL;
+    AIT_CLEANUP(ait_task_unrefp) ait_task *third = NULL;
+    int result = 99;
+
+    fill_socket(b->fds[0]);
+    CHECK_EQ(ait_stream_write(b->stream, "abcdefgh", 8, NULL), 0);
+    CHECK_EQ(ait_task_spawn(&flusher, write_one, b, NULL), 0);
+    CHECK_EQ(ait_task_spawn(&second, write_one, b, NULL), 0);
+    CHECK_EQ(ait_task_spawn(&third, write_one, b, NULL), 0);
+    CHECK_EQ(ait_sleep(MS(1)), 0);
+    CHECK_EQ(ait_cancel_and_wait(second, &result), 0);
+    CHECK_EQ(result, -ECANCELED);
+    CHECK_EQ(ait_cancel_and_wait(flusher, &result), 0);
+    CHECK_EQ(result, -ECANCELED);
+    /* The third has its turn now, and waits for room itself. */
+    CHECK_EQ(ait_sleep(MS(1)), 0);
+    CHECK_EQ(ait_task_done(third), 0);
+    CHECK_EQ(ait_stream_pending(b->stream), 8);
+    CHECK_EQ(drain_socket(b->fds[1]), 0);
+    CHECK_EQ(ait_task_wait(third, &result), 0);
+    CHECK_EQ(result, 0);
+    CHECK_EQ(b->n, 1);
+    CHECK_EQ(ait_stream_flush(b->stream), 0);
+    CHECK_EQ(drain_socket(b->fds[1]), 16);
+    return 0;
+}
+
+static void test_cancelled_write(void **unused)
+{
+    run_plain(cancelled_write_body, AIT_STREAM_OPTIONS(.write_size = 8));
+}
+
+/* ---- who may not --------------------------------------------------------------------------------- */
+
+static int read_for_ever(void *userdata)
+{
+    struct bench *b = userdata;
+    char *line;
+
+    return ait_stream_read_line(b->stream, &line, NULL);
+}
+
+static int busy_body(struct bench *b)
+{
+    AIT_CLEANUP(ait_task_unrefp) ait_task *reader = NULL;
+    char *line, buf[1];
+    const void *p;
+    int result = 0;
+
+    CHECK_EQ(ait_task_spawn(&reader, read_for_ever, b, NULL), 0);
+    CHECK_EQ(ait_yield(), 0);
+    CHECK_EQ(ait_stream_read_line(b->stream, &line, NULL), -EBUSY);
+    CHECK_EQ(ait_stream_read(b->stream, buf, 1), -EBUSY);
+    CHECK_EQ(ait_stream_peek(b->stream, 1, &p), -EBUSY);
+    CHECK_EQ(ait_stream_consume(b->stream, 1), -EBUSY);
+    /* The other direction is free. */
+    CHECK_EQ(ait_stream_write(b->stream, "x", 1, NULL), 0);
+    CHECK_EQ(ait_stream_flush(b->stream), 0);
+    CHECK_EQ(ait_cancel_and_wait(reader, &result), 0);
+    CHECK_EQ(ait_write_all(b->fds[1], "y\n", 2, NULL), 0);
+    CHECK_EQ(ait_stream_read_line(b->stream, &line, NULL), 1);
+    return 0;
+}
+
+static void test_busy(void **unused)
+{
+    run_plain(busy_body, NULL);
+}
+
+/* Closed under a reader, a writer in the kernel's hands and one in the queue. */
+static int closed_body(struct bench *b)
+{
+    ait_task_fn fns[] = {read_for_ever, write_one, write_one};
+    ait_task *tasks[3];
+    int result = 0;
+
+    fill_socket(b->fds[0]);
+    CHECK_EQ(ait_stream_write(b->stream, "abcdefgh", 8, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(ait_scope_spawn(ait_loop_root(ait_loop_current()), &tasks[i], fns[i], b, NULL), 0);
+    CHECK_EQ(ait_sleep(MS(1)), 0);
+    b->stream = ait_stream_close(b->stream);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(ait_task_wait(tasks[i], &result), 0);
+        CHECK_EQ(result, -EBADF);
+        ait_task_unref(tasks[i]);
+    }
+    return 0;
+}
+
+static int closed_owned_body(struct bench *b)
+{
+    CHECK_EQ(closed_body(b), 0);
+    CHECK_EQ(close(b->fds[0]), -1);
+    CHECK_EQ(errno, EBADF);
+    b->fds[0] = -1;
+    return 0;
+}
+
+static void test_closed(void **unused)
+{
+    run_plain(closed_body, AIT_STREAM_OPTIONS(.write_size = 8));
+    run_plain(closed_owned_body, AIT_STREAM_OPTIONS(.write_size = 8, .flags = AIT_STREAM_OWN_FD));
+}
+
+static int misuse_body(struct bench *b)
+{
+    ait_stream_options small = {.size = 4};
+    ait_stream *s = NULL;
+    char *line, buf[1];
+    const void *p;
+    size_t n;
+
+    CHECK_EQ(ait_stream_open(NULL, 0, NULL), -EINVAL);
+    CHECK_EQ(ait_stream_open(&s, -1, NULL), -EBADF);
+    CHECK_EQ(ait_stream_open(&s, 0, &small), -EINVAL);
+    CHECK_EQ(ait_stream_open(&s, 0, AIT_STREAM_OPTIONS(.flags = 1u << 31)), -EINVAL);
+    CHECK_EQ(ait_stream_open(&s, 0, AIT_STREAM_OPTIONS(.read_limit = SIZE_MAX)), -EINVAL);
+    CHECK(!s);
+    CHECK(!ait_stream_close(NULL));
+    CHECK_EQ(ait_stream_fd(NULL), -EINVAL);
+    CHECK_EQ(ait_stream_fd(b->stream), b->fds[0]);
+    CHECK_EQ(ait_stream_available(NULL), -EINVAL);
+    CHECK_EQ(ait_stream_pending(NULL), -EINVAL);
+    CHECK_EQ(ait_stream_consume(NULL, 1), -EINVAL);
+    CHECK_EQ(ait_stream_read_line(NULL, &line, NULL), -EINVAL);
+    CHECK_EQ(ait_stream_read_line(b->stream, NULL, NULL), -EINVAL);
+    CHECK_EQ(ait_stream_read_until(b->stream, "", 0, &p, &n), -EINVAL);
+    CHECK_EQ(ait_stream_read_until(b->stream, NULL, 1, &p, &n), -EINVAL);
+    CHECK_EQ(ait_stream_read_exact(b->stream, NULL, 1, NULL), -EINVAL);
+    CHECK_EQ(ait_stream_read(NULL, buf, 1), -EINVAL);
+    CHECK_EQ(ait_stream_read(b->stream, NULL, 1), -EINVAL);
+    CHECK_EQ(ait_stream_peek(b->stream, 1, NULL), -EINVAL);
+    CHECK_EQ(ait_stream_write(b->stream, NULL, 1, NULL), -EINVAL);
+    CHECK_EQ(ait_stream_write(NULL, "", 1, NULL), -EINVAL);
+    CHECK_EQ(ait_stream_flush(NULL), -EINVAL);
+    return 0;
+}
+
+static void test_misuse(void **unused)
+{
+    ait_stream *s;
+
+    assert_int_equal(ait_stream_open(&s, 0, NULL), -EPERM);
+    run_plain(misuse_body, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lines),           cmocka_unit_test(test_long_line),
+        cmocka_unit_test(test_growing),         cmocka_unit_test(test_until),
+        cmocka_unit_test(test_exact),           cmocka_unit_test(test_read),
+        cmocka_unit_test(test_cancelled_read),  cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_write),           cmocka_unit_test(test_writers_in_turn),
+        cmocka_unit_test(test_cancelled_write), cmocka_unit_test(test_busy),
+        cmocka_unit_test(test_closed),          cmocka_unit_test(test_misuse),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
