@@ -5,11 +5,15 @@
 /* All of libaiotools-sd. */
 
 #include <aiotools-sd/base.h>
+#include <aiotools-sd/bus.h>
 #include <aiotools-sd/clock.h>
+#include <aiotools-sd/ctxgroup.h>
+#include <aiotools-sd/defer.h>
 #include <aiotools-sd/future.h>
 #include <aiotools-sd/gather.h>
 #include <aiotools-sd/interval.h>
 #include <aiotools-sd/io.h>
+#include <aiotools-sd/local.h>
 #include <aiotools-sd/loop.h>
 #include <aiotools-sd/offload.h>
 #include <aiotools-sd/process.h>

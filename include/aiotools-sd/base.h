@@ -29,6 +29,12 @@
 #define AIT_PUBLIC        __attribute__((visibility("default")))
 #define AIT_CLEANUP(func) __attribute__((cleanup(func)))
 
+/* A name of its own for each line, for macros that declare what nobody names. */
+#define AIT_UNUSED       __attribute__((unused))
+#define AIT_UNIQUE(name) AIT_JOIN_(name, __LINE__)
+#define AIT_JOIN_(a, b)  AIT_JOIN__(a, b)
+#define AIT_JOIN__(a, b) a##b
+
 #define AIT_USEC_PER_MSEC ((uint64_t)1000)
 #define AIT_USEC_PER_SEC  ((uint64_t)1000000)
 #define AIT_USEC_INFINITY UINT64_MAX

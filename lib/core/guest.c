@@ -97,6 +97,8 @@ static int on_exit_event(sd_event_source *source, void *userdata)
 
     loop->finishing = true;
     loop->kick = false;
+    /* What else is ready in the sd_event will not be dispatched any more: it would keep us awake for nothing, and a virtual clock from jumping. */
+    loop_unwatch(loop, WATCH_EVENT);
     scope_cancel(&loop->root);
     loop_drain(loop);
     return 0;

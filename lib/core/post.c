@@ -82,10 +82,13 @@ void post_done(struct ait_loop *loop)
 
 static void post_push(struct ait_loop *loop, struct post *p)
 {
-    p->next = atomic_load_explicit(&loop->posted, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak(&loop->posted, &p->next, p))
-        ;
-    if (!p->next)
+    struct post *before = atomic_load_explicit(&loop->posted, memory_order_relaxed);
+
+    /* From the exchange on p is the loop's, which may be done with it at once. */
+    do
+        p->next = before;
+    while (!atomic_compare_exchange_weak(&loop->posted, &before, p));
+    if (!before)
         ring_bell(loop);
 }
 

@@ -35,10 +35,7 @@ enum { GUARD_UNKNOWN, GUARD_ADVICE, GUARD_PROTECT };
 /* A switch between stacks that Valgrind knows is taken for what it is, and not for a huge frame. */
 static void valgrind_register(struct stack_slab *slab)
 {
-    if (!RUNNING_ON_VALGRIND)
-        return;
-    slab->valgrind_ids = malloc(slab->n_slots * sizeof(*slab->valgrind_ids));
-    for (uint32_t i = 0; slab->valgrind_ids && i < slab->n_slots; i++) {
+    for (uint32_t i = 0; i < slab->n_slots && RUNNING_ON_VALGRIND; i++) {
         char *bottom = slab->base + i * slab->slot_size;
 
         slab->valgrind_ids[i] = VALGRIND_STACK_REGISTER(bottom, bottom + slab->slot_size - 1);
@@ -47,9 +44,8 @@ static void valgrind_register(struct stack_slab *slab)
 
 static void valgrind_unregister(struct stack_slab *slab)
 {
-    for (uint32_t i = 0; slab->valgrind_ids && i < slab->n_slots; i++)
+    for (uint32_t i = 0; i < slab->n_slots && RUNNING_ON_VALGRIND; i++)
         VALGRIND_STACK_DEREGISTER(slab->valgrind_ids[i]);
-    free(slab->valgrind_ids);
 }
 #endif
 
@@ -158,20 +154,19 @@ static struct stack_slab *slab_free(struct stack_slab *slab)
 static int slab_new(struct stacks *s, unsigned class, struct stack_slab **ret)
 {
     size_t size = stack_class_size(class);
-    struct stack_slab *slab = malloc(sizeof(*slab));
+    uint32_t n_slots = size >= SLAB_BYTES ? 1 : (uint32_t)(SLAB_BYTES / size);
+    struct stack_slab *slab = malloc(sizeof(*slab) + n_slots * sizeof(*slab->valgrind_ids));
     int r;
 
     if (!slab)
         return -ENOMEM;
-    *slab = (struct stack_slab){
-        .slot_size = size,
-        .n_slots = size >= SLAB_BYTES ? 1 : (uint32_t)(SLAB_BYTES / size),
-    };
+    *slab = (struct stack_slab){.slot_size = size, .n_slots = n_slots};
     slab->base = mmap(NULL, size * slab->n_slots, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (slab->base == MAP_FAILED) {
+        r = errno == ENOMEM ? -EAGAIN : -errno;
         free(slab);
-        return errno == ENOMEM ? -EAGAIN : -errno;
+        return r;
     }
     /* One huge page would make eight parked tasks resident at full depth. */
     (void)madvise(slab->base, size * slab->n_slots, MADV_NOHUGEPAGE);

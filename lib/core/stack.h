@@ -27,7 +27,7 @@ struct stack_slab {
     char *base;
     size_t slot_size;
     uint32_t n_slots;
-    unsigned *valgrind_ids; /* of the slots' stacks, where it watches */
+    unsigned valgrind_ids[]; /* of the slots' stacks, where it watches */
 };
 
 struct stack_class {

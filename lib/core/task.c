@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "local.h"
 #include "loop.h"
 
 #define NAMELESS  "task"
@@ -60,6 +61,8 @@ void context_main(void)
     scope_exit_root(&t->root, r);
     if (t->destroy)
         t->destroy(t->userdata);
+    if (unlikely(t->locals))
+        local_release(t);
     task_end(loop, t, r);
 }
 
@@ -113,6 +116,7 @@ int task_spawn(struct ait_scope *scope, struct ait_task **ret_task, ait_task_fn 
                const ait_task_options *options, const void *site)
 {
     struct ait_loop *loop = scope->loop;
+    struct ait_local_binding *locals = NULL;
     struct ait_task *t = NULL;
     int r, class = 1;
 
@@ -137,14 +141,22 @@ int task_spawn(struct ait_scope *scope, struct ait_task **ret_task, ait_task_fn 
     r = loop_reserve_ready(loop);
     if (unlikely(r < 0))
         return r;
+    if (unlikely(loop->current && loop->current->locals)) {
+        r = local_inherit(loop->current, &locals);
+        if (r < 0)
+            return r;
+    }
     r = task_new(loop, (unsigned)class, options ? options->name : NULL, &t);
-    if (unlikely(r < 0))
+    if (unlikely(r < 0)) {
+        local_unref(locals);
         return r;
+    }
     t->fn = fn;
     t->entry = fn;
     t->userdata = userdata;
     t->destroy = options ? options->destroy : NULL;
     t->site = site;
+    t->locals = locals;
     scope_init_root(&t->root, loop, t, scope);
     if (unlikely(options) && (options->flags & AIT_TASK_SHIELD))
         t->root.flags = AIT_SCOPE_SHIELD;

@@ -50,9 +50,10 @@ struct ait_task {
     struct ait_scope root;
     ait_destroy_fn destroy;
     char *name;
-    const void *site;    /* where it was spawned */
-    struct start *start; /* of ait_scope_start(), until the task has started */
-    ait_task_fn entry;   /* fn, to be read at any time */
+    const void *site;                 /* where it was spawned */
+    struct start *start;              /* of ait_scope_start(), until the task has started */
+    ait_task_fn entry;                /* fn, to be read at any time */
+    struct ait_local_binding *locals; /* local.h */
 };
 
 static inline struct ait_task *future_task(struct ait_future *f)

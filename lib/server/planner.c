@@ -20,13 +20,19 @@ struct replacement {
     bool ready;
 };
 
-static void start_one(struct replacement *p)
+static int start_one(struct replacement *p)
 {
-    if (worker_new(p->slot, &p->new) < 0) {
+    int r = 0;
+
+    /* The slot's own task may not have begun. */
+    while (r >= 0 && !p->slot->scope && !ait_task_done(p->slot->task))
+        r = ait_yield();
+    if (r < 0)
+        return r;
+    if (worker_new(p->slot, &p->new) < 0)
         p->new = NULL;
-        return;
-    }
     p->slot->replacement = p->new;
+    return 0;
 }
 
 /* Waits until the new worker is ready or has ended. */
@@ -49,22 +55,26 @@ static void say_why(struct server *server, const struct replacement *p)
 
     if (p->new && p->new->start_timed_out)
         (void)strcpy(end, "was not ready in time");
+    else if (p->new && p->new->state != WORKER_EXITED)
+        (void)strcpy(end, "ended while others were awaited");
     else if (p->new)
         worker_describe_end(p->new, end, sizeof(end));
     log_event(server->log, LOG_LEVEL_ERROR, (int)p->slot->index, p->new ? p->new->pid : 0,
               "reload: the replacement %s; see its output above", end);
 }
 
-/* Takes the new workers of a batch back; whoever waits must not be let go before they are gone. */
+/* Takes the new workers of a batch back; whoever waits must not be let go before they are gone. One whose old worker has ended by itself meanwhile
+ * is all that its slot has, and stays. */
 static void roll_back(struct replacement *batch, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
-        if (batch[i].new)
+        if (batch[i].new &&batch[i].slot->current != batch[i].new)
             (void)ait_task_cancel(batch[i].new->task);
     for (unsigned i = 0; i < n; i++) {
         if (!batch[i].new)
             continue;
-        (void)worker_stop(batch[i].new);
+        if (batch[i].slot->current != batch[i].new)
+            (void)worker_stop(batch[i].new);
         batch[i].slot->replacement = NULL;
         batch[i].new = worker_unref(batch[i].new);
     }
@@ -96,14 +106,16 @@ static int replace_surging(struct server *server, struct replacement *batch, uns
     bool failed = false;
     int r = 0;
 
-    for (unsigned i = 0; i < n; i++)
-        start_one(&batch[i]);
-    for (unsigned i = 0; i < n && r >= 0; i++) {
+    for (unsigned i = 0; i < n && r >= 0; i++)
+        r = start_one(&batch[i]);
+    for (unsigned i = 0; i < n && r >= 0; i++)
         r = await_one(&batch[i]);
-        if (r >= 0 && !batch[i].ready) {
-            failed = true;
-            say_why(server, &batch[i]);
-        }
+    for (unsigned i = 0; i < n && r >= 0; i++) {
+        /* An early one may have gone while the others were awaited. */
+        if (batch[i].ready && batch[i].new->state == WORKER_READY)
+            continue;
+        failed = true;
+        say_why(server, &batch[i]);
     }
     if (r < 0 || failed) {
         roll_back(batch, n);
@@ -113,7 +125,15 @@ static int replace_surging(struct server *server, struct replacement *batch, uns
     return r < 0 ? r : 1;
 }
 
-/* Slots outside the batch that have nobody ready: crashed ones count, too. */
+static bool in_batch(const struct slot *slot, const struct replacement *batch, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (batch[i].slot == slot)
+            return true;
+    return false;
+}
+
+/* Slots outside the batch that have nobody ready, and will: crashed ones count, too. */
 static unsigned n_unavailable(const struct server *server, const struct replacement *batch, unsigned n)
 {
     unsigned count = 0;
@@ -121,29 +141,23 @@ static unsigned n_unavailable(const struct server *server, const struct replacem
     for (unsigned i = 0; i < server->n_slots; i++) {
         const struct slot *slot = server->slots[i];
 
-        if (i >= batch[0].slot->index && i <= batch[n - 1].slot->index)
+        if (slot->state == SLOT_FAILED || slot->state == SLOT_ENDED || in_batch(slot, batch, n))
             continue;
         count += !slot->current || slot->current->state != WORKER_READY;
     }
     return count;
 }
 
-static int await_change(struct server *server)
-{
-    ait_future *f = ait_future_ref(server->changed);
-    int r = ait_await(f, NULL);
-
-    ait_future_unref(f);
-    return r;
-}
-
-/* Stops the slot's worker, whose place the slot fills again by itself; waits for that one. */
+/* Waits for the slot's worker after old, which the slot starts by itself: at once, however old has ended. */
 static int replace_one_in_place(struct server *server, struct replacement *p)
 {
     int r = 0;
 
-    while (r >= 0 && (!p->slot->current || p->slot->current == p->old))
-        r = await_change(server);
+    while (r >= 0 && (!p->slot->current || p->slot->current == p->old)) {
+        if (p->slot->rest)
+            (void)ait_scope_cancel(p->slot->rest);
+        r = await_news(&server->changed);
+    }
     if (r < 0)
         return r;
     p->new = worker_ref(p->slot->current);
@@ -158,13 +172,11 @@ static int replace_in_place(struct server *server, struct replacement *batch, un
     int r = 0;
 
     while (r >= 0 && n_unavailable(server, batch, n) + n > limit && n_unavailable(server, batch, n) > 0)
-        r = await_change(server);
+        r = await_news(&server->changed);
     for (unsigned i = 0; i < n && r >= 0; i++) {
         batch[i].old = worker_ref(batch[i].slot->current);
         if (batch[i].old)
             (void)ait_task_cancel(batch[i].old->task);
-        else if (batch[i].slot->rest)
-            (void)ait_scope_cancel(batch[i].slot->rest);
     }
     for (unsigned i = 0; i < n && r >= 0; i++) {
         r = replace_one_in_place(server, &batch[i]);
@@ -180,13 +192,24 @@ static int replace_in_place(struct server *server, struct replacement *batch, un
     return r < 0 ? r : !failed;
 }
 
+/* All slots, those first that have nobody at all: they have nothing to lose, and are what a reload is to mend. */
+static void plan(const struct server *server, struct replacement *all)
+{
+    unsigned n = 0;
+
+    for (int resting = 1; resting >= 0; resting--)
+        for (unsigned i = 0; i < server->n_slots; i++)
+            if ((server->slots[i]->rest != NULL) == resting)
+                all[n++] = (struct replacement){.slot = server->slots[i]};
+}
+
 /* The whole server, batch by batch, up to the first batch that fails. */
 static int reload(struct server *server)
 {
     unsigned surge = amount_of(server->config->max_surge, server->n_slots, true), done = 0, n;
     unsigned at_a_time =
         surge > 0 ? surge : amount_of(server->config->max_unavailable, server->n_slots, false);
-    struct replacement *batch;
+    struct replacement *all;
     int r = 1;
 
     if (at_a_time == 0) /* a percentage of few workers */
@@ -197,18 +220,18 @@ static int reload(struct server *server)
     server->reload_state = NULL;
     upstream_reloading(server);
     log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "reload: replacing %u workers", server->n_slots);
-    batch = calloc(server->n_slots, sizeof(*batch));
-    if (!batch)
+    all = calloc(server->n_slots, sizeof(*all));
+    if (all)
+        plan(server, all);
+    else
         r = -ENOMEM;
     while (r > 0 && done < server->n_slots) {
         n = server->n_slots - done < at_a_time ? server->n_slots - done : at_a_time;
-        for (unsigned i = 0; i < n; i++)
-            batch[i] = (struct replacement){.slot = server->slots[done + i]};
-        r = surge > 0 ? replace_surging(server, batch, n) : replace_in_place(server, batch, n);
+        r = surge > 0 ? replace_surging(server, all + done, n) : replace_in_place(server, all + done, n);
         if (r > 0)
             done += n;
     }
-    free(batch);
+    free(all);
     server->reloading = false;
     if (r == -ECANCELED)
         return r;
@@ -242,11 +265,13 @@ static int add_slot(struct server *server)
         return 0;
     }
     r = slot_new(server, server->n_slots, &slot);
-    if (r < 0)
-        return r;
-    r = slot_start(slot);
+    if (r >= 0) {
+        r = slot_start(slot);
+        if (r < 0)
+            slot_free(slot);
+    }
     if (r < 0) {
-        slot_free(slot);
+        listen_set_remove_slot(server->listen, server->n_slots);
         return r;
     }
     server->slots[server->n_slots++] = slot;
@@ -305,8 +330,6 @@ int planner_main(void *userdata)
     int r = 0;
 
     while (r >= 0) {
-        ait_future *wishes = ait_future_ref(server->wishes);
-
         if (server->n_workers_wanted != server->n_slots) {
             r = scale(server);
         } else if (server->n_reloads_wanted > 0) {
@@ -314,9 +337,8 @@ int planner_main(void *userdata)
             server->n_reloads_wanted = 0;
             r = reload(server);
         } else {
-            r = ait_await(wishes, NULL);
+            r = await_news(&server->wishes);
         }
-        ait_future_unref(wishes);
         if (r < 0 && r != -ECANCELED) {
             log_event(server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0, "cannot do what was asked: %s",
                       strerror(-r));

@@ -17,7 +17,8 @@ void worker_is_ready(struct worker *w)
 {
     char time[FORMAT_TIME_MAX];
 
-    if (w->state != WORKER_STARTING)
+    /* Too late is too late: its time is over, and it is about to be killed. */
+    if (w->state != WORKER_STARTING || (w->limit && ait_scope_expired(w->limit) > 0))
         return;
     w->state = WORKER_READY;
     w->became_ready = ait_now(NULL);

@@ -80,8 +80,11 @@ static int lock(struct rundir *d, const char *name, struct problem *p)
     for (;;) {
         d->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (d->lock < 0)
-            return problem_set(p, STATUS_OS, -errno, "cannot lock the runtime directory: %s: %s", path,
-                               strerror(errno));
+            return problem_set(
+                p, STATUS_OS, -errno,
+                "cannot lock the runtime directory: %s: %s; set RUNTIME_DIRECTORY to one that is "
+                "there and that you may write to",
+                path, strerror(errno));
         if (flock(d->lock, LOCK_EX | LOCK_NB) < 0) {
             int error = errno;
 

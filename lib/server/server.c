@@ -12,6 +12,9 @@
 
 #define LOG_PATIENCE      AIT_USEC_PER_SEC
 #define GUARDIAN_PATIENCE (2 * 1000) /* ms */
+#define ORPHANS_PAUSE     5          /* ms */
+#define ORPHANS_PASSES    400
+#define NEWS_PAUSE        (10 * AIT_USEC_PER_MSEC) /* without memory to wait for them */
 
 const char *format_time(uint64_t usec, char *buf)
 {
@@ -31,16 +34,33 @@ const char *format_time(uint64_t usec, char *buf)
 
 /* ---- what the other parts need of it ------------------------------------------------------------- */
 
-/* Resolves the future and puts a new one in its place; without memory for that one the old one stays, and the news waits for the next. */
+/* Resolves the future and puts a new one in its place, if there is memory for one; if not, whoever waits next tries again. */
 static void announce(ait_future **p)
 {
-    ait_future *old = *p, *new;
+    ait_future *old = *p, *new = NULL;
 
-    if (ait_future_new(&new) < 0)
-        return;
-    *p = new;
+    if (ait_future_new(&new) >= 0)
+        *p = new;
     (void)ait_future_resolve(old, 0);
-    ait_future_unref(old);
+    if (new)
+        ait_future_unref(old);
+}
+
+int await_news(ait_future **news)
+{
+    ait_future *f = *news;
+    int r;
+
+    if (ait_future_done(f) > 0 && ait_future_new(news) >= 0) {
+        ait_future_unref(f);
+        f = *news;
+    }
+    if (ait_future_done(f) > 0)
+        return ait_sleep(NEWS_PAUSE);
+    ait_future_ref(f);
+    r = ait_await(f, NULL);
+    ait_future_unref(f);
+    return r;
 }
 
 void server_changed(struct server *server)
@@ -127,14 +147,10 @@ static bool server_over(const struct server *server, int *ret_status)
 
 static int await_end(struct server *server)
 {
-    ait_future *f;
     int r = 0, status;
 
-    while (r >= 0 && !server_over(server, &status)) {
-        f = ait_future_ref(server->changed);
-        r = ait_await(f, NULL);
-        ait_future_unref(f);
-    }
+    while (r >= 0 && !server_over(server, &status))
+        r = await_news(&server->changed);
     if (r < 0)
         return r;
     server_stop(server, status);
@@ -162,6 +178,7 @@ static int server_slots(struct server *server)
     if (r >= 0)
         r = await_end(server);
     r = ait_scope_exit(slots, r);
+    server->slots_scope = NULL;
     return r;
 }
 
@@ -270,7 +287,10 @@ static int server_open(struct server *server)
     if (r >= 0)
         r = guardian_start(&server->guardian);
     if (r < 0)
-        return problem_set(p, STATUS_OS, r, "cannot start the guardian: %s", strerror(-r));
+        return problem_set(p, STATUS_OS, r,
+                           "cannot start the guardian: %s; raise the limits of processes and open files "
+                           "(ulimit -u, ulimit -n)",
+                           strerror(-r));
     return 0;
 }
 
@@ -281,8 +301,22 @@ static void stop_guardian(struct server *server)
     if (server->guardian.pid <= 0)
         return;
     (void)guardian_stop(&server->guardian);
-    (void)poll(&p, 1, GUARDIAN_PATIENCE);
+    /* Somebody may have stopped it. There is nothing left for it to guard. */
+    if (poll(&p, 1, GUARDIAN_PATIENCE) == 0) {
+        (void)kill(server->guardian.pid, SIGKILL);
+        (void)poll(&p, 1, GUARDIAN_PATIENCE);
+    }
     guardian_done(&server->guardian);
+}
+
+/* Nobody's children are left, whoever they were; those that fork meanwhile need more than one look. */
+static void kill_orphans(struct server *server)
+{
+    for (unsigned i = 0; i < ORPHANS_PASSES; i++) {
+        if (guardian_reap_orphans(server_knows_pid, server, true) <= 0)
+            return;
+        (void)poll(NULL, 0, ORPHANS_PAUSE);
+    }
 }
 
 static void server_close(struct server *server)
@@ -290,9 +324,8 @@ static void server_close(struct server *server)
     for (unsigned i = 0; i < server->n_slots; i++)
         slot_free(server->slots[i]);
     free(server->slots);
-    /* Nobody's children are left, whoever they were. */
     if (server->guardian.pid > 0)
-        (void)guardian_reap_orphans(server_knows_pid, server, true);
+        kill_orphans(server);
     stop_guardian(server);
     sandbox_program_done(&server->sandbox);
     listen_set_close(server->listen);

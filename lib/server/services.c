@@ -4,6 +4,7 @@
  * What the supervisor does beside looking after slots: writing the log, listening to signals, watching the guardian.
  */
 
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 
@@ -37,6 +38,7 @@ static int write_log(struct server *server, enum log_channel channel)
             (void)log_flush(server->log);
         }
     }
+    server->pending[channel] = ait_future_unref(server->pending[channel]);
     return r;
 }
 
@@ -52,10 +54,13 @@ static int write_stderr(void *userdata)
 
 /* ---- the guardian -------------------------------------------------------------------------------- */
 
-static int new_guardian(struct server *server)
+int services_new_guardian(struct server *server)
 {
     int r;
 
+    log_event(server->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, server->guardian.pid,
+              "the guardian was killed; starting another");
+    /* Whoever waits for its end is woken. */
     (void)ait_forget(server->guardian.pidfd);
     guardian_done(&server->guardian);
     r = guardian_start(&server->guardian);
@@ -73,12 +78,12 @@ static int watch_guardian(void *userdata)
     int r;
 
     for (;;) {
-        r = ait_poll(server->guardian.pidfd, POLLIN);
+        r = server->guardian.pidfd < 0 ? 0 : ait_poll(server->guardian.pidfd, POLLIN);
+        if (r == -EBADF) /* a start has met with its death before us */
+            continue;
         if (r < 0)
             return r;
-        log_event(server->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, server->guardian.pid,
-                  "the guardian was killed; started another");
-        while ((r = new_guardian(server)) < 0) {
+        while ((r = services_new_guardian(server)) < 0) {
             log_event(server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
                       "cannot start a guardian: %s; until one runs, workers would survive a kill -9 of the "
                       "supervisor",

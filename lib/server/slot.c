@@ -23,7 +23,7 @@ static uint64_t backoff(const struct server_config *config, unsigned n)
     uint64_t usec = config->backoff.base_usec, cap = config->backoff.cap_usec, random = 0;
 
     for (unsigned i = 1; i < n && usec < cap; i++)
-        usec += usec / 2;
+        usec = usec > cap - usec / 2 ? cap : usec + usec / 2;
     if (usec > cap)
         usec = cap;
     (void)!getrandom(&random, sizeof(random), GRND_NONBLOCK);
@@ -169,11 +169,13 @@ static int slot_turn(struct slot *slot)
     /* Where the planner has put another worker in its place, the end of this one is its business. */
     if (r >= 0 && slot->current == w) {
         slot->current = NULL;
-        if (slot->replacement) {
+        /* It may have been one already: then the planner has not seen yet that it is gone. */
+        if (slot->replacement && slot->replacement != w) {
             slot->current = worker_ref(slot->replacement);
         } else if (!w->asked_to_stop) {
             verdict = (struct verdict){.slot = slot, .w = w};
             (void)ait_call_deep(slot_judge, &verdict);
+            server_steer(slot->server);
             server_changed(slot->server);
             if (slot->state != SLOT_ACTIVE)
                 r = slot_rest(slot, slot->state == SLOT_BACKOFF ? verdict.wait : AIT_USEC_INFINITY);
@@ -191,8 +193,11 @@ static int slot_main(void *userdata)
     int r;
 
     r = ait_scope_enter(&scope, AIT_SCOPE_SUPERVISOR);
-    if (r < 0)
+    if (r < 0) {
+        slot_fail(slot, STATUS_OS);
+        server_changed(slot->server);
         return r;
+    }
     slot->scope = scope;
     while (r >= 0)
         r = slot_turn(slot);

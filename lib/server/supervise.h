@@ -148,6 +148,8 @@ int planner_main(void *userdata);
 /* server.c */
 void server_changed(struct server *server);
 void server_wish(struct server *server);
+/* Waits for the next of them, on &server->changed or &server->wishes. The caller has just looked, and looks again afterwards. */
+int await_news(ait_future **news);
 void server_steer(struct server *server);
 void server_stop(struct server *server, int status);
 bool server_knows_pid(pid_t pid, void *userdata);
@@ -164,6 +166,8 @@ void upstream_stopping(struct server *server);
 
 /* services.c */
 int services_start(struct server *server, ait_scope *scope);
+/* In the place of one that has died. It knows all workers, but none of those that are being started. */
+int services_new_guardian(struct server *server);
 /* Before anything is made that a signal's default action would leave behind. They wait for services_start(). */
 void services_block_signals(void);
 

@@ -47,6 +47,9 @@ void upstream_reloading(struct server *server)
 {
     struct timespec ts;
 
+    /* Until it has been told that we are ready, READY=1 at the end of the reload would mean that. */
+    if (!server->told_ready)
+        return;
     (void)clock_gettime(CLOCK_MONOTONIC, &ts);
     (void)sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%llu",
                      (unsigned long long)ts.tv_sec * 1000000 + (unsigned long long)ts.tv_nsec / 1000);
@@ -54,7 +57,8 @@ void upstream_reloading(struct server *server)
 
 void upstream_reloaded(struct server *server)
 {
-    (void)sd_notify(false, "READY=1");
+    if (server->told_ready)
+        (void)sd_notify(false, "READY=1");
     upstream_update(server);
 }
 

@@ -5,6 +5,7 @@
  */
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,6 +139,7 @@ static int worker_exec(struct worker *w, struct far_ends *far, struct problem *p
         (void)kill(w->pid, SIGKILL);
         (void)waitid(P_PID, (id_t)w->pid, NULL, WEXITED);
         (void)close(pidfd);
+        (void)guardian_remove(&server->guardian, w->pid);
         w->pid = 0;
         problem_set(p, STATUS_OS, r, "out of memory");
     }
@@ -173,6 +175,9 @@ static int worker_begin(void *userdata)
     (void)worker_repair_listeners(w);
     r = worker_open(w, &far, p);
     if (r >= 0)
+        r = worker_exec(w, &far, p);
+    /* The guardian has died, and nobody has seen it yet. */
+    if ((r == -EPIPE || r == -ECONNRESET) && services_new_guardian(server) >= 0)
         r = worker_exec(w, &far, p);
     far_ends_close(&far);
     if (r < 0) {
@@ -220,13 +225,14 @@ static void worker_terminate(struct worker *w)
     AIT_SCOPE(limit);
     int r;
 
-    w->state = WORKER_DRAINING;
-    server_steer(w->server);
     r = ait_scope_enter_after(&limit, AIT_SCOPE_MOVE_ON, w->server->at_once ? 0 : config->stop_timeout);
     if (r >= 0) {
         w->limit = limit;
-        if (!w->server->at_once)
+        if (!w->server->at_once) {
             (void)ait_child_kill(w->child, config->stop_signal);
+            /* One that has been stopped would not get to it. */
+            (void)ait_child_kill(w->child, SIGCONT);
+        }
         r = ait_child_wait(w->child, &w->info);
         w->limit = NULL;
         (void)ait_scope_exit(limit, r);
@@ -246,6 +252,29 @@ static int sweep_once(void *userdata)
     return (int)guardian_tree_kill(&w->tree, server_knows_pid, w->server);
 }
 
+static void kill_leader(struct worker *w)
+{
+    AIT_SCOPE(limit);
+    int r;
+
+    (void)ait_child_kill(w->child, SIGKILL);
+    r = ait_scope_enter_after(&limit, AIT_SCOPE_MOVE_ON, SWEEP_LIMIT);
+    if (r >= 0) {
+        r = ait_child_wait(w->child, &w->info);
+        (void)ait_scope_exit(limit, r);
+    }
+    /* Cancelled, and no memory for a shield: better that all wait a moment than that it is left. */
+    if (r < 0 && r != -ETIME && ait_check_cancel() < 0)
+        (void)ait_child_terminate(w->child, SIGKILL, AIT_USEC_INFINITY);
+}
+
+/* Without /proc there is no list of what it has started: its group, as far as that can be told from a later one of its number. */
+static void kill_group(const struct worker *w)
+{
+    if (getpgid(w->pid) < 0)
+        (void)kill(-w->pid, SIGKILL);
+}
+
 /* Kills whatever is left, the leader included, and waits for the end of all of it. */
 static void worker_sweep(struct worker *w)
 {
@@ -253,50 +282,59 @@ static void worker_sweep(struct worker *w)
     uint64_t end = ait_now(NULL) + SWEEP_LIMIT;
     int left;
 
-    (void)ait_child_kill(w->child, SIGKILL);
-    (void)ait_child_wait(w->child, &w->info);
+    kill_leader(w);
     for (;;) {
         left = ait_call_deep(sweep_once, w);
         if (left <= 0 || ait_now(NULL) >= end)
             break;
-        (void)ait_sleep(SWEEP_PAUSE);
+        if (ait_sleep(SWEEP_PAUSE) < 0)
+            (void)poll(NULL, 0, (int)(SWEEP_PAUSE / AIT_USEC_PER_MSEC));
     }
+    if (left < 0)
+        kill_group(w);
     if (left > 0)
         log_event(server->log, LOG_LEVEL_ERROR, (int)w->slot->index, w->pid,
                   "%d of its processes cannot be killed (in uninterruptible sleep?)", left);
     (void)guardian_remove(&server->guardian, w->pid);
 }
 
-static int worker_live(struct worker *w)
+/* Why it does not go on; r as worker_run() has it. From here on it serves nobody, whatever it still says. */
+static void worker_over(struct worker *w, int r)
 {
-    AIT_SCOPE(life);
+    char limit[FORMAT_TIME_MAX];
+
+    w->state = WORKER_DRAINING;
+    server_steer(w->server);
+    if (r == -ETIME) {
+        w->start_timed_out = true;
+        log_event(w->server->log, LOG_LEVEL_ERROR, (int)w->slot->index, w->pid,
+                  "not ready within --start-timeout=%s; killed",
+                  format_time(w->server->config->start_timeout, limit));
+    } else if (r == -ECANCELED) {
+        w->asked_to_stop = true;
+        worker_terminate(w);
+    } else if (r < 0) {
+        log_event(w->server->log, LOG_LEVEL_ERROR, (int)w->slot->index, w->pid,
+                  "cannot be looked after: %s; killed", strerror(-r));
+    }
+}
+
+/* From the start of the process to its end, and that of all that it has started. life is entered. */
+static void worker_live(struct worker *w, ait_scope *life)
+{
     AIT_SCOPE(shield);
     int r;
 
-    r = ait_scope_enter(&life, AIT_SCOPE_SUPERVISOR);
-    if (r >= 0) {
-        r = worker_start_pumps(w, life);
-        if (r >= 0)
-            r = worker_run(w);
-        if (ait_scope_enter(&shield, AIT_SCOPE_SHIELD) < 0)
-            shield = NULL;
-        if (r == -ETIME) {
-            char limit[FORMAT_TIME_MAX];
-
-            w->start_timed_out = true;
-            log_event(w->server->log, LOG_LEVEL_ERROR, (int)w->slot->index, w->pid,
-                      "not ready within --start-timeout=%s; killed",
-                      format_time(w->server->config->start_timeout, limit));
-        } else if (r == -ECANCELED) {
-            w->asked_to_stop = true;
-            worker_terminate(w);
-        }
-        worker_sweep(w);
-        worker_finish_pumps(w);
-        (void)ait_scope_abort(life);
-        (void)ait_scope_exit(shield, 0);
-    }
-    return ait_scope_exit(life, r);
+    r = worker_start_pumps(w, life);
+    if (r >= 0)
+        r = worker_run(w);
+    if (ait_scope_enter(&shield, AIT_SCOPE_SHIELD) < 0)
+        shield = NULL;
+    worker_over(w, r);
+    worker_sweep(w);
+    worker_finish_pumps(w);
+    (void)ait_scope_abort(life);
+    (void)ait_scope_exit(shield, 0);
 }
 
 static void worker_forget(struct worker *w)
@@ -309,22 +347,42 @@ static void worker_forget(struct worker *w)
         *p = w->next;
 }
 
-static int worker_main(void *userdata)
+/* What was still in the pipes, and what belongs to the process. */
+static int worker_close(void *userdata)
 {
     struct worker *w = userdata;
-    int r;
 
-    /* Deep, and this task is going to wait for long. */
-    r = ait_call_deep(worker_begin, w);
-    if (r >= 0)
-        (void)worker_live(w);
     w->state = WORKER_EXITED;
     (void)ait_forget(w->notify.fd);
     notify_socket_close(&w->notify);
-    for (unsigned i = 0; i < LOG_CHANNELS; i++)
+    for (unsigned i = 0; i < LOG_CHANNELS; i++) {
+        log_stream_end(&w->streams[i]);
         close_fd(&w->out_fds[i]);
+    }
     close_fd(&w->ready_fd);
     worker_forget(w);
+    return 0;
+}
+
+static int worker_main(void *userdata)
+{
+    struct worker *w = userdata;
+    AIT_SCOPE(life);
+    int r;
+
+    /* Before there is a process that nobody could look after. */
+    r = ait_scope_enter(&life, AIT_SCOPE_SUPERVISOR);
+    if (r < 0) {
+        w->spawn_status = STATUS_OS;
+        log_event(w->server->log, LOG_LEVEL_ERROR, (int)w->slot->index, 0, "cannot start: %s", strerror(-r));
+    } else {
+        /* Deep, and this task is going to wait for long. */
+        r = ait_call_deep(worker_begin, w);
+        if (r >= 0)
+            worker_live(w, life);
+    }
+    (void)ait_scope_exit(life, r);
+    (void)ait_call_deep(worker_close, w);
     (void)ait_future_resolve(w->ready, -ECHILD);
     (void)ait_call_deep(worker_repair_listeners, w);
     server_changed(w->server);
@@ -353,9 +411,17 @@ struct worker *worker_unref(struct worker *w)
     return NULL;
 }
 
+/* The end of its task, which has not even begun where it was cancelled at once. */
 static void worker_unref_destroy(void *userdata)
 {
-    worker_unref(userdata);
+    struct worker *w = userdata;
+
+    if (w->state != WORKER_EXITED) {
+        w->state = WORKER_EXITED;
+        w->asked_to_stop = true;
+        (void)ait_future_resolve(w->ready, -ECANCELED);
+    }
+    worker_unref(w);
 }
 
 int worker_new(struct slot *slot, struct worker **ret)

@@ -15,7 +15,8 @@
 #define P_PIDFD 3
 #endif
 
-#define STOP_USEC (10 * AIT_USEC_PER_SEC)
+#define STOP_USEC    (10 * AIT_USEC_PER_SEC)
+#define TRACED_PAUSE (20 * AIT_USEC_PER_MSEC)
 
 /* ---- life ---------------------------------------------------------------------------------------- */
 
@@ -175,6 +176,10 @@ AIT_PUBLIC int ait_child_wait(ait_child *child, siginfo_t *ret_info)
             break;
         r = child_reap(child);
         if (r != 0)
+            break;
+        /* Ended, but whoever traces it has to see that first; nothing tells when. */
+        r = ait_sleep(TRACED_PAUSE);
+        if (r < 0)
             break;
     }
     if (r > 0 && ret_info)

@@ -289,11 +289,11 @@ AIT_PUBLIC int ait_completion_next(ait_completion *completion, size_t *ret_index
     r = op_enter(&loop, &f.waiter.task);
     if (r < 0)
         return r;
+    if (scope_contains(&completion->set.scope, f.waiter.task))
+        return -EDEADLK;
     r = completion_try(completion, ret_index, ret_result);
     if (r != -EAGAIN)
         return r;
-    if (scope_contains(&completion->set.scope, f.waiter.task))
-        return -EDEADLK;
     if (!wait_in(loop, &completion->fetchers, &f.waiter, &what))
         return -ECANCELED;
     return entry_fetch(f.entry, ret_index, ret_result);

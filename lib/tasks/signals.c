@@ -12,12 +12,13 @@
 
 struct ait_signals {
     int fd;
-    sigset_t mask_before;
+    sigset_t blocked; /* by us: others may have blocked the rest */
 };
 
 AIT_PUBLIC int ait_signals_open(ait_signals **ret, const sigset_t *set)
 {
     struct ait_signals *s;
+    sigset_t before;
     int r;
 
     if (!ret || !set)
@@ -33,7 +34,11 @@ AIT_PUBLIC int ait_signals_open(ait_signals **ret, const sigset_t *set)
         free(s);
         return r;
     }
-    (void)pthread_sigmask(SIG_BLOCK, set, &s->mask_before);
+    (void)pthread_sigmask(SIG_BLOCK, set, &before);
+    sigemptyset(&s->blocked);
+    for (int signo = 1; signo < NSIG; signo++)
+        if (sigismember(set, signo) == 1 && sigismember(&before, signo) == 0)
+            sigaddset(&s->blocked, signo);
     owned_leave_signals(this_loop, set);
     *ret = s;
     return 0;
@@ -61,7 +66,7 @@ AIT_PUBLIC ait_signals *ait_signals_close(ait_signals *signals)
     if (!signals)
         return NULL;
     (void)ait_close(signals->fd);
-    (void)pthread_sigmask(SIG_SETMASK, &signals->mask_before, NULL);
+    (void)pthread_sigmask(SIG_UNBLOCK, &signals->blocked, NULL);
     free(signals);
     return NULL;
 }

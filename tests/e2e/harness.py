@@ -516,6 +516,7 @@ class Sandpit:
         self.trace = Trace(self.path)
         self.servers, self.cleanups, self.notes, self.own = [], [], [], set()
         self.allowed_files = set()
+        self.spared = set()  # processes of ours that are to stay for a while
 
     # -- what scenarios use
 
@@ -610,7 +611,7 @@ class Sandpit:
 
     def left(self):
         self.reap()
-        return sorted(set(self.marked()) | set(descendants_of(os.getpid())))
+        return sorted((set(self.marked()) | set(descendants_of(os.getpid()))) - self.spared)
 
     def wait_nothing_left(self, patience=10):
         """Orphans come to us, who are a subreaper."""
@@ -696,7 +697,7 @@ def run_scenario(name):
         print(f"FAIL  {name} ({time.monotonic() - begun:.1f} s): {e}", flush=True)
         if not isinstance(e, Failure) or os.environ.get("AIT_E2E_TRACEBACK"):
             traceback.print_exc()
-        for s in pit.servers:
+        for s in pit.servers[-6:]:
             print(f"  aiotools-sd {s.pid}, exit status {s.process.poll()}, log:\n{s.log()}", flush=True)
         return 1
     finally:

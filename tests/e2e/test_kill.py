@@ -3,7 +3,9 @@
 nothing outlives its supervisor."""
 import os
 import random
+import shutil
 import signal
+import time
 
 from harness import (FULL, NOBODY, SANITIZED, check, check_equal, children_of, descendants_of, fd_targets, main,
                      need_nobody, scenario, stays, wait_for, wait_gone)
@@ -170,23 +172,48 @@ def forgive(pit):
             os.unlink(os.path.join(directory, name))
 
 
+def ballast(pit, n):
+    """Processes that have nothing to do with us: whoever looks through all of them takes longer. Returns what ends it."""
+    pid = os.fork()
+    if pid == 0:
+        os.setpgid(0, 0)
+        for _ in range(n):
+            if os.fork() == 0:
+                break
+        while True:
+            signal.pause()
+    wait_for("ballast", lambda: len(children_of(pid)) == n)
+    pit.spared.update(children_of(pid), [pid])
+
+    def drop():
+        os.killpg(pid, signal.SIGKILL)
+        wait_gone(pit.spared, "ballast")
+        pit.spared.clear()
+    return drop
+
+
 @scenario
 def supervisor_while_starting(pit):
-    """Between clone and READY there is no moment in which a worker could escape."""
-    rounds = 100 if FULL else 15
+    """From its first moment to READY, there is none in which a worker, or what it has just forked, could escape. Many
+    servers at once, each killed at a moment of its own: they disturb one another, and the short moments become long."""
+    rounds, servers = 150 if FULL else 15, 8
+    drop = ballast(pit, 300)
     for i in range(rounds):
         with open(pit.trace.path, "w"):
             pass
-        server = pit.server("-n4", "--name=victim", *pit.worker("--children=1", "--daemons=1"))
-        if i % 3 == 0:
-            pit.trace.wait("start", 1 + i // 3 % 4)
-        else:
-            wait_for("a child", lambda: children_of(server.pid) or server.gone())
-            stays("a random moment", lambda: True, random.random() * 0.02)
-        server.kill()
+        homes, due = [pit.directory(f"run{k}") for k in range(servers)], []
+        for home in homes:
+            server = pit.server("-n4", "--name=victim", *pit.worker("--children=1", "--daemons=1"),
+                                env={"RUNTIME_DIRECTORY": home})
+            due.append((time.monotonic() + random.random() * 0.06, server))
+        for when, server in sorted(due, key=lambda d: d[0]):
+            wait_for("the moment", lambda: time.monotonic() > when, step=0)
+            server.kill()
         pit.wait_nothing_left()
-    pit.note(f"{rounds} rounds")
-    forgive(pit)
+        for home in homes:
+            shutil.rmtree(home)
+    drop()
+    pit.note(f"{rounds} rounds of {servers}")
 
 
 # ---- of the guardian -----------------------------------------------------------------------------------------

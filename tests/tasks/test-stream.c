@@ -665,7 +665,7 @@ static int busy_body(struct bench *b)
     int result = 0;
 
     CHECK_EQ(ait_task_spawn(&reader, read_for_ever, b, NULL), 0);
-    CHECK_EQ(ait_yield(), 0);
+    CHECK_EQ(ait_sleep(MS(1)), 0);
     CHECK_EQ(ait_stream_read_line(b->stream, &line, NULL), -EBUSY);
     CHECK_EQ(ait_stream_read(b->stream, buf, 1), -EBUSY);
     CHECK_EQ(ait_stream_peek(b->stream, 1, &p), -EBUSY);
