@@ -200,11 +200,12 @@ static size_t kill_pass(struct watch *w)
 static void __attribute__((noreturn)) kill_all(struct watch *w)
 {
     const struct timespec interval = {.tv_nsec = PASS_INTERVAL_NSEC};
+    unsigned n_quiet = 0;
 
-    for (unsigned pass = 0; pass < PASSES_MAX; pass++) {
+    /* A worker may fork and die of its parent's death between the listing of /proc and the look at it: one quiet pass proves nothing. */
+    for (unsigned pass = 0; pass < PASSES_MAX && n_quiet < 2; pass++) {
         bool more_may_come = drain(w);
-        if (kill_pass(w) == 0 && !more_may_come)
-            break;
+        n_quiet = kill_pass(w) == 0 && !more_may_come ? n_quiet + 1 : 0;
         (void)nanosleep(&interval, NULL);
     }
     _exit(0);

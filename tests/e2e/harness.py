@@ -516,7 +516,6 @@ class Sandpit:
         self.trace = Trace(self.path)
         self.servers, self.cleanups, self.notes, self.own = [], [], [], set()
         self.allowed_files = set()
-        self.spared = set()  # processes of ours that are to stay for a while
 
     # -- what scenarios use
 
@@ -611,7 +610,7 @@ class Sandpit:
 
     def left(self):
         self.reap()
-        return sorted((set(self.marked()) | set(descendants_of(os.getpid()))) - self.spared)
+        return sorted(set(self.marked()) | set(descendants_of(os.getpid())))
 
     def wait_nothing_left(self, patience=10):
         """Orphans come to us, who are a subreaper."""

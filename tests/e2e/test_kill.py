@@ -172,32 +172,11 @@ def forgive(pit):
             os.unlink(os.path.join(directory, name))
 
 
-def ballast(pit, n):
-    """Processes that have nothing to do with us: whoever looks through all of them takes longer. Returns what ends it."""
-    pid = os.fork()
-    if pid == 0:
-        os.setpgid(0, 0)
-        for _ in range(n):
-            if os.fork() == 0:
-                break
-        while True:
-            signal.pause()
-    wait_for("ballast", lambda: len(children_of(pid)) == n)
-    pit.spared.update(children_of(pid), [pid])
-
-    def drop():
-        os.killpg(pid, signal.SIGKILL)
-        wait_gone(pit.spared, "ballast")
-        pit.spared.clear()
-    return drop
-
-
 @scenario
 def supervisor_while_starting(pit):
     """From its first moment to READY, there is none in which a worker, or what it has just forked, could escape. Many
     servers at once, each killed at a moment of its own: they disturb one another, and the short moments become long."""
     rounds, servers = 150 if FULL else 15, 8
-    drop = ballast(pit, 300)
     for i in range(rounds):
         with open(pit.trace.path, "w"):
             pass
@@ -212,7 +191,6 @@ def supervisor_while_starting(pit):
         pit.wait_nothing_left()
         for home in homes:
             shutil.rmtree(home)
-    drop()
     pit.note(f"{rounds} rounds of {servers}")
 
 
