@@ -6,8 +6,10 @@
 
 #include <aiotools-sd/base.h>
 #include <aiotools-sd/bus.h>
+#include <aiotools-sd/cache.h>
 #include <aiotools-sd/clock.h>
 #include <aiotools-sd/ctxgroup.h>
+#include <aiotools-sd/debug.h>
 #include <aiotools-sd/defer.h>
 #include <aiotools-sd/future.h>
 #include <aiotools-sd/gather.h>

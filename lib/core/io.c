@@ -162,9 +162,7 @@ int fd_look_at(int fd, struct fd_entry *e)
     mode = fcntl(fd, F_GETFL);
     if (mode < 0)
         return -errno;
-    /* With O_DIRECT a read stops at each packet. */
-    if (S_ISFIFO(st.st_mode) && !(mode & O_DIRECT))
-        e->flags |= FD_STREAM;
+    /* Of a pipe a short read says nothing: with O_DIRECT at the writing end, which does not show at this one, it stops at each packet. */
     if (mode & O_NONBLOCK)
         return 0;
     /* The mode is shared with whoever else has the terminal, or the other programs of the pipeline: not ours to change. */
@@ -399,6 +397,7 @@ static int poll_join(struct ait_loop *loop, struct ait_task *t, const struct pol
 
 AIT_PUBLIC int ait_poll_many(struct pollfd *fds, size_t n)
 {
+    const struct wait wait = {.kind = "one of the fds at", .object = fds};
     struct waiter in[AIT_POLL_MAX], out[AIT_POLL_MAX];
     struct ait_loop *loop;
     struct ait_task *t;
@@ -418,7 +417,7 @@ AIT_PUBLIC int ait_poll_many(struct pollfd *fds, size_t n)
             r = poll_join(loop, t, fds + joined, in + joined, out + joined);
         /* Woken by an edge, by a close, or cancelled: the next round finds out. */
         if (r >= 0)
-            task_suspend(loop, t, TASK_PARKED);
+            task_suspend_in(loop, t, TASK_PARKED, &wait);
         while (joined-- > 0) {
             list_remove(&in[joined].link);
             list_remove(&out[joined].link);

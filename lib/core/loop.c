@@ -20,6 +20,9 @@ unsigned loop_fork_generation;
 static __thread bool forked;     /* this thread's loop was left behind in the parent, */
 static __thread bool was_forked; /* the same, though it may have another by now */
 
+struct ait_loop *ait_debug_loops;
+static pthread_mutex_t debug_lock = PTHREAD_MUTEX_INITIALIZER;
+
 int loop_foreign(void)
 {
     return forked ? -ECHILD : -EPERM;
@@ -36,6 +39,9 @@ static void after_fork_in_child(void)
         forked = was_forked = true;
     this_loop = NULL;
     loop_fork_generation++;
+    /* None of them is this process's, and whoever held the lock is not here. */
+    ait_debug_loops = NULL;
+    (void)pthread_mutex_init(&debug_lock, NULL);
 }
 
 /* ---- ready ring ---------------------------------------------------------------------------------- */
@@ -283,9 +289,29 @@ static void shuffle_from_environment(struct ait_loop *loop)
         loop->shuffle_state = 1;
 }
 
+static void loop_enlist(struct ait_loop *loop)
+{
+    (void)pthread_mutex_lock(&debug_lock);
+    loop->next_loop = ait_debug_loops;
+    ait_debug_loops = loop;
+    (void)pthread_mutex_unlock(&debug_lock);
+}
+
+static void loop_delist(struct ait_loop *loop)
+{
+    (void)pthread_mutex_lock(&debug_lock);
+    for (struct ait_loop **p = &ait_debug_loops; *p; p = &(*p)->next_loop)
+        if (*p == loop) {
+            *p = loop->next_loop;
+            break;
+        }
+    (void)pthread_mutex_unlock(&debug_lock);
+}
+
 static struct ait_loop *loop_free(struct ait_loop *loop)
 {
     assert(loop->n_tasks == 0);
+    loop_delist(loop);
     slots_drop(&loop->callbacks);
     guest_done(loop);
     post_done(loop);
@@ -344,6 +370,7 @@ AIT_PUBLIC int ait_loop_new(ait_loop **ret)
         goto fail;
     overflow_handler_install();
     forked = false;
+    loop_enlist(loop);
     this_loop = loop;
     *ret = loop;
     return 0;

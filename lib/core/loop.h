@@ -101,11 +101,15 @@ struct ait_loop {
     sigset_t run_signals; /* that ait_run() handles */
     unsigned n_stop_signals;
 
+    struct ait_loop *next_loop;  /* in ait_debug_loops */
     const struct ait_task *main; /* of ait_run(): its failure is returned, not reported */
     struct ait_scope root;
 };
 
 extern __thread struct ait_loop *this_loop __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* All loops of the process, for debuggers, which know this name (packaging/gdb). */
+extern struct ait_loop *ait_debug_loops __attribute__((visibility("hidden")));
 
 /* What to return where this thread has no loop: -ECHILD where fork() has taken it away, else -EPERM. */
 int loop_foreign(void);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "loop.h"
+#include "probes.h"
 #include "taskset.h"
 
 #define ERRORS_KEPT     64 /* the rest are counted; a supervisor may live for years */
@@ -84,6 +85,7 @@ void scope_update(struct ait_scope *s)
 
 void scope_cancel(struct ait_scope *s)
 {
+    PROBE2(scope__cancel, s, s->owner);
     s->cancel_count++;
     scope_update(s);
 }
@@ -101,6 +103,7 @@ static void scope_expire(struct timer *timer)
 {
     struct ait_scope *s = container_of(timer, struct ait_scope, timer);
 
+    PROBE2(scope__expire, s, s->owner);
     s->expired = true;
     scope_update(s);
 }
@@ -306,7 +309,8 @@ void scope_exit_root(struct ait_scope *s, int r)
 {
     if (r < 0 && s->n_live > 0)
         scope_fail(s);
-    scope_drain(s);
+    if (unlikely(s->n_live > 0 || (s->flags & SCOPE_HAS_SETS)))
+        scope_drain(s);
     scope_exited(s);
 }
 

@@ -6,6 +6,7 @@
 
 #include "local.h"
 #include "loop.h"
+#include "probes.h"
 
 #define NAMELESS  "task"
 #define BUSY_TRAP 100000
@@ -31,6 +32,7 @@ __attribute__((noreturn)) static void task_end(struct ait_loop *loop, struct ait
 {
     struct ait_task *next;
 
+    PROBE2(task__end, t, result);
     task_drop_start(t);
     t->state = TASK_ENDED;
     scope_child_done(t->root.parent, t, result);
@@ -160,6 +162,7 @@ int task_spawn(struct ait_scope *scope, struct ait_task **ret_task, ait_task_fn 
     scope_init_root(&t->root, loop, t, scope);
     if (unlikely(options) && (options->flags & AIT_TASK_SHIELD))
         t->root.flags = AIT_SCOPE_SHIELD;
+    PROBE3(task__spawn, t, fn, t->name);
     scope_add_child(scope, t);
     loop->n_tasks++;
     loop_push_ready(loop, t);

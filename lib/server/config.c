@@ -194,7 +194,7 @@ static int check_ready(struct server_config *c, struct problem *p)
             p, STATUS_USAGE, -EINVAL,
             "--ready=delay is not shorter than --start-timeout, so no worker would become ready; "
             "raise --start-timeout");
-    if (c->ready == READY_AUTO && c->start_timeout < c->ready_auto_usec)
+    if (c->ready == READY_AUTO && c->start_timeout <= c->ready_auto_usec)
         c->ready_auto_usec = c->start_timeout / 2;
     return 0;
 }

@@ -153,6 +153,19 @@ static void on_fewer(struct server *server)
     server_wish(server);
 }
 
+/* The log goes to our own stdout and stderr, which nobody can reopen for us. */
+static void on_reopen(struct server *server)
+{
+    log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0,
+              "SIGUSR1: there are no log files of ours to reopen");
+}
+
+static void on_upgrade(struct server *server)
+{
+    log_event(server->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
+              "SIGUSR2: this version cannot upgrade in place; SIGHUP replaces the workers");
+}
+
 static void on_child(struct server *server)
 {
     (void)guardian_reap_orphans(server_knows_pid, server, false);
@@ -162,8 +175,9 @@ static const struct {
     int signo;
     void (*handle)(struct server *server);
 } signal_table[] = {
-    {SIGTERM, on_terminate}, {SIGINT, on_interrupt}, {SIGQUIT, on_quit},  {SIGHUP, on_hangup},
-    {SIGTTIN, on_more},      {SIGTTOU, on_fewer},    {SIGCHLD, on_child},
+    {SIGTERM, on_terminate}, {SIGINT, on_interrupt}, {SIGQUIT, on_quit},
+    {SIGHUP, on_hangup},     {SIGTTIN, on_more},     {SIGTTOU, on_fewer},
+    {SIGCHLD, on_child},     {SIGUSR1, on_reopen},   {SIGUSR2, on_upgrade},
 };
 
 #define N_SIGNALS (sizeof(signal_table) / sizeof(*signal_table))

@@ -487,6 +487,43 @@ static int late(void *userdata)
     return 0;
 }
 
+static int on_never(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+    host.n[0]++;
+    return 0;
+}
+
+static int slow_cleanup(void *userdata)
+{
+    AIT_SCOPE(shield);
+
+    CHECK_EQ(ait_sleep(AIT_USEC_INFINITY), -ECANCELED);
+    /* From here on, a source of the host is ready that will not be dispatched any more. */
+    CHECK_EQ(write(host.fds[1], "x", 1), 1);
+    CHECK_EQ(ait_scope_enter(&shield, AIT_SCOPE_SHIELD), 0);
+    CHECK_EQ(ait_sleep(3600 * AIT_USEC_PER_SEC), 0);
+    CHECK_EQ(ait_scope_exit(shield, 0), 0);
+    return 0;
+}
+
+/* It neither keeps the draining awake nor its virtual clock from jumping. */
+static void test_exit_with_ready_source(void **unused)
+{
+    for (int guest = 0; guest < 2; guest++) {
+        AIT_CLEANUP(ait_clock_unrefp) ait_clock *clock = NULL;
+
+        host_open(guest);
+        assert_int_equal(ait_vclock_new(&clock), 0);
+        assert_int_equal(ait_loop_set_clock(host.loop, clock), 0);
+        assert_true(sd_event_add_io(host.event, &host.source[0], host.fds[0], EPOLLIN, on_never, NULL) >= 0);
+        assert_int_equal(ait_task_spawn(NULL, slow_cleanup, NULL, NULL), 0);
+        assert_int_equal(ait_task_spawn(NULL, exit_from_task, NULL, NULL), 0);
+        assert_int_equal(host_run(), 42);
+        assert_int_equal(host.n[0], 0);
+        host_close();
+    }
+}
+
 static void event_exit(bool guest, bool from_task)
 {
     host_open(guest);
@@ -645,7 +682,7 @@ int main(void)
         cmocka_unit_test(test_starvation), cmocka_unit_test(test_equals),
         cmocka_unit_test(test_exit),       cmocka_unit_test(test_exit_in_run),
         cmocka_unit_test(test_virtual),    cmocka_unit_test(test_virtual_by_hand),
-        cmocka_unit_test(test_attach),
+        cmocka_unit_test(test_attach),     cmocka_unit_test(test_exit_with_ready_source),
     };
 
     (void)alarm(200);

@@ -372,6 +372,13 @@ static void test_full(void **unused)
 
 #define WAITERS 50
 
+static int write_a_byte(void *userdata)
+{
+    struct pair *p = userdata;
+
+    return ait_write(p->fds[1], "x", 1) == 1 ? 0 : -EIO;
+}
+
 static int read_one(void *userdata)
 {
     struct pair *p = userdata;
@@ -522,6 +529,59 @@ static void test_number_reused(void **unused)
     each_kind(successor_body, false);
 }
 
+static int pieces_body(struct pair *p)
+{
+    char buf[64];
+
+    /* Registered, drained, and then all the edges there will be have been seen. */
+    CHECK_EQ(ait_task_spawn(NULL, write_a_byte, p, NULL), 0);
+    CHECK_EQ(ait_read(p->fds[0], buf, sizeof(buf)), 1);
+    for (unsigned i = 0; i < 3; i++)
+        CHECK_EQ(ait_write(p->fds[1], "abcd", 2 + i), 2 + i);
+    CHECK_EQ(ait_sleep(MS(1)), 0);
+    if (p->kind->stream) {
+        CHECK_EQ(ait_read(p->fds[0], buf, sizeof(buf)), 9);
+        return 0;
+    }
+    for (unsigned i = 0; i < 3; i++)
+        CHECK_EQ(ait_read(p->fds[0], buf, sizeof(buf)), 2 + i);
+    return 0;
+}
+
+/* Where reads stop at each packet, a short one does not mean that there is no more. */
+static void test_pieces(void **unused)
+{
+    each_kind(pieces_body, false);
+}
+
+static int closed_under_body(struct pair *p)
+{
+    int other[2], old = p->fds[0];
+    AIT_SCOPE(scope);
+    char c = 0;
+
+    CHECK_EQ(pipe_pair(other), 0);
+    CHECK_EQ(write(other[1], "s", 1), 1);
+    CHECK_EQ(ait_scope_enter(&scope, 0), 0);
+    CHECK_EQ(ait_scope_spawn(scope, NULL, read_closed, p, NULL), 0);
+    CHECK_EQ(ait_yield(), 0);
+    CHECK_EQ(ait_close(old), 0);
+    /* Under the same number there is another file, with data, before the reader has run. */
+    CHECK_EQ(dup3(other[0], old, O_CLOEXEC), old);
+    CHECK_EQ(ait_scope_exit(scope, 0), 0);
+    CHECK_EQ(p->n, 1);
+    CHECK_EQ(ait_read(old, &c, 1), 1);
+    CHECK_EQ(c, 's');
+    CHECK_EQ(ait_close(other[0]), 0);
+    return ait_close(other[1]);
+}
+
+/* The reader of a closed file does not read its successor. */
+static void test_closed_under_reader(void **unused)
+{
+    each_kind(closed_under_body, false);
+}
+
 /* ---- time, cancelling ---------------------------------------------------------------------------- */
 
 static int timeout_body(struct pair *p)
@@ -647,13 +707,22 @@ static void test_outside(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stream),        cmocka_unit_test(test_ping_pong),
-        cmocka_unit_test(test_eof),           cmocka_unit_test(test_half_close),
-        cmocka_unit_test(test_broken_pipe),   cmocka_unit_test(test_full),
-        cmocka_unit_test(test_many_waiters),  cmocka_unit_test(test_close),
-        cmocka_unit_test(test_number_reused), cmocka_unit_test(test_timeout),
-        cmocka_unit_test(test_cancel_race),   cmocka_unit_test(test_poll),
-        cmocka_unit_test(test_mode),          cmocka_unit_test(test_outside),
+        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_ping_pong),
+        cmocka_unit_test(test_eof),
+        cmocka_unit_test(test_half_close),
+        cmocka_unit_test(test_broken_pipe),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_many_waiters),
+        cmocka_unit_test(test_close),
+        cmocka_unit_test(test_number_reused),
+        cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_closed_under_reader),
+        cmocka_unit_test(test_timeout),
+        cmocka_unit_test(test_cancel_race),
+        cmocka_unit_test(test_poll),
+        cmocka_unit_test(test_mode),
+        cmocka_unit_test(test_outside),
     };
 
     (void)signal(SIGPIPE, SIG_IGN);

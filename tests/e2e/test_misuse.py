@@ -7,12 +7,10 @@ import re
 import shutil
 import signal
 
-from harness import (CMD, SANITIZED, Skip, alive, check, check_equal, main, need_program, need_root, proc_stat, read_proc, scenario,
-                     status_field, stays, wait_for, wait_gone)
+from harness import (CMD, SANITIZED, Skip, alive, check, check_equal, main, need_program, need_root, proc_stat,
+                     read_proc, scenario, status_field, stays, wait_for, wait_gone)
 
 STUBBORN = "--ignore=TERM,INT,QUIT,HUP,USR1,USR2"
-
-
 LIBC = ctypes.CDLL(None, use_errno=True)
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT, WALL = 17, 0x4206, 0x4207, 0x40000000
 
@@ -45,6 +43,14 @@ def pending_signals(pid):
 
 def slots_of(pit):
     return {e[1]: e[2] for e in pit.trace.of("start")}
+
+
+def ready_in_reload(server):
+    """Begins a reload. The pid of slot 0's new worker, once it is ready."""
+    server.err.wait("workers are ready")
+    since = server.err.mark()
+    server.send(signal.SIGHUP)
+    return int(server.err.wait(r"slot 0, pid (\d+): ready", since=since)[1])
 
 
 # ---- stopped and traced --------------------------------------------------------------------------------------
@@ -164,9 +170,7 @@ def replacement_that_is_all_there_is_stays(pit):
                         *pit.worker(f"--mute-if={pit.file('mute')}")).wait_ready()
     old = server.workers()
     pit.file("mute.1", "")
-    server.send(signal.SIGHUP)
-    new = [e[1] for e in pit.trace.wait("ready", 3) if e[1] not in old][0]
-    check_equal(slots_of(pit)[new], "0", "slot of the replacement that is ready")
+    new = ready_in_reload(server)
     os.kill([p for p in old if slots_of(pit)[p] == "0"][0], signal.SIGKILL)
     server.err.wait("reload: rolled-back")
     check(alive(new), "slot 0's only worker was taken back")
@@ -179,13 +183,11 @@ def replacement_that_is_all_there_is_stays(pit):
 def replacement_that_has_gone_again(pit):
     """Ready, and dead before the rest of its batch was: its old worker must not be stopped for it."""
     gate = pit.file("gate")
-    code = 'if [ $AIOTOOLS_SD_SLOT$AIOTOOLS_SD_GENERATION = 11 ]; then exec "$0" --ready-if=' + gate + ' "$@"; fi; exec "$0" "$@"'
+    code = f"""[ $AIOTOOLS_SD_SLOT$AIOTOOLS_SD_GENERATION != 11 ] || exec "$0" --ready-if={gate} "$@"; exec "$0" "$@\""""
     worker = pit.worker()
     server = pit.server("-n2", "--max-surge=2", "--ready=notify", "--", "sh", "-c", code, *worker[1:]).wait_ready()
     old = server.workers()
-    server.send(signal.SIGHUP)
-    new = [e[1] for e in pit.trace.wait("ready", 3) if e[1] not in old][0]
-    server.err.wait(f"pid {new}: ready")
+    new = ready_in_reload(server)
     os.kill(new, signal.SIGKILL)
     wait_gone([new], "the new worker")
     pit.file("gate", "")

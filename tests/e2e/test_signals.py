@@ -37,6 +37,18 @@ def int_drains_too(pit):
 
 
 @scenario
+def signals_for_later(pit):
+    """USR1 and USR2 have nothing to do yet; they say so, and end nobody."""
+    server = pit.server("-n2", *pit.worker()).wait_ready()
+    workers = server.wait_workers(2)
+    for number, said in ((signal.SIGUSR1, "SIGUSR1"), (signal.SIGUSR2, "SIGUSR2")):
+        server.send(number)
+        server.err.wait(said)
+    check_equal(sorted(server.workers()), sorted(workers), "workers")
+    server.stop()
+
+
+@scenario
 def second_int_hurries(pit):
     server = pit.server("-n2", "--stop-timeout=1h", *pit.worker(STUBBORN)).wait_ready()
     server.send(signal.SIGINT)

@@ -26,6 +26,21 @@ static void config_true(struct server_config *c)
     assert_int_equal(server_config_set_argv(c, argv), 0);
 }
 
+static void test_auto_ready_before_the_timeout(void **state)
+{
+    static const uint64_t timeouts[] = {SEC, 4 * SEC, 5 * SEC, 6 * SEC};
+
+    for (size_t i = 0; i < LENGTH(timeouts); i++) {
+        struct server_config c;
+
+        config_true(&c);
+        c.start_timeout = timeouts[i];
+        assert_int_equal(server_config_finish(&c, NULL), 0);
+        assert_true(c.ready_auto_usec < c.start_timeout);
+        server_config_done(&c);
+    }
+}
+
 /* ---- defaults ------------------------------------------------------------------------------------ */
 
 static void test_defaults(void **state)
@@ -311,6 +326,7 @@ static void test_checks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_auto_ready_before_the_timeout),
         cmocka_unit_test(test_defaults),         cmocka_unit_test(test_names),
         cmocka_unit_test(test_default_name),     cmocka_unit_test(test_long_program_name),
         cmocka_unit_test(test_given_name_stays), cmocka_unit_test(test_lists),

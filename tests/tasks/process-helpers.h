@@ -6,7 +6,18 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+/* Without them (Valgrind), nothing here works. */
+static inline bool has_pidfds(void)
+{
+    int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+    (void)close(fd);
+    return fd >= 0;
+}
 
 static inline unsigned count_fds(void)
 {

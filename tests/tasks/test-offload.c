@@ -187,6 +187,7 @@ static void test_side_by_side(void **unused)
 struct ordered {
     int *next;
     int id;
+    bool asked;
 };
 
 static int in_order(void *userdata)
@@ -199,7 +200,10 @@ static int in_order(void *userdata)
 
 static int order_task(void *userdata)
 {
-    return ait_offload(in_order, userdata);
+    struct ordered *o = userdata;
+
+    o->asked = true;
+    return ait_offload(in_order, o);
 }
 
 static int order_main(void *userdata)
@@ -215,9 +219,10 @@ static int order_main(void *userdata)
     CHECK_EQ(ait_scope_spawn(scope, NULL, gate_task, &gate, NULL), 0);
     gate_wait(&gate);
     for (int i = 0; i < 32; i++) {
-        jobs[i] = (struct ordered){&next, i};
+        jobs[i] = (struct ordered){&next, i, false};
         CHECK_EQ(ait_scope_spawn(scope, NULL, order_task, jobs + i, NULL), 0);
-        CHECK_EQ(ait_yield(), 0);
+        while (!jobs[i].asked)
+            CHECK_EQ(ait_yield(), 0);
     }
     CHECK(ait_offload_n_threads() >= 1);
     gate_open(&gate);
@@ -243,6 +248,7 @@ struct cancel_case {
     struct gate gate, blocker;
     unsigned flags;
     bool queued; /* behind a call that has the only thread */
+    bool asked;
     int returned, result;
 };
 
@@ -251,6 +257,7 @@ static int cancelled_task(void *userdata)
     struct cancel_case *c = userdata;
 
     c->result = 42;
+    c->asked = true;
     c->returned = ait_offload_full(&c->result, pass_gate, &c->gate,
                                    AIT_OFFLOAD_OPTIONS(.flags = c->flags, .destroy = destroy_gate));
     /* A success stands; the next operation tells. */
@@ -274,9 +281,9 @@ static int cancel_main(void *userdata)
         gate_wait(&c->blocker);
     }
     CHECK_EQ(ait_scope_spawn(scope, &task, cancelled_task, c, NULL), 0);
-    if (c->queued)
+    while (!c->asked)
         CHECK_EQ(ait_yield(), 0);
-    else
+    if (!c->queued)
         gate_wait(&c->gate);
     CHECK_EQ(ait_task_cancel(task), 1);
     for (int i = 0; i < 5; i++)

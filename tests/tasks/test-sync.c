@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Event, mutex, semaphore, condition, barrier: who is served when, and what becomes of what was handed to a task that is cancelled. */
+/* Event, mutex, semaphore, condition (and barrier: test-barrier.c): who is served when, and what becomes of what was handed to a task that is cancelled. */
 
 #include "check.h"
 
@@ -459,86 +459,6 @@ static void test_condition_all(void **unused)
     run(condition_all_body);
 }
 
-/* ---- barrier ------------------------------------------------------------------------------------- */
-
-static ait_barrier *three;
-
-static int wait_three(void *userdata)
-{
-    int i = (int)(intptr_t)userdata;
-
-    x.result[i] = ait_barrier_wait(three);
-    return 0;
-}
-
-static void barrier_rounds_body(ait_scope *scope)
-{
-    AIT_CLEANUP(ait_barrier_unrefp) ait_barrier *b = NULL;
-
-    CHECK_EQ(ait_barrier_new(&b, 3), 0);
-    three = b;
-    for (int round = 0; round < 3; round++) {
-        memset(x.result, 0x55, sizeof(x.result));
-        come(scope, NULL, wait_three, 1);
-        come(scope, NULL, wait_three, 2);
-        CHECK_EQ(ait_barrier_n_waiting(b), 2);
-        CHECK_EQ(x.result[1], 0x55555555);
-        CHECK_EQ(ait_barrier_wait(b), 1);
-        CHECK_EQ(ait_barrier_n_waiting(b), 0);
-        CHECK_EQ(ait_sleep(MS(1)), 0);
-        CHECK_EQ(x.result[1], 0);
-        CHECK_EQ(x.result[2], 0);
-        CHECK_EQ(ait_barrier_is_broken(b), 0);
-    }
-}
-
-static void test_barrier_rounds(void **unused)
-{
-    run(barrier_rounds_body);
-}
-
-enum breaking { BY_CANCEL, BY_ABORT, BY_RESET };
-
-static void break_barrier(ait_scope *scope, enum breaking how)
-{
-    AIT_CLEANUP(ait_barrier_unrefp) ait_barrier *b = NULL;
-    AIT_CLEANUP(ait_task_unrefp) ait_task *task = NULL;
-
-    CHECK_EQ(ait_barrier_new(&b, 3), 0);
-    three = b;
-    come(scope, &task, wait_three, 1);
-    come(scope, NULL, wait_three, 2);
-    if (how == BY_CANCEL)
-        CHECK_EQ(ait_task_cancel(task), 1);
-    else
-        CHECK_EQ(how == BY_ABORT ? ait_barrier_abort(b) : ait_barrier_reset(b), 0);
-    CHECK_EQ(ait_sleep(MS(1)), 0);
-    CHECK_EQ(x.result[1], how == BY_CANCEL ? -ECANCELED : -ECONNABORTED);
-    CHECK_EQ(x.result[2], -ECONNABORTED);
-    CHECK_EQ(ait_barrier_n_waiting(b), 0);
-    CHECK_EQ(ait_barrier_is_broken(b), how != BY_RESET);
-    if (how != BY_RESET) {
-        CHECK_EQ(ait_barrier_wait(b), -ECONNABORTED);
-        CHECK_EQ(ait_barrier_reset(b), 0);
-    }
-    come(scope, NULL, wait_three, 3);
-    come(scope, NULL, wait_three, 4);
-    CHECK_EQ(ait_barrier_wait(b), 1);
-    CHECK_EQ(ait_sleep(MS(1)), 0);
-    CHECK_EQ(x.result[3] + x.result[4], 0);
-}
-
-static void breaking_body(ait_scope *scope)
-{
-    for (enum breaking how = BY_CANCEL; how <= BY_RESET; how++)
-        break_barrier(scope, how);
-}
-
-static void test_breaking(void **unused)
-{
-    run(breaking_body);
-}
-
 /* ---- served and cancelled at the same moment ----------------------------------------------------- */
 
 static int op_event(void)
@@ -808,8 +728,6 @@ int main(void)
         cmocka_unit_test(test_condition_cancel),
         cmocka_unit_test(test_condition_pass_on),
         cmocka_unit_test(test_condition_all),
-        cmocka_unit_test(test_barrier_rounds),
-        cmocka_unit_test(test_breaking),
         MOMENT(0),
         MOMENT(1),
         MOMENT(2),

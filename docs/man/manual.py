@@ -1,0 +1,134 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Section 3 of the manual: a page a group of functions, and for each name in the page's NAME section an alias that leads to it.
+
+    manual.py --names PAGE...                     what it makes of these pages, a file name a line
+    manual.py --make FOLDER HEADER... -- PAGE...  makes it
+
+In a page, @SYNOPSIS@ becomes the prototypes of its functions, @TYPE name@ the definition of that struct, each as in the headers; @EXAMPLE@ becomes
+examples/PAGE.c; @ERRORS@ what may happen to any call. Outside examples and macro lines, ait_name(), AIT_NAME, ret_name and -ENAME are set in their fonts.
+"""
+import os
+import re
+import sys
+import textwrap
+
+ERRORS = """\
+Besides what is said above, any of these calls may return
+.TP
+-ECANCELED
+where it could wait and the scope chain of the calling task is cancelled: at entry, before anything has happened, or while it waited. It has no other meaning.
+.TP
+-EPERM
+outside a task, where one is needed.
+.TP
+-ECHILD
+where the loop, task or scope belongs to the process that this one was forked from.
+.TP
+-EINVAL
+for an argument that makes no sense, and
+.TP
+-ENOMEM
+where memory is short. A wait allocates nothing, and cannot fail for that.
+.PP
+Outputs are untouched on failure.
+"""
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def stem(path):
+    return os.path.basename(path).split(".")[0]
+
+
+def names(path):
+    """What the page is about: the names in its NAME section."""
+    match = re.search(r'^\.SH "?NAME"?\n(.*?)^\.S[Hh]', read(path), re.M | re.S)
+    if not match or r"\-" not in match.group(1):
+        sys.exit(f"{path}: no NAME section of the form: name, name \\- what they are")
+    found = re.findall(r"\w+", match.group(1).split(r" \-")[0])
+    return list(dict.fromkeys([stem(path)] + found))
+
+
+def roff(line):
+    line = line.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
+    return "\\&" + line if line[:1] == "." else line
+
+
+def code(text):
+    return "\n".join([".EX"] + [roff(line) for line in text.strip("\n").splitlines()] + [".EE"])
+
+
+def wrap(line):
+    return "\n".join(textwrap.wrap(line, 76, subsequent_indent=" " * 8, break_long_words=False))
+
+
+def prototypes(headers, wanted):
+    lines = []
+    for header in headers:
+        text = re.sub(r"/\*.*?\*/|^#.*?[^\\]$|\btypedef\b[^;{]*;", "", read(header), flags=re.S | re.M)
+        text = re.sub(r"\{[^{}]*\}|AIT_(BEGIN|END)_DECLS", ";", text)
+        found = [re.sub(r"\s+", " ", declaration).strip()
+                 for declaration in re.findall(r"(?:^|;)\s*([\w\s*]*?\bait_\w+\([^;]*?\)(?:\s*__attribute__[^;]*)?)(?=;)", text)]
+        found = [one for one in found if re.search(r"\b(ait_\w+)\(", one).group(1) in wanted]
+        if found:
+            lines += [f"#include <aiotools-sd/{os.path.basename(header)}>", ""]
+            lines += [wrap(re.sub(r"\s*__attribute__.*", "", one) + ";") for one in found] + [""]
+    return code("\n".join(lines))
+
+
+def definition(headers, name):
+    for header in headers:
+        match = re.search(rf"^typedef struct {name} \{{.*?^\}} {name};|^typedef enum {name} \{{.*?^\}} {name};|"
+                          rf"^enum \{{[^}}]*\b{name}\b[^}}]*\}};", read(header), re.M | re.S)
+        if match:
+            return code(match.group(0))
+    sys.exit(f"{name}: in no header")
+
+
+def fonts(line):
+    if line.startswith((".", "'")):
+        return line
+    line = re.sub(r"(?<![\w\\])(?<!\\f[BI])(ait_\w+)(?=\(\))", r"\\fB\1\\fR", line)
+    line = re.sub(r"(?<![\w\\])(?<!\\f[BI])(AIT_[A-Z_]+)\b", r"\\fB\1\\fR", line)
+    line = re.sub(r"(?<![\w\\])-(E[A-Z0-9]{2,})\b", r"\\fB\\-\1\\fR", line)
+    return re.sub(r"(?<![\w\\])(?<!\\f[BI])(ret_\w+|ret)\b", r"\\fI\1\\fR", line)
+
+
+def page(path, headers):
+    text = read(path).replace("@ERRORS@\n", ERRORS)
+    out, inside = [], False
+    for line in text.splitlines():
+        inside = (inside or line in (".EX", ".SH NAME")) and line not in (".EE", ".SH SYNOPSIS")
+        match = re.fullmatch(r"@(\w+)(?: (\w+))?@", line)
+        if not match:
+            out.append(line if inside else fonts(line))
+        elif match.group(1) == "SYNOPSIS":
+            out.append(prototypes(headers, names(path)))
+        elif match.group(1) == "TYPE":
+            out.append(definition(headers, match.group(2)))
+        else:
+            source = read(os.path.join(os.path.dirname(path), "examples", stem(path) + ".c"))
+            out.append(code("\n".join(line for line in source.splitlines() if "SPDX-" not in line)))
+    return "\n".join(out) + "\n"
+
+
+def make(folder, headers, pages):
+    for path in pages:
+        for name in names(path):
+            with open(os.path.join(folder, name + ".3"), "w", encoding="utf-8") as file:
+                file.write(page(path, headers) if name == stem(path) else f".so man3/{stem(path)}.3\n")
+
+
+def main():
+    if sys.argv[1] == "--names":
+        print("\n".join(name + ".3" for path in sys.argv[2:] for name in names(path)))
+    else:
+        split = sys.argv.index("--")
+        make(sys.argv[2], sorted(sys.argv[3:split]), sys.argv[split + 1:])
+
+
+main()

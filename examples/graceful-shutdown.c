@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Ending in order: graceful-shutdown [REQUESTS]. Requests of a second come in all the time. On SIGTERM (or Ctrl-C) no more are taken; those
+ * that run may end, within three more; what is left then is cancelled; the journal is closed last, in any case. A second signal ends at once.
+ */
+#include <aiotools-sd/aiotools-sd.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REQUEST_TIME AIT_USEC_PER_SEC
+#define GRACE        (3 * AIT_USEC_PER_SEC)
+#define INTERVAL     (AIT_USEC_PER_SEC / 4)
+
+static unsigned n_done, n_cut;
+
+static int request(void *userdata)
+{
+    int r;
+
+    (void)userdata;
+    r = ait_sleep(REQUEST_TIME); /* the work */
+    if (r < 0) {
+        n_cut++;
+        return r;
+    }
+    n_done++;
+    printf("request done\n");
+    return 0;
+}
+
+struct taker {
+    ait_scope *requests;
+    unsigned max;
+};
+
+/* Takes requests until it is cancelled, or has had enough. */
+static int take_requests(void *userdata)
+{
+    struct taker *t = userdata;
+    int r = 0;
+
+    for (unsigned i = 0; r >= 0 && (t->max == 0 || i < t->max); i++) {
+        r = ait_scope_spawn(t->requests, NULL, request, NULL, AIT_TASK_OPTIONS(.name = "request"));
+        if (r >= 0)
+            r = ait_sleep(INTERVAL);
+    }
+    return r;
+}
+
+/*
+ * Requests live in a shield: SIGTERM, which cancels everything, does not come in. It reaches the task that takes them; when that has ended, the
+ * shield is given its time.
+ */
+static int serve(ait_scope *outer, unsigned max)
+{
+    AIT_CLEANUP(ait_task_unrefp) ait_task *task = NULL;
+    struct taker taker = {.max = max};
+    AIT_SCOPE(requests);
+
+    int r = ait_scope_enter(&requests, AIT_SCOPE_SHIELD);
+    if (r < 0)
+        return r;
+    taker.requests = requests;
+    r = ait_scope_spawn(outer, &task, take_requests, &taker, AIT_TASK_OPTIONS(.name = "taker"));
+    if (r >= 0)
+        r = ait_task_wait(task, NULL);
+    printf("stopping\n");
+    (void)ait_scope_cancel_after(requests, GRACE);
+    return ait_scope_exit(requests, r < 0 ? r : 0); /* waits for the requests */
+}
+
+static void close_journal(void)
+{
+    AIT_SCOPE(cleanup);
+
+    /* Whatever has happened before: this runs, and for a second at most. */
+    if (ait_scope_enter_after(&cleanup, AIT_SCOPE_SHIELD | AIT_SCOPE_MOVE_ON, AIT_USEC_PER_SEC) < 0)
+        return;
+    int r = ait_sleep(AIT_USEC_PER_MSEC); /* fsync, say */
+    printf("journal closed: %u requests done, %u cut short\n", n_done, n_cut);
+    (void)ait_scope_exit(cleanup, r);
+}
+
+static int run(void *userdata)
+{
+    AIT_SCOPE(outer);
+
+    int r = ait_scope_enter(&outer, 0);
+    if (r < 0)
+        return r;
+    printf("serving\n");
+    r = ait_scope_exit(outer, serve(outer, *(unsigned *)userdata));
+    close_journal();
+    return r;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned max = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 0;
+
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    int r = ait_run(run, &max, 0);
+    if (r < 0 && r != -ECANCELED)
+        fprintf(stderr, "graceful-shutdown: %s\n", strerror(-r));
+    return r < 0 && r != -ECANCELED;
+}
