@@ -13,6 +13,7 @@ import re
 import sys
 import textwrap
 
+PROTOTYPE = r"(?:^|;)\s*([\w\s*]*?\bait_\w+\([^;]*?\)(?:\s*__attribute__[^;]*)?)(?=;)"
 ERRORS = """\
 Besides what is said above, any of these calls may return
 .TP
@@ -63,20 +64,27 @@ def code(text):
 
 
 def wrap(line):
-    return "\n".join(textwrap.wrap(line, 76, subsequent_indent=" " * 8, break_long_words=False))
+    """Breaks a prototype between its parameters."""
+    joined = line.replace(", ", ",\n").replace(" ", "\0").replace(",\n", ", ")
+    return "\n".join(textwrap.wrap(joined, 76, subsequent_indent=" " * 8, break_long_words=False)).replace("\0", " ")
 
 
-def prototypes(headers, wanted):
-    lines = []
+def prototypes(headers, path):
+    """Of the functions and macros that the page is about, but for macros that it shows itself."""
+    shown = re.search(r"^\.SH SYNOPSIS\n(.*?)^\.S[Hh]", read(path), re.M | re.S).group(1)
+    wanted, lines = names(path), []
     for header in headers:
         text = re.sub(r"/\*.*?\*/|^#.*?[^\\]$|\btypedef\b[^;{]*;", "", read(header), flags=re.S | re.M)
         text = re.sub(r"\{[^{}]*\}|AIT_(BEGIN|END)_DECLS", ";", text)
         found = [re.sub(r"\s+", " ", declaration).strip()
-                 for declaration in re.findall(r"(?:^|;)\s*([\w\s*]*?\bait_\w+\([^;]*?\)(?:\s*__attribute__[^;]*)?)(?=;)", text)]
+                 for declaration in re.findall(PROTOTYPE, text)]
         found = [one for one in found if re.search(r"\b(ait_\w+)\(", one).group(1) in wanted]
-        if found:
+        macros = [one for one in re.findall(r"^#define (AIT_\w+\(.*?\))", read(header), re.M)
+                  if one.split("(")[0] in wanted and one.split("(")[0] not in shown]
+        if found or macros:
             lines += [f"#include <aiotools-sd/{os.path.basename(header)}>", ""]
-            lines += [wrap(re.sub(r"\s*__attribute__.*", "", one) + ";") for one in found] + [""]
+            lines += [wrap(re.sub(r"\s*__attribute__.*", "", one) + ";") for one in found]
+            lines += [""] * bool(found and macros) + macros + [""]
     return code("\n".join(lines))
 
 
@@ -107,7 +115,7 @@ def page(path, headers):
         if not match:
             out.append(line if inside else fonts(line))
         elif match.group(1) == "SYNOPSIS":
-            out.append(prototypes(headers, names(path)))
+            out.append(prototypes(headers, path))
         elif match.group(1) == "TYPE":
             out.append(definition(headers, match.group(2)))
         else:
@@ -116,16 +124,24 @@ def page(path, headers):
     return "\n".join(out) + "\n"
 
 
-def make(folder, headers, pages):
+def owners(pages):
+    """Which page each name leads to: its own, where it has one; else the first that speaks of it. Two are an error of the tests, not of the build."""
+    found = {stem(path): path for path in pages}
     for path in pages:
         for name in names(path):
-            with open(os.path.join(folder, name + ".3"), "w", encoding="utf-8") as file:
-                file.write(page(path, headers) if name == stem(path) else f".so man3/{stem(path)}.3\n")
+            found.setdefault(name, path)
+    return found
+
+
+def make(folder, headers, pages):
+    for name, path in owners(pages).items():
+        with open(os.path.join(folder, name + ".3"), "w", encoding="utf-8") as file:
+            file.write(page(path, headers) if name == stem(path) else f".so man3/{stem(path)}.3\n")
 
 
 def main():
     if sys.argv[1] == "--names":
-        print("\n".join(name + ".3" for path in sys.argv[2:] for name in names(path)))
+        print("\n".join(name + ".3" for name in owners(sys.argv[2:])))
     else:
         split = sys.argv.index("--")
         make(sys.argv[2], sorted(sys.argv[3:split]), sys.argv[split + 1:])

@@ -29,11 +29,8 @@ typedef struct ait_deferred {
     void *arg;
 } ait_deferred;
 
-static inline void ait_deferred_run(ait_deferred *d)
-{
-    if (d->fn)
-        d->fn(d->arg);
-}
+/* What AIT_DEFER() is made of: calls it, where there is something to call. */
+void ait_deferred_run(ait_deferred *deferred);
 
 /* Calls fn(arg) at the end of the block; several run last first. A declaration: one a line. */
 #define AIT_DEFER(fn, arg)                                                                                   \

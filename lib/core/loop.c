@@ -7,6 +7,9 @@
 #include <unistd.h>
 
 #include <systemd/sd-event.h>
+#ifdef AIT_HAVE_VALGRIND
+#include <valgrind/valgrind.h>
+#endif
 
 #include "guest.h"
 #include "loop.h"
@@ -353,6 +356,10 @@ AIT_PUBLIC int ait_loop_new(ait_loop **ret)
     loop->refs = 1;
     loop->fork_generation = loop_fork_generation;
     loop->epoll_fd = -1;
+#ifdef AIT_HAVE_VALGRIND
+    /* It complains of calls that it does not know. */
+    loop->no_pwait2 = RUNNING_ON_VALGRIND;
+#endif
     list_init(&loop->callbacks);
     scope_init_root(&loop->root, loop, NULL, NULL);
     context_init_thread(&loop->context);

@@ -98,15 +98,16 @@ int scan_everything(struct scan *scan)
     return r;
 }
 
-static int add_thread_children(struct scan *scan, FILE *f)
+static int add_thread_children(struct scan *scan, FILE *f, scan_skip_fn skip, void *userdata)
 {
     int pid, r = 0;
     while (r >= 0 && fscanf(f, "%d", &pid) == 1)
-        r = scan_add(scan, pid);
+        if (!skip || !skip(pid, userdata))
+            r = scan_add(scan, pid);
     return r;
 }
 
-int scan_children(struct scan *scan, pid_t pid)
+int scan_children(struct scan *scan, pid_t pid, scan_skip_fn skip, void *userdata)
 {
     char path[320];
     struct dirent *entry;
@@ -122,7 +123,7 @@ int scan_children(struct scan *scan, pid_t pid)
         (void)snprintf(path, sizeof(path), "/proc/%d/task/%s/children", pid, entry->d_name);
         FILE *f = fopen(path, "re");
         if (f) {
-            r = add_thread_children(scan, f);
+            r = add_thread_children(scan, f, skip, userdata);
             (void)fclose(f);
         } else if (errno == ENOENT && access("/proc/thread-self/children", F_OK) < 0) {
             r = -EOPNOTSUPP;
@@ -137,7 +138,7 @@ int scan_children(struct scan *scan, pid_t pid)
 int scan_descend(struct scan *scan, size_t from)
 {
     for (size_t i = from; i < scan->n; i++) {
-        int r = scan_children(scan, scan->items[i].pid);
+        int r = scan_children(scan, scan->items[i].pid, NULL, NULL);
         if (r < 0 && r != -ENOENT)
             return r;
     }

@@ -32,8 +32,10 @@ void scan_done(struct scan *scan);
 
 /* All processes of this pid namespace. */
 int scan_everything(struct scan *scan);
-/* The children of one process; -ENOENT where it has gone, -EOPNOTSUPP where the kernel does not tell. */
-int scan_children(struct scan *scan, pid_t pid);
+/* The children of one process; -ENOENT where it has gone, -EOPNOTSUPP where the kernel does not tell. Nothing is read
+ * of those that skip() claims; it may be NULL. */
+typedef bool (*scan_skip_fn)(pid_t pid, void *userdata);
+int scan_children(struct scan *scan, pid_t pid, scan_skip_fn skip, void *userdata);
 /* The children of everything that is in the scan from this index on, and theirs. */
 int scan_descend(struct scan *scan, size_t from);
 

@@ -16,11 +16,18 @@ int guardian_become_subreaper(void)
 }
 
 /* While one member of a session or group lives, its number is not given out again: so if a process of that number
- * lives and is not the leader, the session of that number is somebody else's. */
-static bool number_is_ours(const struct guardian_tree *tree)
+ * lives and is not the leader, the session of that number is somebody else's. now: NULL where there is none. */
+static bool number_is_ours(const struct guardian_tree *tree, const struct scan_process *now)
 {
-    struct scan_process now;
-    return tree->start == 0 || scan_read_process(tree->pid, &now) < 0 || now.start == tree->start;
+    return tree->start == 0 || !now || now->start == tree->start;
+}
+
+/* All at once, those too that fork faster than a pass looks. Safe while nobody but us can reap the leader: until then
+ * its number is not given out again. Its group may not be its own yet where another than spawn_worker() started it. */
+static void kill_group(const struct guardian_tree *tree, const struct scan_process *now)
+{
+    if (tree->start != 0 && now->start == tree->start && now->parent == getpid() && now->group == tree->pid)
+        (void)kill(-tree->pid, SIGKILL);
 }
 
 static bool belongs(const struct guardian_tree *tree, const struct scan_process *p, bool by_number)
@@ -38,23 +45,14 @@ struct known {
     pid_t never; /* looked at even if fn claims it */
 };
 
-static bool is_known(const struct known *known, pid_t pid)
+static bool is_known(pid_t pid, void *userdata)
 {
+    const struct known *known = userdata;
     return pid != known->never && known->fn && known->fn(pid, known->userdata);
 }
 
-/* Drops the children that the caller looks after. */
-static void leave_out_known(struct scan *scan, const struct known *known)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < scan->n; i++)
-        if (!is_known(known, scan->items[i].pid))
-            scan->items[kept++] = scan->items[i];
-    scan->n = kept;
-}
-
 /* Where the kernel does not list children: all processes, whose parents lead to us. */
-static int descendants_by_parent(struct scan *scan, const struct known *known)
+static int descendants_by_parent(struct scan *scan, struct known *known)
 {
     pid_t self = getpid();
     size_t kept = 0;
@@ -64,7 +62,7 @@ static int descendants_by_parent(struct scan *scan, const struct known *known)
         return r;
     for (size_t i = 0; i < scan->n; i++) {
         struct scan_process *p = &scan->items[i];
-        p->marked = p->parent == self && !is_known(known, p->pid);
+        p->marked = p->parent == self && !is_known(p->pid, known);
     }
     scan_mark_descendants(scan);
     for (size_t i = 0; i < scan->n; i++)
@@ -76,14 +74,12 @@ static int descendants_by_parent(struct scan *scan, const struct known *known)
     return 0;
 }
 
-static int descendants(struct scan *scan, const struct known *known)
+static int descendants(struct scan *scan, struct known *known)
 {
-    int r = scan_children(scan, getpid());
+    int r = scan_children(scan, getpid(), is_known, known);
 
-    if (r >= 0) {
-        leave_out_known(scan, known);
+    if (r >= 0)
         r = scan_descend(scan, 0);
-    }
     if (r != -EOPNOTSUPP)
         return r;
     scan_done(scan);
@@ -112,10 +108,14 @@ static ssize_t kill_marked(const struct scan *scan)
 ssize_t guardian_tree_kill(const struct guardian_tree *tree, guardian_known_fn known_fn, void *userdata)
 {
     struct known known = {.fn = known_fn, .userdata = userdata, .never = tree->pid};
-    bool by_number = number_is_ours(tree);
+    struct scan_process leader;
+    bool exists = scan_read_process(tree->pid, &leader) >= 0;
+    bool by_number = number_is_ours(tree, exists ? &leader : NULL);
     struct scan scan = {0};
-    ssize_t r = descendants(&scan, &known);
 
+    if (exists)
+        kill_group(tree, &leader);
+    ssize_t r = descendants(&scan, &known);
     if (r >= 0) {
         for (size_t i = 0; i < scan.n; i++)
             scan.items[i].marked = belongs(tree, &scan.items[i], by_number);

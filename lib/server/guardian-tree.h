@@ -12,7 +12,8 @@
  *
  * Invariants:
  *  - Nothing here blocks: a pass over the processes returns how many are left, and the caller comes back.
- *  - Signals go through pidfds, after the start time was compared: a reused number is spared.
+ *  - Signals go through pidfds, after the start time was compared: a reused number is spared. To the group they go
+ *    only while the leader is the caller's own child and not reaped: it then keeps its number.
  *
  * Ownership: a guardian_tree is a plain value, copied freely.
  *
@@ -36,10 +37,11 @@ typedef bool (*guardian_known_fn)(pid_t pid, void *userdata);
 
 /* Sends SIGKILL to everything that is left of the worker, and reaps those that were reparented to the caller
  * (a subreaper); the leader is killed too where it lives, but never reaped: that is for whoever holds its pidfd.
- * Returns how many processes it still saw alive: 0 means that no further pass is needed. Call it after the
- * leader's end, then every few milliseconds until it returns 0 (a process in an uninterruptible sleep takes its
- * time: bound it). Children that is_known() claims are passed over with all their descendants, the tree's own
- * leader excepted; it may be NULL. Where nothing is left the cost is one small file read. */
+ * Returns how many processes it still saw alive: 0 means that no further pass is needed. Call it before the
+ * leader is reaped, so that its group goes at once, then every few milliseconds until it returns 0 (a process in an
+ * uninterruptible sleep takes its time: bound it). Children that is_known() claims are passed over unread, with all
+ * their descendants, the tree's own leader and group excepted; it may be NULL. Where nothing is left the cost is two
+ * small file reads, however many children are known. */
 ssize_t guardian_tree_kill(const struct guardian_tree *tree, guardian_known_fn is_known, void *userdata);
 
 /* Children of the calling process that is_known() does not claim: orphans, reparented to us. Dead ones are reaped;

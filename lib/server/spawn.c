@@ -118,6 +118,20 @@ static void add_fd(struct spawn *s, int source, int target)
     s->plan.fds[s->plan.n_fds++] = (struct spawn_fd){.source = source, .copy = -1, .target = target};
 }
 
+static int open_null(struct spawn *s, const struct spawn_params *params, struct problem *p)
+{
+    s->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (s->null_fd >= 0)
+        return 0;
+    int r = -errno;
+    const char *remedy = "provide it (mknod -m 666 /dev/null c 1 3), or mount /dev";
+    if (r == -EMFILE || r == -ENFILE)
+        remedy = "raise the limit of open files (ulimit -n, fs.file-max)";
+    else if (r == -EACCES || r == -EPERM)
+        remedy = "let the server's user read and write it (chmod 666), on a mount without nodev";
+    return fail_os(p, r, params, "/dev/null", remedy);
+}
+
 static int own_or_null(const struct spawn *s, int given, int own)
 {
     if (given >= 0)
@@ -130,9 +144,6 @@ static int prepare_fds(struct spawn *s, const struct spawn_params *params)
     s->plan.fds = calloc(params->n_socket_fds + 4, sizeof(*s->plan.fds));
     if (!s->plan.fds)
         return -ENOMEM;
-    s->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (s->null_fd < 0)
-        return -errno;
     add_fd(s, params->stdin_fd >= 0 ? params->stdin_fd : s->null_fd, 0);
     add_fd(s, own_or_null(s, params->stdout_fd, 1), 1);
     add_fd(s, own_or_null(s, params->stderr_fd, 2), 2);
@@ -254,10 +265,13 @@ static int run(struct spawn *s, const struct spawn_params *params, pid_t *ret_pi
                struct problem *p)
 {
     int pidfd = -1;
-    int r = prepare(s, params);
+    int r = open_null(s, params, p);
 
     if (r < 0)
-        return fail_os(p, r, params, "preparing it", "raise the limits of memory and of open files");
+        return r;
+    r = prepare(s, params);
+    if (r < 0)
+        return fail_os(p, r, params, "preparing it", "raise the limit of memory");
     pid_t pid = clone_guarded(s, &pidfd);
     if (pid < 0)
         return fail_os(p, pid, params, "no new process",

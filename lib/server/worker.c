@@ -201,6 +201,15 @@ static int worker_begin(void *userdata)
 
 /* ---- running and stopping ------------------------------------------------------------------------ */
 
+/* Until it has ended. It is reaped by worker_sweep(): until then its group may be killed as a whole. */
+static int worker_wait(struct worker *w)
+{
+    int r;
+
+    r = ait_poll(ait_child_pidfd(w->child), POLLIN);
+    return r < 0 ? r : 0;
+}
+
 /* Until the process has ended (0), was not ready in time (-ETIME), or is to be stopped (-ECANCELED). */
 static int worker_run(struct worker *w)
 {
@@ -213,7 +222,7 @@ static int worker_run(struct worker *w)
     w->limit = limit;
     if (w->server->config->ready == READY_EXEC)
         worker_is_ready(w);
-    r = ait_child_wait(w->child, &w->info);
+    r = worker_wait(w);
     w->limit = NULL;
     return ait_scope_exit(limit, r);
 }
@@ -233,7 +242,7 @@ static void worker_terminate(struct worker *w)
             /* One that has been stopped would not get to it. */
             (void)ait_child_kill(w->child, SIGCONT);
         }
-        r = ait_child_wait(w->child, &w->info);
+        r = worker_wait(w);
         w->limit = NULL;
         (void)ait_scope_exit(limit, r);
     }
@@ -252,6 +261,7 @@ static int sweep_once(void *userdata)
     return (int)guardian_tree_kill(&w->tree, server_knows_pid, w->server);
 }
 
+/* And reaps it. */
 static void kill_leader(struct worker *w)
 {
     AIT_SCOPE(limit);
@@ -282,8 +292,9 @@ static void worker_sweep(struct worker *w)
     uint64_t end = ait_now(NULL) + SWEEP_LIMIT;
     int left;
 
+    left = ait_call_deep(sweep_once, w);
     kill_leader(w);
-    for (;;) {
+    while (left > 0) {
         left = ait_call_deep(sweep_once, w);
         if (left <= 0 || ait_now(NULL) >= end)
             break;

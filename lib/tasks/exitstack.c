@@ -27,6 +27,12 @@ struct ait_exitstack {
     struct entry first[N_INLINE];
 };
 
+AIT_PUBLIC void ait_deferred_run(ait_deferred *deferred)
+{
+    if (deferred->fn)
+        deferred->fn(deferred->arg);
+}
+
 AIT_PUBLIC ait_scope *ait_shield_enter(uint64_t usec)
 {
     ait_scope *scope = NULL;

@@ -503,6 +503,76 @@ static void tree_kill_finds_all_and_spares_others(void **state)
     }
 }
 
+/* What no pass looks at, as what forks too fast: here because it is claimed to be known. Its leader has ended: as long
+ * as that is not reaped, the group goes as a whole; afterwards its number may be another's. */
+static void group_goes_while_its_leader_is_not_reaped(void **state)
+{
+    for (int reaped = 0; reaped < 2; reaped++) {
+        struct spawned s;
+        struct family f;
+
+        spawned_init(&s, "family", NULL);
+        s.argv[2] = "end";
+        assert_int_equal(spawned_start(&s), 0);
+        read_family(&s, &f);
+        hold_family(&f);
+        assert_true(has_ended_within(s.pidfd, WAIT_MS));
+        if (reaped)
+            assert_int_equal(waitpid(s.pid, NULL, 0), s.pid);
+        pid_t known[] = {f.pids[1], f.pids[2], f.pids[3], f.pids[4], 0};
+        assert_int_equal(guardian_tree_kill(&s.tree, is_one_of, known), 0);
+        if (!reaped)
+            assert_true(has_ended_within(f.pidfds[1], WAIT_MS));
+        for (int i = reaped ? 1 : 2; i < MEMBERS; i++)
+            assert_false(has_ended_within(f.pidfds[i], 0));
+        kill_until_none(&s.tree, &(pid_t){0});
+        expect_gone(&f, "group");
+        spawned_done(&s);
+        (void)guardian_reap_orphans(NULL, NULL, false);
+        assert_int_equal(count_children(), 0);
+    }
+}
+
+/* How often this process has called read(2); -1 where the kernel does not count. */
+static long count_reads(void)
+{
+    char line[64];
+    long n = -1;
+    FILE *f = fopen("/proc/self/io", "re");
+
+    while (f && n < 0 && fgets(line, sizeof(line), f))
+        (void)sscanf(line, "syscr: %ld", &n);
+    if (f)
+        fclose(f);
+    return n;
+}
+
+/* A server of many workers: none of them costs anything at another's end. */
+static void known_children_are_not_read(void **state)
+{
+    enum { CHILDREN = 40 };
+    pid_t known[CHILDREN + 1] = {0};
+    struct guardian_tree none = {.pid = INT32_MAX, .start = 1, .token = "none"};
+
+    if (count_reads() < 0 || access("/proc/thread-self/children", F_OK) < 0)
+        skip();
+    for (int i = 0; i < CHILDREN; i++) {
+        known[i] = fork();
+        if (known[i] == 0)
+            for (;;)
+                pause();
+        assert_true(known[i] > 0);
+    }
+    long before = count_reads();
+    assert_int_equal(guardian_tree_kill(&none, is_one_of, known), 0);
+    assert_int_equal(guardian_reap_orphans(is_one_of, known, true), 0);
+    assert_in_range(count_reads() - before, 1, CHILDREN / 2);
+    for (int i = 0; i < CHILDREN; i++) {
+        kill(known[i], SIGKILL);
+        assert_int_equal(waitpid(known[i], NULL, 0), known[i]);
+    }
+}
+
 static void orphans_are_reaped_and_killed(void **state)
 {
     struct spawned s;
@@ -556,6 +626,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(dead_guardian_is_noticed),
         cmocka_unit_test(reused_number_is_spared),
         cmocka_unit_test(tree_kill_finds_all_and_spares_others),
+        cmocka_unit_test(group_goes_while_its_leader_is_not_reaped),
+        cmocka_unit_test(known_children_are_not_read),
         cmocka_unit_test(orphans_are_reaped_and_killed),
         cmocka_unit_test(no_worker_survives),
         cmocka_unit_test(no_moment_is_wrong),

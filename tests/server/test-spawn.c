@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -611,6 +612,54 @@ static void failures_leave_nothing(void **state)
     }
 }
 
+static int without_dev(void)
+{
+    return chroot(directory);
+}
+
+static int without_descriptors(void)
+{
+    return setrlimit(RLIMIT_NOFILE, &(struct rlimit){0});
+}
+
+/* In a process of its own: what is spoilt stays so. Which of the words are missing, 2: cannot be tried. */
+static int spoilt_start(int (*spoil)(void), int error, const char *remedy)
+{
+    struct spawned s;
+
+    spawned_init(&s, "report", NULL);
+    s.params.stdout_fd = 1;
+    if (spoil() < 0)
+        return 2;
+    int r = spawn_worker(&s.params, &s.pid, &s.pidfd, NULL, &s.problem);
+    if (r == error && s.problem.status == STATUS_OS && strstr(s.problem.text, "/dev/null: ") &&
+        strstr(s.problem.text, remedy))
+        return 0;
+    (void)dprintf(2, "%d, status %d: %s\n", r, s.problem.status, s.problem.text);
+    return 1;
+}
+
+static void dev_null_is_named(void **state)
+{
+    static const struct {
+        int (*spoil)(void);
+        int error;
+        const char *remedy;
+    } cases[] = {
+        {without_dev, -ENOENT, "mknod"},
+        {without_descriptors, -EMFILE, "limit of open files"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int status;
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(spoilt_start(cases[i].spoil, cases[i].error, cases[i].remedy));
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        if (status != 2 << 8)
+            assert_int_equal(status, 0);
+    }
+}
+
 static void *spawn_in_thread(void *userdata)
 {
     return (void *)(intptr_t)spawned_start(userdata);
@@ -746,6 +795,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(user_changes_and_we_stay),
         cmocka_unit_test(sandbox_is_in_force),
         cmocka_unit_test(failures_leave_nothing),
+        cmocka_unit_test(dev_null_is_named),
         cmocka_unit_test(only_the_main_thread_may),
         cmocka_unit_test(dies_with_its_parent),
         cmocka_unit_test(a_large_parent_costs_nothing),
