@@ -70,7 +70,8 @@ int ait_task_uncancel(ait_task *task);
 int ait_task_cancelling(ait_task *task);
 
 enum {
-    AIT_CANCEL_STRICT = 1 << 0, /* -EPROTO where the task went on to succeed (its result >= 0) */
+    AIT_CANCEL_STRICT =
+        1 << 0, /* -EPROTO where the task was live, and went on to succeed (its result >= 0) */
 };
 
 /*
@@ -80,6 +81,9 @@ enum {
  */
 int ait_cancel_and_wait(ait_task *task, int *ret_result);
 int ait_cancel_and_wait_full(ait_task *task, unsigned flags, int *ret_result);
+/* Cancels all of them, then waits until all have ended. NULL entries are passed over. 0, or -ECANCELED where the caller is cancelled;
+ * -EDEADLK as above, and then none is cancelled. */
+int ait_cancel_and_wait_many(ait_task *const *tasks, size_t n);
 
 /* In a task spawned with ait_scope_start(): tells that it is ready; value is what ait_scope_start() returns (>= 0). */
 int ait_task_started(int value);

@@ -20,7 +20,7 @@ struct ait_clock {
 
 struct clock_state {
     struct ait_clock *virtual; /* NULL: the real one */
-    uint32_t n_held;           /* by work outside the loop that is certain to come back: an idle loop waits for it */
+    uint32_t n_held; /* by work outside the loop that is certain to come back: an idle loop waits for it */
 };
 
 uint64_t clock_now_real(void);

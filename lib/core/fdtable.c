@@ -36,6 +36,13 @@ int fdtable_get_slow(struct fdtable *table, int fd, struct fd_entry **ret)
     return 0;
 }
 
+void fdtable_shared(struct fdtable *table)
+{
+    for (uint32_t i = 0; i < table->n_chunks; i++)
+        for (unsigned k = 0; table->chunks[i] && k < FD_CHUNK; k++)
+            table->chunks[i][k].flags &= (uint16_t)~FD_OURS;
+}
+
 void fdtable_done(struct fdtable *table)
 {
     for (uint32_t i = 0; i < table->n_chunks; i++)

@@ -47,6 +47,8 @@ struct fdtable {
 
 int fdtable_get_slow(struct fdtable *table, int fd, struct fd_entry **ret);
 void fdtable_done(struct fdtable *table);
+/* Another process was given copies, of any of them. */
+void fdtable_shared(struct fdtable *table);
 
 static inline int fdtable_get(struct fdtable *table, int fd, struct fd_entry **ret)
 {

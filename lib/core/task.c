@@ -374,7 +374,9 @@ AIT_PUBLIC int ait_cancel_and_wait_full(ait_task *task, unsigned flags, int *ret
         r = task->future.result;
         ait_future_unref(&task->future);
     } else {
+        /* It was not cancelled, so that it did not go on in spite of that. */
         r = task->future.result;
+        flags = 0;
     }
     if (w.task->scope->effective)
         return -ECANCELED;
@@ -388,6 +390,41 @@ AIT_PUBLIC int ait_cancel_and_wait_full(ait_task *task, unsigned flags, int *ret
 AIT_PUBLIC int ait_cancel_and_wait(ait_task *task, int *ret_result)
 {
     return ait_cancel_and_wait_full(task, 0, ret_result);
+}
+
+AIT_PUBLIC int ait_cancel_and_wait_many(ait_task *const *tasks, size_t n)
+{
+    struct ait_loop *loop;
+    struct ait_task *t;
+    int r;
+
+    if (!tasks && n > 0)
+        return -EINVAL;
+    r = op_enter_structural(&loop, &t);
+    for (size_t i = 0; i < n && r >= 0; i++) {
+        if (!tasks[i])
+            continue;
+        LOOP_CHECK(tasks[i]->future.loop);
+        if (scope_contains(&tasks[i]->root, t))
+            r = -EDEADLK;
+    }
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < n; i++)
+        if (tasks[i])
+            (void)ait_task_cancel(tasks[i]);
+    for (size_t i = 0; i < n; i++)
+        while (tasks[i] && !tasks[i]->future.done) {
+            const struct wait wait = {.kind = "future", .object = tasks[i]};
+            struct waiter w = {.task = t};
+
+            tasks[i]->future.refs++;
+            list_append(&tasks[i]->future.waiters, &w.link);
+            while (!tasks[i]->future.done)
+                task_suspend_in(loop, t, TASK_WAITING, &wait);
+            ait_future_unref(&tasks[i]->future);
+        }
+    return t->scope->effective ? -ECANCELED : 0;
 }
 
 /* ---- operations ---------------------------------------------------------------------------------- */

@@ -141,7 +141,7 @@ __attribute__((noreturn)) static void run_child(struct fork *f, const struct ait
 static int do_fork(void *userdata)
 {
     struct fork *f = userdata;
-    const struct ait_loop *loop = this_loop;
+    struct ait_loop *loop = this_loop;
     sigset_t all, before;
 
     sigfillset(&all);
@@ -152,6 +152,7 @@ static int do_fork(void *userdata)
         run_child(f, loop);
     if (f->pid < 0)
         f->pid = -errno;
+    fdtable_shared(&loop->fds);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return 0;
 }

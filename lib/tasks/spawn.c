@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "loop.h"
 #include "spawn-exec.h"
 
 #define PAGE       ((size_t)4096)
@@ -267,6 +268,8 @@ static int start(struct spawn *s)
         return *s->plan.report;
     }
     child_init(s->child, pid, pidfd, s->plan.process_group || s->plan.session);
+    if (s->plan.n_fds > 0 && this_loop)
+        fdtable_shared(&this_loop->fds);
     return 0;
 }
 

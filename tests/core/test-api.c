@@ -57,6 +57,7 @@ static void test_null(void **unused)
     assert_int_equal(ait_task_wait(NULL, NULL), -EINVAL);
     assert_int_equal(ait_task_set_name(NULL, "x"), -EINVAL);
     assert_int_equal(ait_cancel_and_wait(NULL, NULL), -EINVAL);
+    assert_int_equal(ait_cancel_and_wait_many(NULL, 1), -EINVAL);
     assert_int_equal(ait_scope_spawn(NULL, NULL, NULL, NULL, NULL), -EINVAL);
     assert_int_equal(ait_scope_start(NULL, NULL, NULL, NULL, NULL), -EINVAL);
     assert_int_equal(ait_scope_cancel(NULL), -EINVAL);

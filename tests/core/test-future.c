@@ -320,14 +320,10 @@ static void test_task_result(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_manual),
-        cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_detach),
-        cmocka_unit_test(test_callback),
-        cmocka_unit_test(test_unref_in_callback),
-        cmocka_unit_test(test_outside),
-        cmocka_unit_test(test_loop_ends),
+        cmocka_unit_test(test_manual),      cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_order),       cmocka_unit_test(test_detach),
+        cmocka_unit_test(test_callback),    cmocka_unit_test(test_unref_in_callback),
+        cmocka_unit_test(test_outside),     cmocka_unit_test(test_loop_ends),
         cmocka_unit_test(test_task_result),
     };
 

@@ -305,6 +305,52 @@ static void test_chain(void **unused)
     assert_int_equal(run_virtual(chain_main, NULL), 0);
 }
 
+/* Takes a while to clean up; returns what it was given. */
+static int lingering(void *userdata)
+{
+    AIT_SCOPE(shield);
+
+    (void)ait_sleep(AIT_USEC_INFINITY);
+    CHECK_EQ(ait_scope_enter(&shield, AIT_SCOPE_SHIELD), 0);
+    CHECK_EQ(ait_sleep(AIT_USEC_PER_SEC), 0);
+    CHECK_EQ(ait_scope_exit(shield, 0), 0);
+    return (int)(intptr_t)userdata;
+}
+
+static int many_main(void *userdata)
+{
+    ait_task *tasks[4] = {0};
+    AIT_SCOPE(scope);
+    uint64_t begin;
+
+    CHECK_EQ(ait_scope_enter(&scope, 0), 0);
+    for (intptr_t i = 0; i < 3; i++)
+        CHECK_EQ(ait_scope_spawn(scope, &tasks[i], lingering, (void *)i, NULL), 0);
+    CHECK_EQ(ait_yield(), 0);
+    begin = ait_now(NULL);
+    CHECK_EQ(ait_cancel_and_wait_many(tasks, 4), 0);
+    /* All at once, not one after the other. */
+    CHECK_EQ(ait_now(NULL) - begin == AIT_USEC_PER_SEC, 1);
+    for (int i = 0; i < 3; i++) {
+        int result = -1;
+
+        CHECK_EQ(ait_task_result(tasks[i], &result), 0);
+        CHECK_EQ(result, i);
+        /* It had ended before: nothing was cancelled that it could have ignored. */
+        CHECK_EQ(ait_cancel_and_wait_full(tasks[i], AIT_CANCEL_STRICT, &result), 1);
+        ait_task_unref(tasks[i]);
+    }
+    tasks[0] = ait_task_current();
+    CHECK_EQ(ait_cancel_and_wait_many(tasks, 1), -EDEADLK);
+    CHECK_EQ(ait_task_cancelling(tasks[0]), 0);
+    return ait_scope_exit(scope, 0);
+}
+
+static void test_cancel_many(void **unused)
+{
+    assert_int_equal(run_virtual(many_main, NULL), 0);
+}
+
 static int crowd_main(void *userdata)
 {
     for (unsigned round = 0; round < 3; round++) {
@@ -334,7 +380,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_generations), cmocka_unit_test(test_family), cmocka_unit_test(test_destroy),
         cmocka_unit_test(test_handlers),    cmocka_unit_test(test_names),  cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_crowd),
+        cmocka_unit_test(test_cancel_many), cmocka_unit_test(test_crowd),
     };
 
     (void)alarm(100);

@@ -327,9 +327,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_auto_ready_before_the_timeout),
-        cmocka_unit_test(test_defaults),         cmocka_unit_test(test_names),
-        cmocka_unit_test(test_default_name),     cmocka_unit_test(test_long_program_name),
-        cmocka_unit_test(test_given_name_stays), cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_default_name),
+        cmocka_unit_test(test_long_program_name),
+        cmocka_unit_test(test_given_name_stays),
+        cmocka_unit_test(test_lists),
         cmocka_unit_test(test_checks),
     };
 

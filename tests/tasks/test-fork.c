@@ -6,11 +6,14 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "alloc.h"
 #include "check.h"
+#include "loop.h"
 #include "process-helpers.h"
 
 #define SOON (30 * AIT_USEC_PER_SEC)
@@ -308,6 +311,60 @@ static void test_stdio(void **unused)
     (void)close(saved);
 }
 
+/* A connection that a child has a copy of leaves the parent's poll set when the parent closes it. */
+static unsigned n_polled(void)
+{
+    char path[64], line[256];
+    unsigned n = 0;
+    FILE *f;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", ait_loop_current()->epoll_fd);
+    f = fopen(path, "re");
+    while (f && fgets(line, sizeof(line), f))
+        n += strncmp(line, "tfd:", 4) == 0;
+    if (f)
+        (void)fclose(f);
+    return n;
+}
+
+static int connections_main(void *userdata)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    socklen_t len = sizeof(address);
+    AIT_CHILD(c);
+    AIT_SCOPE(scope);
+    int listener, client, conn;
+    unsigned n;
+    char buf;
+
+    listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_EQ(bind(listener, (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
+    CHECK_EQ(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+    CHECK_EQ(listen(listener, 1), 0);
+    CHECK_EQ(connect(client, (struct sockaddr *)&address, len), 0);
+    conn = ait_accept(listener, NULL, NULL);
+    CHECK(conn >= 0);
+    n = n_polled();
+    CHECK_EQ(ait_scope_enter_after(&scope, AIT_SCOPE_MOVE_ON, MS(1)), 0);
+    CHECK_EQ(ait_read(conn, &buf, 1), -ECANCELED);
+    CHECK_EQ(ait_scope_exit(scope, -ECANCELED), 0);
+    CHECK_EQ(n_polled(), n + 1);
+    CHECK_EQ(ait_fork(&c, sleep_for_ever, NULL, NULL), 0);
+    n = n_polled();
+    CHECK_EQ(ait_close(conn), 0);
+    CHECK_EQ(n_polled(), n - 1);
+    CHECK_EQ(ait_child_terminate(c, SIGCONT, 0), 1);
+    CHECK_EQ(ait_close(listener), 0);
+    CHECK_EQ(ait_close(client), 0);
+    return 0;
+}
+
+static void test_connections(void **unused)
+{
+    assert_int_equal(run_real(connections_main, NULL), 0);
+}
+
 /* ---- owners -------------------------------------------------------------------------------------- */
 
 static int never_ready(void *userdata)
@@ -522,8 +579,9 @@ int main(void)
         cmocka_unit_test(test_dead),          cmocka_unit_test(test_start),
         cmocka_unit_test(test_interruptible), cmocka_unit_test(test_foreign),
         cmocka_unit_test(test_nested),        cmocka_unit_test(test_stdio),
-        cmocka_unit_test(test_cancelled),     cmocka_unit_test(test_death_signal),
-        cmocka_unit_test(test_group),         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_connections),   cmocka_unit_test(test_cancelled),
+        cmocka_unit_test(test_death_signal),  cmocka_unit_test(test_group),
+        cmocka_unit_test(test_limits),
     };
 
     if (!has_pidfds())
