@@ -11,7 +11,7 @@ packages_demo="curl ca-certificates"
 packages_test="libcmocka-dev python3 procps"
 # Tests that need one of these are skipped where it is absent.
 packages_servers="gunicorn uwsgi-core uwsgi-plugin-python3 nginx nodejs systemd"
-packages_tools="strace valgrind iproute2 qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross man-db g++"
+packages_tools="gdb systemtap-sdt-dev strace valgrind iproute2 qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross man-db g++"
 # The matrix of .ci/run.
 packages_matrix="clang libclang-rt-dev clang-format-14"
 

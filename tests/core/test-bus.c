@@ -171,7 +171,7 @@ static void run(bool guest)
     assert_true(sd_bus_add_object_vtable(server, NULL, "/test", "org.example.Test", vtable, NULL) >= 0);
     assert_int_equal(ait_task_spawn(NULL, body, NULL, NULL), 0);
     assert_int_equal(guest ? sd_event_loop(event) : ait_loop_run(loop), 4);
-    assert_int_equal(n_cancelled, 0);
+    assert_true(n_cancelled <= 1); /* the one whose caller did not wait */
     server = sd_bus_close_unref(server);
     client = sd_bus_close_unref(client);
     ait_loop_unref(loop);

@@ -292,6 +292,11 @@ static void test_blocks(void **unused)
     blocks(false, never_woken);
 }
 
+static int write_pipe(void *userdata)
+{
+    return write(*(int *)userdata, "x", 1) == 1 ? 0 : -EIO;
+}
+
 static int both_main(void *userdata)
 {
     int fds[2];
@@ -303,11 +308,11 @@ static int both_main(void *userdata)
         AIT_SCOPE(scope);
 
         CHECK_EQ(ait_scope_enter_after(&scope, 0, 1), 0);
-        CHECK_EQ(write(fds[1], "x", 1), 1);
+        CHECK_EQ(ait_scope_spawn(scope, NULL, write_pipe, &fds[1], NULL), 0);
         CHECK_EQ(ait_read(fds[0], &c, 1), 1);
         CHECK_EQ(ait_scope_exit(scope, 0), 0);
     }
-    CHECK_EQ(now_ms(), 0);
+    CHECK_EQ(ait_now(NULL), TEST_START_US);
     CHECK_EQ(ait_close(fds[0]), 0);
     return ait_close(fds[1]);
 }
@@ -358,6 +363,25 @@ static int set_main(void *userdata)
     return ait_scope_exit(scope, 0);
 }
 
+static void *set_in_thread(void *userdata)
+{
+    ait_loop *loop = NULL;
+
+    CHECK_EQ(ait_loop_new(&loop), 0);
+    CHECK_EQ(ait_loop_set_clock(loop, userdata), -EINVAL);
+    ait_loop_unref(loop);
+    return NULL;
+}
+
+static int other_loop_main(void *userdata)
+{
+    pthread_t thread;
+
+    CHECK_EQ(pthread_create(&thread, NULL, set_in_thread, userdata), 0);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    return 0;
+}
+
 static void test_set(void **unused)
 {
     AIT_CLEANUP(ait_clock_unrefp) ait_clock *clock = NULL;
@@ -369,6 +393,7 @@ static void test_set(void **unused)
     assert_int_equal(ait_vclock_set_autojump(NULL, true), -EINVAL);
     assert_int_equal(ait_loop_set_clock(NULL, NULL), -EINVAL);
     assert_int_equal(ait_vclock_new(&clock), 0);
+    run_on(clock, other_loop_main, clock); /* a clock drives one loop */
     assert_int_equal(ait_vclock_advance(clock, UINT64_MAX), -EINVAL);
     assert_ptr_equal(ait_clock_ref(clock), clock);
     assert_null(ait_clock_unref(clock));

@@ -564,13 +564,16 @@ static void known_children_are_not_read(void **state)
         assert_true(known[i] > 0);
     }
     long before = count_reads();
-    assert_int_equal(guardian_tree_kill(&none, is_one_of, known), 0);
-    assert_int_equal(guardian_reap_orphans(is_one_of, known, true), 0);
-    assert_in_range(count_reads() - before, 1, CHILDREN / 2);
+    ssize_t left = guardian_tree_kill(&none, is_one_of, known);
+    ssize_t orphans = guardian_reap_orphans(is_one_of, known, true);
+    long reads = count_reads() - before;
     for (int i = 0; i < CHILDREN; i++) {
         kill(known[i], SIGKILL);
         assert_int_equal(waitpid(known[i], NULL, 0), known[i]);
     }
+    assert_int_equal(left, 0);
+    assert_int_equal(orphans, 0);
+    assert_in_range(reads, 1, CHILDREN / 2);
 }
 
 static void orphans_are_reaped_and_killed(void **state)

@@ -17,7 +17,7 @@ static struct {
     ait_event *event;
     ait_future *future;
     ait_task *sleeper;
-    ait_taskset *set;
+    ait_taskset *set, *other_set;
     int fd;
 } world;
 
@@ -95,8 +95,11 @@ static int leave(void *unused)
 }
 
 static const char expected[] =
-    "loop *: owned, 15 tasks, virtual clock at 1.001000 s\n"
+    "loop *: owned, 17 tasks, virtual clock at 1.001000 s\n"
     "  task 'test' *: running\n"
+    "    task 'beside' *: waits for sleep: 1.499 s\n"
+    "    task set *: 1 tasks\n"
+    "      task 'member' *: waits for sleep: for ever\n"
     "    task set *: 1 tasks\n"
     "      task 'member' *: waits for sleep: for ever\n"
     "    scope 'work' *: 11 tasks, fail-fast, deadline in 9.999 s\n"
@@ -158,6 +161,7 @@ static void world_open(int *ret_peer)
     CHECK_EQ(ait_event_new(&world.event), 0);
     CHECK_EQ(ait_future_new(&world.future), 0);
     CHECK_EQ(ait_taskset_new(&world.set, NULL, 0), 0);
+    CHECK_EQ(ait_taskset_new(&world.other_set, NULL, 0), 0);
     CHECK_EQ(ait_mutex_lock(world.mutex), 0);
     CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     world.fd = fds[0];
@@ -181,7 +185,11 @@ static int tree_main(void *userdata)
     int peer;
 
     world_open(&peer);
+    CHECK_EQ(ait_task_spawn(NULL, sleep_long, NULL, AIT_TASK_OPTIONS(.name = "beside")), 0);
     CHECK_EQ(ait_taskset_spawn(world.set, NULL, sleep_for_ever, NULL, AIT_TASK_OPTIONS(.name = "member")), 0);
+    CHECK_EQ(
+        ait_taskset_spawn(world.other_set, NULL, sleep_for_ever, NULL, AIT_TASK_OPTIONS(.name = "member")),
+        0);
     CHECK_EQ(ait_scope_enter_after(&scope, AIT_SCOPE_FAIL_FAST, MS(10000)), 0);
     CHECK_EQ(ait_scope_set_name(scope, "work"), 0);
     for (unsigned i = 0; i < ELEMENTS(members); i++) {
@@ -206,6 +214,7 @@ static int tree_main(void *userdata)
     world.sleeper = ait_task_unref(world.sleeper);
     world_close(peer);
     world.set = ait_taskset_unref(world.set);
+    world.other_set = ait_taskset_unref(world.other_set);
     return 0;
 }
 

@@ -403,6 +403,52 @@ static void test_stop(void **unused)
     run_both(stop_gently_main);
 }
 
+static ait_task *to_be_stopped;
+static bool stop_at_once;
+
+static int on_stop(sd_event_source *source, void *userdata)
+{
+    CHECK_EQ(ait_task_cancel(to_be_stopped), 1);
+    return 0;
+}
+
+/* Comes before the method does: stops serving now, or right after the method's task has been spawned, before it can begin. */
+static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    sd_event_source *source = NULL;
+
+    if (sd_bus_message_is_method_call(m, INTERFACE, "Slow") <= 0)
+        return 0;
+    if (stop_at_once)
+        return on_stop(NULL, NULL), 0;
+    CHECK(sd_event_add_defer(event, &source, on_stop, NULL) >= 0);
+    CHECK(sd_event_source_set_priority(source, -100) >= 0);
+    CHECK(sd_event_source_set_floating(source, true) >= 0);
+    sd_event_source_unref(source);
+    return 0;
+}
+
+static int unbegun_main(void)
+{
+    AIT_CLEANUP(sd_bus_slot_unrefp) sd_bus_slot *filter = NULL;
+
+    CHECK(sd_bus_add_filter(server, &filter, on_message, NULL) >= 0);
+    to_be_stopped = start_serving(AIT_BUS_SERVE_OPTIONS(.flags = 0));
+    CHECK_EQ(call_slow((void *)(uintptr_t)1), -ETIMEDOUT);
+    CHECK_EQ(n_begun, 0);
+    stop_serving(to_be_stopped);
+    return 0;
+}
+
+/* Only a host's loop runs its own sources before ours. */
+static void test_unbegun(void **unused)
+{
+    stop_at_once = true;
+    run_both(unbegun_main);
+    stop_at_once = false;
+    run_in(unbegun_main, true);
+}
+
 static int limit_main(void)
 {
     AIT_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -693,7 +739,7 @@ int main(void)
         cmocka_unit_test(test_lost_reply), cmocka_unit_test(test_stop),
         cmocka_unit_test(test_limit),      cmocka_unit_test(test_two_objects),
         cmocka_unit_test(test_signals),    cmocka_unit_test(test_daemon),
-        cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_misuse),     cmocka_unit_test(test_unbegun),
     };
 
     (void)alarm(300);

@@ -143,6 +143,10 @@ static int takes_term(void *userdata)
         CHECK_EQ(ait_signals_next(signals, NULL), SIGTERM);
         CHECK_EQ(ait_check_cancel(), 0);
     }
+    /* Also where both of us could read it. */
+    CHECK_EQ(ait_task_spawn(NULL, raise_later, (void *)(intptr_t)SIGTERM, NULL), 0);
+    CHECK_EQ(ait_signals_next(signals, NULL), SIGTERM);
+    CHECK_EQ(ait_yield(), 0);
     /* The other one is still ait_run()'s. */
     CHECK_EQ(raise(SIGINT), 0);
     CHECK_EQ(ait_sleep(20 * AIT_USEC_PER_SEC), -ECANCELED);
