@@ -31,7 +31,7 @@ int ait_future_result(ait_future *future, int *ret_result);
 int ait_await(ait_future *future, int *ret_result);
 
 /* Calls cb once the future is resolved. The slot is a reference to the registration: where ret_slot is not NULL, unref of the slot means that cb will
- * not run; where it is NULL the registration lives until it has run. */
+ * not run; where it is NULL the registration lives until it has run, or the future goes. */
 typedef void (*ait_future_cb)(ait_future *future, int result, void *userdata);
 int ait_future_add_callback(ait_future *future, ait_slot **ret_slot, ait_future_cb cb, void *userdata);
 ait_slot *ait_slot_unref(ait_slot *slot);

@@ -40,7 +40,7 @@ int ait_child_supervise(ait_child *child, siginfo_t *ret_info);
 /* As a shell tells it: the exit status, or 128 and the number of the signal. -EBUSY: not reaped yet. */
 int ait_child_exit_code(ait_child *child);
 
-/* -ESRCH: it has ended. */
+/* -ESRCH: it has ended and was reaped. */
 int ait_child_kill(ait_child *child, int signo);
 
 /*

@@ -7,7 +7,7 @@
  *
  * A task is spawned into a scope (scope.h) and never outlives it. It is also a future: ait_task_future(). A reference is needed
  * only to look at it or to wait for it; the loop keeps a task until it has ended. A finished task that is still
- * referenced keeps its result and pins its slot of the stack slab.
+ * referenced keeps its result and pins its slot of the stack slab; the reference must not outlive the loop.
  *
  * errno does not survive a suspension. Locks of pthread must not be held across one.
  */

@@ -9,7 +9,7 @@
  * what becomes ready in one runs in the next. A suspending task switches straight to the next ready one; control comes back
  * to the loop's own context when a slice is used up, nothing is ready, or something wants the loop's attention.
  *
- * Callbacks of users (slots, posted functions, error handlers) run on the thread's stack with no current task.
+ * Callbacks of users run with no current task: slots and posted functions on the thread's stack, error handlers on that of the task that failed.
  */
 
 #include <pthread.h>
