@@ -121,10 +121,20 @@ def port_scanner():
         check_equal(scanner.end()[0], 2, "wrong range")
 
 
+def loopback_name():
+    """A minimal system has no /etc/hosts, and so no localhost."""
+    try:
+        socket.getaddrinfo("localhost", None, socket.AF_INET)
+        return "localhost"
+    except OSError:
+        return "127.0.0.1"
+
+
 def happy_eyeballs():
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE)
         port = listener.getsockname()[1]
-        with Started(program("happy-eyeballs"), "localhost", str(port)) as client:
+        with Started(program("happy-eyeballs"), loopback_name(), str(port)) as client:
             connection, _ = listener.accept()
             with connection, connection.makefile("rw") as file:
                 client.process.stdin.write("ping\n")

@@ -487,6 +487,16 @@ static void test_loopback(void **unused)
     assert_int_equal(count_fds(), n);
 }
 
+static bool knows_localhost(void)
+{
+    struct addrinfo *found, hints = {.ai_family = AF_INET};
+
+    if (getaddrinfo("localhost", NULL, &hints, &found) != 0)
+        return false;
+    freeaddrinfo(found);
+    return true;
+}
+
 /* By a name, with whatever this machine says that its addresses are; the resolver is the real one. */
 static int host_main(void *unused)
 {
@@ -497,9 +507,14 @@ static int host_main(void *unused)
 
     (void)snprintf(service, sizeof(service), "%u", port);
     CHECK_EQ(ait_scope_enter_after(&scope, 0, DEADLINE), 0);
-    CHECK_EQ(ait_connect_host(&fd, "localhost", service, AIT_CONNECT_OPTIONS(.family = AF_INET)), 0);
-    CHECK_EQ(ait_close(fd), 0);
-    fd = -1;
+    /* A minimal system has no /etc/hosts, and so no localhost: then the answer is the resolver's. */
+    if (knows_localhost()) {
+        CHECK_EQ(ait_connect_host(&fd, "localhost", service, AIT_CONNECT_OPTIONS(.family = AF_INET)), 0);
+        CHECK_EQ(ait_close(fd), 0);
+        fd = -1;
+    } else {
+        CHECK(ait_connect_host(&fd, "localhost", service, AIT_CONNECT_OPTIONS(.family = AF_INET)) < 0);
+    }
     CHECK_EQ(ait_connect_host(&fd, "127.0.0.1", service, NULL), 0);
     CHECK_EQ(ait_close(fd), 0);
     CHECK_EQ(ait_close(listener), 0);
