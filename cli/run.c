@@ -84,6 +84,13 @@ static int take_run_to_completion(const struct option_spec *spec, const char *te
     return 0;
 }
 
+static int take_non_blocking(const struct option_spec *spec, const char *text, void *field,
+                             const char **ret_why)
+{
+    *(bool *)field = true;
+    return 0;
+}
+
 static const char *const ready_words[] = {"auto", "notify", "exec", "fd:", "delay:", NULL};
 
 static int take_ready(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
@@ -144,6 +151,9 @@ const struct option_spec run_options[] = {
      "a listening socket a worker, or one for all (auto: slot for\n"
      "TCP and UDP that we open, else shared)",
      listeners_words},
+    {"non-blocking", 0, NULL, take_non_blocking, FIELD(non_blocking),
+     "set O_NONBLOCK on the sockets, for servers that share them and do\n"
+     "not set it themselves (nginx), as NonBlocking= of systemd"},
     {"name", 0, "NAME", take_name, 0, "name of this server (default: the program's and the first port)"},
 
     {"ready", 0, "auto|notify|exec|fd:N|delay:TIME", take_ready, 0,

@@ -52,6 +52,7 @@ struct server_config {
     char **listen; /* NULL-terminated, n_listen texts "[NAME=]ADDRESS"; each one parses */
     size_t n_listen;
     enum listen_model listeners;
+    bool non_blocking; /* O_NONBLOCK on what workers get */
 
     /* workers, and how they begin and end */
     unsigned workers; /* 1 to PARSE_WORKERS_MAX */

@@ -92,6 +92,17 @@ static int worker_environment(struct worker *w, const char **fdnames, size_t n,
     return 0;
 }
 
+/* At each start: a listener may have been opened anew, and a worker may have put it back. */
+static void be_non_blocking(const int *fds, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int mode = fcntl(fds[i], F_GETFL);
+
+        if (mode >= 0 && !(mode & O_NONBLOCK))
+            (void)fcntl(fds[i], F_SETFL, mode | O_NONBLOCK);
+    }
+}
+
 static int worker_exec(struct worker *w, struct far_ends *far, struct problem *p)
 {
     struct server *server = w->server;
@@ -113,6 +124,8 @@ static int worker_exec(struct worker *w, struct far_ends *far, struct problem *p
         problem_set(p, STATUS_OS, r, "slot %u has no sockets: %s", w->slot->index, strerror(-r));
         goto finish;
     }
+    if (config->non_blocking)
+        be_non_blocking(fds, n);
     r = worker_environment(w, fdnames, n, &environment, p);
     if (r < 0)
         goto finish;

@@ -65,7 +65,18 @@ def nginx_prefix(pit, address):
 
 def nginx_options():
     """As root, nginx wants to change its user by itself, which the sandbox does not allow: we do it."""
-    return ["--stop-signal=QUIT", '--env=NGINX=3;', *(["--user=nobody"] if os.geteuid() == 0 else [])]
+    # It accepts from what it inherits as it finds it: a blocking socket that two of them share hangs one of them, sooner or later.
+    return ["--stop-signal=QUIT", "--non-blocking", '--env=NGINX=3;', *(["--user=nobody"] if os.geteuid() == 0 else [])]
+
+
+@scenario
+def non_blocking(pit):
+    """The mode of the sockets is as it was asked for, for every kind of them."""
+    script = "import os, sys; sys.exit(sum(os.get_blocking(fd) for fd in (3, 4)))"
+    for options, blocking in (([], 2), (["--non-blocking"], 0)):
+        server = pit.server("-n1", "--run-to-completion", f"--listen=127.0.0.1:{pit.port()}",
+                            f"--listen={pit.file('x.sock')}", *options, "--", PYTHON, "-c", script)
+        server.wait_exit({blocking})
 
 
 @scenario
