@@ -6,7 +6,7 @@
  * The loop and its sd_event: who sleeps in whose epoll.
  *
  * Guest (ait_loop_attach): the host runs sd_event_loop(). Our poll set is one io source of it, our next timer one time source; never a
- * defer source a wake-up, which costs more than a hundred switches and, left enabled, starves its neighbours. A wake-up from
+ * defer source a wake-up, which costs some fifty switches and, left enabled, starves its neighbours. A wake-up from
  * outside rings the bell inside our poll set.
  * Owned: our poll set holds the sd_event's fd, and one iteration of it is run when that fd is ready and now and then.
  * In both, an exit source drains the tasks when somebody calls sd_event_exit().

@@ -5,7 +5,7 @@ import signal
 import statistics
 import time
 
-from harness import (SANITIZED, Skip, check, fd_count, kilobytes, main, scenario, status_field, wait_gone)
+from harness import (SANITIZED, Skip, check, fd_count, kilobytes, main, scenario, status_field, wait_for, wait_gone)
 
 WORKERS, KILLS = 16, 100
 
@@ -90,7 +90,12 @@ def idle(pit):
     def switches():
         return int(status_field(server.pid, "voluntary_ctxt_switches"))
 
-    time.sleep(0.5)  # whatever follows readiness
+    def rests():
+        begin = switches()
+        time.sleep(0.1)
+        return switches() == begin
+
+    wait_for("the supervisor to come to rest", rests)
     before = switches()
     time.sleep(1.5)
     woken = switches() - before
