@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef AIT_POLICY_H
+#define AIT_POLICY_H
+
+/*
+ * Which system calls a program may make: a policy, read from text, from a preset, or from a list as systemd has it.
+ *
+ * A policy holds, for each system call of this machine's architecture up to the newest one known, an action, and rules that look at arguments. It is made
+ * whole or not at all, never changed afterwards, and counted. It does nothing by itself: see aiotools-sd/sandbox.h.
+ *
+ * The language, a rule a line (libaiotools-sd-policy(7)):
+ *
+ *     policy 1
+ *     include service
+ *     @resources: errno(EPERM)
+ *     !ptrace
+ *     ioctl arg1 == TIOCSTI: errno(EPERM)
+ *     socket arg0 == AF_INET && arg1 & 0xf == SOCK_RAW: errno(EACCES)
+ *
+ * No function here needs a loop or a task; none suspends.
+ */
+
+#include <stdio.h>
+
+#include <aiotools-sd/base.h>
+
+AIT_BEGIN_DECLS
+
+typedef struct ait_policy ait_policy;
+
+/* What was wrong, for people, and where. */
+typedef struct ait_sandbox_problem {
+    size_t size;       /* sizeof(ait_sandbox_problem), set by the caller */
+    int error;         /* what the call returned */
+    unsigned line;     /* from 1; 0: it is not about a line */
+    unsigned column;   /* from 1; 0: it is about the whole line */
+    char file[256];    /* or the name that was given; empty where there is none */
+    char message[512]; /* without place and without newline; says what to do */
+} ait_sandbox_problem;
+
+#define AIT_SANDBOX_PROBLEM_INIT { sizeof(ait_sandbox_problem), 0, 0, 0, "", "" }
+
+typedef enum ait_policy_action_kind {
+    AIT_POLICY_ALLOW,
+    AIT_POLICY_ERRNO,  /* the call fails with the action's error; ENOSYS: it does not exist */
+    AIT_POLICY_LOG,    /* allowed, and told to the audit log */
+    AIT_POLICY_TRAP,   /* SIGSYS in the calling thread */
+    AIT_POLICY_NOTIFY, /* asks whoever holds the listener */
+    AIT_POLICY_KILL,   /* the whole process */
+} ait_policy_action_kind;
+
+typedef struct ait_policy_action {
+    uint16_t kind;  /* ait_policy_action_kind */
+    uint16_t error; /* ERRNO and NOTIFY: a positive errno */
+} ait_policy_action;
+
+/*
+ * Makes a policy from text, a file or a preset ("service", "strict"). problem may be NULL. -EINVAL: the text is wrong,
+ * and problem says where; -E2BIG: it is larger than a policy may be; -ELOOP: files that include each other; -ENOENT: no such file or preset.
+ */
+int ait_policy_from_text(ait_policy **ret, const char *name, const char *text, size_t length, ait_sandbox_problem *problem);
+int ait_policy_from_file(ait_policy **ret, const char *path, ait_sandbox_problem *problem);
+int ait_policy_from_preset(ait_policy **ret, const char *name, ait_sandbox_problem *problem);
+/* From the values of SystemCallFilter=, one a line in the order of the unit file ("@system-service", "~@resources:EACCES"); what is denied
+ * without an errno of its own gets error (positive; 0: EPERM). */
+int ait_policy_from_systemd(ait_policy **ret, const char *name, const char *lists, int error, ait_sandbox_problem *problem);
+
+ait_policy *ait_policy_ref(ait_policy *policy);
+ait_policy *ait_policy_unref(ait_policy *policy);
+void ait_policy_unrefp(ait_policy **p);
+
+/* What becomes of a call on this machine's own architecture. */
+ait_policy_action ait_policy_evaluate(const ait_policy *policy, int number, const uint64_t args[6]);
+
+/* A comparison: (argument & mask) op value. All comparisons of a rule have to hold. */
+typedef enum ait_policy_op {
+    AIT_POLICY_EQ,
+    AIT_POLICY_NE,
+    AIT_POLICY_LT,
+    AIT_POLICY_LE,
+    AIT_POLICY_GT,
+    AIT_POLICY_GE,
+} ait_policy_op;
+
+typedef struct ait_policy_compare {
+    uint8_t arg; /* 0 to 5 */
+    uint8_t op;  /* ait_policy_op */
+    uint64_t mask;
+    uint64_t value;
+} ait_policy_compare;
+
+typedef struct ait_policy_rule {
+    size_t size; /* of this struct, set by the library */
+    int number;
+    const char *name; /* of the system call */
+    ait_policy_action action;
+    size_t n_compares; /* 0: whatever the arguments are, where no rule before has matched */
+    const ait_policy_compare *compares;
+} ait_policy_rule;
+
+/* Calls fn for each rule, by number, those with comparisons first, in the order in which they are tried; what has none and is left to the policy's
+ * fallback is not named. Stops at the first result that is not 0 and returns it. */
+int ait_policy_foreach_rule(const ait_policy *policy, int (*fn)(const ait_policy_rule *rule, void *userdata), void *userdata);
+ait_policy_action ait_policy_fallback(const ait_policy *policy);
+
+typedef enum ait_policy_format {
+    AIT_POLICY_FORMAT_NATIVE,
+    AIT_POLICY_FORMAT_SYSTEMD, /* -EOPNOTSUPP, with the rule in problem: it looks at arguments, which systemd's lists cannot say */
+} ait_policy_format;
+
+/* Writes the policy to out. What is written in the native format is read as an equal policy. */
+int ait_policy_write(const ait_policy *policy, FILE *out, ait_policy_format format, ait_sandbox_problem *problem);
+
+/* Names and numbers on this machine's architecture. -ENOENT: no such call is known; -EOPNOTSUPP: known, but not on this architecture. */
+int ait_syscall_from_name(const char *name);
+const char *ait_syscall_name(int number); /* NULL: not known */
+int ait_syscall_newest(void);
+
+/* The groups ("@file-system"), as systemd names them; index from 0, NULL past the last. */
+const char *ait_syscall_group_name(size_t index);
+/* A line about what the group is; NULL: no such group. */
+const char *ait_syscall_group_text(const char *group);
+/* Calls fn for each member: a system call or another group ("@..."). -ENOENT: no such group. */
+int ait_syscall_group_foreach(const char *group, int (*fn)(const char *member, void *userdata), void *userdata);
+
+AIT_END_DECLS
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The policy as the compiler and the verifier see it.
+ *
+ * Invariants:
+ *  - calls[] has an element a number, from 0 to SYSCALL_NEWEST; a number without a name has the fallback.
+ *  - rules are tried in order, and the first of which all comparisons hold decides; where none does, otherwise.
+ *  - Two rules of one call with different actions never hold for the same arguments (the parser refuses what it cannot prove), so that order
+ *    does not matter to the compiler.
+ *  - A comparison of an argument that the kernel reads as 32 bits has a mask within 32 bits: high halves are noise that must not hide a value.
+ *  - At most one ordering comparison (LT, LE, GT, GE) a call, over all its rules: libseccomp 2.5.4 compiles two of one 64-bit argument
+ *    fail-open (GHSA-4q85-33p6-j5g6).
+ *  - The whole is bounded (POLICY_RULES_MAX, POLICY_COMPARES_MAX) before libseccomp sees it.
+ *
+ * What this is not: it knows neither libseccomp nor BPF, nor where a rule came from.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <aiotools-sd/policy.h>
+
+/* The newest system call of Linux 6.18. What is newer answers ENOSYS, so that libc falls back. */
+#define SYSCALL_NEWEST 469
+
+#define POLICY_RULES_MAX    4096 /* that look at arguments, over all calls */
+#define POLICY_COMPARES_MAX 12   /* a rule */
+#define POLICY_RULES_A_CALL 256
+
+struct policy_rule {
+    ait_policy_action action;
+    unsigned n_compares; /* at least 1 */
+    ait_policy_compare *compares;
+};
+
+struct policy_call {
+    ait_policy_action otherwise;
+    unsigned n_rules;
+    struct policy_rule *rules;
+};
+
+struct ait_policy {
+    unsigned refs;
+    char *name;
+    ait_policy_action fallback; /* of known calls that nothing names */
+    unsigned n_rules;           /* over all calls */
+    struct policy_call calls[SYSCALL_NEWEST + 1];
+};
+
+/* A policy in which every call has the fallback. */
+int policy_new(ait_policy **ret, const char *name, ait_policy_action fallback);
+/* Copies the comparisons. -E2BIG: over a bound. */
+int policy_add_rule(ait_policy *policy, int number, ait_policy_action action,
+                    const ait_policy_compare *compares, size_t n_compares);
+
+bool policy_compare_holds(const ait_policy_compare *compare, const uint64_t args[6]);
