@@ -19,6 +19,14 @@ const struct command commands[] = {
         .summary = "run PROGRAM as a supervised server of several workers",
         .options = run_options,
         .run = run_main,
+        .note = "Times are written as in systemd (500ms, 1.5s, 2min, infinity). aiotools-sd(1) says more.",
+    },
+    {
+        .name = "doctor",
+        .arguments = "[OPTION...]",
+        .summary = "tell what this system offers, and what is lost without it",
+        .options = doctor_options,
+        .run = doctor_main,
     },
     {0},
 };
@@ -42,6 +50,7 @@ int print_command_help(const struct command *command)
     printf("Usage: aiotools-sd %s %s\n\n%c%s.\n", command->name, command->arguments,
            command->summary[0] - ('a' - 'A'), command->summary + 1);
     options_print(command->options, stdout);
-    printf("\nTimes are written as in systemd (500ms, 1.5s, 2min, infinity). aiotools-sd(1) says more.\n");
+    if (command->note)
+        printf("\n%s\n", command->note);
     return print_done();
 }

@@ -26,4 +26,8 @@ int print_command_help(const struct command *command);
 extern const struct option_spec run_options[];
 int run_main(const struct command *command, int argc, char **argv);
 
+/* doctor */
+extern const struct option_spec doctor_options[];
+int doctor_main(const struct command *command, int argc, char **argv);
+
 #endif

@@ -48,6 +48,7 @@ struct command {
     const char *summary;
     const struct option_spec *options;
     int (*run)(const struct command *command, int argc, char **argv);
+    const char *note; /* the last line of its help; may be NULL */
 };
 
 /*

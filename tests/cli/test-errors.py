@@ -17,6 +17,7 @@ TABLE = [
     (["rum"], 64, ["rum", "did you mean run?"]),
     (["xyzzy"], 64, ["xyzzy", "--help"]),
     (["--verzion"], 64, ["--verzion", "did you mean --version?"]),
+    (["doctor", "me"], 64, ["me", "no arguments"]),
     (["run"], 64, ["no program", "PROGRAM"]),
     (["run", "--"], 64, ["no program"]),
     (["run", "--wrokers=3", "true"], 64, ["--wrokers", "did you mean --workers?"]),
@@ -117,7 +118,7 @@ def full_disk():
 @case
 def help_and_version():
     for words, text in ([["--help"], "run"], [["-h"], "run"], [["run", "--help"], "--workers=N|auto"],
-                        [["run", "-h"], "--listen"], [["--version"], "aiotools-sd "]):
+                        [["run", "-h"], "--listen"], [["doctor", "-h"], "doctor"], [["--version"], "aiotools-sd "]):
         done = run(CMD, *words)
         check_equal((done.returncode, done.stderr), (0, ""), " ".join(words))
         check(text in done.stdout, f"{words}: {done.stdout!r}")
