@@ -113,14 +113,9 @@ static int talk(struct client *c)
 /* The server stops: a word to the client, for which it has a second, although this task is cancelled. */
 static void say_goodbye(struct client *c)
 {
-    AIT_SCOPE(shield);
-
-    if (ait_scope_enter_after(&shield, AIT_SCOPE_SHIELD | AIT_SCOPE_MOVE_ON, FAREWELL) < 0)
-        return;
-    int r = ait_stream_printf(c->stream, "* The room is closing\n");
-    if (r >= 0)
-        r = ait_stream_flush(c->stream);
-    (void)ait_scope_exit(shield, r);
+    AIT_SHIELD(FAREWELL)
+        if (ait_stream_printf(c->stream, "* The room is closing\n") >= 0)
+            (void)ait_stream_flush(c->stream);
 }
 
 static int client_main(void *userdata)

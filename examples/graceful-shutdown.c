@@ -74,14 +74,10 @@ static int serve(ait_scope *outer, unsigned max)
 
 static void close_journal(void)
 {
-    AIT_SCOPE(cleanup);
-
     /* Whatever has happened before: this runs, and for a second at most. */
-    if (ait_scope_enter_after(&cleanup, AIT_SCOPE_SHIELD | AIT_SCOPE_MOVE_ON, AIT_USEC_PER_SEC) < 0)
-        return;
-    int r = ait_sleep(AIT_USEC_PER_MSEC); /* fsync, say */
+    AIT_SHIELD(AIT_USEC_PER_SEC)
+        (void)ait_sleep(AIT_USEC_PER_MSEC); /* fsync, say */
     printf("journal closed: %u requests done, %u cut short\n", n_done, n_cut);
-    (void)ait_scope_exit(cleanup, r);
 }
 
 static int run(void *userdata)

@@ -40,14 +40,10 @@ static int dial(char **argv)
     struct sockaddr_storage peer;
     socklen_t len = sizeof(peer);
     char buf[200];
-    int fd = -1;
-    AIT_SCOPE(limit);
+    int r, fd = -1;
 
-    int r = ait_scope_enter_after(&limit, 0, CONNECT_TIME);
-    if (r < 0)
-        return r;
-    r = ait_connect_host(&fd, argv[1], argv[2], AIT_CONNECT_OPTIONS(.prepare = on_attempt));
-    r = ait_scope_exit(limit, r); /* -ETIME where nobody has answered in time */
+    AIT_TIMEOUT(r, CONNECT_TIME) /* -ETIME where nobody has answered in time */
+        r = ait_connect_host(&fd, argv[1], argv[2], AIT_CONNECT_OPTIONS(.prepare = on_attempt));
     if (r < 0)
         return r;
     if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0)

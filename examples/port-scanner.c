@@ -27,18 +27,14 @@ struct probe {
 static int probe(void *userdata)
 {
     struct probe *p = userdata;
-    int fd = -1;
-    AIT_SCOPE(limit);
+    int r, fd = -1;
 
-    int r = ait_scope_enter_after(&limit, AIT_SCOPE_MOVE_ON, TIMEOUT);
-    if (r < 0)
-        return r;
-    r = ait_connect_host(&fd, p->host, p->port, NULL);
+    AIT_MOVE_ON_AFTER(r, TIMEOUT)
+        r = ait_connect_host(&fd, p->host, p->port, NULL);
     if (fd >= 0)
         (void)ait_close(fd);
     if (r == -ECONNREFUSED || r == -EHOSTUNREACH || r == -ENETUNREACH)
-        return ait_scope_exit(limit, 0);
-    r = ait_scope_exit(limit, r);
+        return 0;
     return r < 0 ? r : fd >= 0;
 }
 

@@ -5,6 +5,7 @@
 /* All of libaiotools-sd. */
 
 #include <aiotools-sd/base.h>
+#include <aiotools-sd/block.h>
 #include <aiotools-sd/bus.h>
 #include <aiotools-sd/cache.h>
 #include <aiotools-sd/clock.h>

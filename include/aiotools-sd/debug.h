@@ -13,6 +13,8 @@
 #include <stdio.h>
 
 #include <aiotools-sd/base.h>
+#include <aiotools-sd/task.h>
+#include <aiotools-sd/taskset.h>
 
 AIT_BEGIN_DECLS
 
@@ -20,8 +22,12 @@ AIT_BEGIN_DECLS
  * Calls cb with each task that has not ended, a task before those in its scopes. A value other than 0 from cb ends the walk and is returned; else 0.
  * In cb no task may be spawned, and none can suspend.
  */
-typedef int (*ait_task_cb)(ait_task *task, void *userdata);
 int ait_loop_foreach_task(ait_loop *loop, ait_task_cb cb, void *userdata);
+
+/* The same for the task sets that have not ended; a set that nobody refers to any more counts as long as it has tasks. In
+ * cb none may be made or dropped. */
+typedef int (*ait_taskset_cb)(ait_taskset *set, void *userdata);
+int ait_loop_foreach_taskset(ait_loop *loop, ait_taskset_cb cb, void *userdata);
 
 enum {
     AIT_DUMP_STACKS = 1 << 0, /* how much of its stack each task has touched: one read from /proc each */

@@ -125,7 +125,8 @@ typedef struct ait_process_result {
 
 /*
  * Runs a program to its end: writes input to its stdin, collects what it writes. stdout and stderr are pipes unless options say otherwise; stdin is
- * one where there is input, else /dev/null. Returns 0 whatever its exit status is. -EMSGSIZE: more output than max_output. On this, on
+ * one where there is input, else /dev/null. Waits for the end of the output: descendants that have it, too, hold that up, unless a process group was asked for
+ * and they are in it. Returns 0 whatever its exit status is. -EMSGSIZE: more output than max_output. On this, on
  * -ECANCELED and on other failures the process has been ended in order. ait_process_result_done() releases ret.
  */
 int ait_run_process(ait_process_result *ret, char *const argv[], const void *input, size_t n_input,
@@ -161,7 +162,7 @@ int ait_fork(ait_child **ret, ait_task_fn fn, void *userdata, const ait_fork_opt
 
 /*
  * The same, but waits until fn calls ait_task_started() and returns the value given there. A child that ends before: fn's error, or -EPROTO where it
- * told none; it is then reaped, and ret untouched.
+ * told none (-ECANCELED is none); it is then reaped, and ret untouched.
  */
 int ait_fork_start(ait_child **ret, ait_task_fn fn, void *userdata, const ait_fork_options *options);
 

@@ -58,7 +58,7 @@ int ait_scope_spawn(ait_scope *scope, ait_task **ret_task, ait_task_fn fn, void 
 
 /*
  * Spawns, and waits until the child calls ait_task_started() or ends. Returns the value that it started with. A child that ends
- * without having started: its error, or -EPROTO where it reported none. Caller cancelled: the child is cancelled and waited for.
+ * without having started: its error, or -EPROTO where it reported none (-ECANCELED is none). Caller cancelled: the child is cancelled and waited for.
  */
 int ait_scope_start(ait_scope *scope, ait_task **ret_task, ait_task_fn fn, void *userdata,
                     const ait_task_options *options);

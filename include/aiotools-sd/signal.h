@@ -4,7 +4,8 @@
 
 /*
  * Signals, awaited. ait_signals_open() blocks the signals in the calling thread (do it before making threads) and reads them from a
- * signalfd; none is lost between two calls of ait_signals_next(). Close puts the former mask back.
+ * signalfd; none is lost between two calls of ait_signals_next(). Close puts the former mask back, except for what others that are open have in their sets.
+ * A signal that waits then does what it does where nobody has taken it. Each of the same signal is told to one of those who want it.
  */
 
 #include <signal.h>

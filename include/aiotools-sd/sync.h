@@ -47,7 +47,8 @@ ait_mutex *ait_mutex_ref(ait_mutex *mutex);
 ait_mutex *ait_mutex_unref(ait_mutex *mutex);
 void ait_mutex_unrefp(ait_mutex **p);
 
-/* Waits for the mutex. -EDEADLK: the caller holds it. -EOWNERDEAD: the task that holds it has ended; it will never be free. */
+/* Waits for the mutex. -EDEADLK: the caller holds it. -EOWNERDEAD: the task that holds it has ended, before or
+ * meanwhile; it will never be free. */
 int ait_mutex_lock(ait_mutex *mutex);
 /* The same without waiting: -EBUSY where another task holds it. */
 int ait_mutex_try_lock(ait_mutex *mutex);
@@ -92,6 +93,7 @@ void ait_condition_unrefp(ait_condition **p);
  * Unlocks the mutex, waits to be notified, and locks it again; in a loop that tests what is waited for. The caller holds the mutex
  * afterwards in any case, also where it is cancelled: locking again is not interrupted. -ECANCELED: the caller is cancelled; where it had been notified
  * by ait_condition_notify(), the notification has been passed on to the next. -EPERM: the caller does not hold the mutex.
+ * -EOWNERDEAD: nor does it now, for a task has ended with it locked.
  */
 int ait_condition_wait(ait_condition *condition, ait_mutex *mutex);
 /* Wakes the n that have waited longest, and returns how many there were. They run one after the other, as the mutex comes to them. The

@@ -41,6 +41,12 @@ int ait_task_spawn(ait_task **ret_task, ait_task_fn fn, void *userdata, const ai
 /* The running task, borrowed; NULL outside tasks. */
 ait_task *ait_task_current(void);
 
+/*
+ * For ait_loop_foreach_task() and ait_taskset_foreach(). A value other than 0 ends the walk. It may cancel the task; no task may be spawned
+ * in it, and none can suspend.
+ */
+typedef int (*ait_task_cb)(ait_task *task, void *userdata);
+
 ait_task *ait_task_ref(ait_task *task);
 ait_task *ait_task_unref(ait_task *task);
 void ait_task_unrefp(ait_task **p);

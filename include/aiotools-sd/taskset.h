@@ -55,6 +55,12 @@ int ait_taskset_shutdown(ait_taskset *set);
 int ait_taskset_wait(ait_taskset *set);
 /* How many tasks are in it. */
 size_t ait_taskset_n_tasks(ait_taskset *set);
+/* Calls cb with each of them, in the order that they were spawned in; not with tasks that these have spawned into scopes of their own. A value other than
+ * 0 from cb ends the walk and is returned; else 0. */
+int ait_taskset_foreach(ait_taskset *set, ait_task_cb cb, void *userdata);
+
+/* The innermost set that the running task is in, by itself or by a task that it lives in; borrowed. NULL: in none, or outside tasks. */
+ait_taskset *ait_taskset_current(void);
 
 /* As for scopes. Without a handler of its own the set's errors go to that of its scope. */
 int ait_taskset_set_error_handler(ait_taskset *set, ait_error_cb cb, void *userdata);

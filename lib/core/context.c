@@ -7,32 +7,6 @@
 
 #include "context.h"
 
-#if defined(__x86_64__)
-
-static void modes_save(uint32_t mode[2])
-{
-    __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(mode[0]), "=m"(mode[1]));
-}
-
-#elif defined(__aarch64__)
-
-static void modes_save(uint32_t mode[2])
-{
-    uint64_t fpcr;
-
-    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
-    __builtin_memcpy(mode, &fpcr, sizeof(fpcr));
-}
-
-#else
-
-/* Elsewhere the floating point modes stay the thread's. */
-static void modes_save(uint32_t mode[2])
-{
-}
-
-#endif
-
 #if defined(AIT_CONTEXT_PORTABLE)
 
 /* setjmp() leaves them out. */
@@ -48,13 +22,8 @@ static void modes_load(const uint32_t mode[2])
 #endif
 }
 
-void context_jump(struct context *from, struct context *to)
+void context_goto(struct context *to)
 {
-    modes_save(from->fpmode);
-    if (_setjmp(from->regs) != 0) {
-        modes_load(from->fpmode);
-        return;
-    }
     if (to->fresh) {
         ucontext_t *fresh = to->fresh;
 
@@ -67,7 +36,17 @@ void context_jump(struct context *from, struct context *to)
     _longjmp(to->regs, 1);
 }
 
-static void prepare(struct context *ctx, void *bottom, void *top)
+void context_jump(struct context *from, struct context *to)
+{
+    context_save_modes(from->fpmode);
+    if (_setjmp(from->regs) != 0) {
+        modes_load(from->fpmode);
+        return;
+    }
+    context_goto(to);
+}
+
+void context_prepare(struct context *ctx, void *bottom, void *top)
 {
     /* Read once, by the first setcontext(), before anything runs on the new stack: so it may lie on that stack. */
     ucontext_t *fresh = (ucontext_t *)((char *)top - 8192);
@@ -78,66 +57,49 @@ static void prepare(struct context *ctx, void *bottom, void *top)
     fresh->uc_stack.ss_size = (size_t)((char *)top - (char *)bottom);
     makecontext(fresh, context_main, 0);
     ctx->fresh = fresh;
-    modes_save(ctx->fpmode);
+    context_save_modes(ctx->fpmode);
 }
 
 #else
 
-/* The end of the unwinder's way: no return address. */
+/*
+ * The end of the unwinder's way: no return address. context_main() is jumped to with a return address in place, and not called: it never
+ * returns, and each entry that a call leaves in the processor's stack of return predictions is one more mispredicted return of whoever runs next.
+ */
 #if defined(__x86_64__)
 __asm__(".text\n"
+        ".globl context_begin\n"
+        ".hidden context_begin\n"
         ".type context_begin, @function\n"
         "context_begin:\n\t"
         ".cfi_startproc\n\t"
         ".cfi_undefined rip\n\t"
         "endbr64\n\t"
         "xorl %ebp, %ebp\n\t"
-        "call context_main\n\t"
-        "ud2\n\t"
+        "leaq 1f(%rip), %rax\n\t"
+        "pushq %rax\n\t"
+        "jmp context_main\n\t"
+        "1:\tud2\n\t"
         ".cfi_endproc\n"
         ".size context_begin, .-context_begin\n");
 #else
 __asm__(".text\n"
+        ".globl context_begin\n"
+        ".hidden context_begin\n"
         ".type context_begin, %function\n"
         "context_begin:\n\t"
         ".cfi_startproc\n\t"
         ".cfi_undefined x30\n\t"
         "hint #36\n\t"
         "mov x29, xzr\n\t"
-        "mov x30, xzr\n\t"
-        "bl context_main\n\t"
-        "brk #1\n\t"
+        "adr x30, 1f\n\t"
+        "b context_main\n\t"
+        "1:\tbrk #1\n\t"
         ".cfi_endproc\n"
         ".size context_begin, .-context_begin\n");
 #endif
 
-__attribute__((visibility("hidden"))) void context_begin(void);
-
-static void prepare(struct context *ctx, void *bottom, void *top)
-{
-    ctx->sp = top;
-    ctx->ip = (void *)context_begin;
-    ctx->bp = NULL;
-    modes_save(ctx->fpmode);
-}
-
 #endif
-
-void context_init(struct context *ctx, void *bottom, void *top)
-{
-    prepare(ctx, bottom, top);
-#ifdef CONTEXT_ASAN
-    ctx->fake_stack = NULL;
-    ctx->stack_bottom = bottom;
-    ctx->stack_size = (size_t)((char *)top - (char *)bottom);
-#endif
-#ifdef CONTEXT_TSAN
-    /* The one of the stack's former user could not be destroyed while it was running. */
-    if (ctx->tsan_fiber)
-        __tsan_destroy_fiber(ctx->tsan_fiber);
-    ctx->tsan_fiber = __tsan_create_fiber(0);
-#endif
-}
 
 void context_init_thread(struct context *ctx)
 {

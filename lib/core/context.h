@@ -64,19 +64,57 @@ struct context {
 #endif
 };
 
-/* Prepares ctx to begin in context_main() with its stack pointer at top, which is 16-byte aligned; bottom tells the sanitizers where the
- * stack ends. The memory of ctx is zero, or was a context before. */
-void context_init(struct context *ctx, void *bottom, void *top);
 /* Fills in what the sanitizers need to come back to the calling thread's own stack. */
 void context_init_thread(struct context *ctx);
 /* Where contexts begin. Defined by the user of this module; never returns. */
 __attribute__((noreturn)) void context_main(void);
 
+#if defined(__x86_64__)
+
+static always_inline void context_save_modes(uint32_t mode[2])
+{
+    __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(mode[0]), "=m"(mode[1]));
+}
+
+#elif defined(__aarch64__)
+
+static always_inline void context_save_modes(uint32_t mode[2])
+{
+    uint64_t fpcr;
+
+    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+    __builtin_memcpy(mode, &fpcr, sizeof(fpcr));
+}
+
+#else
+
+/* Elsewhere the floating point modes stay the thread's. */
+static always_inline void context_save_modes(uint32_t mode[2])
+{
+}
+
+#endif
+
 #if defined(AIT_CONTEXT_PORTABLE)
 
+void context_prepare(struct context *ctx, void *bottom, void *top);
 void context_jump(struct context *from, struct context *to);
+__attribute__((noreturn)) void context_goto(struct context *to);
 
-#elif defined(__x86_64__)
+#else
+
+/* In assembly: goes on in context_main(). */
+__attribute__((visibility("hidden"))) void context_begin(void);
+
+static always_inline void context_prepare(struct context *ctx, void *bottom, void *top)
+{
+    ctx->sp = top;
+    ctx->ip = (void *)context_begin;
+    ctx->bp = NULL;
+    context_save_modes(ctx->fpmode);
+}
+
+#if defined(__x86_64__)
 
 #ifdef __AVX512F__
 #define CONTEXT_CLOBBER_AVX512                                                                               \
@@ -110,6 +148,19 @@ static always_inline void context_jump(struct context *from, struct context *to)
                        "mm3", "mm4", "mm5", "mm6", "mm7", "cc", "memory");
 }
 
+__attribute__((noreturn)) static always_inline void context_goto(struct context *to)
+{
+    __asm__ volatile("ldmxcsr 24(%0)\n\t"
+                     "fldcw 28(%0)\n\t"
+                     "movq 0(%0), %%rsp\n\t"
+                     "movq 16(%0), %%rbp\n\t"
+                     "jmp *8(%0)\n"
+                     :
+                     : "S"(to)
+                     : "memory");
+    __builtin_unreachable();
+}
+
 #elif defined(__aarch64__)
 
 static always_inline void context_jump(struct context *from, struct context *to)
@@ -140,7 +191,42 @@ static always_inline void context_jump(struct context *from, struct context *to)
                        "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31", "cc", "memory");
 }
 
+__attribute__((noreturn)) static always_inline void context_goto(struct context *to)
+{
+    register struct context *x1 __asm__("x1") = to;
+
+    __asm__ volatile("ldp x9, x16, [x1]\n\t"
+                     "ldr x29, [x1, #16]\n\t"
+                     "ldr x11, [x1, #24]\n\t"
+                     "msr fpcr, x11\n\t"
+                     "mov sp, x9\n\t"
+                     "br x16\n"
+                     :
+                     : "r"(x1)
+                     : "memory");
+    __builtin_unreachable();
+}
+
 #endif
+#endif
+
+/* Prepares ctx to begin in context_main() with its stack pointer at top, which is 16-byte aligned; bottom tells the sanitizers where the
+ * stack ends. The memory of ctx is zero, or was a context before. */
+static always_inline void context_init(struct context *ctx, void *bottom, void *top)
+{
+    context_prepare(ctx, bottom, top);
+#ifdef CONTEXT_ASAN
+    ctx->fake_stack = NULL;
+    ctx->stack_bottom = bottom;
+    ctx->stack_size = (size_t)((char *)top - (char *)bottom);
+#endif
+#ifdef CONTEXT_TSAN
+    /* The one of the stack's former user could not be destroyed while it was running. */
+    if (ctx->tsan_fiber)
+        __tsan_destroy_fiber(ctx->tsan_fiber);
+    ctx->tsan_fiber = __tsan_create_fiber(0);
+#endif
+}
 
 /* Leaves from and continues in to; returns when somebody switches back to from. */
 static always_inline void context_switch(struct context *from, struct context *to)
@@ -157,8 +243,8 @@ static always_inline void context_switch(struct context *from, struct context *t
 #endif
 }
 
-/* The same for a context that ends here; scratch is overwritten. */
-static always_inline void context_leave(struct context *scratch, struct context *to)
+/* The same for a context that ends here. */
+__attribute__((noreturn)) static always_inline void context_leave(struct context *to)
 {
 #ifdef CONTEXT_ASAN
     __sanitizer_start_switch_fiber(NULL, to->stack_bottom, to->stack_size);
@@ -166,7 +252,7 @@ static always_inline void context_leave(struct context *scratch, struct context 
 #ifdef CONTEXT_TSAN
     __tsan_switch_to_fiber(to->tsan_fiber, 0);
 #endif
-    context_jump(scratch, to);
+    context_goto(to);
 }
 
 /* The first thing that a new context does. */

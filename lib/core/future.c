@@ -3,18 +3,8 @@
 
 #include "loop.h"
 
-void future_init(struct ait_future *f, struct ait_loop *loop, uint8_t kind)
-{
-    list_init(&f->waiters);
-    f->loop = loop;
-    f->refs = 1;
-    f->result = 0;
-    f->kind = kind;
-    f->done = false;
-}
-
 /* From the future's list, or from nowhere, to the loop's. A floating slot refers to its future from here on only. */
-static void slot_queue(struct ait_slot *slot)
+__attribute__((noinline)) static void slot_queue(struct ait_slot *slot)
 {
     struct ait_loop *loop = slot->future->loop;
 
@@ -26,20 +16,17 @@ static void slot_queue(struct ait_slot *slot)
         loop_kick(loop);
 }
 
-void future_complete(struct ait_future *f, int result)
+void future_wake(struct ait_future *f)
 {
-    f->result = result;
-    f->done = true;
-    while (!list_empty(&f->waiters)) {
+    do {
         struct waiter *w = container_of(f->waiters.next, struct waiter, link);
 
         list_remove(&w->link);
-        if (w->task) {
+        if (likely(w->task))
             task_wake(w->task);
-            continue;
-        }
-        slot_queue(container_of(w, struct ait_slot, waiter));
-    }
+        else
+            slot_queue(container_of(w, struct ait_slot, waiter));
+    } while (unlikely(!list_empty(&f->waiters)));
 }
 
 AIT_PUBLIC int ait_future_new(ait_future **ret)
@@ -90,16 +77,20 @@ void slots_drop(struct list *queued)
     }
 }
 
+void future_free(struct ait_future *f)
+{
+    if (f->kind == FUTURE_TASK) {
+        task_free(future_task(f));
+        return;
+    }
+    future_drop_floating(f);
+    free(f);
+}
+
 AIT_PUBLIC ait_future *ait_future_unref(ait_future *future)
 {
-    if (!future || --future->refs > 0)
-        return NULL;
-    if (future->kind == FUTURE_TASK) {
-        task_free(future_task(future));
-        return NULL;
-    }
-    future_drop_floating(future);
-    free(future);
+    if (future)
+        future_unref(future);
     return NULL;
 }
 
@@ -162,11 +153,11 @@ AIT_PUBLIC int ait_await(ait_future *future, int *ret_result)
         while (!future->done && !t->scope->effective);
         if (!future->done) {
             list_remove(&w.link);
-            ait_future_unref(future);
+            future_unref(future);
             return -ECANCELED;
         }
         r = future->result;
-        ait_future_unref(future);
+        future_unref(future);
         if (ret_result)
             *ret_result = r;
         return 0;
@@ -183,7 +174,7 @@ void slot_run(struct ait_slot *slot)
     slot->spent = true;
     slot->cb(slot->future, slot->future->result, slot->userdata);
     if (floating) {
-        ait_future_unref(slot->future);
+        future_unref(slot->future);
         free(slot);
     }
 }
@@ -219,7 +210,7 @@ AIT_PUBLIC ait_slot *ait_slot_unref(ait_slot *slot)
     if (!slot)
         return NULL;
     list_remove(&slot->waiter.link);
-    ait_future_unref(slot->future);
+    future_unref(slot->future);
     free(slot);
     return NULL;
 }

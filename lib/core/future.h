@@ -39,9 +39,34 @@ struct ait_slot {
     bool spent;
 };
 
-void future_init(struct ait_future *f, struct ait_loop *loop, uint8_t kind);
+static inline void future_init(struct ait_future *f, struct ait_loop *loop, uint8_t kind)
+{
+    list_init(&f->waiters);
+    f->loop = loop;
+    f->refs = 1;
+    f->result = 0;
+    f->kind = kind;
+    f->done = false;
+}
+
+void future_wake(struct ait_future *f);
+void future_free(struct ait_future *f);
+
 /* Sets the result and wakes the waiters. */
-void future_complete(struct ait_future *f, int result);
+static inline void future_complete(struct ait_future *f, int result)
+{
+    f->result = result;
+    f->done = true;
+    if (!list_empty(&f->waiters))
+        future_wake(f);
+}
+
+static inline void future_unref(struct ait_future *f)
+{
+    if (--f->refs == 0)
+        future_free(f);
+}
+
 /* Empties the loop's queue: what is in it will not run. */
 void slots_drop(struct list *queued);
 /* Runs a slot that has left the future's list. */

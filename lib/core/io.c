@@ -140,14 +140,14 @@ static bool is_plain_eventfd(int fd)
     return strstr(text, "eventfd-semaphore: 0") != NULL;
 }
 
-int fd_look_at(int fd, struct fd_entry *e)
+static int look_at(int fd, struct fd_entry *e)
 {
     struct stat st;
     int mode;
 
     if (fstat(fd, &st) < 0)
         return -errno;
-    e->flags = FD_KNOWN;
+    e->flags = 0;
     e->drained = 0;
     if (S_ISSOCK(st.st_mode)) {
         look_at_socket(fd, e);
@@ -171,6 +171,16 @@ int fd_look_at(int fd, struct fd_entry *e)
         return 0;
     }
     return fcntl(fd, F_SETFL, mode | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+int fd_look_at(int fd, struct fd_entry *e)
+{
+    int r;
+
+    r = look_at(fd, e);
+    if (r >= 0)
+        e->flags |= FD_KNOWN;
+    return r;
 }
 
 /* An fd that was just made here: whatever the entry says is about a predecessor. */

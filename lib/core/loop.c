@@ -49,13 +49,11 @@ static void after_fork_in_child(void)
 
 /* ---- ready ring ---------------------------------------------------------------------------------- */
 
-int loop_reserve_ready(struct ait_loop *loop)
+int loop_reserve_ready_slow(struct ait_loop *loop)
 {
     uint32_t capacity = loop->ring_capacity ? loop->ring_capacity * 2 : 64, n = loop->tail - loop->head;
     struct ait_task **ring;
 
-    if (likely(loop->n_tasks < loop->ring_capacity))
-        return 0;
     ring = malloc(capacity * sizeof(*ring));
     if (!ring)
         return -ENOMEM;

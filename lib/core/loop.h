@@ -73,7 +73,6 @@ struct ait_loop {
     bool stop;
     struct context context;
     struct deep_call *deep; /* that the current task wants run on the thread's stack */
-    struct context grave;   /* where ended tasks save what nobody will come back to */
 
     struct timers timers;
     struct stacks stacks;
@@ -129,8 +128,14 @@ static always_inline bool loop_is_this(const struct ait_loop *loop)
             return loop_foreign_object();                                                                    \
     } while (0)
 
+int loop_reserve_ready_slow(struct ait_loop *loop);
+
 /* Room in the ring for one more task. */
-int loop_reserve_ready(struct ait_loop *loop);
+static always_inline int loop_reserve_ready(struct ait_loop *loop)
+{
+    return likely(loop->n_tasks < loop->ring_capacity) ? 0 : loop_reserve_ready_slow(loop);
+}
+
 /* Tells the driver of a guest loop that there is work. */
 void loop_kick(struct ait_loop *loop);
 void loop_shuffle_round(struct ait_loop *loop);
@@ -162,20 +167,24 @@ static always_inline bool loop_has_ready(const struct ait_loop *loop)
     return loop->head != loop->tail;
 }
 
-/* Tasks further down the ring: their own lines, and a little later, once those are there, the frames that they return to. */
+/*
+ * Tasks further down the ring: their own lines, and a little later, once those are there, the frames that they return to. With few ready, all
+ * of it is in the cache still.
+ */
 static always_inline void loop_prefetch(struct ait_loop *loop)
 {
-    uintptr_t far = (uintptr_t)loop->ring[(loop->head + 5) & loop->mask]; /* may be NULL */
+    uintptr_t far;
 
+    if (loop->tail - loop->head <= 4)
+        return;
+    far = (uintptr_t)loop->ring[(loop->head + 5) & loop->mask]; /* may be NULL */
     __builtin_prefetch((const void *)far, 1);
     __builtin_prefetch((const void *)(far + 64), 1);
 #ifndef AIT_CONTEXT_PORTABLE
     struct ait_task *near = loop->ring[(loop->head + 2) & loop->mask];
 
-    if (likely(near != NULL)) {
-        __builtin_prefetch(near->context.sp, 1);
-        __builtin_prefetch((char *)near->context.sp + 64, 1);
-    }
+    __builtin_prefetch(near->context.sp, 1);
+    __builtin_prefetch((char *)near->context.sp + 64, 1);
 #endif
 }
 

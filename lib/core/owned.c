@@ -202,6 +202,17 @@ void owned_leave_signals(struct ait_loop *loop, const sigset_t *set)
     (void)signalfd(loop->watches[WATCH_SIGNALS].fd, &loop->run_signals, 0);
 }
 
+void owned_return_signals(struct ait_loop *loop, const sigset_t *set)
+{
+    if (!loop->watches[WATCH_SIGNALS].ready)
+        return;
+    if (sigismember(set, SIGTERM) == 1)
+        sigaddset(&loop->run_signals, SIGTERM);
+    if (sigismember(set, SIGINT) == 1)
+        sigaddset(&loop->run_signals, SIGINT);
+    (void)signalfd(loop->watches[WATCH_SIGNALS].fd, &loop->run_signals, 0);
+}
+
 static int run_main(struct ait_loop *loop, ait_task_fn fn, void *userdata)
 {
     struct ait_task *t;

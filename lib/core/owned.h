@@ -16,5 +16,7 @@ int owned_run(struct ait_loop *loop, const struct ait_task *until_done);
 
 /* The program takes these signals itself: ait_run() no longer does. */
 void owned_leave_signals(struct ait_loop *loop, const sigset_t *set);
+/* It does so no more: those of them that are ait_run()'s are again. */
+void owned_return_signals(struct ait_loop *loop, const sigset_t *set);
 
 #endif

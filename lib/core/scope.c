@@ -131,13 +131,11 @@ static void scope_compact_children(struct ait_scope *s)
     s->n_children = n;
 }
 
-int scope_reserve_child(struct ait_scope *s)
+int scope_reserve_child_slow(struct ait_scope *s)
 {
     struct ait_task **children;
     uint32_t capacity;
 
-    if (likely(s->n_children < s->capacity))
-        return 0;
     if (s->n_live < s->capacity / 2) {
         scope_compact_children(s);
         return 0;
@@ -149,13 +147,6 @@ int scope_reserve_child(struct ait_scope *s)
     s->children = children;
     s->capacity = capacity;
     return 0;
-}
-
-void scope_add_child(struct ait_scope *s, struct ait_task *t)
-{
-    t->index = s->n_children;
-    s->children[s->n_children++] = t;
-    s->n_live++;
 }
 
 /* Of errors whose task had no name, or whose name there was no memory for. */
@@ -205,7 +196,7 @@ static void scope_report(struct ait_scope *s, const ait_error_info *info)
     loop->current = current;
 }
 
-static void scope_child_failed(struct ait_scope *s, struct ait_task *t, int error)
+static cold void scope_child_error(struct ait_scope *s, struct ait_task *t, int error)
 {
     ait_error_info info = {.size = sizeof(info), .name = ait_task_name(t), .error = error};
 
@@ -223,21 +214,16 @@ static void scope_child_failed(struct ait_scope *s, struct ait_task *t, int erro
     }
 }
 
-void scope_child_done(struct ait_scope *s, struct ait_task *t, int result)
+void scope_child_failed(struct ait_scope *s, struct ait_task *t, int result)
 {
-    s->children[t->index] = NULL;
-    if (t->index + 1 == s->n_children)
-        s->n_children--;
-    if (--s->n_live == 0)
-        s->n_children = 0;
-    if (unlikely(result < 0)) {
-        if (result != -ECANCELED)
-            scope_child_failed(s, t, result);
-        else if (s->effective)
-            s->cut = true;
-    }
-    if (s->n_live > 0 || s->state != SCOPE_EXITING)
-        return;
+    if (unlikely(result != -ECANCELED))
+        scope_child_error(s, t, result);
+    else if (s->effective)
+        s->cut = true;
+}
+
+void scope_drained(struct ait_scope *s)
+{
     if (likely(s->owner != NULL))
         task_wake(s->owner);
     else
@@ -261,30 +247,6 @@ void scope_drain(struct ait_scope *s)
 
 /* ---- life ---------------------------------------------------------------------------------------- */
 
-/* By hand: for this size compilers choose "rep stos", which takes longer to start than all of it takes. */
-static always_inline void zero_scope(struct ait_scope *s)
-{
-    typedef uint64_t words __attribute__((vector_size(16), may_alias, aligned(8)));
-    words *p = (words *)s;
-
-    _Static_assert(sizeof(*s) % sizeof(words) == 0, "a scope is a whole number of words");
-#pragma GCC unroll 16
-    for (size_t i = 0; i < sizeof(*s) / sizeof(words); i++)
-        p[i] = (words){};
-}
-
-void scope_init_root(struct ait_scope *s, struct ait_loop *loop, struct ait_task *owner,
-                     struct ait_scope *parent)
-{
-    zero_scope(s);
-    s->loop = loop;
-    s->owner = owner;
-    s->parent = parent;
-    s->is_root = true;
-    s->deadline = AIT_USEC_INFINITY;
-    list_init(&s->closers);
-}
-
 void scope_wake_closers(struct ait_scope *s)
 {
     while (!list_empty(&s->closers)) {
@@ -305,7 +267,7 @@ void scope_exited(struct ait_scope *s)
         scope_wake_closers(s);
 }
 
-void scope_exit_root(struct ait_scope *s, int r)
+void scope_exit_root_slow(struct ait_scope *s, int r)
 {
     if (r < 0 && s->n_live > 0)
         scope_fail(s);
@@ -324,7 +286,7 @@ static void scope_free_errors(struct ait_scope *s)
     s->n_errors = 0;
 }
 
-void scope_done(struct ait_scope *s)
+void scope_done_slow(struct ait_scope *s)
 {
     if (s->timer_reserved)
         timers_unreserve(&s->loop->timers);

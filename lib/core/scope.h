@@ -85,9 +85,34 @@ void scope_extra_exited(struct scope_extra *x);
 void scope_extra_free(struct ait_scope *s);
 
 /* A task's root: all zero but for what is set here. parent may be NULL for the loop's. */
-void scope_init_root(struct ait_scope *s, struct ait_loop *loop, struct ait_task *owner,
-                     struct ait_scope *parent);
-void scope_done(struct ait_scope *s);
+static always_inline void scope_init_root(struct ait_scope *s, struct ait_loop *loop, struct ait_task *owner,
+                                          struct ait_scope *parent)
+{
+    /* By hand: for this size compilers choose "rep stos", which takes longer to start than all of it takes. */
+    typedef uint64_t words __attribute__((vector_size(16), may_alias, aligned(8)));
+    words *p = (words *)s;
+
+    _Static_assert(sizeof(*s) % sizeof(words) == 0, "a scope is a whole number of words");
+#pragma GCC unroll 16
+    for (size_t i = 0; i < sizeof(*s) / sizeof(words); i++)
+        p[i] = (words){};
+    s->loop = loop;
+    s->owner = owner;
+    s->parent = parent;
+    s->is_root = true;
+    s->deadline = AIT_USEC_INFINITY;
+    list_init(&s->closers);
+}
+
+void scope_done_slow(struct ait_scope *s);
+
+/* Gives back what s has come to own: most scopes nothing. */
+static always_inline void scope_done(struct ait_scope *s)
+{
+    if (unlikely(s->timer_reserved |
+                 (((uintptr_t)s->errors | (uintptr_t)s->extra | (uintptr_t)s->children) != 0)))
+        scope_done_slow(s);
+}
 
 /* Recomputes "effective" from s downwards; wakes whom it concerns. */
 void scope_update(struct ait_scope *s);
@@ -104,16 +129,32 @@ void scope_refresh(struct scope_work *work, struct ait_scope *s);
 void scope_exited(struct ait_scope *s);
 void scope_wake_closers(struct ait_scope *s);
 
+int scope_reserve_child_slow(struct ait_scope *s);
+
 /* Room for one more child. */
-int scope_reserve_child(struct ait_scope *s);
-void scope_add_child(struct ait_scope *s, struct ait_task *t);
-/* A child has ended with result. */
-void scope_child_done(struct ait_scope *s, struct ait_task *t, int result);
+static always_inline int scope_reserve_child(struct ait_scope *s)
+{
+    return likely(s->n_children < s->capacity) ? 0 : scope_reserve_child_slow(s);
+}
+
+/* A child's result was negative. */
+void scope_child_failed(struct ait_scope *s, struct ait_task *t, int result);
+/* The last child has ended, and somebody waits for that. */
+void scope_drained(struct ait_scope *s);
 
 /* Waits until no child is left, whatever happens. */
 void scope_drain(struct ait_scope *s);
+void scope_exit_root_slow(struct ait_scope *s, int r);
+
 /* The body of a task's root has returned r. */
-void scope_exit_root(struct ait_scope *s, int r);
+static always_inline void scope_exit_root(struct ait_scope *s, int r)
+{
+    if (unlikely(s->n_live > 0 || (s->flags & SCOPE_HAS_SETS) || timer_armed(&s->timer) || s->extra ||
+                 !list_empty(&s->closers)))
+        scope_exit_root_slow(s, r);
+    else
+        s->state = SCOPE_EXITED;
+}
 
 /* Whether s is t's current scope or one further out, up to the loop's root. */
 bool scope_contains(const struct ait_scope *s, const struct ait_task *t);

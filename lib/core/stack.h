@@ -7,6 +7,7 @@
  *
  * A slab is one mapping of equal slots; the lowest page of a slot is its guard. With MADV_GUARD_INSTALL (Linux 6.13) a slab stays one VMA, so that
  * vm.max_map_count bounds slabs and not stacks; elsewhere the guards are mprotect()ed, two VMAs a slot. Slots come in classes of 128 KiB << n.
+ * Whoever has many slots advises the guards of further slabs in few calls of process_madvise().
  *
  * The user's object (the task) lies at the top of the slot's highest page and the stack begins below it: a shallow parked task touches one
  * page. Tops are coloured, i.e. moved down by a multiple of 64 bytes that differs from slot to slot, since equal page offsets
@@ -18,9 +19,10 @@
 
 #include "macros.h"
 
-#define STACK_CLASSES      11 /* 128 KiB .. 128 MiB */
-#define STACK_CLASS_BASE   ((size_t)128 * 1024)
-#define STACK_DEFAULT_SIZE ((size_t)256 * 1024)
+#define STACK_CLASSES       11 /* 128 KiB .. 128 MiB */
+#define STACK_CLASS_BASE    ((size_t)128 * 1024)
+#define STACK_DEFAULT_SIZE  ((size_t)256 * 1024)
+#define STACK_DEFAULT_CLASS 1
 
 struct stack_slab {
     struct stack_slab *next;
@@ -42,7 +44,8 @@ struct stacks {
     struct stack_class classes[STACK_CLASSES];
     struct stack_slab *slabs;
     size_t object_size;
-    uint8_t guard; /* how guards are made on this kernel */
+    uint8_t guard;      /* how guards are made on this kernel, */
+    uint8_t guard_many; /* and whether it takes many at once */
 };
 
 int stacks_init(struct stacks *s, size_t object_size);

@@ -22,10 +22,28 @@ struct start {
 
 static void task_drop_start(struct ait_task *t)
 {
-    if (!t->start)
-        return;
     task_wake(t->start->waiter);
     t->start = NULL;
+}
+
+/* The rest that few tasks have. */
+static cold void task_drop_name(struct ait_task *t)
+{
+    free(t->name);
+    t->name = NULL;
+}
+
+void task_free(struct ait_task *t)
+{
+    if (unlikely(t->name))
+        task_drop_name(t);
+    stack_free(&t->future.loop->stacks, t->class, t);
+}
+
+static always_inline void task_unref(struct ait_task *t)
+{
+    if (--t->future.refs == 0)
+        task_free(t);
 }
 
 __attribute__((noreturn)) static void task_end(struct ait_loop *loop, struct ait_task *t, int result)
@@ -33,7 +51,8 @@ __attribute__((noreturn)) static void task_end(struct ait_loop *loop, struct ait
     struct ait_task *next;
 
     PROBE2(task__end, t, result);
-    task_drop_start(t);
+    if (unlikely(t->start))
+        task_drop_start(t);
     t->state = TASK_ENDED;
     scope_child_done(t->root.parent, t, result);
     future_complete(&t->future, result);
@@ -41,10 +60,9 @@ __attribute__((noreturn)) static void task_end(struct ait_loop *loop, struct ait
     timers_unreserve(&loop->timers);
     loop->n_tasks--;
     /* The slot may be handed out again at once, but nobody writes to it before this context is left. */
-    ait_future_unref(&t->future);
+    task_unref(t);
     next = loop_next(loop);
-    context_leave(&loop->grave, next ? &next->context : &loop->context);
-    __builtin_unreachable();
+    context_leave(next ? &next->context : &loop->context);
 }
 
 void context_main(void)
@@ -68,100 +86,105 @@ void context_main(void)
     task_end(loop, t, r);
 }
 
-void task_free(struct ait_task *t)
-{
-    free(t->name);
-    t->name = NULL;
-    stack_free(&t->future.loop->stacks, t->class, t);
-}
+/* What a spawn asks for besides its function. What it owns, a task takes over. */
+struct spawn {
+    unsigned class; /* of the stack */
+    uint8_t flags;  /* of the root scope */
+    char *name;
+    ait_destroy_fn destroy;
+    struct ait_local_binding *locals;
+};
 
-static int task_new(struct ait_loop *loop, unsigned class, const char *name, struct ait_task **ret)
+static int spawn_read_options(struct spawn *spawn, const ait_task_options *options)
 {
-    char *copy = NULL;
-    struct ait_task *t;
-    int r;
+    if (options->size < sizeof(ait_task_options) || (options->flags & ~(unsigned)AIT_TASK_SHIELD))
+        return -EINVAL;
+    if (options->stack_size > 0) {
+        int class = stack_class_of(options->stack_size);
 
-    if (name) {
-        copy = strdup(name);
-        if (!copy)
-            return -ENOMEM;
+        if (class < 0)
+            return class;
+        spawn->class = (unsigned)class;
     }
-    r = timers_reserve(&loop->timers);
-    if (r < 0) {
-        free(copy);
-        return r;
-    }
-    t = stack_alloc(&loop->stacks, class, &r);
-    if (!t) {
-        timers_unreserve(&loop->timers);
-        free(copy);
-        return r;
-    }
-#ifdef CONTEXT_ASAN
-    /* The frames of the slot's last user were left, not returned from. */
-    __asan_unpoison_memory_region(stack_bottom(t, class),
-                                  (size_t)((char *)t - (char *)stack_bottom(t, class)));
-#endif
-    future_init(&t->future, loop, FUTURE_TASK);
-    t->class = (uint8_t) class;
-    t->scope = &t->root;
-    t->timer.slot = 0;
-    t->n_busy = 0;
-    t->name = copy;
-    t->start = NULL;
-    context_init(&t->context, stack_bottom(t, class), t);
-    *ret = t;
+    spawn->destroy = options->destroy;
+    spawn->flags = options->flags & AIT_TASK_SHIELD ? AIT_SCOPE_SHIELD : 0;
     return 0;
 }
 
-int task_spawn(struct ait_scope *scope, struct ait_task **ret_task, ait_task_fn fn, void *userdata,
-               const ait_task_options *options, const void *site)
+/* Why fn cannot be spawned into scope: negative errno, or 0. */
+static always_inline int spawn_refused(const struct ait_scope *scope, ait_task_fn fn)
 {
-    struct ait_loop *loop = scope->loop;
-    struct ait_local_binding *locals = NULL;
-    struct ait_task *t = NULL;
-    int r, class = 1;
-
-    if (unlikely(options)) {
-        if (options->size < sizeof(ait_task_options) || (options->flags & ~(unsigned)AIT_TASK_SHIELD))
-            return -EINVAL;
-        if (options->stack_size > 0) {
-            class = stack_class_of(options->stack_size);
-            if (class < 0)
-                return class;
-        }
-    }
     if (unlikely(!fn))
         return -EINVAL;
     if (unlikely(scope->state == SCOPE_EXITED))
         return -ESTALE;
     if (unlikely(scope->effective || scope->aborted))
         return -ECANCELED;
+    return 0;
+}
+
+/* Memory for a task, and what it may need while it lives. */
+static always_inline int task_alloc(struct ait_loop *loop, unsigned class, struct ait_task **ret)
+{
+    int r;
+
+    r = timers_reserve(&loop->timers);
+    if (unlikely(r < 0))
+        return r;
+    *ret = stack_alloc(&loop->stacks, class, &r);
+    if (unlikely(!*ret)) {
+        timers_unreserve(&loop->timers);
+        return r;
+    }
+#ifdef CONTEXT_ASAN
+    /* The frames of the slot's last user were left, not returned from. */
+    __asan_unpoison_memory_region(stack_bottom(*ret, class),
+                                  (size_t)((char *)*ret - (char *)stack_bottom(*ret, class)));
+#endif
+    return 0;
+}
+
+static always_inline void task_init(struct ait_task *t, struct ait_loop *loop, struct ait_scope *parent,
+                                    struct spawn spawn)
+{
+    future_init(&t->future, loop, FUTURE_TASK);
+    t->class = (uint8_t)spawn.class;
+    t->scope = &t->root;
+    context_init(&t->context, stack_bottom(t, spawn.class), t);
+    t->timer.slot = 0;
+    t->n_busy = 0;
+    scope_init_root(&t->root, loop, t, parent);
+    t->root.flags = spawn.flags;
+    t->destroy = spawn.destroy;
+    t->name = spawn.name;
+    t->start = NULL;
+    t->locals = spawn.locals;
+}
+
+static always_inline int spawn_in(struct ait_scope *scope, struct ait_task **ret_task, ait_task_fn fn,
+                                  void *userdata, const void *site, struct spawn spawn)
+{
+    struct ait_loop *loop = scope->loop;
+    struct ait_task *t;
+    int r;
+
+    r = spawn_refused(scope, fn);
+    if (unlikely(r < 0))
+        return r;
     r = scope_reserve_child(scope);
     if (unlikely(r < 0))
         return r;
     r = loop_reserve_ready(loop);
     if (unlikely(r < 0))
         return r;
-    if (unlikely(loop->current && loop->current->locals)) {
-        r = local_inherit(loop->current, &locals);
-        if (r < 0)
-            return r;
-    }
-    r = task_new(loop, (unsigned)class, options ? options->name : NULL, &t);
-    if (unlikely(r < 0)) {
-        local_unref(locals);
+    r = task_alloc(loop, spawn.class, &t);
+    if (unlikely(r < 0))
         return r;
-    }
+    task_init(t, loop, scope, spawn);
     t->fn = fn;
     t->entry = fn;
     t->userdata = userdata;
-    t->destroy = options ? options->destroy : NULL;
     t->site = site;
-    t->locals = locals;
-    scope_init_root(&t->root, loop, t, scope);
-    if (unlikely(options) && (options->flags & AIT_TASK_SHIELD))
-        t->root.flags = AIT_SCOPE_SHIELD;
     PROBE3(task__spawn, t, fn, t->name);
     scope_add_child(scope, t);
     loop->n_tasks++;
@@ -173,13 +196,50 @@ int task_spawn(struct ait_scope *scope, struct ait_task **ret_task, ait_task_fn 
     return 0;
 }
 
+int task_spawn(struct ait_scope *scope, struct ait_task **ret_task, ait_task_fn fn, void *userdata,
+               const ait_task_options *options, const void *site)
+{
+    const struct ait_task *parent = scope->loop->current;
+    struct spawn spawn = {.class = STACK_DEFAULT_CLASS};
+    int r = 0;
+
+    if (options)
+        r = spawn_read_options(&spawn, options);
+    if (r >= 0)
+        r = spawn_refused(scope, fn);
+    if (r >= 0 && parent && parent->locals)
+        r = local_inherit(parent, &spawn.locals);
+    if (r >= 0 && options && options->name) {
+        spawn.name = strdup(options->name);
+        r = spawn.name ? 0 : -ENOMEM;
+    }
+    if (r >= 0)
+        r = spawn_in(scope, ret_task, fn, userdata, site, spawn);
+    if (r < 0) {
+        local_unref(spawn.locals);
+        free(spawn.name);
+    }
+    return r;
+}
+
+/* The same; most tasks have no options, and no parent with locals. */
+static always_inline int task_spawn_fast(struct ait_scope *scope, struct ait_task **ret_task, ait_task_fn fn,
+                                         void *userdata, const ait_task_options *options, const void *site)
+{
+    const struct ait_task *parent = scope->loop->current;
+
+    if (unlikely(options || (parent && parent->locals)))
+        return task_spawn(scope, ret_task, fn, userdata, options, site);
+    return spawn_in(scope, ret_task, fn, userdata, site, (struct spawn){.class = STACK_DEFAULT_CLASS});
+}
+
 AIT_PUBLIC int ait_scope_spawn(ait_scope *scope, ait_task **ret_task, ait_task_fn fn, void *userdata,
                                const ait_task_options *options)
 {
     if (unlikely(!scope))
         return -EINVAL;
     LOOP_CHECK(scope->loop);
-    return task_spawn(scope, ret_task, fn, userdata, options, __builtin_return_address(0));
+    return task_spawn_fast(scope, ret_task, fn, userdata, options, __builtin_return_address(0));
 }
 
 AIT_PUBLIC int ait_task_spawn(ait_task **ret_task, ait_task_fn fn, void *userdata,
@@ -189,8 +249,8 @@ AIT_PUBLIC int ait_task_spawn(ait_task **ret_task, ait_task_fn fn, void *userdat
 
     if (unlikely(!loop))
         return loop_foreign();
-    return task_spawn(loop->current ? loop->current->scope : &loop->root, ret_task, fn, userdata, options,
-                      __builtin_return_address(0));
+    return task_spawn_fast(loop->current ? loop->current->scope : &loop->root, ret_task, fn, userdata,
+                           options, __builtin_return_address(0));
 }
 
 /* ---- nursery.start ------------------------------------------------------------------------------- */
@@ -232,6 +292,9 @@ AIT_PUBLIC int ait_scope_start(ait_scope *scope, ait_task **ret_task, ait_task_f
     }
     r = t->future.result;
     ait_task_unref(t);
+    /* That it was cancelled is no error of its, and means the caller only where the caller, or the scope, is. */
+    if (r == -ECANCELED && !start.waiter->scope->effective && !scope->effective && !scope->aborted)
+        return -EPROTO;
     return r < 0 ? r : -EPROTO;
 }
 
@@ -268,7 +331,7 @@ AIT_PUBLIC ait_task *ait_task_ref(ait_task *task)
 AIT_PUBLIC ait_task *ait_task_unref(ait_task *task)
 {
     if (task)
-        ait_future_unref(&task->future);
+        task_unref(task);
     return NULL;
 }
 
@@ -372,7 +435,7 @@ AIT_PUBLIC int ait_cancel_and_wait_full(ait_task *task, unsigned flags, int *ret
         while (!task->future.done)
             task_suspend_in(loop, w.task, TASK_WAITING, &wait);
         r = task->future.result;
-        ait_future_unref(&task->future);
+        task_unref(task);
     } else {
         /* It was not cancelled, so that it did not go on in spite of that. */
         r = task->future.result;
@@ -422,7 +485,7 @@ AIT_PUBLIC int ait_cancel_and_wait_many(ait_task *const *tasks, size_t n)
             list_append(&tasks[i]->future.waiters, &w.link);
             while (!tasks[i]->future.done)
                 task_suspend_in(loop, t, TASK_WAITING, &wait);
-            ait_future_unref(&tasks[i]->future);
+            task_unref(tasks[i]);
         }
     return t->scope->effective ? -ECANCELED : 0;
 }

@@ -67,4 +67,26 @@ int task_spawn(struct ait_scope *scope, struct ait_task **ret_task, ait_task_fn 
 /* Gives the slot back; called with the last reference. */
 void task_free(struct ait_task *t);
 
+/* There is room: scope_reserve_child(). */
+static always_inline void scope_add_child(struct ait_scope *s, struct ait_task *t)
+{
+    t->index = s->n_children;
+    s->children[s->n_children++] = t;
+    s->n_live++;
+}
+
+/* A child has ended with result. */
+static always_inline void scope_child_done(struct ait_scope *s, struct ait_task *t, int result)
+{
+    s->children[t->index] = NULL;
+    if (t->index + 1 == s->n_children)
+        s->n_children--;
+    if (--s->n_live == 0)
+        s->n_children = 0;
+    if (unlikely(result < 0))
+        scope_child_failed(s, t, result);
+    if (unlikely(s->n_live == 0 && s->state == SCOPE_EXITING))
+        scope_drained(s);
+}
+
 #endif

@@ -255,6 +255,32 @@ AIT_PUBLIC size_t ait_taskset_n_tasks(ait_taskset *set)
     return set ? set->scope.n_live : 0;
 }
 
+AIT_PUBLIC int ait_taskset_foreach(ait_taskset *set, ait_task_cb cb, void *userdata)
+{
+    int r = 0;
+
+    if (!set || !cb)
+        return -EINVAL;
+    LOOP_CHECK(set->scope.loop);
+    for (uint32_t i = 0; i < set->scope.n_children && r == 0; i++)
+        if (set->scope.children[i])
+            r = cb(set->scope.children[i], userdata);
+    return r;
+}
+
+bool taskset_is_private(const struct ait_taskset *set)
+{
+    return set->free != taskset_free;
+}
+
+AIT_PUBLIC ait_taskset *ait_taskset_current(void)
+{
+    for (struct ait_scope *s = ait_scope_current(); s; s = s->parent)
+        if ((s->flags & SCOPE_OF_SET) && !taskset_is_private(scope_set(s)))
+            return scope_set(s);
+    return NULL;
+}
+
 AIT_PUBLIC int ait_taskset_set_error_handler(ait_taskset *set, ait_error_cb cb, void *userdata)
 {
     return set ? ait_scope_set_error_handler(&set->scope, cb, userdata) : -EINVAL;

@@ -23,6 +23,9 @@ struct ait_taskset {
     void (*free)(struct ait_taskset *set);
 };
 
+/* Embedded in something else, and nothing that a user has made. */
+bool taskset_is_private(const struct ait_taskset *set);
+
 /* Makes set, all zero, hang on parent. refs is 1. */
 int taskset_init(struct ait_taskset *set, struct ait_scope *parent, unsigned flags);
 /* For a set that is over: gives back what its scope holds. */

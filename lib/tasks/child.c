@@ -234,12 +234,12 @@ static bool wait_shielded(struct ait_child *c, uint64_t usec)
     return c->reaped || r == -ECHILD;
 }
 
-/* It has got SIGKILL. */
+/* It has got SIGKILL. By its number, which it keeps until it is reaped: ait_poll() may have made the pidfd non-blocking, and then waitid() is, too. */
 static void wait_blocking(struct ait_child *c)
 {
     siginfo_t info = {};
 
-    while (waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+    while (waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
         ;
     (void)child_reap(c);
 }
@@ -286,6 +286,8 @@ AIT_PUBLIC int ait_child_supervise(ait_child *child, siginfo_t *ret_info)
 {
     int r;
 
+    if (!child)
+        return -EINVAL;
     r = ait_child_wait(child, ret_info);
     if (r < 0 && r != -ECHILD && ait_task_current()) {
         ait_child_ref(child);

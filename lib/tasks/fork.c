@@ -203,14 +203,17 @@ static int hear(const struct fork *f, const struct ait_child *c, struct message 
     return 0;
 }
 
-/* The outcome for the caller. Without wait_started a child that has ended by itself is as good as one that runs. */
+/*
+ * The outcome for the caller. Without wait_started a child that has ended by itself is as good as one that runs. That it was cancelled over there, by a
+ * signal, is no error of its: and here nobody has been.
+ */
 static int judge(const struct fork *f, const struct message *m)
 {
-    if (m->says == SAYS_READY)
+    bool told = m->value < 0 && m->value != -EPROTO && m->value != -ECANCELED;
+
+    if (m->says == SAYS_READY || told)
         return m->value;
-    if (!f->wait_started && m->value == -EPROTO)
-        return 0;
-    return m->value < 0 ? m->value : -EPROTO;
+    return f->wait_started ? -EPROTO : 0;
 }
 
 static int fork_and_wait(ait_child **ret, struct fork *f)

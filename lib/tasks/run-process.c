@@ -27,6 +27,7 @@ struct run {
     struct output outputs[2]; /* of fd 1 and 2 */
     const char *input;
     size_t n_input;
+    bool leads; /* a process group, which ends when it is reaped: others of it may hold the pipes open */
 };
 
 static int output_reserve(struct output *o)
@@ -95,11 +96,12 @@ static int serve(struct run *run, int which, int fd)
 /* Until all three pipes have come to their ends. */
 static int communicate(struct run *run)
 {
-    struct pollfd fds[3];
+    struct pollfd fds[4];
     int r, n_open;
 
     for (;;) {
         n_open = 0;
+        fds[3] = (struct pollfd){.fd = run->leads ? ait_child_pidfd(run->child) : -1, .events = POLLIN};
         for (int i = 0; i < 3; i++) {
             fds[i] =
                 (struct pollfd){.fd = ait_child_stdio(run->child, i), .events = i == 0 ? POLLOUT : POLLIN};
@@ -118,6 +120,12 @@ static int communicate(struct run *run)
                 return r;
             if (r == 0)
                 (void)ait_child_close_stdio(run->child, i);
+        }
+        if (run->leads && fds[3].revents) {
+            r = ait_child_wait(run->child, NULL);
+            if (r < 0)
+                return r;
+            run->leads = false;
         }
     }
 }
@@ -173,6 +181,7 @@ AIT_PUBLIC int ait_run_process(ait_process_result *ret, char *const argv[], cons
         o = *options;
     o.size = sizeof(o);
     o.flags = stdio_flags(&o, n_input > 0);
+    run.leads = o.flags & (AIT_SPAWN_PROCESS_GROUP | AIT_SPAWN_SESSION);
     run.outputs[0].max = run.outputs[1].max = o.max_output ? o.max_output : MAX_OUTPUT;
     r = ait_check_cancel();
     if (r >= 0)

@@ -154,6 +154,13 @@ AIT_PUBLIC int ait_event_wait(ait_event *event)
 
 /* ---- mutex --------------------------------------------------------------------------------------- */
 
+/* The first in the mutex's list also waits for the end of the owner's task, on behalf of all. */
+struct mutex_waiter {
+    struct waiter waiter; /* first */
+    struct waiter end;    /* in the owner's future, or in no list */
+    bool orphaned;        /* the owner has ended: it was let go without the mutex */
+};
+
 static void mutex_done(struct ait_mutex *m)
 {
     ait_task_unref(m->owner);
@@ -182,12 +189,74 @@ static void mutex_give(struct ait_mutex *m, struct ait_task *t)
     m->owner = ait_task_ref(t);
 }
 
+static struct mutex_waiter *mutex_first(struct ait_mutex *m)
+{
+    return container_of(m->waiters.next, struct mutex_waiter, waiter.link);
+}
+
+static bool mutex_is_orphan(const struct ait_mutex *m)
+{
+    return m->owner && m->owner->state == TASK_ENDED;
+}
+
+/* Whoever is the first now watches the owner; where that one has ended, nobody waits any more. */
+static void mutex_watch(struct ait_mutex *m)
+{
+    if (mutex_is_orphan(m)) {
+        while (!list_empty(&m->waiters)) {
+            struct mutex_waiter *mw = mutex_first(m);
+
+            mw->orphaned = true;
+            list_remove(&mw->end.link);
+            (void)wait_serve(&m->waiters);
+        }
+    } else if (!list_empty(&m->waiters) && list_empty(&mutex_first(m)->end.link)) {
+        list_append(&m->owner->future.waiters, &mutex_first(m)->end.link);
+    }
+}
+
+static void mutex_join(struct ait_mutex *m, struct mutex_waiter *mw)
+{
+    mw->end.task = mw->waiter.task;
+    list_init(&mw->end.link);
+    list_append(&m->waiters, &mw->waiter.link);
+    mutex_watch(m);
+}
+
+static void mutex_quit(struct ait_mutex *m, struct mutex_waiter *mw)
+{
+    list_remove(&mw->waiter.link);
+    list_remove(&mw->end.link);
+    mutex_watch(m);
+}
+
 static void mutex_release(struct ait_mutex *m)
 {
-    ait_task_unref(m->owner);
+    struct ait_task *owner = m->owner;
+
     m->owner = NULL;
-    if (!list_empty(&m->waiters))
+    if (!list_empty(&m->waiters)) {
+        list_remove(&mutex_first(m)->end.link);
         mutex_give(m, wait_serve(&m->waiters)->task);
+        mutex_watch(m);
+    }
+    ait_task_unref(owner);
+}
+
+/* Until mw was served or let go. state TASK_PARKED: or its task is cancelled. */
+static void mutex_suspend(struct ait_loop *loop, struct ait_mutex *m, struct mutex_waiter *mw,
+                          enum task_state state)
+{
+    const struct wait what = {.kind = "mutex", .object = m};
+    struct ait_task *t = mw->waiter.task;
+
+    while (!list_empty(&mw->waiter.link)) {
+        task_suspend_in(loop, t, state, &what);
+        if (!list_empty(&mw->waiter.link) && mutex_is_orphan(m))
+            mutex_watch(m);
+        if (state == TASK_PARKED && t->scope->effective)
+            return;
+    }
 }
 
 /* 0: taken; -EBUSY: somebody else holds it. */
@@ -204,25 +273,30 @@ static int mutex_try(struct ait_mutex *m, struct ait_task *t)
 
 AIT_PUBLIC int ait_mutex_lock(ait_mutex *mutex)
 {
-    const struct wait what = {.kind = "mutex", .object = mutex};
-    struct waiter w;
+    struct mutex_waiter mw = {};
     struct ait_loop *loop;
-    bool served;
     int r;
 
     if (!mutex)
         return -EINVAL;
     LOOP_CHECK(mutex->counted.loop);
-    r = op_enter(&loop, &w.task);
+    r = op_enter(&loop, &mw.waiter.task);
     if (r < 0)
         return r;
-    r = mutex_try(mutex, w.task);
+    r = mutex_try(mutex, mw.waiter.task);
     if (r != -EBUSY)
         return r;
     mutex->counted.refs++;
-    served = wait_in(loop, &mutex->waiters, &w, &what);
+    mutex_join(mutex, &mw);
+    mutex_suspend(loop, mutex, &mw, TASK_PARKED);
+    if (list_empty(&mw.waiter.link)) {
+        r = mw.orphaned ? -EOWNERDEAD : 0;
+    } else {
+        mutex_quit(mutex, &mw);
+        r = -ECANCELED;
+    }
     ait_mutex_unref(mutex);
-    return served ? 0 : -ECANCELED;
+    return r;
 }
 
 AIT_PUBLIC int ait_mutex_try_lock(ait_mutex *mutex)
@@ -347,7 +421,7 @@ AIT_PUBLIC int ait_semaphore_value(ait_semaphore *semaphore)
 
 /* In the condition's list until it is notified, then in the mutex's: its task is not woken before it holds the mutex. */
 struct condition_waiter {
-    struct waiter waiter;
+    struct mutex_waiter mw; /* first */
     struct ait_mutex *mutex;
     bool notified;
     bool alone; /* the notification was for one */
@@ -376,11 +450,11 @@ static void condition_relock(struct condition_waiter *cw)
     struct ait_mutex *m = cw->mutex;
 
     if (m->owner) {
-        list_append(&m->waiters, &cw->waiter.link);
+        mutex_join(m, &cw->mw);
         return;
     }
-    mutex_give(m, cw->waiter.task);
-    task_wake(cw->waiter.task);
+    mutex_give(m, cw->mw.waiter.task);
+    task_wake(cw->mw.waiter.task);
 }
 
 static int condition_notify(struct ait_condition *c, unsigned n, bool alone)
@@ -388,9 +462,9 @@ static int condition_notify(struct ait_condition *c, unsigned n, bool alone)
     int woken = 0;
 
     for (; n > 0 && !list_empty(&c->waiters); n--, woken++) {
-        struct condition_waiter *cw = container_of(c->waiters.next, struct condition_waiter, waiter.link);
+        struct condition_waiter *cw = container_of(c->waiters.next, struct condition_waiter, mw.waiter.link);
 
-        list_remove(&cw->waiter.link);
+        list_remove(&cw->mw.waiter.link);
         cw->notified = true;
         cw->alone = alone;
         condition_relock(cw);
@@ -402,20 +476,20 @@ static int condition_notify(struct ait_condition *c, unsigned n, bool alone)
 static void condition_suspend(struct ait_loop *loop, struct ait_condition *c, struct condition_waiter *cw)
 {
     const struct wait what = {.kind = "condition", .object = c};
-    const struct wait relock = {.kind = "mutex", .object = cw->mutex};
-    struct ait_task *t = cw->waiter.task;
+    struct ait_task *t = cw->mw.waiter.task;
 
-    list_append(&c->waiters, &cw->waiter.link);
+    list_append(&c->waiters, &cw->mw.waiter.link);
     mutex_release(cw->mutex);
     do
         task_suspend_in(loop, t, TASK_PARKED, &what);
     while (!cw->notified && !t->scope->effective);
     if (!cw->notified) {
-        list_remove(&cw->waiter.link);
+        list_remove(&cw->mw.waiter.link);
         condition_relock(cw);
     }
-    while (!list_empty(&cw->waiter.link))
-        task_suspend_in(loop, t, TASK_WAITING, &relock);
+    if (!list_empty(&cw->mw.waiter.link) && mutex_is_orphan(cw->mutex))
+        mutex_watch(cw->mutex);
+    mutex_suspend(loop, cw->mutex, &cw->mw, TASK_WAITING);
 }
 
 AIT_PUBLIC int ait_condition_wait(ait_condition *condition, ait_mutex *mutex)
@@ -428,21 +502,20 @@ AIT_PUBLIC int ait_condition_wait(ait_condition *condition, ait_mutex *mutex)
         return -EINVAL;
     LOOP_CHECK(condition->counted.loop);
     LOOP_CHECK(mutex->counted.loop);
-    r = op_enter(&loop, &cw.waiter.task);
+    r = op_enter(&loop, &cw.mw.waiter.task);
     if (r < 0)
         return r;
-    if (mutex->owner != cw.waiter.task)
+    if (mutex->owner != cw.mw.waiter.task)
         return -EPERM;
     condition->counted.refs++;
     mutex->counted.refs++;
     condition_suspend(loop, condition, &cw);
-    if (!cw.notified) {
+    if (cw.mw.orphaned)
+        r = -EOWNERDEAD;
+    else if (!cw.notified || cw.mw.waiter.task->scope->effective)
         r = -ECANCELED;
-    } else if (cw.waiter.task->scope->effective) {
-        r = -ECANCELED;
-        if (cw.alone)
-            (void)condition_notify(condition, 1, true);
-    }
+    if (r < 0 && cw.notified && cw.alone)
+        (void)condition_notify(condition, 1, true);
     ait_mutex_unref(mutex);
     ait_condition_unref(condition);
     return r;

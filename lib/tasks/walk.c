@@ -94,6 +94,22 @@ AIT_PUBLIC int ait_loop_foreach_task(ait_loop *loop, ait_task_cb cb, void *userd
     return 0;
 }
 
+AIT_PUBLIC int ait_loop_foreach_taskset(ait_loop *loop, ait_taskset_cb cb, void *userdata)
+{
+    int r = 0;
+
+    if (!loop || !cb)
+        return -EINVAL;
+    LOOP_CHECK(loop);
+    for (struct walk w = walk_begin(loop); w.scope && r == 0; walk_next(&w)) {
+        struct ait_taskset *set = container_of(w.scope, struct ait_taskset, scope);
+
+        if ((w.scope->flags & SCOPE_OF_SET) && !taskset_is_private(set))
+            r = cb(set, userdata);
+    }
+    return r;
+}
+
 /* ---- stacks -------------------------------------------------------------------------------------- */
 
 int walk_pagemap_open(void)

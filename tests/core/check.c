@@ -59,6 +59,20 @@ int run_real(ait_task_fn fn, void *userdata)
     return run(fn, userdata, false);
 }
 
+bool check_shuffled(void)
+{
+    const char *seed = getenv("AIT_SHUFFLE");
+
+    return seed && *seed;
+}
+
+int check_settle(void)
+{
+    int r = ait_yield();
+
+    return r < 0 ? r : ait_yield();
+}
+
 int now_ms(void)
 {
     return (int)((ait_now(NULL) - TEST_START_US) / AIT_USEC_PER_MSEC);

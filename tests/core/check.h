@@ -45,6 +45,13 @@ void check_assert(void);
 int run_virtual(ait_task_fn fn, void *userdata);
 int run_real(ait_task_fn fn, void *userdata);
 
+/*
+ * Whether AIT_SHUFFLE=SEED permutes what is ready at the same moment: then who goes first is nobody's promise. check_settle() lets all that is ready now
+ * run once, also where it stands behind the caller in the next round. Returns what ait_yield() does.
+ */
+bool check_shuffled(void);
+int check_settle(void);
+
 /* Milliseconds since the virtual clock's start. */
 int now_ms(void);
 

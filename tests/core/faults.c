@@ -24,7 +24,7 @@ void faults_disarm(void)
     faults.fail_at = 0;
 }
 
-static bool refuse(void)
+bool faults_refuse(void)
 {
     faults.n_calls++;
     if (faults.fail_at == 0 ||
@@ -69,17 +69,17 @@ int __wrap_signalfd(int fd, const sigset_t *set, int flags);
 
 void *__wrap_malloc(size_t n)
 {
-    return refuse() ? NULL : allocated(__real_malloc(n));
+    return faults_refuse() ? NULL : allocated(__real_malloc(n));
 }
 
 void *__wrap_calloc(size_t n, size_t size)
 {
-    return refuse() ? NULL : allocated(__real_calloc(n, size));
+    return faults_refuse() ? NULL : allocated(__real_calloc(n, size));
 }
 
 void *__wrap_realloc(void *p, size_t n)
 {
-    if (refuse())
+    if (faults_refuse())
         return NULL;
     faults.n_live -= p != NULL;
     return allocated(__real_realloc(p, n));
@@ -87,7 +87,7 @@ void *__wrap_realloc(void *p, size_t n)
 
 char *__wrap_strdup(const char *s)
 {
-    return refuse() ? NULL : allocated(__real_strdup(s));
+    return faults_refuse() ? NULL : allocated(__real_strdup(s));
 }
 
 void __wrap_free(void *p)
@@ -98,31 +98,31 @@ void __wrap_free(void *p)
 
 void *__wrap_mmap(void *p, size_t n, int prot, int flags, int fd, off_t offset)
 {
-    return refuse() ? MAP_FAILED : __real_mmap(p, n, prot, flags, fd, offset);
+    return faults_refuse() ? MAP_FAILED : __real_mmap(p, n, prot, flags, fd, offset);
 }
 
 void *__wrap_mmap64(void *p, size_t n, int prot, int flags, int fd, off_t offset)
 {
-    return refuse() ? MAP_FAILED : __real_mmap64(p, n, prot, flags, fd, offset);
+    return faults_refuse() ? MAP_FAILED : __real_mmap64(p, n, prot, flags, fd, offset);
 }
 
 int __wrap_epoll_create1(int flags)
 {
-    return refuse() ? -1 : __real_epoll_create1(flags);
+    return faults_refuse() ? -1 : __real_epoll_create1(flags);
 }
 
 int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *e)
 {
-    return op != EPOLL_CTL_DEL && refuse() ? -1 : __real_epoll_ctl(epfd, op, fd, e);
+    return op != EPOLL_CTL_DEL && faults_refuse() ? -1 : __real_epoll_ctl(epfd, op, fd, e);
 }
 
 int __wrap_eventfd(unsigned n, int flags)
 {
-    return refuse() ? -1 : __real_eventfd(n, flags);
+    return faults_refuse() ? -1 : __real_eventfd(n, flags);
 }
 
 int __wrap_signalfd(int fd, const sigset_t *set, int flags)
 {
-    return refuse() ? -1 : __real_signalfd(fd, set, flags);
+    return faults_refuse() ? -1 : __real_signalfd(fd, set, flags);
 }
 /* NOLINTEND(bugprone-reserved-identifier) */

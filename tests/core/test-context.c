@@ -42,7 +42,7 @@ struct fiber {
     bool ended;
 };
 
-static struct context thread_context, grave;
+static struct context thread_context;
 static struct fiber *current;
 static volatile sig_atomic_t n_signals;
 
@@ -55,8 +55,7 @@ void context_main(void)
     context_entered();
     f->fn(f);
     f->ended = true;
-    context_leave(&grave, &thread_context);
-    __builtin_unreachable();
+    context_leave(&thread_context);
 }
 
 static void fiber_init(struct fiber *f, void (*fn)(struct fiber *f))

@@ -87,7 +87,7 @@ static int order_main(void *userdata)
     CHECK_EQ(ait_scope_enter(&scope, 0), 0);
     for (intptr_t i = 0; i < 8; i++)
         CHECK_EQ(ait_scope_spawn(scope, NULL, wait_main, (void *)i, NULL), 0);
-    CHECK_EQ(ait_yield(), 0);
+    CHECK_EQ(check_settle(), 0);
     CHECK_EQ(order.n, 0);
     CHECK_EQ(ait_future_resolve(order.future, 0), 0);
     CHECK_EQ(order.n, 0);
@@ -96,7 +96,7 @@ static int order_main(void *userdata)
     CHECK_EQ(ait_scope_exit(scope, 0), 0);
     CHECK_EQ(order.n, 8);
     for (int i = 0; i < 8; i++)
-        CHECK_EQ(order.seen[i], i);
+        CHECK(order.seen[i] == i || check_shuffled());
     return 0;
 }
 
@@ -117,7 +117,7 @@ static int detach_main(void *userdata)
     CHECK_EQ(ait_scope_enter(&scope, 0), 0);
     CHECK_EQ(ait_scope_spawn(scope, &a, wait_main, (void *)1, NULL), 0);
     CHECK_EQ(ait_scope_spawn(scope, NULL, wait_main, (void *)2, NULL), 0);
-    CHECK_EQ(ait_yield(), 0);
+    CHECK_EQ(check_settle(), 0);
     CHECK_EQ(ait_cancel_and_wait(a, NULL), 0);
     CHECK_EQ(ait_future_done(f), 0);
     CHECK_EQ(ait_future_resolve(f, 7), 0);

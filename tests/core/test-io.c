@@ -267,7 +267,7 @@ static int eof_later_body(struct pair *p)
     CHECK_EQ(ait_write(p->fds[1], "a", 1), 1);
     CHECK_EQ(ait_read(p->fds[0], buf, sizeof(buf)), 1);
     CHECK_EQ(ait_write(p->fds[1], "bc", 2), 2);
-    CHECK_EQ(ait_yield(), 0);
+    CHECK_EQ(check_settle(), 0);
     CHECK_EQ(p->fds[1], -1);
     CHECK_EQ(ait_read(p->fds[0], buf, sizeof(buf)), 2);
     return (int)ait_read(p->fds[0], buf, sizeof(buf));
@@ -456,7 +456,7 @@ static int close_body(struct pair *p)
     CHECK_EQ(ait_scope_spawn(scope, NULL, read_closed, p, NULL), 0);
     CHECK_EQ(ait_scope_spawn(scope, NULL, read_closed, p, NULL), 0);
     CHECK_EQ(ait_scope_spawn(scope, NULL, poll_closed, p, NULL), 0);
-    CHECK_EQ(ait_yield(), 0);
+    CHECK_EQ(check_settle(), 0);
     CHECK_EQ(ait_close(p->fds[0]), 0);
     CHECK_EQ(ait_scope_exit(scope, 0), 0);
     CHECK_EQ(p->n, 3);
@@ -477,7 +477,7 @@ static int close_writer_body(struct pair *p)
     CHECK_EQ(fill(p->fds[1]), 0);
     CHECK_EQ(ait_scope_enter(&scope, 0), 0);
     CHECK_EQ(ait_scope_spawn(scope, NULL, write_closed, p, NULL), 0);
-    CHECK_EQ(ait_yield(), 0);
+    CHECK_EQ(check_settle(), 0);
     CHECK_EQ(ait_close(p->fds[1]), 0);
     CHECK_EQ(ait_scope_exit(scope, 0), 0);
     CHECK_EQ(p->n, 1);
@@ -564,7 +564,7 @@ static int closed_under_body(struct pair *p)
     CHECK_EQ(write(other[1], "s", 1), 1);
     CHECK_EQ(ait_scope_enter(&scope, 0), 0);
     CHECK_EQ(ait_scope_spawn(scope, NULL, read_closed, p, NULL), 0);
-    CHECK_EQ(ait_yield(), 0);
+    CHECK_EQ(check_settle(), 0);
     CHECK_EQ(ait_close(old), 0);
     /* Under the same number there is another file, with data, before the reader has run. */
     CHECK_EQ(dup3(other[0], old, O_CLOEXEC), old);

@@ -304,26 +304,37 @@ static struct {
     ait_future *future;
     int fds[2];
     int first, second;
+    bool begun;
 } moment;
+
+/* What the next operation says: the one after it, where a seed has put the canceller's turn behind ours. */
+static int next_operation(void)
+{
+    int r = ait_yield();
+
+    return r == 0 && check_shuffled() ? ait_yield() : r;
+}
 
 static int await_it(void *userdata)
 {
+    moment.begun = true;
     moment.first = ait_await(moment.future, NULL);
-    moment.second = ait_yield();
+    moment.second = next_operation();
     return 0;
 }
 
 static int sleep_it(void *userdata)
 {
     moment.first = ait_sleep(MS(10));
-    moment.second = ait_yield();
+    moment.second = next_operation();
     return 0;
 }
 
 static int yield_it(void *userdata)
 {
+    moment.begun = true;
     moment.first = ait_yield();
-    moment.second = ait_yield();
+    moment.second = next_operation();
     return 0;
 }
 
@@ -346,7 +357,8 @@ static int moment_main(void *userdata)
         CHECK_EQ(ait_scope_spawn(scope, NULL, cancel_at_ten, NULL, NULL), 0);
     CHECK_EQ(ait_scope_spawn(scope, &moment.task, fn, NULL, NULL), 0);
     if (fn != sleep_it) {
-        CHECK_EQ(ait_yield(), 0);
+        while (!moment.begun) /* one that is cancelled before never begins */
+            CHECK_EQ(ait_yield(), 0);
         CHECK_EQ(ait_future_resolve(moment.future, 0), 0);
         CHECK_EQ(ait_task_cancel(moment.task), 1);
     }
@@ -462,6 +474,11 @@ static int slow_to_cancel(void *userdata)
     return ait_scope_exit(shield, -ECANCELED);
 }
 
+static int gives_up(void *userdata)
+{
+    return -ECANCELED;
+}
+
 static int start_main(void *userdata)
 {
     AIT_CLEANUP(ait_task_unrefp) ait_task *task = NULL;
@@ -479,6 +496,9 @@ static int start_main(void *userdata)
     CHECK_EQ(ait_scope_start(scope, &task, never_ready, NULL, NULL), -EPROTO);
     CHECK(task == NULL);
     CHECK_EQ(now_ms(), 30);
+    /* That it was cancelled, by itself or by a third party, is no error of its, and the caller is not. */
+    CHECK_EQ(ait_scope_start(scope, &task, gives_up, NULL, NULL), -EPROTO);
+    CHECK(task == NULL);
     CHECK_EQ(ait_scope_enter_after(&limit, 0, MS(10)), 0);
     CHECK_EQ(ait_scope_start(scope, &task, slow_to_cancel, NULL, NULL), -ECANCELED);
     CHECK(task == NULL);

@@ -104,6 +104,25 @@ static void test_guards_native(void **unused)
     stacks_done(&s);
 }
 
+/* Those of later slabs, which are made many at a time where the kernel does that. */
+static void test_guards_of_many(void **unused)
+{
+    enum { MANY = 2048 };
+    static char *objects[MANY];
+    struct stacks s;
+    int r = 0;
+
+    assert_int_equal(stacks_init(&s, sizeof(struct ait_task)), 0);
+    for (unsigned i = 0; i < MANY; i++) {
+        objects[i] = stack_alloc(&s, 0, &r);
+        assert_non_null(objects[i]);
+    }
+    print_message("guards of many: %s\n", s.guard_many == 1 ? "at once" : "one by one");
+    for (unsigned i = 0; i < MANY; i += i < MANY - 256 ? 37 : 1)
+        check_slot(&s, objects[i], 0);
+    stacks_done(&s);
+}
+
 /* Last in, first out; the array always has room; slots do not overlap. */
 static void test_cache(void **unused)
 {
@@ -374,10 +393,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_classes),       cmocka_unit_test(test_guards_mprotect),
-        cmocka_unit_test(test_guards_native), cmocka_unit_test(test_cache),
-        cmocka_unit_test(test_trim),          cmocka_unit_test(test_overflow),
-        cmocka_unit_test(test_other_fault),   cmocka_unit_test(test_sent_signal),
-        cmocka_unit_test(test_own_handler),   cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_guards_native), cmocka_unit_test(test_guards_of_many),
+        cmocka_unit_test(test_cache),         cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_overflow),      cmocka_unit_test(test_other_fault),
+        cmocka_unit_test(test_sent_signal),   cmocka_unit_test(test_own_handler),
+        cmocka_unit_test(test_sizes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

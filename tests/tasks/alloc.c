@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,7 @@
 
 #include "alloc.h"
 
-static unsigned count, fail_at;
+static atomic_uint count, fail_at; /* loops of several threads */
 
 void alloc_fail_at(unsigned n)
 {

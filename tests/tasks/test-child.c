@@ -163,6 +163,7 @@ static int dropped_main(void *userdata)
     CHECK_EQ(ait_child_adopt(&w.child, start(stay, 0), -1), 0);
     CHECK_EQ(ait_scope_enter(&scope, 0), 0);
     CHECK_EQ(ait_scope_spawn(scope, NULL, waiter, &w, NULL), 0);
+    CHECK_EQ(check_settle(), 0);
     CHECK_EQ(ait_scope_spawn(scope, NULL, drop_while_waiting, &w, NULL), 0);
     CHECK_EQ(ait_scope_exit(scope, 0), 0);
     CHECK_EQ(w.n, 1);
@@ -218,6 +219,7 @@ static int adopt_main(void *userdata)
     CHECK_EQ(kill(pid, SIGKILL), 0);
     CHECK_EQ(waitpid(pid, NULL, 0), pid);
     CHECK_EQ(ait_child_wait(NULL, NULL), -EINVAL);
+    CHECK_EQ(ait_child_supervise(NULL, NULL), -EINVAL);
     CHECK_EQ(ait_child_kill(NULL, SIGTERM), -EINVAL);
     CHECK(ait_child_unref(NULL) == NULL);
     return 0;

@@ -111,7 +111,7 @@ static int start_main(void *userdata)
 {
     static const struct {
         int value, r;
-    } cases[] = {{0, 0}, {7, 7}, {-EIO, -EIO}, {-ECANCELED, -ECANCELED}, {100, -EPROTO}};
+    } cases[] = {{0, 0}, {7, 7}, {-EIO, -EIO}, {-ECANCELED, -EPROTO}, {100, -EPROTO}};
 
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
         AIT_CHILD(c);

@@ -97,6 +97,26 @@ static int mask_main(void *userdata)
     return 0;
 }
 
+/* Two parts of a program want the same signal. Whichever is closed first, the other one still gets it. */
+static int shared_main(void *userdata)
+{
+    for (int i = 0; i < 2; i++) {
+        ait_signals *both[2] = {NULL, NULL};
+        sigset_t set = set_of(SIGUSR1, SIGHUP);
+
+        CHECK_EQ(ait_signals_open(both, &set), 0);
+        CHECK_EQ(ait_signals_open(both + 1, &set), 0);
+        ait_signals_closep(both + i);
+        if (CHECK(blocked(SIGUSR1))) {
+            CHECK_EQ(raise(SIGUSR1), 0);
+            CHECK_EQ(ait_signals_next(both[!i], NULL), SIGUSR1);
+        }
+        ait_signals_closep(both + !i);
+        CHECK(!blocked(SIGUSR1) && blocked(SIGHUP));
+    }
+    return 0;
+}
+
 static void test_mask(void **unused)
 {
     sigset_t before = set_of(SIGHUP, 0), none;
@@ -104,6 +124,7 @@ static void test_mask(void **unused)
     sigemptyset(&none);
     assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
     assert_int_equal(run_real(mask_main, NULL), 0);
+    assert_int_equal(run_real(shared_main, NULL), 0);
     assert_int_equal(pthread_sigmask(SIG_SETMASK, &none, NULL), 0);
 }
 
@@ -161,16 +182,24 @@ static void test_taken_from_run(void **unused)
     assert_false(blocked(SIGTERM));
 }
 
+/* Once nobody wants it any more it is ait_run()'s again, and not lost. */
 static int gives_term_back(void *userdata)
 {
-    ait_signals *signals = NULL;
-    sigset_t set = set_of(SIGTERM, 0);
+    ait_signals *signals = NULL, *others = NULL;
+    sigset_t set = set_of(SIGTERM, SIGUSR1);
 
     CHECK_EQ(ait_signals_open(&signals, &set), 0);
+    CHECK_EQ(ait_signals_open(&others, &set), 0);
     CHECK_EQ(raise(SIGTERM), 0);
     CHECK_EQ(ait_signals_next(signals, NULL), SIGTERM);
     CHECK(ait_signals_close(signals) == NULL);
+    CHECK_EQ(raise(SIGTERM), 0);
+    CHECK_EQ(ait_sleep(MS(1)), 0);
+    CHECK_EQ(ait_signals_next(others, NULL), SIGTERM);
+    CHECK(ait_signals_close(others) == NULL);
     CHECK(blocked(SIGTERM)); /* as ait_run() has left it */
+    CHECK_EQ(raise(SIGTERM), 0);
+    CHECK_EQ(ait_sleep(20 * AIT_USEC_PER_SEC), -ECANCELED);
     return 6;
 }
 

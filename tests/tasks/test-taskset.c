@@ -675,6 +675,105 @@ static void test_names(void **unused)
     assert_int_equal(run_virtual(names_main, NULL), 0);
 }
 
+/* ---- which there are, and what is in them -------------------------------------------------------- */
+
+static int look_inside(void *userdata)
+{
+    ait_taskset **want = userdata;
+
+    CHECK(ait_taskset_current() == *want);
+    return ait_sleep(MS(10));
+}
+
+static int look_deeper(void *userdata)
+{
+    const ait_call calls[] = {{look_inside, userdata, NULL}};
+    AIT_COMPLETION(c);
+    AIT_SCOPE(scope);
+
+    CHECK_EQ(ait_scope_enter(&scope, 0), 0);
+    /* The sets that completions are made of are nobody's. */
+    CHECK_EQ(ait_completion_open(&c, calls, 1, NULL), 0);
+    CHECK_EQ(ait_scope_spawn(scope, NULL, look_inside, userdata, NULL), 0);
+    return look_inside(userdata);
+}
+
+static int list_name(ait_task *task, void *userdata)
+{
+    strcat(userdata, ait_task_name(task));
+    return strcmp(ait_task_name(task), "stop") == 0 ? 3 : 0;
+}
+
+static int list_set(ait_taskset *set, void *userdata)
+{
+    strcat(userdata, ait_taskset_name(set));
+    return strcmp(ait_taskset_name(set), "stop") == 0 ? 4 : 0;
+}
+
+static void spawn_named(ait_taskset *set, ait_task_fn fn, const char *name, void *userdata)
+{
+    CHECK_EQ(ait_taskset_spawn(set, NULL, fn, userdata, AIT_TASK_OPTIONS(.name = name)), 0);
+}
+
+static int enumerate_main(void *unused)
+{
+    AIT_CLEANUP(ait_taskset_unrefp) ait_taskset *set = NULL, *other = NULL;
+    ait_loop *loop = ait_loop_current();
+    char names[64] = "";
+
+    CHECK_EQ(ait_loop_foreach_taskset(loop, list_set, names), 0);
+    CHECK_EQ(ait_taskset_new(&set, NULL, 0), 0);
+    CHECK_EQ(ait_taskset_set_name(set, "S"), 0);
+    CHECK_EQ(ait_taskset_new(&other, NULL, 0), 0);
+    CHECK_EQ(ait_taskset_set_name(other, "stop"), 0);
+    CHECK(ait_taskset_current() == NULL);
+    spawn_named(set, look_inside, "a", &set);
+    spawn_named(set, look_deeper, "b", &set);
+    spawn_named(set, look_inside, "stop", &set);
+    spawn_named(set, look_inside, "c", &set);
+    CHECK_EQ(ait_yield(), 0);
+    CHECK_EQ(ait_loop_foreach_taskset(loop, list_set, names), 4);
+    CHECK_EQ(ait_taskset_foreach(other, list_name, names), 0);
+    CHECK_EQ(ait_taskset_foreach(set, list_name, names), 3);
+    CHECK_EQ(strcmp(names, "Sstopabstop"), 0);
+    CHECK_EQ(ait_taskset_wait(set), 0);
+    CHECK_EQ(ait_taskset_shutdown(set), 0);
+    names[0] = '\0';
+    CHECK_EQ(ait_loop_foreach_taskset(loop, list_set, names), 4);
+    CHECK_EQ(ait_taskset_foreach(set, list_name, names), 0);
+    CHECK_EQ(strcmp(names, "stop"), 0);
+    CHECK_EQ(ait_taskset_foreach(NULL, list_name, names), -EINVAL);
+    CHECK_EQ(ait_taskset_foreach(set, NULL, names), -EINVAL);
+    CHECK_EQ(ait_loop_foreach_taskset(NULL, list_set, names), -EINVAL);
+    CHECK_EQ(ait_loop_foreach_taskset(loop, NULL, names), -EINVAL);
+    return 0;
+}
+
+/* Nobody refers to it any more: it is there as long as its tasks are, and they know it. */
+static int forgotten_main(void *unused)
+{
+    ait_taskset *set = NULL, *was;
+    char names[16] = "";
+
+    CHECK_EQ(ait_taskset_new(&set, NULL, 0), 0);
+    CHECK_EQ(ait_taskset_set_name(set, "F"), 0);
+    was = set;
+    spawn_named(set, look_inside, "a", &was);
+    set = ait_taskset_unref(set);
+    CHECK_EQ(ait_loop_foreach_taskset(ait_loop_current(), list_set, names), 0);
+    CHECK_EQ(ait_sleep(MS(20)), 0);
+    CHECK_EQ(ait_loop_foreach_taskset(ait_loop_current(), list_set, names), 0);
+    CHECK_EQ(strcmp(names, "F"), 0);
+    return 0;
+}
+
+static void test_enumerate(void **unused)
+{
+    assert_null(ait_taskset_current());
+    assert_int_equal(run_virtual(enumerate_main, NULL), 0);
+    assert_int_equal(run_virtual(forgotten_main, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -683,7 +782,7 @@ int main(void)
         cmocka_unit_test(test_pushed),   cmocka_unit_test(test_again),     cmocka_unit_test(test_cut),
         cmocka_unit_test(test_errors),   cmocka_unit_test(test_deadline),  cmocka_unit_test(test_dropped),
         cmocka_unit_test(test_root),     cmocka_unit_test(test_task_root), cmocka_unit_test(test_after),
-        cmocka_unit_test(test_own_root), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_own_root), cmocka_unit_test(test_names),     cmocka_unit_test(test_enumerate),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
