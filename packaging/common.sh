@@ -5,13 +5,13 @@
 # $root set to the top of the source tree.
 
 # To build and to try.
-packages_build="gcc libc6-dev meson ninja-build pkgconf libsystemd-dev libseccomp-dev"
+packages_build="gcc libc6-dev meson ninja-build pkgconf libsystemd-dev libseccomp-dev libjansson-dev"
 packages_demo="curl ca-certificates"
 # Tests cannot be built or run without these.
 packages_test="libcmocka-dev python3 procps"
 # Tests that need one of these are skipped where it is absent.
 packages_servers="gunicorn uwsgi-core uwsgi-plugin-python3 nginx nodejs systemd"
-packages_tools="gdb systemtap-sdt-dev strace valgrind iproute2 qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross man-db g++"
+packages_tools="gdb systemtap-sdt-dev strace valgrind iproute2 qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross mmdebstrap man-db g++"
 # The matrix of .ci/run.
 packages_matrix="clang libclang-rt-dev clang-format-14"
 
@@ -122,6 +122,27 @@ build_folder()
         fi
     done
     die "no folder to build in: make $root writable, or set TMPDIR"
+}
+
+# Tests that cannot pass there. ThreadSanitizer: more fibers than it can count (tree), a library that is unloaded from under it (unload), fibers that
+# it takes for threads after the test's own clone() with shared memory (memory-rest). Valgrind: libc's state of a lookup whose thread
+# lives on (resolve). qemu 7.2 knows no CLONE_PIDFD and does not survive a fork with threads (process, memory-rest, fork, offload).
+not_under_tsan=tree,unload,memory-rest
+not_under_valgrind=unload,resolve
+not_under_qemu=process,memory-rest,fork,offload
+valgrind_command="valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite"
+
+# try_aarch64 SEEDS: builds the library and its tests for aarch64, and runs those of core and tasks under qemu.
+try_aarch64()
+{
+    arm=$(build_folder aarch64-root) || return 1
+    status=0
+    "$root/packaging/aarch64-root" "$arm" || status=$?
+    [ "$status" -ne 77 ] || return 0
+    [ "$status" -eq 0 ] || return "$status"
+    configure_and_build aarch64 --cross-file "$arm/cross.ini" -Dbuildtype=debugoptimized
+    "$root/packaging/try-seeds" --seeds "$1" --patience 8 --except "$not_under_qemu" \
+        --wrapper "qemu-aarch64 -L $arm/root" "$build"
 }
 
 # configure_and_build NAME [MESON-OPTION...]: sets $build. The log is shown where it fails.

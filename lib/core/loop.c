@@ -112,11 +112,11 @@ static void run_callbacks(struct ait_loop *loop)
     }
 }
 
-static void run_slice(struct ait_loop *loop)
+/* Until the batch is used up, nothing is ready, or callbacks are to be run. */
+static void run_ready(struct ait_loop *loop)
 {
     struct ait_task *t;
 
-    loop->slice = SLICE;
     t = loop_next(loop);
     if (t)
         context_switch(&loop->context, &t->context);
@@ -130,21 +130,32 @@ static void run_slice(struct ait_loop *loop)
     }
 }
 
+/* Mostly called by the task that has used up the slice: a way through the loop's context costs several mispredicted branches. */
+bool loop_new_slice(struct ait_loop *loop)
+{
+    if (loop->n_slices == 0)
+        return false;
+    if (loop->batch_end == 0) {
+        loop->batch_end = clock_now_real() + BATCH_USEC;
+    } else if (clock_now_real() >= loop->batch_end) {
+        loop->n_slices = 0;
+        return false;
+    }
+    loop->n_slices--;
+    loop->slice = SLICE;
+    return true;
+}
+
 void loop_run_batch(struct ait_loop *loop)
 {
-    uint64_t end = 0;
-
-    for (unsigned i = 0; i < BATCH_SLICES; i++) {
-        run_slice(loop);
+    loop->slice = SLICE;
+    loop->n_slices = BATCH_SLICES - 1;
+    loop->batch_end = 0;
+    do {
+        run_ready(loop);
         if (loop->attention)
             run_callbacks(loop);
-        if (!loop_has_ready(loop))
-            return;
-        if (end == 0)
-            end = clock_now_real() + BATCH_USEC;
-        else if (clock_now_real() >= end)
-            return;
-    }
+    } while (loop_has_ready(loop) && loop_new_slice(loop));
 }
 
 void loop_fire_timers(struct ait_loop *loop)

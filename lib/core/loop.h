@@ -7,7 +7,7 @@
  *
  * The ready ring holds each task at most once and always has room for all tasks there are, so that waking cannot fail. It is worked off in rounds:
  * what becomes ready in one runs in the next. A suspending task switches straight to the next ready one; control comes back
- * to the loop's own context when a slice is used up, nothing is ready, or something wants the loop's attention.
+ * to the loop's own context when a batch is used up, nothing is ready, or something wants the loop's attention.
  *
  * Callbacks of users run with no current task: slots and posted functions on the thread's stack, error handlers on that of the task that failed.
  */
@@ -28,7 +28,7 @@
 #include "timer.h"
 
 #define SLICE        64  /* switches between two looks at the clock */
-#define BATCH_SLICES 4   /* slices, or */
+#define BATCH_SLICES 16  /* slices, or */
 #define BATCH_USEC   500 /* time, between two polls */
 #define BUDGET       128 /* operations of a task without suspending */
 
@@ -62,10 +62,12 @@ struct ait_loop {
     struct ait_task *current;
     struct ait_task **ring;
     uint32_t head, tail, round_end, mask;
-    uint32_t slice;  /* switches left */
-    uint32_t budget; /* of the current task */
-    bool attention;  /* the loop's context has something to do */
-    bool kick;       /* a wake-up must be told to whoever drives the loop */
+    uint32_t slice;     /* switches left */
+    uint32_t budget;    /* of the current task */
+    uint32_t n_slices;  /* left in the batch */
+    uint64_t batch_end; /* 0: the clock has not been read yet */
+    bool attention;     /* the loop's context has something to do */
+    bool kick;          /* a wake-up must be told to whoever drives the loop */
     bool shuffle;
     bool guest;
     bool dispatching;
@@ -139,6 +141,8 @@ static always_inline int loop_reserve_ready(struct ait_loop *loop)
 /* Tells the driver of a guest loop that there is work. */
 void loop_kick(struct ait_loop *loop);
 void loop_shuffle_round(struct ait_loop *loop);
+/* Another slice of the same batch; false: the batch is over. */
+bool loop_new_slice(struct ait_loop *loop);
 
 /* Runs ready tasks and callbacks for one batch. */
 void loop_run_batch(struct ait_loop *loop);
@@ -202,7 +206,7 @@ static always_inline struct ait_task *loop_next(struct ait_loop *loop)
         if (unlikely(loop->shuffle))
             loop_shuffle_round(loop);
     }
-    if (unlikely(loop->slice == 0)) {
+    if (unlikely(loop->slice == 0) && (loop->attention || !loop_new_slice(loop))) {
         loop->current = NULL;
         return NULL;
     }

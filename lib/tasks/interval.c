@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdlib.h>
+#include <string.h>
 
 #include <aiotools-sd/interval.h>
 
@@ -60,9 +61,19 @@ static int run_main(void *userdata)
     return run->cb(&run->tick, run->userdata);
 }
 
+static const char interval_name[] = "interval";
+
+/* That of the timer, where it was given one. */
+static const char *tick_name(void)
+{
+    const char *name = ait_task_name(this_loop->current);
+
+    return strcmp(name, interval_name) == 0 ? "tick" : name;
+}
+
 static int spawn_tick(struct interval *iv)
 {
-    static const ait_task_options options = {.size = sizeof(options), .name = "tick", .destroy = free};
+    const ait_task_options options = {.size = sizeof(options), .name = tick_name(), .destroy = free};
     struct run *run = malloc(sizeof(*run));
     int r = -ENOMEM;
 
@@ -129,7 +140,7 @@ static int interval_main(void *userdata)
 AIT_PUBLIC int ait_interval_start(ait_scope *scope, uint64_t usec, ait_interval_policy policy,
                                   ait_interval_cb cb, void *userdata, ait_task **ret_task)
 {
-    static const ait_task_options options = {.size = sizeof(options), .name = "interval", .destroy = free};
+    static const ait_task_options options = {.size = sizeof(options), .name = interval_name, .destroy = free};
     struct interval *iv;
     int r;
 

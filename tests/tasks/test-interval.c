@@ -2,6 +2,8 @@
 
 /* Periodic timers: each policy as a table of what ran when, and that stopping drains. */
 
+#include <string.h>
+
 #include "check.h"
 
 #define MAX_TICKS 12
@@ -383,12 +385,44 @@ static void test_far(void **unused)
     assert_int_equal(run_virtual(far_main, NULL), 0);
 }
 
+/* Two timers can be told apart in dumps and errors. */
+static char tick_names[64];
+
+static int named_tick(const ait_tick *t, void *userdata)
+{
+    strcat(strcat(tick_names, ait_task_name(ait_task_current())), " ");
+    return 0;
+}
+
+static int names_main(void *userdata)
+{
+    AIT_CLEANUP(ait_task_unrefp) ait_task *a = NULL, *b = NULL;
+
+    CHECK_EQ(ait_interval_start(NULL, MS(100), AIT_INTERVAL_SKIP, named_tick, NULL, &a), 0);
+    CHECK_EQ(ait_sleep(MS(10)), 0);
+    CHECK_EQ(ait_interval_start(NULL, MS(100), AIT_INTERVAL_QUEUE, named_tick, NULL, &b), 0);
+    CHECK_EQ(ait_task_set_name(b, "reload"), 0);
+    CHECK_EQ(ait_sleep(MS(150)), 0);
+    CHECK_EQ(ait_task_set_name(a, "flush"), 0);
+    CHECK_EQ(ait_sleep(MS(100)), 0);
+    CHECK_EQ(ait_cancel_and_wait(a, NULL), 0);
+    CHECK_EQ(ait_cancel_and_wait(b, NULL), 0);
+    CHECK(strcmp(tick_names, "tick reload tick reload flush reload ") == 0);
+    return 0;
+}
+
+static void test_names(void **unused)
+{
+    *tick_names = '\0';
+    assert_int_equal(run_virtual(names_main, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows), cmocka_unit_test(test_failing), cmocka_unit_test(test_in_scope),
         cmocka_unit_test(test_late), cmocka_unit_test(test_drift),   cmocka_unit_test(test_misuse),
-        cmocka_unit_test(test_far),
+        cmocka_unit_test(test_far),  cmocka_unit_test(test_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
