@@ -97,6 +97,8 @@ static void parse_content_length(struct request *r, const char *value, size_t n)
 
 static void parse_transfer_encoding(struct request *r, const char *value, size_t n)
 {
+    (void)value;
+    (void)n;
     r->refusal = "411 Length Required";
 }
 

@@ -31,6 +31,7 @@ static int serve(void *userdata)
 {
     AIT_SCOPE(clients); /* a block that ends when its tasks have ended */
 
+    (void)userdata;
     int r = ait_scope_enter(&clients, AIT_SCOPE_SUPERVISOR);
     sd_notify(0, "READY=1");
     while (r >= 0 && (r = ait_accept(SD_LISTEN_FDS_START, NULL, NULL)) >= 0)

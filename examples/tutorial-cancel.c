@@ -20,6 +20,7 @@ static int gamma_main(void *userdata)
 {
     int r;
 
+    (void)userdata;
     do {
         r = ait_sleep(10 * AIT_USEC_PER_MSEC);
     } while (r >= 0);
@@ -33,6 +34,7 @@ static int stop_it(void *userdata)
     AIT_CLEANUP(ait_task_unrefp) ait_task *gamma = NULL;
     int r, result;
 
+    (void)userdata;
     r = ait_task_spawn(&gamma, gamma_main, NULL, NULL);
     if (r < 0)
         return r;
@@ -49,6 +51,7 @@ static int not_in_time(void *userdata)
     AIT_SCOPE(limit);
     int r;
 
+    (void)userdata;
     r = ait_scope_enter_after(&limit, AIT_SCOPE_MOVE_ON, 20 * AIT_USEC_PER_MSEC);
     if (r < 0)
         return r;
@@ -62,6 +65,7 @@ static int both(void *userdata)
 {
     int r = stop_it(NULL);
 
+    (void)userdata;
     return r < 0 ? r : not_in_time(NULL);
 }
 

@@ -8,6 +8,7 @@ static int alpha(void *userdata)
 {
     int r = ait_sleep(30 * AIT_USEC_PER_MSEC);
 
+    (void)userdata;
     puts(r == -ECANCELED ? "Alpha is cancelled" : "Alpha ends");
     return r;
 }
@@ -16,6 +17,7 @@ static int beta(void *userdata)
 {
     int r = ait_sleep(10 * AIT_USEC_PER_MSEC);
 
+    (void)userdata;
     return r < 0 ? r : -EHOSTUNREACH;
 }
 
@@ -43,6 +45,7 @@ static int both_ways(void *userdata)
 {
     int r = together(AIT_SCOPE_SUPERVISOR);
 
+    (void)userdata;
     return r < 0 ? r : together(AIT_SCOPE_FAIL_FAST);
 }
 

@@ -55,6 +55,7 @@ static int many(void *userdata)
 {
     int r = all_of_them();
 
+    (void)userdata;
     if (r >= 0)
         r = the_first();
     return r < 0 ? r : each_as_it_ends();

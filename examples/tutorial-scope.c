@@ -26,6 +26,7 @@ static int three(void *userdata)
     AIT_SCOPE(scope);
     int r;
 
+    (void)userdata;
     r = ait_scope_enter(&scope, 0);
     if (r < 0)
         return r;

@@ -4,6 +4,7 @@
 
 static int tick(const ait_tick *tick, void *userdata)
 {
+    (void)userdata;
     printf("tick %u\n", (unsigned)tick->n);
     return 0;
 }
@@ -14,6 +15,7 @@ static int an_hour(void *userdata)
     uint64_t begin = ait_now(NULL);
     int r;
 
+    (void)userdata;
     r = ait_interval_start(NULL, 1200 * AIT_USEC_PER_SEC, AIT_INTERVAL_SKIP, tick, NULL, &timer);
     if (r < 0)
         return r;

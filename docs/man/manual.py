@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Section 3 of the manual: a page a group of functions, and for each name in the page's NAME section an alias that leads to it.
+"""Section 3 of the manual: a page a group of functions, and for each name in the page's NAME section, and each type and constant that it shows, an
+alias that leads to it.
 
-    manual.py --names PAGE...                     what it makes of these pages, a file name a line
+    manual.py --names HEADER... -- PAGE...        what it makes of these pages, a file name a line
     manual.py --make FOLDER HEADER... -- PAGE...  makes it
 
-In a page, @SYNOPSIS@ becomes the prototypes of its functions, @TYPE name@ the definition of that struct, each as in the headers; @EXAMPLE@ becomes
-examples/PAGE.c; @ERRORS@ what may happen to any call. Outside examples and macro lines, ait_name(), AIT_NAME, ret_name and -ENAME are set in their fonts.
+In a page, @SYNOPSIS@ becomes the prototypes of its functions, @TYPE name@ the definition of that type, or of the constants that name is one of, each as in
+the headers; @EXAMPLE@ becomes examples/PAGE.c; @ERRORS@ what may happen to any call. Outside examples and macro lines, ait_name(), AIT_NAME, ret_name and -ENAME are set in their fonts.
 """
 import os
 import re
@@ -71,7 +72,7 @@ def wrap(line):
 
 def prototypes(headers, path):
     """Of the functions and macros that the page is about, but for macros that it shows itself."""
-    shown = re.search(r"^\.SH SYNOPSIS\n(.*?)^\.S[Hh]", read(path), re.M | re.S).group(1)
+    synopsis = re.search(r"^\.SH SYNOPSIS\n(.*?)^\.S[Hh]", read(path), re.M | re.S).group(1)
     wanted, lines = names(path), []
     for header in headers:
         text = re.sub(r"/\*.*?\*/|^#.*?[^\\]$|\btypedef\b[^;{]*;", "", read(header), flags=re.S | re.M)
@@ -79,8 +80,8 @@ def prototypes(headers, path):
         found = [re.sub(r"\s+", " ", declaration).strip()
                  for declaration in re.findall(PROTOTYPE, text)]
         found = [one for one in found if re.search(r"\b(ait_\w+)\(", one).group(1) in wanted]
-        macros = [one for one in re.findall(r"^#define (AIT_\w+\(.*?\))", read(header), re.M)
-                  if one.split("(")[0] in wanted and one.split("(")[0] not in shown]
+        macros = [one for one in dict.fromkeys(re.findall(r"^#define (AIT_\w+\(.*?\))", read(header), re.M))
+                  if one.split("(")[0] in wanted and one.split("(")[0] not in synopsis]
         if found or macros:
             lines += [f"#include <aiotools-sd/{os.path.basename(header)}>", ""]
             lines += [wrap(re.sub(r"\s*__attribute__.*", "", one) + ";") for one in found]
@@ -89,12 +90,21 @@ def prototypes(headers, path):
 
 
 def definition(headers, name):
+    """The text of a struct, an enum (by its name or by that of a constant in it), the type of a callback, or the macros around this one."""
+    kinds = (rf"^typedef struct {name} \{{.*?^\}} {name};", rf"^typedef enum {name} \{{.*?^\}} {name};", rf"^enum \{{[^}}]*\b{name}\b[^}}]*\}};",
+             rf"^typedef [^;{{]*?\(\*{name}\)\([^;]*\);", rf"(?:^#define \w+ [^\n]*\n)*^#define {name} [^\n]*\n(?:^#define \w+ [^\n]*\n)*")
     for header in headers:
-        match = re.search(rf"^typedef struct {name} \{{.*?^\}} {name};|^typedef enum {name} \{{.*?^\}} {name};|"
-                          rf"^enum \{{[^}}]*\b{name}\b[^}}]*\}};", read(header), re.M | re.S)
+        match = re.search("|".join(kinds), read(header), re.M | re.S)
         if match:
-            return code(match.group(0))
+            return match.group(0)
     sys.exit(f"{name}: in no header")
+
+
+def shown(path, headers):
+    """The names of the types and constants that a page shows."""
+    for name in re.findall(r"^@TYPE (\w+)@$", read(path), re.M):
+        text = re.sub(r"/\*.*?\*/", "", definition(headers, name), flags=re.S)
+        yield from [name] * (not name.isupper()) + re.findall(r"(?:^#define |[{,]\s*)(AIT_\w+)", text, re.M)
 
 
 def fonts(line):
@@ -107,7 +117,7 @@ def fonts(line):
 
 
 def page(path, headers):
-    text = read(path).replace("@ERRORS@\n", ERRORS)
+    text = re.sub(r"^(\.SH ERRORS\n)?@ERRORS@\n", lambda match: (match.group(1) or ".PP\n") + ERRORS, read(path), flags=re.M)
     out, inside = [], False
     for line in text.splitlines():
         inside = (inside or line in (".EX", ".SH NAME")) and line not in (".EE", ".SH SYNOPSIS")
@@ -117,34 +127,38 @@ def page(path, headers):
         elif match.group(1) == "SYNOPSIS":
             out.append(prototypes(headers, path))
         elif match.group(1) == "TYPE":
-            out.append(definition(headers, match.group(2)))
+            out.append(code(definition(headers, match.group(2))))
         else:
             source = read(os.path.join(os.path.dirname(path), "examples", stem(path) + ".c"))
             out.append(code("\n".join(line for line in source.splitlines() if "SPDX-" not in line)))
     return "\n".join(out) + "\n"
 
 
-def owners(pages):
+def owners(headers, pages):
     """Which page each name leads to: its own, where it has one; else the first that speaks of it. Two are an error of the tests, not of the build."""
     found = {stem(path): path for path in pages}
     for path in pages:
         for name in names(path):
             found.setdefault(name, path)
+    for path in pages:
+        for name in shown(path, headers):
+            found.setdefault(name, path)
     return found
 
 
 def make(folder, headers, pages):
-    for name, path in owners(pages).items():
+    for name, path in owners(headers, pages).items():
         with open(os.path.join(folder, name + ".3"), "w", encoding="utf-8") as file:
             file.write(page(path, headers) if name == stem(path) else f".so man3/{stem(path)}.3\n")
 
 
 def main():
+    split = sys.argv.index("--")
+    pages = sys.argv[split + 1:]
     if sys.argv[1] == "--names":
-        print("\n".join(name + ".3" for name in owners(sys.argv[2:])))
+        print("\n".join(name + ".3" for name in owners(sorted(sys.argv[2:split]), pages)))
     else:
-        split = sys.argv.index("--")
-        make(sys.argv[2], sorted(sys.argv[3:split]), sys.argv[split + 1:])
+        make(sys.argv[2], sorted(sys.argv[3:split]), pages)
 
 
 main()

@@ -19,9 +19,11 @@
 #include <aiotools-sd/local.h>
 #include <aiotools-sd/loop.h>
 #include <aiotools-sd/offload.h>
+#include <aiotools-sd/policy.h>
 #include <aiotools-sd/process.h>
 #include <aiotools-sd/queue.h>
 #include <aiotools-sd/resolve.h>
+#include <aiotools-sd/sandbox.h>
 #include <aiotools-sd/scope.h>
 #include <aiotools-sd/signal.h>
 #include <aiotools-sd/stream.h>

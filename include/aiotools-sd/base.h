@@ -18,6 +18,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#if defined(__cplusplus) && defined(__GNUC__) && !defined(__clang__)
+/* g++ -Wextra counts members that AIT_..._OPTIONS() leave out; no pragma in a macro silences that. */
+#pragma GCC system_header
+#endif
+
 #ifdef __cplusplus
 #define AIT_BEGIN_DECLS extern "C" {
 #define AIT_END_DECLS   }
@@ -28,6 +33,18 @@
 
 #define AIT_PUBLIC        __attribute__((visibility("default")))
 #define AIT_CLEANUP(func) __attribute__((cleanup(func)))
+
+/*
+ * What AIT_..._OPTIONS(.name = "x", ...) are made of: the address of options with their size and these members, all others zero. In C
+ * they last until the end of the block, in C++ to that of the expression, that is, of the call that they are an argument of; there the
+ * members are named in the order of the structure.
+ */
+#ifdef __cplusplus
+#define AIT_OPTIONS_(type, ...)                                                                              \
+    (&static_cast<const type &>(__extension__ type{.size = sizeof(type), __VA_ARGS__}))
+#else
+#define AIT_OPTIONS_(type, ...) (&(const type){.size = sizeof(type), __VA_ARGS__})
+#endif
 
 /* A name of its own for each line, for macros that declare what nobody names. */
 #define AIT_UNUSED       __attribute__((unused))

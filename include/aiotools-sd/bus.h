@@ -7,7 +7,8 @@
  *
  * The connection stays the caller's, and all of sd-bus can be used on it beside this, except what blocks (sd_bus_call(), sd_bus_flush(),
  * sd_bus_process()). It has to be attached to the sd_event of this thread's loop (ait_bus_attach()), else the calls return -EUNATCH.
- * Messages are sd-bus's, with its reference counts. Nothing here creates connections, or survives their end.
+ * A connection that is closed on this side (sd_bus_close())
+ * tells nobody: cancel first who waits for it. Messages are sd-bus's, with its reference counts. Nothing here creates connections, or survives their end.
  */
 
 #include <systemd/sd-bus.h>
@@ -45,8 +46,7 @@ typedef struct ait_bus_serve_options {
     size_t stack_size; /* of the methods' tasks; 0: 256 KiB */
 } ait_bus_serve_options;
 
-#define AIT_BUS_SERVE_OPTIONS(...)                                                                           \
-    (&(const ait_bus_serve_options){.size = sizeof(ait_bus_serve_options), __VA_ARGS__})
+#define AIT_BUS_SERVE_OPTIONS(...) AIT_OPTIONS_(ait_bus_serve_options, __VA_ARGS__)
 
 /*
  * Serves an interface of an object until the calling task is cancelled, then takes it off the bus, ends the methods that run, and returns

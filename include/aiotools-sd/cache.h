@@ -40,7 +40,7 @@ typedef struct ait_cache_options {
     uint64_t error_age; /* how long an error is remembered; 0: not at all */
 } ait_cache_options;
 
-#define AIT_CACHE_OPTIONS(...) (&(const ait_cache_options){.size = sizeof(ait_cache_options), __VA_ARGS__})
+#define AIT_CACHE_OPTIONS(...) AIT_OPTIONS_(ait_cache_options, __VA_ARGS__)
 
 int ait_cache_new(ait_cache **ret, const ait_cache_options *options);
 ait_cache *ait_cache_ref(ait_cache *cache);

@@ -39,7 +39,7 @@ typedef struct ait_gather_options {
     void *userdata;         /* of discard */
 } ait_gather_options;
 
-#define AIT_GATHER_OPTIONS(...) (&(const ait_gather_options){.size = sizeof(ait_gather_options), __VA_ARGS__})
+#define AIT_GATHER_OPTIONS(...) AIT_OPTIONS_(ait_gather_options, __VA_ARGS__)
 
 /*
  * Runs all calls. results (may be NULL) has room for n; it is filled in any case but -EINVAL, -EPERM and -ECHILD, so that what was reached can be read after a failure,

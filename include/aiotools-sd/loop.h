@@ -23,8 +23,9 @@ enum {
 };
 
 /*
- * Makes a loop, runs fn(userdata) as its first task, drains what is left and returns fn's result. The first SIGTERM or SIGINT cancels
+ * Makes a loop, runs fn(userdata) as its first task, cancels what that has left behind in the root scope, waits for it, and returns fn's result. The first SIGTERM or SIGINT cancels
  * the loop's root scope, the second ends the process by that signal; SIGPIPE is ignored. -EBUSY: this thread has a loop.
+ * Programs that other functions than ait_spawn() start meanwhile (system(3), popen(3)) inherit that SIGTERM and SIGINT are blocked.
  */
 int ait_run(ait_task_fn fn, void *userdata, unsigned flags);
 

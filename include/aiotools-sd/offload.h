@@ -28,8 +28,7 @@ typedef struct ait_offload_options {
     ait_destroy_fn destroy; /* of a userdata that was left behind; on any thread */
 } ait_offload_options;
 
-#define AIT_OFFLOAD_OPTIONS(...)                                                                             \
-    (&(const ait_offload_options){.size = sizeof(ait_offload_options), __VA_ARGS__})
+#define AIT_OFFLOAD_OPTIONS(...) AIT_OPTIONS_(ait_offload_options, __VA_ARGS__)
 
 /*
  * Runs fn(userdata) on a thread and returns its result. -ECANCELED: the caller is cancelled and fn was not run; where it had begun, its result is

@@ -55,14 +55,15 @@ typedef struct ait_policy_action {
 } ait_policy_action;
 
 /*
- * Makes a policy from text, a file or a preset ("service", "strict"). problem may be NULL. -EINVAL: the text is wrong,
- * and problem says where; -E2BIG: it is larger than a policy may be; -ELOOP: files that include each other; -ENOENT: no such file or preset.
+ * Makes a policy from text, a file or a preset: "service", "strict", and "base", which is what both include. problem may be NULL. -EINVAL: the text is wrong, or
+ * the file is none that can hold a text, and problem says where; -E2BIG: it is larger than a policy may be; -ELOOP: files that include each other; -ENOENT: no such
+ * file or preset. Included paths are relative to the file that includes them; in a text, to the current directory.
  */
 int ait_policy_from_text(ait_policy **ret, const char *name, const char *text, size_t length, ait_sandbox_problem *problem);
 int ait_policy_from_file(ait_policy **ret, const char *path, ait_sandbox_problem *problem);
 int ait_policy_from_preset(ait_policy **ret, const char *name, ait_sandbox_problem *problem);
-/* From the values of SystemCallFilter=, one a line in the order of the unit file ("@system-service", "~@resources:EACCES"); what is denied
- * without an errno of its own gets error (positive; 0: EPERM). */
+/* From the values of SystemCallFilter=, one a line in the order of the unit file ("@system-service", "~@resources:EACCES"), or from a unit file, of which
+ * the lines SystemCallFilter= and SystemCallErrorNumber= count; what is denied without an errno of its own gets error (positive; 0: EPERM). */
 int ait_policy_from_systemd(ait_policy **ret, const char *name, const char *lists, int error, ait_sandbox_problem *problem);
 
 ait_policy *ait_policy_ref(ait_policy *policy);
@@ -102,6 +103,10 @@ typedef struct ait_policy_rule {
  * fallback is not named. Stops at the first result that is not 0 and returns it. */
 int ait_policy_foreach_rule(const ait_policy *policy, int (*fn)(const ait_policy_rule *rule, void *userdata), void *userdata);
 ait_policy_action ait_policy_fallback(const ait_policy *policy);
+
+/* Calls fn for each remark on the policy's text that is worth knowing and no error: names that only other architectures have, and relatives of a denied call that
+ * stay open. Stops at the first result that is not 0 and returns it. */
+int ait_policy_foreach_note(const ait_policy *policy, int (*fn)(const ait_sandbox_problem *note, void *userdata), void *userdata);
 
 typedef enum ait_policy_format {
     AIT_POLICY_FORMAT_NATIVE,

@@ -13,6 +13,9 @@
  */
 
 #include <signal.h>
+#ifdef __cplusplus
+#include <initializer_list>
+#endif
 
 #include <aiotools-sd/base.h>
 
@@ -95,8 +98,13 @@ typedef struct ait_spawn_options {
     size_t max_output;  /* of ait_run_process(), each of the two; 0: 16 MiB */
 } ait_spawn_options;
 
-#define AIT_SPAWN_OPTIONS(...) (&(const ait_spawn_options){.size = sizeof(ait_spawn_options), __VA_ARGS__})
-#define AIT_ARGV(...)          ((char *const[]){__VA_ARGS__, NULL})
+#define AIT_SPAWN_OPTIONS(...) AIT_OPTIONS_(ait_spawn_options, __VA_ARGS__)
+#ifdef __cplusplus
+#define AIT_ARGV(...)                                                                                        \
+    const_cast<char *const *>(std::initializer_list<const char *>{__VA_ARGS__, nullptr}.begin())
+#else
+#define AIT_ARGV(...) ((char *const[]){__VA_ARGS__, NULL})
+#endif
 
 /*
  * Starts a program. options may be NULL. Nothing of our memory is copied, however large we are; the calling thread stands still until the
@@ -150,7 +158,7 @@ typedef struct ait_fork_options {
     uint64_t stop_usec;
 } ait_fork_options;
 
-#define AIT_FORK_OPTIONS(...) (&(const ait_fork_options){.size = sizeof(ait_fork_options), __VA_ARGS__})
+#define AIT_FORK_OPTIONS(...) AIT_OPTIONS_(ait_fork_options, __VA_ARGS__)
 
 /*
  * Forks, and runs fn(userdata) in the child as ait_run() does, with a loop of its own. Waits until that loop runs, so that a SIGTERM from here on

@@ -42,8 +42,7 @@ typedef struct ait_connect_options {
     void *userdata; /* of prepare */
 } ait_connect_options;
 
-#define AIT_CONNECT_OPTIONS(...)                                                                             \
-    (&(const ait_connect_options){.size = sizeof(ait_connect_options), __VA_ARGS__})
+#define AIT_CONNECT_OPTIONS(...) AIT_OPTIONS_(ait_connect_options, __VA_ARGS__)
 
 /*
  * A connection to the host. Returns 0, and in ret_fd a socket, close-on-exec and non-blocking, that is the caller's to ait_close(). Where

@@ -39,7 +39,8 @@ typedef struct ait_sandbox_options {
     ait_policy *policy; /* NULL: no filter of system calls */
     ait_sandbox_deny deny;
 
-    /* As soon as one of these two is there, files are confined to them; NULL-terminated. read_only allows to execute, too. */
+    /* As soon as one of these two is there, files are confined to them; NULL-terminated. read_only allows to execute, too; read_write does not: what
+     * is named in both may be written and executed. */
     const char *const *read_only;
     const char *const *read_write;
     /* NULL: any; else the only TCP ports that may be connected to. */
@@ -51,14 +52,15 @@ typedef struct ait_sandbox_options {
     uint64_t flags;
 } ait_sandbox_options;
 
-#define AIT_SANDBOX_OPTIONS(...) (&(const ait_sandbox_options){.size = sizeof(ait_sandbox_options), __VA_ARGS__})
+#define AIT_SANDBOX_OPTIONS(...) AIT_OPTIONS_(ait_sandbox_options, __VA_ARGS__)
 
 #define AIT_SANDBOX_KEEP_CAPABILITIES ((uint64_t)1 << 0) /* capabilities stays unread */
 #define AIT_SANDBOX_SCOPE             ((uint64_t)1 << 1) /* no signals and no abstract sockets to outside, where Landlock can (ABI 6) */
 #define AIT_SANDBOX_EXEC              ((uint64_t)1 << 2) /* entered just before an exec, which is let through whatever the policy says */
 
-/* What servers use to bind, to read their files and to become their own user. */
-extern AIT_PUBLIC const uint64_t ait_sandbox_service_capabilities;
+/* CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, IPC_LOCK, SYS_NICE, SYS_RESOURCE, AUDIT_WRITE: what
+ * servers use to bind, to read their files and to become their own user. */
+#define AIT_SANDBOX_SERVICE_CAPABILITIES ((uint64_t)0x218045fb)
 
 /*
  * Compiles, verifies, and opens the paths; takes some milliseconds. Borrows what options point to for the call, and takes a reference to the policy.
@@ -73,6 +75,11 @@ void ait_sandbox_unrefp(ait_sandbox **p);
 /* What is in force inside, on one line, and what this kernel lacks. Borrowed. */
 const char *ait_sandbox_text(const ait_sandbox *sandbox);
 
+struct sock_filter;
+/* The seccomp program made from the policy, verified, for loaders of others (bubblewrap --seccomp): *ret_n instructions of 8 bytes (linux/filter.h). Borrowed. NULL, and
+ * *ret_n 0: there is none. */
+const struct sock_filter *ait_sandbox_program(const ait_sandbox *sandbox, size_t *ret_n);
+
 /*
  * Enters, for the calling process and all that it will start; there is no way out. -EBUSY: there is a second thread, which Landlock and the capabilities
  * would leave outside. *ret_step (may be NULL) names what failed, a static string.
@@ -81,9 +88,10 @@ const char *ait_sandbox_text(const ait_sandbox *sandbox);
 int ait_sandbox_enter(ait_sandbox *sandbox, const char **ret_step);
 
 /*
- * The same between fork or clone and exec, in two halves: the first with the privileges that a change of user would end, the second last. Both make raw
- * system calls only, allocate nothing and do not set errno: fit for a child that shares its parent's memory (CLONE_VM, without CLONE_VFORK
- * where it explains). Both return 0 or a negative errno and name the step.
+ * The same between fork or clone and exec, in two halves: the first (bounding set, no_new_privs, Landlock) with the privileges that a change of user
+ * would end, and before descriptors are closed; the second (capabilities, filters) last. Both make raw system calls only, allocate nothing and do
+ * not set errno: fit for a child that shares its parent's memory (CLONE_VM, without CLONE_VFORK where it explains). Both return 0 or a negative
+ * errno and name the step in *ret_step (may be NULL), a static string.
  *
  * socket: of a pair (SOCK_SEQPACKET or SOCK_STREAM), where the sandbox explains or learns: the listener is sent over it before the second half returns, and
  * ait_explainer_new() takes the other end. Else -1.
@@ -127,6 +135,16 @@ int ait_explainer_process(ait_explainer *explainer);
 int ait_explainer_foreach_count(const ait_explainer *explainer,
                                 int (*fn)(int number, const char *name, ait_policy_action action, uint64_t count, void *userdata),
                                 void *userdata);
+
+/*
+ * Writes the policy that would have let through what was seen while learning, as text that ait_policy_from_file() reads: the base included, and a line a call
+ * with how often it was used. Calls that the sandbox's own policy (without one: "service") restricts by their arguments keep these restrictions, but
+ * for those that were in the program's way; what it answers with ENOSYS stays so. title (may be NULL) becomes part of a comment: what was run.
+ * -EINVAL: it was not learning.
+ */
+int ait_explainer_write_policy(const ait_explainer *explainer, FILE *out, const char *title, uint64_t flags);
+
+#define AIT_LEARN_BY_COUNT ((uint64_t)1 << 0) /* the most used first, instead of by group */
 
 AIT_END_DECLS
 

@@ -40,7 +40,7 @@ int ait_scope_enter_after(ait_scope **ret, unsigned flags, uint64_t usec);
 
 /*
  * Leaves the block: r is the body's result. Where r is an error the children are cancelled; waits for all of them in any case. Returns
- * r where the body failed; else the first error of a child with FAIL_FAST; else r where nothing was cut short; else
+ * r where the body failed by itself, not with -ECANCELED; else the first error of a child with FAIL_FAST; else r where nothing was cut short; else
  * what cut it short: -ECANCELED from outside, -ETIME or 0 (MOVE_ON) for the own deadline, 0 for an own cancel.
  */
 int ait_scope_exit(ait_scope *scope, int r);

@@ -32,7 +32,7 @@ typedef struct ait_stream_options {
     unsigned flags;    /* AIT_STREAM_OWN_FD */
 } ait_stream_options;
 
-#define AIT_STREAM_OPTIONS(...) (&(const ait_stream_options){.size = sizeof(ait_stream_options), __VA_ARGS__})
+#define AIT_STREAM_OPTIONS(...) AIT_OPTIONS_(ait_stream_options, __VA_ARGS__)
 
 /* A stream over fd. Buffers are allocated when first needed. options may be NULL. */
 int ait_stream_open(ait_stream **ret, int fd, const ait_stream_options *options);
@@ -45,7 +45,7 @@ int ait_stream_fd(ait_stream *stream);
 /*
  * A line, as soon as there is a whole one: 1, and the line without its "\n" or "\r\n", terminated by a null byte, in ret_line; its
  * length in ret_n (may be NULL). What is left before the end of the file counts as a line. 0: end of file. -EMSGSIZE: the line is
- * longer than the limit; it stays in the buffer (ait_stream_peek(), ait_stream_consume()).
+ * longer than the limit; it stays in the buffer (ait_stream_peek(), ait_stream_consume()). It may be changed where it lies.
  */
 int ait_stream_read_line(ait_stream *stream, char **ret_line, size_t *ret_n);
 

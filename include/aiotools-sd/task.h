@@ -29,7 +29,7 @@ typedef struct ait_task_options {
     unsigned flags; /* AIT_TASK_SHIELD */
 } ait_task_options;
 
-#define AIT_TASK_OPTIONS(...) (&(const ait_task_options){.size = sizeof(ait_task_options), __VA_ARGS__})
+#define AIT_TASK_OPTIONS(...) AIT_OPTIONS_(ait_task_options, __VA_ARGS__)
 
 /*
  * Spawns a task into the current scope; outside a task, into the root of this thread's loop. It starts when the caller next

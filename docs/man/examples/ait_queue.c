@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,7 +23,7 @@ static int produce(ait_queue *queue, int n)
     int *item = malloc(sizeof(*item)), r;
 
     if (!item)
-        return -12;
+        return -ENOMEM;
     *item = n;
     r = ait_queue_put(queue, item);
     if (r < 0)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
 #include <stdlib.h>
 
 #include <aiotools-sd/aiotools-sd.h>
@@ -31,7 +32,7 @@ static int cache_new(struct cache **ret)
     int r;
 
     if (!cache)
-        return -12;
+        return -ENOMEM;
     r = ait_taskset_new(&cache->tasks, NULL, 0);
     if (r >= 0)
         r = ait_interval_start(ait_taskset_scope(cache->tasks), AIT_USEC_PER_MSEC, AIT_INTERVAL_SKIP, refresh,
