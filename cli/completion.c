@@ -26,6 +26,7 @@ static void print_action(const struct option_spec *o)
 {
     static const char *const actions[] = {
         [OPTION_WORD] = ":",
+        [OPTION_PATH] = "COMPREPLY=($(compgen -f -- \"$cur\"))",
         [OPTION_PATH_DIR] = "COMPREPLY=($(compgen -d -- \"$cur\"))",
         [OPTION_USER] = "COMPREPLY=($(compgen -u -- \"$cur\"))",
         [OPTION_GROUP] = "COMPREPLY=($(compgen -g -- \"$cur\"))",
@@ -38,10 +39,16 @@ static void print_action(const struct option_spec *o)
         printf("%s", actions[o->kind]);
 }
 
+static void print_function_name(const struct command *c)
+{
+    printf("_aiotools_sd_%s%s%s_value", c->parent ? c->parent : "", c->parent ? "_" : "", c->name);
+}
+
 /* A function that completes the value of an option, false where the word takes none. */
 static void print_values(const struct command *c)
 {
-    printf("_aiotools_sd_%s_value()\n{\n    case $1 in\n", c->name);
+    print_function_name(c);
+    printf("()\n{\n    case $1 in\n");
     for (const struct option_spec *o = c->options; o->name; o++) {
         if (!o->value)
             continue;
@@ -55,12 +62,46 @@ static void print_values(const struct command *c)
     printf("        *) return 1 ;;\n    esac\n}\n\n");
 }
 
+/* What is offered for a word: nothing means a program and its arguments. */
+static void print_case(const struct command *c)
+{
+    printf("        %s%s%s) opts='", c->parent ? c->parent : "", c->parent ? "_" : "", c->name);
+    print_option_names(c->options);
+    printf("'");
+    if (c->offers)
+        printf(" offers=\"%s\"", c->offers);
+    printf(" ;;\n");
+}
+
+/* Behind a command that has commands of its own: their names, then it is one of them. */
+static void print_sub_command_case(const struct command *c)
+{
+    printf("        %s)\n"
+           "            if ((COMP_CWORD == 2)); then\n"
+           "                COMPREPLY=($(compgen -W '",
+           c->name);
+    for (const struct command *sub = c->commands; sub->name; sub++)
+        printf("%s ", sub->name);
+    print_option_names(c->options);
+    printf("' -- \"$cur\"))\n"
+           "                return\n"
+           "            fi\n"
+           "            command+=_${COMP_WORDS[2]} i=3 ;;\n");
+}
+
 static void print_command_cases(void)
 {
+    printf("    case $command in\n");
+    for (const struct command *c = commands; c->name; c++)
+        if (c->commands)
+            print_sub_command_case(c);
+    printf("    esac\n"
+           "    case $command in\n");
     for (const struct command *c = commands; c->name; c++) {
-        printf("        %s) opts='", c->name);
-        print_option_names(c->options);
-        printf("' ;;\n");
+        if (!c->commands)
+            print_case(c);
+        for (const struct command *sub = c->commands; sub && sub->name; sub++)
+            print_case(sub);
     }
 }
 
@@ -68,7 +109,7 @@ static void print_main(void)
 {
     printf("_aiotools_sd()\n"
            "{\n"
-           "    local cur=${COMP_WORDS[COMP_CWORD]} prev= opts= i=2 word command=${COMP_WORDS[1]}\n"
+           "    local cur=${COMP_WORDS[COMP_CWORD]} prev= opts= offers= i=2 word command=${COMP_WORDS[1]}\n"
            "    COMPREPLY=()\n"
            "    if ((COMP_CWORD == 1)); then\n"
            "        COMPREPLY=($(compgen -W '");
@@ -77,8 +118,7 @@ static void print_main(void)
     print_option_names(global_options);
     printf("' -- \"$cur\"))\n"
            "        return\n"
-           "    fi\n"
-           "    case $command in\n");
+           "    fi\n");
     print_command_cases();
     printf("        *) return ;;\n"
            "    esac\n"
@@ -87,6 +127,8 @@ static void print_main(void)
            "        word=${COMP_WORDS[i]}\n"
            "        if [[ $word == [=:] ]]; then\n"
            "            ((i += 2))\n"
+           "        elif [[ $offers && $word != -* ]]; then\n"
+           "            ((i += 1))\n"
            "        elif [[ $word == -- || $word != -* ]]; then\n"
            "            # the program, then its arguments\n"
            "            [[ $word == -- ]] && ((++i))\n"
@@ -113,6 +155,8 @@ static void print_main(void)
            "    if [[ $cur == -* ]]; then\n"
            "        COMPREPLY=($(compgen -W \"$opts\" -- \"$cur\"))\n"
            "        [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace\n"
+           "    elif [[ $offers ]]; then\n"
+           "        eval \"COMPREPLY=(\\$(compgen $offers -- \\\"\\$cur\\\"))\"\n"
            "    else\n"
            "        COMPREPLY=($(compgen -c -- \"$cur\"))\n"
            "    fi\n"
@@ -123,8 +167,11 @@ static void print_main(void)
 int main(void)
 {
     printf("# bash completion for aiotools-sd, made from its tables of options\n\n");
-    for (const struct command *c = commands; c->name; c++)
+    for (const struct command *c = commands; c->name; c++) {
         print_values(c);
+        for (const struct command *sub = c->commands; sub && sub->name; sub++)
+            print_values(sub);
+    }
     print_main();
     return fflush(stdout) == 0 ? 0 : 1;
 }

@@ -27,7 +27,7 @@ typedef int (*option_parser)(const struct option_spec *spec, const char *text, v
                              const char **ret_why);
 
 /* What completion offers for a value */
-enum option_kind { OPTION_WORD, OPTION_PATH_DIR, OPTION_USER, OPTION_GROUP, OPTION_SIGNAL };
+enum option_kind { OPTION_WORD, OPTION_PATH, OPTION_PATH_DIR, OPTION_USER, OPTION_GROUP, OPTION_SIGNAL };
 
 struct option_spec {
     const char *name;
@@ -48,7 +48,11 @@ struct command {
     const char *summary;
     const struct option_spec *options;
     int (*run)(const struct command *command, int argc, char **argv);
-    const char *note; /* the last line of its help; may be NULL */
+    const char *note;               /* the last line of its help; may be NULL */
+    const struct command *commands; /* its own ones; NULL: it has none */
+    const char *parent;             /* whose it is; NULL: nobody's */
+    const char
+        *offers; /* for words, as options of bash's compgen; NULL: they are a program and its arguments */
 };
 
 /*

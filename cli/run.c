@@ -6,6 +6,7 @@
 
 #include "commands.h"
 #include "config.h"
+#include "oci.h"
 #include "server.h"
 
 /* ---- parsers of values --------------------------------------------------------------------------- */
@@ -91,6 +92,47 @@ static int take_non_blocking(const struct option_spec *spec, const char *text, v
     return 0;
 }
 
+static int take_read_only(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+{
+    struct confinement_config *c = field;
+
+    return confinement_add_path(&c->read_only, &c->n_read_only, text, ret_why);
+}
+
+static int take_read_write(const struct option_spec *spec, const char *text, void *field,
+                           const char **ret_why)
+{
+    struct confinement_config *c = field;
+
+    return confinement_add_path(&c->read_write, &c->n_read_write, text, ret_why);
+}
+
+static int take_connect(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+{
+    return confinement_add_port(field, text, ret_why);
+}
+
+static int take_capabilities(const struct option_spec *spec, const char *text, void *field,
+                             const char **ret_why)
+{
+    struct confinement_config *c = field;
+
+    c->capabilities_set = true;
+    return confinement_parse_capabilities(text, &c->capabilities, ret_why);
+}
+
+static int take_deny(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+{
+    struct confinement_config *c = field;
+    int i, r = option_word(spec, text, &i, ret_why);
+
+    if (r < 0)
+        return r;
+    c->deny_set = true;
+    c->deny = (ait_sandbox_deny)i;
+    return 0;
+}
+
 static const char *const ready_words[] = {"auto", "notify", "exec", "fd:", "delay:", NULL};
 
 static int take_ready(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
@@ -128,16 +170,6 @@ static const char *const restart_words[] = {
     [RESTART_ALWAYS] = "always", [RESTART_ON_FAILURE] = "on-failure", [RESTART_NO] = "no", NULL};
 static const char *const log_words[] = {
     [LOG_PREFIX] = "prefix", [LOG_PLAIN] = "plain", [LOG_JSON] = "json", NULL};
-
-/* A subset of the presets, so not by index. */
-static const char *const sandbox_words[] = {"service", "log", "none", NULL};
-
-static int take_sandbox(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
-{
-    int i, r = option_word(spec, text, &i, ret_why);
-
-    return r < 0 ? r : sandbox_preset_from_name(text, field);
-}
 
 #define FIELD(member) offsetof(struct server_config, member)
 
@@ -190,10 +222,33 @@ const struct option_spec run_options[] = {
     {"group", 0, "GROUP", option_string, FIELD(group), "run as this group, by name or number",
      .kind = OPTION_GROUP},
     {"umask", 0, "MODE", take_umask, FIELD(umask), "file mode creation mask, octal"},
-    {"sandbox", 0, "service|log|none", take_sandbox, FIELD(sandbox),
-     "what workers may not do: the service preset, the same but only\n"
-     "logged, or no limits (service)",
-     sandbox_words},
+
+    {"sandbox", 0, "service|strict|log|none", option_word, FIELD(sandbox.mode),
+     "what workers may not do: what no network service needs; with\n"
+     "files confined to the program and its libraries, too; the first,\n"
+     "only logged; or no limits (service)",
+     sandbox_mode_words, .section = "Sandbox of the workers"},
+    {"policy", 0, "FILE", option_string, FIELD(sandbox.policy),
+     "system calls by this policy instead: our own language, lists as\n"
+     "for SystemCallFilter=, or JSON of container runtimes",
+     .kind = OPTION_PATH},
+    {"deny", 0, "errno|kill|log|explain", take_deny, FIELD(sandbox),
+     "what becomes of a call that the policy denies: it fails, ends the\n"
+     "worker, is only logged, or fails and is told in our log (errno)",
+     sandbox_deny_words},
+    {"read-only", 0, "PATH", take_read_only, FIELD(sandbox),
+     "confine files: this one, or all below it, can be read and\n"
+     "executed, beside the program and its libraries; may be repeated",
+     .kind = OPTION_PATH},
+    {"read-write", 0, "PATH", take_read_write, FIELD(sandbox),
+     "confine files: this one, or all below it, can be read and\n"
+     "written; may be repeated",
+     .kind = OPTION_PATH},
+    {"connect", 0, "PORT|none", take_connect, FIELD(sandbox),
+     "connect to this TCP port only, or to none; may be repeated"},
+    {"capabilities", 0, "LIST|service|all|none", take_capabilities, FIELD(sandbox),
+     "capabilities that workers keep where they have them, such as\n"
+     "net_bind_service,chown (service)"},
 
     {"log", 0, "prefix|plain|json", option_word, FIELD(log),
      "form of the workers' output: tagged with slot and pid, as it is,\n"
@@ -213,6 +268,7 @@ int run_main(const struct command *command, int argc, char **argv)
     int first, status;
 
     server_config_init(&config);
+    config.sandbox.import_json = oci_import;
     int r = options_parse(run_options, &config, argc, argv, &first, &stopped, &p);
     if (r == OPTION_STOP) {
         server_config_done(&config);

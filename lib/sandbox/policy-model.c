@@ -25,6 +25,16 @@ int policy_new(ait_policy **ret, const char *name, ait_policy_action fallback)
     return 0;
 }
 
+struct policy_note *policy_notes_free(struct policy_note *notes)
+{
+    while (notes) {
+        struct policy_note *next = notes->next;
+        free(notes);
+        notes = next;
+    }
+    return NULL;
+}
+
 AIT_PUBLIC ait_policy *ait_policy_ref(ait_policy *policy)
 {
     if (policy)
@@ -41,6 +51,7 @@ AIT_PUBLIC ait_policy *ait_policy_unref(ait_policy *policy)
             free(policy->calls[i].rules[k].compares);
         free(policy->calls[i].rules);
     }
+    policy_notes_free(policy->notes);
     free(policy->name);
     free(policy);
     return NULL;
@@ -119,4 +130,86 @@ AIT_PUBLIC ait_policy_action ait_policy_evaluate(const ait_policy *policy, int n
 AIT_PUBLIC ait_policy_action ait_policy_fallback(const ait_policy *policy)
 {
     return policy->fallback;
+}
+
+static bool same_action(ait_policy_action a, ait_policy_action b)
+{
+    return a.kind == b.kind && a.error == b.error;
+}
+
+static bool same_rule(const struct policy_rule *a, const struct policy_rule *b)
+{
+    if (!same_action(a->action, b->action) || a->n_compares != b->n_compares)
+        return false;
+    for (unsigned i = 0; i < a->n_compares; i++) {
+        const ait_policy_compare *x = &a->compares[i], *y = &b->compares[i];
+        if (x->arg != y->arg || x->op != y->op || x->mask != y->mask || x->value != y->value)
+            return false;
+    }
+    return true;
+}
+
+bool policy_equal(const ait_policy *a, const ait_policy *b)
+{
+    if (!same_action(a->fallback, b->fallback))
+        return false;
+    for (int i = 0; i <= SYSCALL_NEWEST; i++) {
+        const struct policy_call *x = &a->calls[i], *y = &b->calls[i];
+        if (!same_action(x->otherwise, y->otherwise) || x->n_rules != y->n_rules)
+            return false;
+        for (unsigned k = 0; k < x->n_rules; k++)
+            if (!same_rule(&x->rules[k], &y->rules[k]))
+                return false;
+    }
+    return true;
+}
+
+/* ---- telling ------------------------------------------------------------------------------------- */
+
+static int tell_call(const struct policy_call *call, int number, ait_policy_action fallback,
+                     int (*fn)(const ait_policy_rule *rule, void *userdata), void *userdata)
+{
+    ait_policy_rule rule = {.size = sizeof(rule), .number = number, .name = ait_syscall_name(number)};
+
+    for (unsigned k = 0; k < call->n_rules; k++) {
+        rule.action = call->rules[k].action;
+        rule.n_compares = call->rules[k].n_compares;
+        rule.compares = call->rules[k].compares;
+        int r = fn(&rule, userdata);
+        if (r != 0)
+            return r;
+    }
+    if (same_action(call->otherwise, fallback))
+        return 0;
+    rule.action = call->otherwise;
+    rule.n_compares = 0;
+    rule.compares = NULL;
+    return fn(&rule, userdata);
+}
+
+AIT_PUBLIC int ait_policy_foreach_rule(const ait_policy *policy,
+                                       int (*fn)(const ait_policy_rule *rule, void *userdata), void *userdata)
+{
+    if (!policy || !fn)
+        return -EINVAL;
+    for (int i = 0; i <= SYSCALL_NEWEST; i++) {
+        int r = tell_call(&policy->calls[i], i, policy->fallback, fn, userdata);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+AIT_PUBLIC int ait_policy_foreach_note(const ait_policy *policy,
+                                       int (*fn)(const ait_sandbox_problem *note, void *userdata),
+                                       void *userdata)
+{
+    if (!policy || !fn)
+        return -EINVAL;
+    for (const struct policy_note *note = policy->notes; note; note = note->next) {
+        int r = fn(&note->text, userdata);
+        if (r != 0)
+            return r;
+    }
+    return 0;
 }

@@ -42,9 +42,16 @@ struct policy_call {
     struct policy_rule *rules;
 };
 
+/* What is worth knowing but not wrong, for those who ask (ait_policy_foreach_note). */
+struct policy_note {
+    struct policy_note *next;
+    ait_sandbox_problem text;
+};
+
 struct ait_policy {
     unsigned refs;
     char *name;
+    struct policy_note *notes;  /* in order */
     ait_policy_action fallback; /* of known calls that nothing names */
     unsigned n_rules;           /* over all calls */
     struct policy_call calls[SYSCALL_NEWEST + 1];
@@ -55,5 +62,9 @@ int policy_new(ait_policy **ret, const char *name, ait_policy_action fallback);
 /* Copies the comparisons. -E2BIG: over a bound. */
 int policy_add_rule(ait_policy *policy, int number, ait_policy_action action,
                     const ait_policy_compare *compares, size_t n_compares);
+
+/* The same actions for the same arguments, by the same rules in the same order. */
+bool policy_equal(const ait_policy *a, const ait_policy *b);
+struct policy_note *policy_notes_free(struct policy_note *notes);
 
 bool policy_compare_holds(const ait_policy_compare *compare, const uint64_t args[6]);

@@ -14,6 +14,7 @@
 #include "address.h"
 #include "spawn-environment.h"
 #include "spawn-program.h"
+#include "strv.h"
 
 #define SEC ((uint64_t)1000000)
 
@@ -21,7 +22,6 @@ void server_config_init(struct server_config *config)
 {
     *config = (struct server_config){
         .umask = -1,
-        .sandbox = SANDBOX_PRESET_SERVICE,
         .listeners = LISTEN_DEFAULT,
         .workers = cpu_count(),
         .ready = READY_AUTO,
@@ -39,42 +39,19 @@ void server_config_init(struct server_config *config)
     };
 }
 
-/* ---- lists of strings ----------------------------------------------------------------------------- */
-
-static char **list_free(char **list)
-{
-    for (char **p = list; p && *p; p++)
-        free(*p);
-    free(list);
-    return NULL;
-}
-
-static int list_append(char ***list, size_t *n, const char *text)
-{
-    char **grown = reallocarray(*list, *n + 2, sizeof(char *));
-
-    if (!grown)
-        return -ENOMEM;
-    *list = grown;
-    grown[*n] = strdup(text);
-    if (!grown[*n])
-        return -ENOMEM;
-    grown[++*n] = NULL;
-    return 0;
-}
-
 void server_config_done(struct server_config *config)
 {
     free(config->program);
-    list_free(config->argv);
-    list_free(config->env);
+    strv_free(config->argv);
+    strv_free(config->env);
     free(config->chdir);
+    confinement_config_done(&config->sandbox);
     free(config->user);
     free(config->group);
     if (config->account_set)
         account_done(&config->account);
     free(config->name);
-    list_free(config->listen);
+    strv_free(config->listen);
     *config = (struct server_config){.umask = -1};
 }
 
@@ -84,7 +61,7 @@ int server_config_add_listen(struct server_config *config, const char *text, con
     struct address address;
     int r = address_parse_named(text, name, &address, ret_why);
 
-    return r < 0 ? r : list_append(&config->listen, &config->n_listen, text);
+    return r < 0 ? r : strv_append(&config->listen, &config->n_listen, text);
 }
 
 int server_config_add_env(struct server_config *config, const char *assignment, const char **ret_why)
@@ -96,7 +73,7 @@ int server_config_add_env(struct server_config *config, const char *assignment, 
             *ret_why = "is not an assignment; write NAME=VALUE";
         return -EINVAL;
     }
-    return list_append(&config->env, &config->n_env, assignment);
+    return strv_append(&config->env, &config->n_env, assignment);
 }
 
 int server_config_set_argv(struct server_config *config, char *const *argv)
@@ -105,13 +82,13 @@ int server_config_set_argv(struct server_config *config, char *const *argv)
     size_t n = 0;
 
     for (; *argv; argv++) {
-        int r = list_append(&list, &n, *argv);
+        int r = strv_append(&list, &n, *argv);
         if (r < 0) {
-            list_free(list);
+            strv_free(list);
             return r;
         }
     }
-    list_free(config->argv);
+    strv_free(config->argv);
     config->argv = list;
     return 0;
 }
@@ -255,10 +232,16 @@ static int check_access(struct server_config *c, struct problem *p)
     return c->account_set ? access_check(&c->account, c->chdir, c->program, p) : 0;
 }
 
+static int check_sandbox(struct server_config *c, struct problem *p)
+{
+    return confinement_check(&c->sandbox, p);
+}
+
 int server_config_finish(struct server_config *config, struct problem *ret_problem)
 {
     static int (*const steps[])(struct server_config *, struct problem *) = {
-        check_replacement, check_ready, finish_directory, finish_account, finish_program, check_access,
+        check_replacement, check_ready,    check_sandbox, finish_directory,
+        finish_account,    finish_program, check_access,
     };
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {

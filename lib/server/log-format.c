@@ -190,6 +190,21 @@ static void put_member(struct log_text *t, const char *key, const char *value)
     put(t, "\"", 1);
 }
 
+static void put_fields(struct log_text *t, const struct log_record *r)
+{
+    for (size_t i = 0; i < r->n_fields; i++) {
+        const struct log_field *field = &r->fields[i];
+
+        puts_(t, ",\"");
+        puts_(t, field->key);
+        puts_(t, "\":");
+        if (field->raw)
+            puts_(t, field->text);
+        else
+            put_json_string(t, field->text, strlen(field->text));
+    }
+}
+
 static void format_json(struct log_text *t, const char *name, const struct log_record *r)
 {
     puts_(t, "{\"time\":\"");
@@ -208,6 +223,7 @@ static void format_json(struct log_text *t, const char *name, const struct log_r
     }
     if (!r->event)
         put_member(t, "stream", channel_names[r->channel]);
+    put_fields(t, r);
     puts_(t, ",\"message\":");
     put_json_string(t, r->text, r->n);
     puts_(t, r->split ? ",\"continued\":true}\n" : "}\n");

@@ -25,6 +25,8 @@ struct log_record {
     pid_t pid;
     const char *text;
     size_t n;
+    const struct log_field *fields; /* json */
+    size_t n_fields;
 };
 
 /* Appends the record and a newline. */

@@ -368,27 +368,44 @@ void log_stream_end(struct log_stream *stream)
 
 /* ---- events ------------------------------------------------------------------------------------- */
 
-void log_event(struct log *log, enum log_level level, int slot, pid_t pid, const char *format, ...)
+static void put_event(struct log *log, struct log_record *record, const char *format, va_list ap)
 {
     const size_t size = sizeof(log->event);
+    int k = vsnprintf(log->event, size, format, ap);
+
+    record->event = true;
+    record->channel = LOG_STDERR;
+    record->text = log->event;
+    record->n = k < 0 ? 0 : (size_t)k < size ? (size_t)k : size - 1;
+    log_put(log, LOG_STDERR, record);
+    log_push(log, LOG_STDERR);
+}
+
+void log_event(struct log *log, enum log_level level, int slot, pid_t pid, const char *format, ...)
+{
+    struct log_record record = {.level = level, .slot = slot, .pid = pid};
     va_list ap;
 
     va_start(ap, format);
-    int k = vsnprintf(log->event, size, format, ap);
+    put_event(log, &record, format, ap);
     va_end(ap);
+}
 
-    size_t n = k < 0 ? 0 : (size_t)k < size ? (size_t)k : size - 1;
+void log_event_fields(struct log *log, enum log_level level, int slot, pid_t pid,
+                      const struct log_field *fields, size_t n_fields, const char *format, ...)
+{
     struct log_record record = {
-        .event = true,
         .level = level,
-        .channel = LOG_STDERR,
         .slot = slot,
         .pid = pid,
-        .text = log->event,
-        .n = n,
+        .fields = fields,
+        .n_fields = n_fields,
     };
-    log_put(log, LOG_STDERR, &record);
-    log_push(log, LOG_STDERR);
+    va_list ap;
+
+    va_start(ap, format);
+    put_event(log, &record, format, ap);
+    va_end(ap);
 }
 
 /* ---- the log ------------------------------------------------------------------------------------ */

@@ -10,6 +10,8 @@
  *     json     {"time":...,"name":"web","slot":2,"pid":12345,"stream":"stdout","message":"text"}
  *              {"time":...,"name":"web","level":"info","slot":2,"pid":12345,"message":"ready"}
  *
+ * An event may have fields of its own. They become members of the JSON object; the text says for people what they say for programs.
+ *
  * What workers write to stdout goes to our stdout; their stderr and our events go to our stderr.
  *
  * Nothing here blocks, suspends or knows a loop. Each output has a bounded buffer; where it is full,
@@ -76,5 +78,16 @@ void log_stream_end(struct log_stream *stream);
 /* An event of the supervisor, one line without newline. pid 0: none. */
 void log_event(struct log *log, enum log_level level, int slot, pid_t pid, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+
+struct log_field {
+    const char *key;  /* of the object; a fixed word */
+    const char *text; /* any bytes; with raw: JSON */
+    bool raw;
+};
+
+/* The same with fields, borrowed for the call. */
+void log_event_fields(struct log *log, enum log_level level, int slot, pid_t pid,
+                      const struct log_field *fields, size_t n_fields, const char *format, ...)
+    __attribute__((format(printf, 7, 8)));
 
 #endif

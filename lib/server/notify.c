@@ -84,6 +84,10 @@ static int explain(int error, const char *directory, struct problem *p)
             p, STATUS_CONFIG, error,
             "%s: this runtime directory's path is too long for a socket in it (choose a shorter --name)",
             directory);
+    if (error == -EMFILE || error == -ENFILE)
+        return problem_set(p, STATUS_OS, error,
+                           "a worker's notification socket: %s; raise the limit of open files (ulimit -n)",
+                           strerror(-error));
     return problem_set(p, STATUS_OS, error, "%s: a worker's notification socket cannot be made there: %s",
                        directory, strerror(-error));
 }

@@ -94,7 +94,8 @@ enum notify_sender {
  * A helper such as systemd-notify may be gone when its message is read (with --no-block, or sd_notify() and exit); the
  * service manager drops those, which makes readiness a matter of luck. Here the address is private, so a sender that
  * exists no longer is believed where its uid is the worker's. What remains: a process of the same uid that has found
- * out the address and dies at once can speak for the worker. It could have killed it just as well.
+ * out the address and dies at once can speak for the worker. Without a sandbox it could have killed it just as well; in one
+ * it could not, so that the caller had better not believe NOTIFY_FROM_GONE where there are others.
  */
 int notify_sender_check(const struct notify_message *m, pid_t worker, uid_t worker_uid);
 

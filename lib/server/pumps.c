@@ -62,15 +62,29 @@ static void extend_timeout(struct worker *w, uint64_t usec)
         (void)ait_scope_set_deadline(w->limit, until);
 }
 
+/* Without a sandbox, whoever would speak for another worker could kill it just as well. */
+static bool could_be_another_slot(const struct server *server)
+{
+    return server->sandbox && server->n_slots > 1;
+}
+
 static void take_message(struct worker *w, const struct notify_message *m)
 {
     struct server *server = w->server;
     const struct server_config *config = server->config;
     uid_t uid = config->account_set ? config->account.uid : geteuid();
 
-    if (notify_sender_check(m, w->pid, uid) < 0) {
+    int sender = notify_sender_check(m, w->pid, uid);
+    if (sender < 0) {
         log_event(server->log, LOG_LEVEL_WARNING, (int)w->slot->index, w->pid,
                   "notification of process %d dropped: it does not belong to this worker", (int)m->pid);
+        return;
+    }
+    if (sender == NOTIFY_FROM_GONE && could_be_another_slot(server)) {
+        log_event(server->log, LOG_LEVEL_WARNING, (int)w->slot->index, w->pid,
+                  "notification of process %d dropped: it has ended already, so nobody can tell whose it was; let it "
+                  "wait (sd_notify_barrier(), systemd-notify without --no-block)",
+                  (int)m->pid);
         return;
     }
     if (m->fields & NOTIFY_EXTEND_TIMEOUT)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "supervise.h"
@@ -247,17 +248,11 @@ static int make_slots(struct server *server)
     return r < 0 ? problem_set(&server->problem, STATUS_OS, r, "out of memory") : 0;
 }
 
-static int compile_sandbox(struct server *server)
+/* What it knows, and what it holds open, is not for workers of the same user: /proc shows nothing, ptrace finds nothing. */
+static void protect_from_workers(const struct server *server)
 {
-    struct sandbox_failure failure = {};
-    int r = sandbox_compile(server->config->sandbox, &server->sandbox, &failure);
-
-    if (r < 0)
-        return problem_set(&server->problem, STATUS_SANDBOX, r,
-                           "--sandbox=%s: %s: %s; no worker was started (--sandbox=none runs them without)",
-                           sandbox_preset_name(server->config->sandbox), failure.step ?: "cannot be made",
-                           strerror(-r));
-    return 0;
+    if (server->sandbox)
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 static int server_open(struct server *server)
@@ -277,9 +272,10 @@ static int server_open(struct server *server)
     r = log_new(&server->log, config->name, config->log, STDOUT_FILENO, STDERR_FILENO);
     if (r < 0)
         return problem_set(p, STATUS_OS, r, "cannot open the log: %s", strerror(-r));
-    r = compile_sandbox(server);
+    r = confinement_make(&config->sandbox, config->program, &server->sandbox, p);
     if (r < 0)
         return r;
+    protect_from_workers(server);
     r = make_slots(server);
     if (r < 0)
         return r;
@@ -327,7 +323,7 @@ static void server_close(struct server *server)
     if (server->guardian.pid > 0)
         kill_orphans(server);
     stop_guardian(server);
-    sandbox_program_done(&server->sandbox);
+    ait_sandbox_unref(server->sandbox);
     listen_set_close(server->listen);
     rundir_close(&server->rundir);
     if (server->log)
@@ -344,7 +340,10 @@ void server_announce(struct server *server)
                   listen_set_address(server->listen, i),
                   listen_set_is_slot(server->listen, i) ? "a socket a slot" : "shared");
     log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, getpid(), "starting %u workers of %s, sandbox %s",
-              server->n_slots, server->config->program, sandbox_preset_name(server->config->sandbox));
+              server->n_slots, server->config->program, sandbox_mode_words[server->config->sandbox.mode]);
+    if (server->sandbox)
+        log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "sandbox: %s",
+                  ait_sandbox_text(server->sandbox));
 }
 
 /* The last line says what to do, where there is something to do. */

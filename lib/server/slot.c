@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "explain.h"
 #include "supervise.h"
 
 /* Exit statuses after which another try cannot help: EX_CONFIG, and what env(1) and containers use for "could not run it". */
@@ -251,6 +252,7 @@ struct slot *slot_free(struct slot *slot)
         return NULL;
     ait_task_unref(slot->task);
     worker_unref(slot->current);
+    explain_limits_free(slot->limits);
     free(slot->exits);
     free(slot);
     return NULL;

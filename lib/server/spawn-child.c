@@ -8,7 +8,6 @@
 
 #include "parse.h"
 #include "raw.h"
-#include "sandbox.h"
 #include "spawn-child.h"
 
 /* What rt_sigaction(2) takes; libc's struct is another. */
@@ -52,6 +51,14 @@ RAW_CODE static int reset_signals(struct spawn_plan *plan)
 RAW_CODE static int register_with_guardian(struct spawn_plan *plan)
 {
     return plan->registration ? guardian_register_self(plan->registration, plan->params->guardian_fd) : 0;
+}
+
+/* Landlock needs its descriptor, which is closed to the worker; the bounding set a privilege that a change of user takes. */
+RAW_CODE static int prepare_sandbox(struct spawn_plan *plan)
+{
+    if (!plan->params->sandbox)
+        return 0;
+    return ait_sandbox_prepare_child(plan->params->sandbox, &plan->report->sandbox_step);
 }
 
 RAW_CODE static bool is_target(const struct spawn_plan *plan, int fd)
@@ -125,7 +132,7 @@ RAW_CODE static int arrange_fds(struct spawn_plan *plan)
         plan->fds[i].copy = (int)r;
     }
     for (size_t i = 0; i < plan->n_fds; i++) {
-        long r = raw_call(SYS_dup3, plan->fds[i].copy, plan->fds[i].target, 0);
+        long r = raw_call(SYS_dup3, plan->fds[i].copy, plan->fds[i].target, plan->fds[i].flags);
         if (r < 0)
             return (int)r;
     }
@@ -151,13 +158,6 @@ RAW_CODE static int set_nice(struct spawn_plan *plan)
     if (!plan->params->set_nice)
         return 0;
     return (int)raw_call(SYS_setpriority, PRIO_PROCESS, 0, plan->params->nice);
-}
-
-RAW_CODE static int drop_bounding(struct spawn_plan *plan)
-{
-    if (!plan->params->sandbox)
-        return 0;
-    return sandbox_drop_bounding(plan->params->sandbox, &plan->report->sandbox_step);
 }
 
 RAW_CODE static int set_groups(struct spawn_plan *plan)
@@ -226,17 +226,19 @@ RAW_CODE static int enter_sandbox(struct spawn_plan *plan)
 {
     if (!plan->params->sandbox)
         return 0;
-    return sandbox_enter(plan->params->sandbox, &plan->report->sandbox_step);
+    return ait_sandbox_enter_child(plan->params->sandbox, plan->socket, &plan->report->sandbox_step);
 }
 
 RAW_CODE static int execute(struct spawn_plan *plan)
 {
     const struct spawn_params *p = plan->params;
+    if (p->sandbox)
+        return ait_sandbox_execve(p->sandbox, p->path, p->argv, p->environment->envp);
     return (int)raw_call(SYS_execve, p->path, p->argv, p->environment->envp);
 }
 
 /* The order is the design: the guardian before anything can go on alone, descriptors while all are still ours,
- * limits and the bounding set while we have the privilege, the sandbox last. */
+ * the sandbox's first half before they are closed, limits while we have the privilege, the sandbox's second half last. */
 static const struct {
     enum spawn_step step;
     int (*run)(struct spawn_plan *plan);
@@ -244,10 +246,10 @@ static const struct {
     {SPAWN_STEP_SESSION, start_session},
     {SPAWN_STEP_SIGNALS, reset_signals},
     {SPAWN_STEP_GUARDIAN, register_with_guardian},
+    {SPAWN_STEP_SANDBOX, prepare_sandbox},
     {SPAWN_STEP_FDS, arrange_fds},
     {SPAWN_STEP_RLIMIT, set_rlimits},
     {SPAWN_STEP_NICE, set_nice},
-    {SPAWN_STEP_SANDBOX, drop_bounding},
     {SPAWN_STEP_GROUPS, set_groups},
     {SPAWN_STEP_GID, set_gid},
     {SPAWN_STEP_UID, set_uid},

@@ -3,8 +3,8 @@
 
 /* The worker's process between clone and exec. Internal to spawn.
  *
- * It runs in the parent's memory on a stack of its own while the parent waits (CLONE_VM | CLONE_VFORK): raw system
- * calls only (raw.h), nothing allocated, nothing locked; it writes to the plan and to the report alone. The first
+ * It runs in the parent's memory on a stack of its own while the parent waits (CLONE_VM; with CLONE_VFORK, but where the
+ * parent has to take the sandbox's listener meanwhile): raw system calls only (raw.h), nothing allocated, nothing locked; it writes to the plan and to the report alone. The first
  * step that fails ends it, and the report says which. */
 
 #include <stdbool.h>
@@ -42,6 +42,7 @@ struct spawn_fd {
     int source;
     int copy; /* the child's */
     int target;
+    int flags; /* O_CLOEXEC: only until the exec */
 };
 
 struct spawn_plan {
@@ -50,6 +51,7 @@ struct spawn_plan {
     size_t n_fds;
     uint64_t changed_signals; /* bit per signal that is not at its default */
     bool change_account;
+    int socket; /* target of the one over which the sandbox's listener goes; -1: none */
     pid_t parent;
     struct guardian_registration *registration; /* NULL: no guardian */
     struct spawn_report *report;                /* shared memory, in case memory is not */

@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,6 +28,9 @@ struct spawn {
     struct guardian_tree tree;
     char *map; /* guard, then the child's stack, then the report */
     int null_fd;
+    int socket
+        [2]; /* ours and the child's, for the sandbox's listener; it is over when the child execs or ends */
+    ait_explainer *explainer;
 };
 
 struct step_words {
@@ -118,6 +123,17 @@ static void add_fd(struct spawn *s, int source, int target)
     s->plan.fds[s->plan.n_fds++] = (struct spawn_fd){.source = source, .copy = -1, .target = target};
 }
 
+/* Above all that the worker keeps. */
+static int add_socket(struct spawn *s)
+{
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s->socket) < 0)
+        return -errno;
+    s->plan.socket = s->plan.fds[s->plan.n_fds - 1].target + 1;
+    add_fd(s, s->socket[1], s->plan.socket);
+    s->plan.fds[s->plan.n_fds - 1].flags = O_CLOEXEC;
+    return 0;
+}
+
 static int open_null(struct spawn *s, const struct spawn_params *params, struct problem *p)
 {
     s->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -141,7 +157,7 @@ static int own_or_null(const struct spawn *s, int given, int own)
 
 static int prepare_fds(struct spawn *s, const struct spawn_params *params)
 {
-    s->plan.fds = calloc(params->n_socket_fds + 4, sizeof(*s->plan.fds));
+    s->plan.fds = calloc(params->n_socket_fds + 5, sizeof(*s->plan.fds));
     if (!s->plan.fds)
         return -ENOMEM;
     add_fd(s, params->stdin_fd >= 0 ? params->stdin_fd : s->null_fd, 0);
@@ -151,7 +167,8 @@ static int prepare_fds(struct spawn *s, const struct spawn_params *params)
         add_fd(s, params->socket_fds[i], 3 + (int)i);
     if (params->ready_fd >= 0)
         add_fd(s, params->ready_fd, params->ready_target);
-    return 0;
+    s->plan.socket = -1;
+    return params->explain ? add_socket(s) : 0;
 }
 
 static uint64_t changed_signals(void)
@@ -186,6 +203,8 @@ static int check(const struct spawn_params *params)
 {
     if (!params->path || !params->argv || !params->environment)
         return -EINVAL;
+    if (params->explain && (!params->sandbox || !params->ret_explainer))
+        return -EINVAL;
     if (params->ready_fd >= 0 && params->ready_target < 3 + (int)params->n_socket_fds)
         return -EINVAL;
     /* Any other thread's end would be taken for the supervisor's. */
@@ -211,12 +230,21 @@ static int prepare(struct spawn *s, const struct spawn_params *params)
     return 0;
 }
 
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+}
+
 static void cleanup(struct spawn *s)
 {
+    ait_explainer_free(s->explainer);
+    close_fd(&s->socket[0]);
+    close_fd(&s->socket[1]);
     if (s->map)
         (void)munmap(s->map, GUARD_SIZE + CHILD_STACK_SIZE + sizeof(struct spawn_report));
-    if (s->null_fd >= 0)
-        (void)close(s->null_fd);
+    close_fd(&s->null_fd);
     free(s->plan.fds);
 }
 
@@ -225,8 +253,8 @@ static void cleanup(struct spawn *s)
 static int clone_child(struct spawn *s, int *ret_pidfd)
 {
     char *stack_top = s->map + GUARD_SIZE + CHILD_STACK_SIZE;
-    int pidfd = -1;
-    int pid = clone(spawn_child, stack_top, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &s->plan, &pidfd);
+    int pidfd = -1, wait = s->socket[0] < 0 ? CLONE_VFORK : 0;
+    int pid = clone(spawn_child, stack_top, CLONE_VM | wait | CLONE_PIDFD | SIGCHLD, &s->plan, &pidfd);
 
     if (pid < 0)
         return -errno;
@@ -234,9 +262,39 @@ static int clone_child(struct spawn *s, int *ret_pidfd)
     return pid;
 }
 
+/* It lives in our memory, on our stack. A child that could not exec and asks for its end, where not even that is allowed, is helped. */
+static void wait_for_exec(struct spawn *s, pid_t pid)
+{
+    struct pollfd fds[] = {{.fd = s->socket[0], .events = POLLIN},
+                           {.fd = s->explainer ? ait_explainer_fd(s->explainer) : -1, .events = POLLIN}};
+
+    while (poll(fds, 2, -1) < 0 || !fds[0].revents) {
+        if (fds[1].revents && s->plan.report->step != SPAWN_STEP_NONE)
+            (void)kill(pid, SIGKILL);
+        if (fds[1].revents)
+            fds[1].fd = -1;
+    }
+}
+
+/* The parent's half of the hand-over. That the child has ended without it is no failure of ours. */
+static int take_listener(struct spawn *s, pid_t pid)
+{
+    const struct spawn_params *params = s->plan.params;
+
+    close_fd(&s->socket[1]);
+    int r = ait_explainer_new(&s->explainer, params->sandbox, s->socket[0], params->explain,
+                              params->explain_userdata);
+    if (r == -ECONNRESET)
+        r = 0;
+    if (r < 0)
+        (void)kill(pid, SIGKILL);
+    wait_for_exec(s, pid);
+    return r;
+}
+
 /* With the kernel's own mask: libc's functions keep its internal signals unblocked. What changes the credentials of a
  * process that shares our memory makes us undumpable: put that back. */
-static int clone_guarded(struct spawn *s, int *ret_pidfd)
+static int clone_guarded(struct spawn *s, int *ret_pidfd, int *ret_hand_over)
 {
     uint64_t all = UINT64_MAX, before;
     int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
@@ -244,6 +302,7 @@ static int clone_guarded(struct spawn *s, int *ret_pidfd)
     if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof(all)) < 0)
         return -errno;
     int r = clone_child(s, ret_pidfd);
+    *ret_hand_over = r >= 0 && s->socket[0] >= 0 ? take_listener(s, r) : 0;
     if ((dumpable == 0 || dumpable == 1) && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != dumpable)
         (void)prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0);
     (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof(before));
@@ -264,7 +323,7 @@ static void bury(const struct spawn_params *params, pid_t pid, int pidfd)
 static int run(struct spawn *s, const struct spawn_params *params, pid_t *ret_pid, int *ret_pidfd,
                struct problem *p)
 {
-    int pidfd = -1;
+    int pidfd = -1, hand_over = 0;
     int r = open_null(s, params, p);
 
     if (r < 0)
@@ -272,13 +331,18 @@ static int run(struct spawn *s, const struct spawn_params *params, pid_t *ret_pi
     r = prepare(s, params);
     if (r < 0)
         return fail_os(p, r, params, "preparing it", "raise the limit of memory");
-    pid_t pid = clone_guarded(s, &pidfd);
+    pid_t pid = clone_guarded(s, &pidfd, &hand_over);
     if (pid < 0)
         return fail_os(p, pid, params, "no new process",
                        "raise the limit of processes (ulimit -u, pids.max) or of memory");
     if (s->plan.report->step != SPAWN_STEP_NONE) {
         bury(params, pid, pidfd);
         return explain(params, s->plan.report, p);
+    }
+    if (hand_over < 0) {
+        bury(params, pid, pidfd);
+        return fail_os(p, hand_over, params, "taking the sandbox's listener",
+                       "raise the limits of open files and memory");
     }
     *ret_pid = pid;
     *ret_pidfd = pidfd;
@@ -288,7 +352,7 @@ static int run(struct spawn *s, const struct spawn_params *params, pid_t *ret_pi
 int spawn_worker(const struct spawn_params *params, pid_t *ret_pid, int *ret_pidfd,
                  struct guardian_tree *ret_tree, struct problem *ret_problem)
 {
-    struct spawn s = {.null_fd = -1};
+    struct spawn s = {.null_fd = -1, .socket = {-1, -1}};
     struct scan_process process;
     int r = run(&s, params, ret_pid, ret_pidfd, ret_problem);
 
@@ -296,6 +360,10 @@ int spawn_worker(const struct spawn_params *params, pid_t *ret_pid, int *ret_pid
         *ret_tree = s.tree;
         ret_tree->pid = *ret_pid;
         ret_tree->start = scan_read_process(*ret_pid, &process) < 0 ? 0 : process.start;
+    }
+    if (r >= 0 && params->explain) {
+        *params->ret_explainer = s.explainer;
+        s.explainer = NULL;
     }
     cleanup(&s);
     return r;

@@ -9,6 +9,8 @@
  *    in the parent. Between clone and exec there are only raw system calls.
  *  - The child shares the caller's memory until it execs (CLONE_VM | CLONE_VFORK), so the cost does not
  *    grow with the caller. What such a child can change in its parent (dumpable) is put back.
+ *  - Where the sandbox explains, the caller takes its listener while the child lives (no CLONE_VFORK), and then waits
+ *    for the exec all the same. The exec itself asks nobody.
  *  - When spawn_worker() fails there is no process, no zombie and no open descriptor left.
  *  - The worker is known to the guardian before its first instruction (guardian_fd).
  *
@@ -23,13 +25,14 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include <aiotools-sd/sandbox.h>
+
 #include "guardian-tree.h"
 #include "problem.h"
 #include "spawn-environment.h"
 #include "spawn-program.h"
 
 struct account;
-struct sandbox_program;
 
 struct spawn_rlimit {
     int resource; /* RLIMIT_... */
@@ -57,8 +60,13 @@ struct spawn_params {
     bool set_nice;
     int nice;
 
-    int guardian_fd;                       /* -1: none; else guardian.fd */
-    const struct sandbox_program *sandbox; /* NULL: none */
+    int guardian_fd;      /* -1: none; else guardian.fd */
+    ait_sandbox *sandbox; /* NULL: none */
+
+    /* For a sandbox that explains, else NULL; *ret_explainer belongs to the caller. */
+    ait_sandbox_event_cb explain;
+    void *explain_userdata;
+    ait_explainer **ret_explainer;
 };
 
 #define SPAWN_PARAMS_INIT                                                                                    \

@@ -25,7 +25,6 @@
 #include "log.h"
 #include "notify.h"
 #include "rundir.h"
-#include "sandbox.h"
 #include "spawn.h"
 
 enum worker_state { WORKER_STARTING, WORKER_READY, WORKER_DRAINING, WORKER_EXITED };
@@ -50,6 +49,8 @@ struct worker {
     int ready_fd;              /* our end of --ready=fd:N's pipe */
     ait_task *ready_pump;      /* waits for what --ready says; NULL where a notification is all that counts */
     struct log_stream streams[LOG_CHANNELS];
+    ait_explainer *explainer; /* of what its sandbox denies; NULL: nobody is to be told */
+    uint64_t n_untold;        /* denials that were left out of the log */
 
     ait_future *output_over; /* both pipes have come to their end */
     ait_future *ready;       /* 0: it is; negative: it ended before */
@@ -79,6 +80,7 @@ struct slot {
     unsigned n_failures;        /* in a row */
     uint64_t *exits;            /* times of unplanned exits, a ring of give_up.count */
     unsigned n_exits;
+    struct explain_limits *limits; /* of what the log is told about denials; NULL: there were none */
     int status; /* exit status that the slot stands for: failed 69 or 78; ended: the worker's */
 };
 
@@ -88,7 +90,7 @@ struct server {
     struct rundir rundir;
     struct listen_set *listen;
     struct guardian guardian;
-    struct sandbox_program sandbox;
+    ait_sandbox *sandbox; /* NULL: none */
 
     struct slot **slots;
     unsigned n_slots;

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "explain.h"
 #include "supervise.h"
 
 #define SWEEP_PAUSE (2 * AIT_USEC_PER_MSEC)
@@ -142,7 +143,12 @@ static int worker_exec(struct worker *w, struct far_ends *far, struct problem *p
     params.working_directory = config->chdir;
     params.umask = config->umask;
     params.guardian_fd = server->guardian.fd;
-    params.sandbox = config->sandbox == SANDBOX_PRESET_NONE ? NULL : &server->sandbox;
+    params.sandbox = server->sandbox;
+    if (server->sandbox && config->sandbox.deny == AIT_SANDBOX_DENY_EXPLAIN) {
+        params.explain = explain_event;
+        params.explain_userdata = w;
+        params.ret_explainer = &w->explainer;
+    }
     r = spawn_worker(&params, &w->pid, &pidfd, &w->tree, p);
     if (r < 0)
         goto finish;
@@ -349,7 +355,9 @@ static void worker_live(struct worker *w, ait_scope *life)
     AIT_SCOPE(shield);
     int r;
 
-    r = worker_start_pumps(w, life);
+    r = explain_start(w, life);
+    if (r >= 0)
+        r = worker_start_pumps(w, life);
     if (r >= 0)
         r = worker_run(w);
     if (ait_scope_enter(&shield, AIT_SCOPE_SHIELD) < 0)
@@ -377,6 +385,7 @@ static int worker_close(void *userdata)
     struct worker *w = userdata;
 
     w->state = WORKER_EXITED;
+    explain_finish(w);
     (void)ait_forget(w->notify.fd);
     notify_socket_close(&w->notify);
     for (unsigned i = 0; i < LOG_CHANNELS; i++) {
@@ -431,6 +440,7 @@ struct worker *worker_unref(struct worker *w)
     ait_task_unref(w->task);
     ait_child_unref(w->child);
     ait_future_unref(w->ready);
+    ait_explainer_free(w->explainer);
     free(w);
     return NULL;
 }

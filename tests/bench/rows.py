@@ -64,8 +64,8 @@ RUNS = [
 ]
 
 LINES = [
-    Line("spawn-live", "spawn + join, 1000 tasks live at once", goal=100, first=250, instructions=900),
-    Line("spawn-end", "spawn + join, task ends at once", goal=45, instructions=900),
+    Line("spawn-live", "spawn + join, 1000 tasks live at once", goal=100, first=250, instructions=500),
+    Line("spawn-end", "spawn + join, task ends at once", goal=45, instructions=600),
     Line("switch-2", "switch, same call site, 2 tasks", goal=12, first=20, instructions=200),
     Line("switch-1000", "switch, same call site, 1000 tasks", first=20, instructions=200),
     Line("sites-16", "switch, 64 call sites, 16 tasks", goal=24),
@@ -74,9 +74,9 @@ LINES = [
     Line("park", "resident bytes a parked task, 100 000 of them", "resident_bytes", "B", goal=4200, first=4400, exact=True),
     Line("park", "page tables a parked task", "table_bytes", "B"),
     Line("park", "mappings of the process then", "mappings", "", first=65530, exact=True),
-    Line("cancel", "cancel + join 100 000 sleeping tasks, each", goal=280, instructions=1500),
+    Line("cancel", "cancel + join 100 000 sleeping tasks, each", goal=280, instructions=1300),
     Line("timers", "100 000 tasks sleep 1 to 100 ms, cold stacks", "cold_cpu_ns", goal=3700),
-    Line("timers", "100 000 tasks sleep 1 to 100 ms, warm stacks", "cpu_ns", goal=1450, instructions=1700),
+    Line("timers", "100 000 tasks sleep 1 to 100 ms, warm stacks", "cpu_ns", goal=1450, instructions=1300),
     Line("process", "start and reap a process from 1 GiB, against vfork", "wall_ns", goal=1.2, of_ratio=True),
     Line("pingpong", "one fd, ping-pong, against plain sd-event", goal=dict(owned=0.90, guest=1.0), of_ratio=True),
 ]

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The library as its users meet it: installed into a folder, then used from plain cc in C99, C11 and C++, from another meson project, and as a
 subproject of one. Each program is run."""
+import glob
 import json
 import os
 import re
@@ -25,16 +26,24 @@ static int child(void *userdata)
     return r;
 }
 
+static int run_program(void)
+{
+    AIT_CHILD(program);
+    int r = ait_spawn(&program, AIT_ARGV("true"), AIT_SPAWN_OPTIONS(.flags = AIT_SPAWN_STDOUT_NULL));
+
+    return r;
+}
+
 static int run_children(void *userdata)
 {
     ait_scope *scope = NULL;
     int i, r = ait_scope_enter(&scope, AIT_SCOPE_FAIL_FAST);
 
     for (i = 0; i < 10 && r >= 0; i++)
-        r = ait_scope_spawn(scope, NULL, child, userdata, NULL);
+        r = ait_scope_spawn(scope, NULL, child, userdata, AIT_TASK_OPTIONS(.name = "child"));
     r = ait_scope_exit(scope, r < 0 ? r : 0);
     ait_scope_leave(scope);
-    return r;
+    return r < 0 ? r : run_program();
 }
 
 int main(void)
@@ -163,14 +172,19 @@ def plain_cplusplus():
 
 
 @case
+def plain_clang_cplusplus():
+    plain_compiler("clang++", "cc", "-std=c++20")
+
+
+@case
 def examples_with_plain_cc():
     """As the README says it."""
     tree = installed()
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("quickstart", "http-hello"):
-            source = os.path.join(ROOT, "examples", name + ".c")
+        for source in glob.glob(os.path.join(ROOT, "examples", "*.c")):
+            name = os.path.basename(source)[:-2]
             done = run("/bin/sh", "-c", '"$@" $(pkg-config --cflags --libs libaiotools-sd)', "sh", "cc",
-                       "-D_GNU_SOURCE", source, "-o", os.path.join(folder, name), env=tree.env)
+                       "-D_GNU_SOURCE", "-Wall", "-Wextra", source, "-o", os.path.join(folder, name), env=tree.env)
             check_equal((done.returncode, done.stderr), (0, ""), f"cc {name}.c")
 
 

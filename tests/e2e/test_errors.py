@@ -118,7 +118,8 @@ def help_and_version(pit):
 def help_names_every_option(pit):
     _, out, _ = pit.run("--help")
     for option in ("workers listen listeners name ready start-timeout stop-timeout stop-signal restart run-to-completion "
-                   "backoff stable give-up max-surge max-unavailable env chdir user group log sandbox").split():
+                   "backoff stable give-up max-surge max-unavailable env chdir user group log sandbox policy deny "
+                   "read-only read-write connect capabilities").split():
         check(f"--{option}" in out, f"run --help does not know --{option}")
 
 

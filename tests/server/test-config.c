@@ -64,7 +64,7 @@ static void test_defaults(void **state)
     assert_int_equal(c.max_surge.value, 1);
     assert_int_equal(c.max_unavailable.value, 0);
     assert_int_equal(c.umask, -1);
-    assert_int_equal(c.sandbox, SANDBOX_PRESET_SERVICE);
+    assert_int_equal(c.sandbox.mode, SANDBOX_SERVICE);
     assert_int_equal(c.log, LOG_PREFIX);
     assert_false(c.account_set);
     assert_non_null(strstr(c.program, "/true"));

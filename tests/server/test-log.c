@@ -214,6 +214,7 @@ static void test_long_lines(void **state)
 
 static void test_json_records(void **state)
 {
+    static const struct log_field fields[] = {{"command", "a\"b\033", false}, {"args", "[1,2]", true}};
     static const struct {
         struct log_record record;
         const char *text;
@@ -247,6 +248,16 @@ static void test_json_records(void **state)
           .n = 1},
          "{\"time\":\"2025-01-01T00:00:00.000001Z\",\"name\":\"web\",\"level\":\"info\",\"slot\":4,\"pid\":9,"
          "\"message\":\"x\"}\n"},
+        {{.time = 0,
+          .event = true,
+          .slot = LOG_NO_SLOT,
+          .level = LOG_LEVEL_WARNING,
+          .text = "x",
+          .n = 1,
+          .fields = fields,
+          .n_fields = LENGTH(fields)},
+         "{\"time\":\"1970-01-01T00:00:00.000000Z\",\"name\":\"web\",\"level\":\"warning\","
+         "\"command\":\"a\\\"b\\u001b\",\"args\":[1,2],\"message\":\"x\"}\n"},
     };
 
     for (size_t i = 0; i < LENGTH(cases); i++) {

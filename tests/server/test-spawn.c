@@ -27,7 +27,7 @@
 #include <cmocka.h>
 
 #include "parse.h"
-#include "sandbox.h"
+#include "confine.h"
 #include "spawned.h"
 
 extern char **environ;
@@ -477,11 +477,27 @@ static void directory_umask_limits(void **state)
     spawned_done(&s);
 }
 
+static ait_sandbox *service_sandbox(void)
+{
+    ait_policy *policy = NULL;
+    ait_sandbox *sandbox = NULL;
+
+    assert_int_equal(ait_policy_from_preset(&policy, "service", NULL), 0);
+    assert_int_equal(
+        ait_sandbox_new(&sandbox,
+                        AIT_SANDBOX_OPTIONS(.policy = policy, .flags = AIT_SANDBOX_EXEC | AIT_SANDBOX_SCOPE,
+                                            .capabilities = AIT_SANDBOX_SERVICE_CAPABILITIES),
+                        NULL),
+        0);
+    ait_policy_unref(policy);
+    return sandbox;
+}
+
 static void user_changes_and_we_stay(void **state)
 {
     gid_t groups[] = {65534, 1};
     struct account account = {.uid = 65534, .gid = 65534, .groups = groups, .n_groups = 2};
-    struct sandbox_program program;
+    ait_sandbox *sandbox = service_sandbox();
     struct spawned s;
 
     if (geteuid() != 0) {
@@ -497,8 +513,7 @@ static void user_changes_and_we_stay(void **state)
     assert_int_equal(system(command), 0);
     s.params.path = copy;
     s.params.account = &account;
-    assert_int_equal(sandbox_compile(SANDBOX_PRESET_SERVICE, &program, NULL), 0);
-    s.params.sandbox = &program;
+    s.params.sandbox = sandbox;
     assert_int_equal(prctl(PR_GET_DUMPABLE), 1);
     char *text = run_and_finish(&s);
     assert_int_equal(prctl(PR_GET_DUMPABLE), 1);
@@ -508,36 +523,38 @@ static void user_changes_and_we_stay(void **state)
     assert_non_null(strstr(spawned_value(text, "Groups"), "1 65534"));
     assert_string_equal(spawned_value(text, "death_signal"), "9");
     assert_string_equal(spawned_value(text, "CapPrm"), "0000000000000000");
-    assert_int_equal(strtoull(spawned_value(text, "CapBnd"), NULL, 16) & ~program.keep_capabilities, 0);
+    assert_int_equal(strtoull(spawned_value(text, "CapBnd"), NULL, 16) & ~AIT_SANDBOX_SERVICE_CAPABILITIES,
+                     0);
     assert_string_equal(spawned_value(text, "Seccomp"), "2");
     free(text);
     spawned_done(&s);
-    sandbox_program_done(&program);
+    ait_sandbox_unref(sandbox);
 }
 
 static void sandbox_is_in_force(void **state)
 {
-    struct sandbox_program program;
+    ait_sandbox *sandbox = service_sandbox();
     struct spawned s;
 
-    assert_int_equal(sandbox_compile(SANDBOX_PRESET_SERVICE, &program, NULL), 0);
     spawned_init(&s, "report", NULL);
-    s.params.sandbox = &program;
+    s.params.sandbox = sandbox;
     char *text = run_and_finish(&s);
     assert_string_equal(spawned_value(text, "Seccomp"), "2");
     assert_string_equal(spawned_value(text, "NoNewPrivs"), "1");
     assert_int_equal(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 0);
-    assert_int_equal(strtoull(spawned_value(text, "CapPrm"), NULL, 16) & ~program.keep_capabilities, 0);
+    assert_int_equal(strtoull(spawned_value(text, "CapPrm"), NULL, 16) & ~AIT_SANDBOX_SERVICE_CAPABILITIES,
+                     0);
     free(text);
     spawned_done(&s);
-    sandbox_program_done(&program);
+    ait_sandbox_unref(sandbox);
 }
 
 /* ---- failing ------------------------------------------------------------------------------------- */
 
 static const struct sock_filter endless[] = {BPF_STMT(BPF_LD | BPF_IMM, 0)};
-static const struct sandbox_program broken_program = {
-    .preset = SANDBOX_PRESET_SERVICE, .filter = endless, .n_filter = 1, .keep_capabilities = UINT64_MAX};
+static ait_sandbox broken_filter = {
+    .refs = 1, .ruleset = -1, .capabilities = UINT64_MAX, .filter = {.program = endless, .n = 1}};
+static ait_sandbox broken_ruleset = {.refs = 1, .ruleset = 777, .capabilities = UINT64_MAX};
 static const struct spawn_rlimit bad_limit[] = {{9999, {1, 1}}};
 static const int closed_fd[] = {777};
 
@@ -561,7 +578,11 @@ static void no_directory(struct spawn_params *p)
 }
 static void no_filter(struct spawn_params *p)
 {
-    p->sandbox = &broken_program;
+    p->sandbox = &broken_filter;
+}
+static void no_ruleset(struct spawn_params *p)
+{
+    p->sandbox = &broken_ruleset;
 }
 static void no_limit(struct spawn_params *p)
 {
@@ -591,6 +612,7 @@ static void failures_leave_nothing(void **state)
         {no_format, -ENOEXEC, STATUS_CONFIG, "format"},
         {no_directory, -ENOENT, STATUS_CONFIG, "--chdir"},
         {no_filter, -EINVAL, STATUS_SANDBOX, "seccomp filter"},
+        {no_ruleset, -EBADF, STATUS_SANDBOX, "Landlock"},
         {no_limit, -EINVAL, STATUS_CONFIG, "--rlimit"},
         {no_fd, -EBADF, STATUS_OS, "descriptors"},
         {low_ready, -EINVAL, STATUS_OS, "preparing"},

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The compiled presets at work: each case runs in a child that has entered the sandbox. */
+/* The presets at work: each case runs in a child that has entered the sandbox. */
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <sched.h>
@@ -30,31 +29,32 @@
 
 #include <cmocka.h>
 
-#include "policy.h"
-#include "sandbox.h"
+#include <aiotools-sd/sandbox.h>
+
+#include "policy-model.h"
 
 #define HIGH (UINT64_C(0xdead0000) << 32)
 
-static struct sandbox_program service, logging;
+static ait_sandbox *service, *logging;
 
-static void enter(const struct sandbox_program *program)
+static void enter(ait_sandbox *sandbox)
 {
     const char *step = NULL;
-    if (sandbox_drop_bounding(program, &step) < 0 || sandbox_enter(program, &step) < 0) {
+    if (ait_sandbox_enter(sandbox, &step) < 0) {
         fprintf(stderr, "sandbox: %s\n", step);
         _exit(99);
     }
 }
 
 /* Runs fn in a sandboxed child; returns its wait status. */
-static int run_in(const struct sandbox_program *program, int (*fn)(const void *arg), const void *arg)
+static int run_in(ait_sandbox *sandbox, int (*fn)(const void *arg), const void *arg)
 {
     int status;
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        if (program)
-            enter(program);
+        if (sandbox)
+            enter(sandbox);
         _exit(fn(arg));
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -91,7 +91,7 @@ static const struct call denied[] = {
     {"io_uring_enter", SYS_io_uring_enter, {0}, ENOSYS},
     {"io_uring_register", SYS_io_uring_register, {0}, ENOSYS},
     {"clone3", SYS_clone3, {0, 0}, ENOSYS},
-    {"next number", POLICY_NEWEST_SYSCALL + 1, {0}, ENOSYS},
+    {"next number", SYSCALL_NEWEST + 1, {0}, ENOSYS},
     {"far number", 100000, {0}, ENOSYS},
     {"x32 getpid", 0x40000000 | 39, {0}, ENOSYS},
     {"clone NEWUSER", SYS_clone, {CLONE_NEWUSER | SIGCHLD}, EPERM},
@@ -176,7 +176,7 @@ static const struct call denied[] = {
 static void each_denied_call_says_so(void **state)
 {
     for (size_t i = 0; i < sizeof(denied) / sizeof(denied[0]); i++) {
-        int error = exit_code(run_in(&service, do_call, &denied[i]));
+        int error = exit_code(run_in(service, do_call, &denied[i]));
         if (error != denied[i].error)
             fail_msg("%s: %s", denied[i].what, strerror(error));
     }
@@ -202,7 +202,7 @@ static const struct call allowed[] = {
 static void neighbours_are_allowed(void **state)
 {
     for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
-        int error = exit_code(run_in(&service, do_call, &allowed[i]));
+        int error = exit_code(run_in(service, do_call, &allowed[i]));
         if (error != allowed[i].error)
             fail_msg("%s: %s", allowed[i].what, strerror(error));
     }
@@ -240,7 +240,7 @@ static void log_allows(void **state)
         {"next number", 100000, {0}, ENOSYS},
     };
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
-        if (exit_code(run_in(&logging, do_call, &calls[i])) != calls[i].error)
+        if (exit_code(run_in(logging, do_call, &calls[i])) != calls[i].error)
             fail_msg("%s", calls[i].what);
 }
 
@@ -261,10 +261,10 @@ static void foreign_architecture_kills(void **state)
         print_message("# SKIP: this kernel has no 32-bit system calls\n");
         skip();
     }
-    status = run_in(&service, call_i386, NULL);
+    status = run_in(service, call_i386, NULL);
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGSYS);
-    assert_int_equal(exit_code(run_in(&logging, call_i386, NULL)), 0);
+    assert_int_equal(exit_code(run_in(logging, call_i386, NULL)), 0);
 }
 #endif
 
@@ -337,7 +337,7 @@ static int grandchild_is_denied(const void *arg)
     int status;
     pid_t pid = fork();
     if (pid == 0) {
-        enter(&service);
+        enter(service);
         _exit(unshare(CLONE_NEWUSER) < 0 && errno == EPERM ? 0 : 1);
     }
     return waitpid(pid, &status, 0) == pid && status == 0 ? 0 : 1;
@@ -350,10 +350,10 @@ static void ordinary_programs_run(void **state)
     };
     lookup_outside = look_up();
     for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
-        assert_int_equal(exit_code(run_in(&service, programs[i], NULL)), 0);
-        assert_int_equal(exit_code(run_in(&logging, programs[i], NULL)), 0);
+        assert_int_equal(exit_code(run_in(service, programs[i], NULL)), 0);
+        assert_int_equal(exit_code(run_in(logging, programs[i], NULL)), 0);
     }
-    assert_int_equal(exit_code(run_in(&service, grandchild_is_denied, NULL)), 0);
+    assert_int_equal(exit_code(run_in(service, grandchild_is_denied, NULL)), 0);
 }
 
 /* ---- privileges ---------------------------------------------------------------------------------- */
@@ -387,112 +387,58 @@ static int root_may_become_a_user(const void *arg)
     return setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0 ? 0 : 1;
 }
 
-static int nothing_has_changed(const void *arg)
-{
-    return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0 && status_mask("Seccomp") == 0 ? 0 : 1;
-}
-
 static void privileges(void **state)
 {
-    struct sandbox_program none;
+    static const uint64_t keep = AIT_SANDBOX_SERVICE_CAPABILITIES;
 
-    assert_int_equal(exit_code(run_in(&service, privileges_are_dropped, &service.keep_capabilities)), 0);
-    assert_int_equal(sandbox_compile(SANDBOX_PRESET_NONE, &none, NULL), 0);
-    assert_int_equal(exit_code(run_in(&none, nothing_has_changed, NULL)), 0);
-    sandbox_program_done(&none);
+    assert_int_equal(exit_code(run_in(service, privileges_are_dropped, &keep)), 0);
     if (geteuid() == 0)
-        assert_int_equal(exit_code(run_in(&service, root_may_become_a_user, NULL)), 0);
+        assert_int_equal(exit_code(run_in(service, root_may_become_a_user, NULL)), 0);
 }
 
-/* ---- compiling ----------------------------------------------------------------------------------- */
+/* ---- the sandboxes --------------------------------------------------------------------------------- */
 
-static void presets_by_name(void **state)
+static int make(ait_sandbox **ret, ait_sandbox_deny deny, uint64_t flags)
 {
-    static const char *const names[] = {"service", "strict", "log", "none"};
-    enum sandbox_preset preset;
+    ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
+    ait_policy *policy = NULL;
+    int r = ait_policy_from_preset(&policy, "service", &problem);
 
-    for (size_t i = 0; i < 4; i++) {
-        assert_int_equal(sandbox_preset_from_name(names[i], &preset), 0);
-        assert_string_equal(sandbox_preset_name(preset), names[i]);
-    }
-    assert_int_equal(sandbox_preset_from_name("Service", &preset), -EINVAL);
-    assert_int_equal(sandbox_preset_from_name("", &preset), -EINVAL);
+    if (r >= 0)
+        r = ait_sandbox_new(ret,
+                            AIT_SANDBOX_OPTIONS(.policy = policy, .deny = deny, .flags = flags,
+                                                .capabilities = AIT_SANDBOX_SERVICE_CAPABILITIES),
+                            &problem);
+    if (r < 0)
+        print_error("%s:%u: %s\n", problem.file, problem.line, problem.message);
+    ait_policy_unref(policy);
+    return r;
 }
 
-static void strict_is_refused(void **state)
+static int make_both(void **state)
 {
-    struct sandbox_program program = {.n_filter = 4711};
-    struct sandbox_failure failure = {0};
-
-    assert_int_equal(sandbox_compile(SANDBOX_PRESET_STRICT, &program, &failure), -EOPNOTSUPP);
-    assert_non_null(strstr(failure.step, "not available in this version"));
-    assert_int_equal(program.n_filter, 4711);
-}
-
-static void compiles_without_traces(void **state)
-{
-    struct sandbox_program program;
-
-    signal(SIGCHLD, SIG_IGN);
-    assert_int_equal(sandbox_compile(SANDBOX_PRESET_SERVICE, &program, NULL), 0);
-    signal(SIGCHLD, SIG_DFL);
-    assert_int_equal(program.n_filter, service.n_filter);
-    assert_memory_equal(program.filter, service.filter, program.n_filter * sizeof(program.filter[0]));
-    sandbox_program_done(&program);
-    sandbox_program_done(&program);
-    sandbox_program_done(NULL);
-    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-    assert_int_equal(errno, ECHILD);
-    int fd = dup(0);
-    assert_true(fd <= 4);
-    close(fd);
-}
-
-static int load_rubbish(const void *arg)
-{
-    static const struct sock_filter endless[] = {BPF_STMT(BPF_LD | BPF_IMM, 0)};
-    static const struct sandbox_program program = {
-        .preset = SANDBOX_PRESET_SERVICE, .filter = endless, .n_filter = 1, .keep_capabilities = UINT64_MAX};
-    const char *step = NULL;
-    return sandbox_enter(&program, &step) == -EINVAL && strcmp(step, "seccomp filter") == 0 ? 0 : 1;
-}
-
-static void failed_load_is_reported(void **state)
-{
-    assert_int_equal(exit_code(run_in(NULL, load_rubbish, NULL)), 0);
-}
-
-static int compile_presets(void **state)
-{
-    return sandbox_compile(SANDBOX_PRESET_SERVICE, &service, NULL) < 0 ||
-                   sandbox_compile(SANDBOX_PRESET_LOG, &logging, NULL) < 0
+    return make(&service, AIT_SANDBOX_DENY_ERRNO, 0) < 0 ||
+                   make(&logging, AIT_SANDBOX_DENY_LOG, AIT_SANDBOX_KEEP_CAPABILITIES) < 0
                ? -1
                : 0;
 }
 
-static int release_presets(void **state)
+static int release_both(void **state)
 {
-    sandbox_program_done(&service);
-    sandbox_program_done(&logging);
+    service = ait_sandbox_unref(service);
+    logging = ait_sandbox_unref(logging);
     return 0;
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(presets_by_name),
-        cmocka_unit_test(strict_is_refused),
-        cmocka_unit_test(compiles_without_traces),
-        cmocka_unit_test(failed_load_is_reported),
-        cmocka_unit_test(each_denied_call_says_so),
-        cmocka_unit_test(neighbours_are_allowed),
-        cmocka_unit_test(denials_are_ours),
-        cmocka_unit_test(log_allows),
+        cmocka_unit_test(each_denied_call_says_so),   cmocka_unit_test(neighbours_are_allowed),
+        cmocka_unit_test(denials_are_ours),           cmocka_unit_test(log_allows),
 #ifdef __x86_64__
         cmocka_unit_test(foreign_architecture_kills),
 #endif
-        cmocka_unit_test(ordinary_programs_run),
-        cmocka_unit_test(privileges),
+        cmocka_unit_test(ordinary_programs_run),      cmocka_unit_test(privileges),
     };
-    return cmocka_run_group_tests(tests, compile_presets, release_presets);
+    return cmocka_run_group_tests(tests, make_both, release_both);
 }

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Names, numbers and groups of system calls.
+ *
+ * libseccomp resolves what it knows; what is newer than its version 2.5.4 has its number here (from 424 on numbers are the same on every architecture).
+ * The tables are constant; the index by number is made once, allocates nothing and is never changed. Lists of names are strings with a NUL
+ * after each name and an empty name at the end.
+ *
+ * What this is not: it knows no policy.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <aiotools-sd/policy.h>
+
+struct syscall_group {
+    const char *name;
+    const char *text;
+    const char *members;
+};
+
+extern const struct syscall_group syscall_groups[];
+extern const size_t syscall_n_groups;
+extern const char syscall_known[];
+
+const struct syscall_group *syscall_group_find(const char *name);
+
+/* Calls fn for each system call of this architecture that the group has, through the groups inside it. */
+int syscall_group_expand(const char *group, int (*fn)(int number, void *userdata), void *userdata);
+
+/* The known call, or group if it begins with '@', whose name is most like this one; NULL: none is. */
+const char *syscall_nearest(const char *name);
+
+/* Edit distance, at most SYSCALL_DISTANCE_MAX. */
+#define SYSCALL_DISTANCE_MAX 32
+unsigned syscall_distance(const char *a, const char *b);
+
+/* A bit per argument that the kernel reads as 32 bits (or of which it ignores the upper half). */
+unsigned syscall_int_arguments(int number);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SERVER_STRV_H
+#define SERVER_STRV_H
+
+/* Lists of strings: NULL-terminated, each string and the list allocated. NULL is the empty list. */
+
+#include <stddef.h>
+
+/* Appends a copy. -ENOMEM: the list is as it was. */
+int strv_append(char ***list, size_t *n, const char *text);
+/* Takes NULL, returns NULL. */
+char **strv_free(char **list);
+
+#endif

@@ -1,0 +1,266 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The sandbox as its users meet it: what workers cannot do, what they still can, and what the options say. What was denied is told in test_explain.py."""
+import os
+import re
+import socket
+
+from harness import (NOBODY, PYTHON, Skip, check, check_equal, main, need_nobody, need_root, read_proc, scenario, wait_for)
+
+ESCAPES = os.environ.get("AIT_ESCAPES", "")
+USAGE, SANDBOX, CONFIG = 64, 77, 78
+
+
+def said(server, slot):
+    """What the worker of a slot has written, line by line."""
+    pattern = re.compile(rb"^[^ ]*\[%d:\d+\] (.*)$" % slot)
+    found = (pattern.match(line) for line in list(server.out.lines))
+    return [m.group(1).decode(errors="replace") for m in found if m]
+
+
+def outcomes(lines):
+    return dict(m.groups() for m in (re.match(r"(.*): (refused \(\w+\)|killed \(\w+\)|not here|sent .*|OPEN .*)$", line) for line in lines) if m)
+
+
+def abstract_socket(pit):
+    s = socket.socket(socket.AF_UNIX)
+    name = f"escapes-{os.getpid()}-{pit.port()}"
+    s.bind("\0" + name)
+    s.listen()
+    pit.defer(s.close)
+    return name
+
+
+def start_escapes(pit, *options, **keywords):
+    """Two workers, each with the other one as its sibling."""
+    if not ESCAPES:
+        raise Skip("AIT_ESCAPES names no program")
+    server = pit.server("-n2", "--ready=exec", f"--env=ESCAPE_ABSTRACT={abstract_socket(pit)}", *options, "--", ESCAPES, "--stay", **keywords)
+    for slot in (0, 1):
+        server.out.wait(rf"\[{slot}:\d+\] all \d+ ways were tried", patience=60)
+    return server
+
+
+def all_refused(pit, *options, **keywords):
+    server = start_escapes(pit, *options, **keywords)
+    for slot in (0, 1):
+        found = outcomes(said(server, slot))
+        check(len(found) >= 60, f"slot {slot} has tried {len(found)} ways only: {found}")
+        still_open = {name: what for name, what in found.items() if what.startswith("OPEN")}
+        check(not still_open, f"slot {slot}: {still_open}")
+        absent = {name for name, what in found.items() if what == "not here"}
+        check(not absent, f"slot {slot} has not tried {absent}")
+        if "another slot's notify socket" in found and found["another slot's notify socket"].startswith("sent"):
+            server.err.wait(f"slot {1 - slot}, .*notification of process .* dropped")
+    pit.note(f"{len(found)} ways")
+    check(b"status: escaped" not in b"\n".join(server.err.lines), "what another slot said was believed")
+    server.stop()
+
+
+@scenario
+def escapes(pit):
+    """As who we are; for root, the harder case: no file mode is in the way."""
+    all_refused(pit)
+
+
+@scenario
+def escapes_of_an_ordinary_user(pit):
+    need_nobody()
+    all_refused(pit, uid=NOBODY)
+
+
+@scenario
+def escapes_of_a_worker_with_a_user(pit):
+    need_nobody()
+    all_refused(pit, "--user=nobody")
+
+
+@scenario
+def escapes_without_sandbox(pit):
+    """The program that tries can tell: most ways are open to root."""
+    need_root()
+    server = start_escapes(pit, "--sandbox=none")
+    found = outcomes(said(server, 0))
+    count = sum(what.startswith("OPEN") for what in found.values())
+    check(count >= 40, f"{count} of {len(found)} ways are open without a sandbox: {found}")
+    for name in ("supervisor's mem", "kill the supervisor", "kill a sibling", "abstract socket outside", "sibling's mem"):
+        check(found[name].startswith("OPEN"), f"{name}: {found[name]}")
+    pit.note(f"{count} open")
+    server.stop()
+
+
+@scenario
+def supervisor_shows_nothing(pit):
+    """To others of its own user: its files in /proc belong to root, and cannot be opened."""
+    need_nobody()
+    server = pit.server("-n1", *pit.worker(), uid=NOBODY).wait_ready()
+    check_equal(os.stat(f"/proc/{server.pid}/environ").st_uid, 0, "owner of the supervisor's environ")
+    check_equal(os.stat(f"/proc/{server.workers()[0]}/environ").st_uid, NOBODY, "owner of the worker's environ")
+    server.stop()
+
+
+def run_script(pit, script, *options, **keywords):
+    """A Python program to its end. What it wrote."""
+    status, out, err = pit.run("-n1", "--restart=no", "--log=plain", *options, "--", PYTHON, "-c", script, **keywords)
+    check(status == 0, f"exit status {status}: {out}{err}")
+    return out
+
+
+TRY_FILES = """
+import os
+def tried(what, f):
+    try: f(); print(what, "yes")
+    except OSError as e: print(what, e.strerror)
+P = os.environ["PIT"]
+tried("read-shadow", lambda: open("/etc/shadow").read())
+tried("read-hosts", lambda: open("/etc/hosts").read())
+tried("list-root", lambda: os.listdir("/"))
+tried("read-ro", lambda: open(P + "/ro/file").read())
+tried("write-ro", lambda: open(P + "/ro/file", "w"))
+tried("make-rw", lambda: open(P + "/rw/new", "w").write("x"))
+tried("truncate-ro", lambda: os.truncate(P + "/ro/file", 0))
+tried("rename-out", lambda: os.rename(P + "/rw/new", P + "/ro/new"))
+tried("exec-ro", lambda: os.spawnv(os.P_WAIT, P + "/ro/true", ["true"]) and 1 / 0)
+tried("exec-rw", lambda: os.posix_spawn(P + "/rw/true", ["true"], {}))
+tried("null", lambda: open("/dev/null", "w").write("x"))
+import ssl, json, socket, threading
+print("localhost", socket.getaddrinfo("localhost", 80) != [])
+"""
+
+
+@scenario
+def strict(pit):
+    """Files are confined to the program, its libraries, and what is given."""
+    for name in ("ro", "rw"):
+        pit.directory(name, 0o777)
+        os.system(f"cp /bin/true {pit.file(name)}/true")
+    pit.file("ro/file", "text")
+    options = [f"--env=PIT={pit.path}", "--sandbox=strict", f"--read-only={pit.file('ro')}", f"--read-write={pit.file('rw')}"]
+    # The default locale's encoding is no matter here; Python's own files are among the libraries.
+    found = dict(line.split(" ", 1) for line in run_script(pit, TRY_FILES, *options).splitlines() if re.match(r"[a-z-]+ [A-Zyo]", line))
+    denied, gone = "Permission denied", "Invalid cross-device link"
+    wanted = {"read-shadow": denied, "read-hosts": "yes", "list-root": denied, "read-ro": "yes", "write-ro": denied, "make-rw": "yes",
+              "truncate-ro": denied, "exec-ro": "yes", "exec-rw": denied, "null": "yes", "localhost": "True"}
+    check(found.pop("rename-out", None) in (denied, gone), "moved out of what may be written")
+    check_equal(found, wanted, "what strict lets through")
+    check_equal(read_file(pit.file("ro/file")), "text", "the file")
+
+
+def read_file(path):
+    with open(path) as f:
+        return f.read()
+
+
+@scenario
+def strict_script(pit):
+    """A script needs its interpreter, found along PATH by env."""
+    path = pit.file("script", "#!/usr/bin/env python3\nprint('it runs')\n", 0o755)
+    status, out, err = pit.run("-n1", "--restart=no", "--log=plain", "--sandbox=strict", "--", path,
+                               env={"PATH": "/usr/bin:/bin"})
+    check_equal((status, "it runs" in out), (0, True), out + err)
+    shell = pit.file("shell", "#!/bin/sh\necho it runs; cat /dev/null || echo no cat\n", 0o755)
+    status, out, err = pit.run("-n1", "--restart=no", "--log=plain", "--sandbox=strict", "--", shell)
+    check("it runs" in out and "no cat" in out, out + err)
+
+
+TRY_PORTS = """
+import socket
+def tried(what, f):
+    try: f(); print(what, "yes")
+    except OSError as e: print(what, e.strerror)
+def connect(port, family=socket.AF_INET, host="127.0.0.1"):
+    s = socket.socket(family)
+    s.connect((host, port))
+tried("allowed", lambda: connect({allowed}))
+tried("other", lambda: connect({other}))
+tried("fast-open", lambda: socket.socket().sendto(b"x", 0x20000000, ("127.0.0.1", {other})))
+tried("mptcp", lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262))
+tried("udp", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(("127.0.0.1", {other})))
+tried("listen", lambda: socket.socket().listen())
+"""
+
+
+@scenario
+def connect(pit):
+    """To the ports that are given, and by no other way."""
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    allowed, other = (s.getsockname()[1] for s in listeners)
+    script = TRY_PORTS.format(allowed=allowed, other=other)
+    everywhere = run_script(pit, script)
+    check("other yes" in everywhere, everywhere)
+    found = dict(line.split(" ", 1) for line in run_script(pit, script, f"--connect={allowed}").splitlines() if re.match(r"[a-z-]+ [A-Zy]", line))
+    check_equal(found, {"allowed": "yes", "other": "Permission denied", "fast-open": "Operation not supported",
+                        "mptcp": "Protocol not supported", "udp": "yes", "listen": "yes"}, "with one port")
+    check("allowed Permission denied" in run_script(pit, script, "--connect=none"), "--connect=none")
+    for s in listeners:
+        s.close()
+
+
+@scenario
+def capabilities(pit):
+    need_root()
+    script = "print(*[l for l in open('/proc/self/status') if l.startswith('Cap')])"
+    own = int(read_proc("self", "status").decode().split("CapBnd:")[1].split()[0], 16)
+    for option, mask in (("chown,CAP_NET_BIND_SERVICE", 0x401), ("none", 0), ("Chown chown", 1), ("service", 0x218045fb)):
+        out = run_script(pit, script, f"--capabilities={option}")
+        for name in ("CapPrm", "CapEff", "CapBnd"):
+            check_equal(int(re.search(rf"{name}:\s*(\w+)", out).group(1), 16), mask & own, f"{name} with {option}")
+        check_equal(int(re.search(r"CapAmb:\s*(\w+)", out).group(1), 16), 0, "CapAmb")
+    out = run_script(pit, script, "--capabilities=all")
+    check_equal(int(re.search(r"CapBnd:\s*(\w+)", out).group(1), 16), own, "CapBnd with all")
+
+
+UNAME = "import os\ntry: print('nodename', os.uname().nodename)\nexcept OSError as e: print('refused', e.errno)"
+
+
+@scenario
+def policies(pit):
+    """A file in our language, systemd's lists bare and in a unit file; and what is wrong with others."""
+    native = pit.file("native.policy", "# ours\n\npolicy 1\ninclude service\nuname: errno(EACCES)\n")
+    unit = pit.file("unit.conf", "[Service]\n# a list\nSystemCallFilter=@system-service\nSystemCallFilter=~uname\nSystemCallErrorNumber=EACCES\nUser=x\n")
+    bare = pit.file("bare", "@system-service\n~uname:EACCES\n")
+    for path in (native, unit, bare):
+        out = run_script(pit, UNAME, f"--policy={path}")
+        check("refused 13" in out, f"{path}: {out}")
+    check("nodename" in run_script(pit, UNAME), "without a policy")
+    check("nodename" in run_script(pit, UNAME, f"--policy={native}", "--deny=log"), "--deny=log")
+    for text, pattern in (("policy 1\nunames: errno(EPERM)\n", r"bad:2(:\d+)?: .*uname"), ("policy 2\n", r"bad:1"), ("hello = there\n", "policy 1"),
+                          ("policy 1\ninclude nowhere.policy\n", r"bad:2"), ("{}", "JSON"), ("SystemCallErrorNumber=EWHAT\n@io\n", "bad:1")):
+        path = pit.file("bad", text)
+        status, out, err = pit.run("-n1", f"--policy={path}", "--", "/bin/true")
+        check_equal((status, out), (CONFIG, ""), f"{text!r}: {err}")
+        check(re.search(pattern, err), f"{text!r}: {err}")
+        check_equal(err.count("\n"), 1, f"lines of {err!r}")
+
+
+@scenario
+def deny_kills(pit):
+    path = pit.file("uname.policy", "policy 1\ninclude service\nuname: errno(EACCES)\n")
+    server = pit.server("-n1", "--restart=no", f"--policy={path}", "--deny=kill", "--", PYTHON, "-c", UNAME)
+    check_equal(server.wait_exit(), 128 + 31, "exit status")
+    check("SIGSYS" in server.err.text() + server.out.text(), server.log())
+
+
+@scenario
+def start_line(pit):
+    """Says what is in force."""
+    server = pit.server("-n1", *pit.worker()).wait_ready()
+    text = wait_for("the line", lambda: b"\n".join(server.out.lines + server.err.lines).decode() if any(
+        b"sandbox: " in line for line in server.out.lines + server.err.lines) else None)
+    check(re.search(r"sandbox: .*policy service.*no_new_privs.*", text), text)
+    server.stop()
+
+
+@scenario
+def no_landlock(pit):
+    """Where the kernel cannot do what an option needs, no worker runs; here, because an outer sandbox denies it."""
+    deny = pit.file("outer.policy", "policy 1\ndefault allow\nlandlock_create_ruleset: errno(EOPNOTSUPP)\n")
+    inner = [os.environ["AIT_CMD"], "run", "-n1", "--restart=no", "--name=inner", "--read-only=/", "--", "/bin/true"]
+    status, out, err = pit.run("-n1", "--restart=no", f"--policy={deny}", "--capabilities=all",
+                               f"--env=RUNTIME_DIRECTORY={pit.directory('inner', 0o700)}", "--", *inner)
+    check_equal(status, SANDBOX, out + err)
+    check(re.search(r"read-only needs Landlock", out + err), out + err)
+
+
+if __name__ == "__main__":
+    main()

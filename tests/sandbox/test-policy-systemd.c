@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Lists as systemd has them: what they mean, what is refused, and lists and policies made of each other.
+ */
+
+#include "policy-check.h"
+
+static ait_policy *import(const char *lists, int error)
+{
+    ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
+    ait_policy *policy = NULL;
+    int r = ait_policy_from_systemd(&policy, "unit", lists, error, &problem);
+
+    if (r < 0)
+        fail_msg("%s:%u:%u: %s (%d)\n%s", problem.file, problem.line, problem.column, problem.message, r,
+                 lists);
+    return policy;
+}
+
+static const struct {
+    const char *lists;
+    int error;
+    struct call_row calls[5];
+} right[] = {
+    {"@system-service",
+     0,
+     {{"read", {0}, "allow"}, {"mount", {0}, "errno(EPERM)"}, {"openat", {0}, "allow"}}},
+    {"@system-service\n~@resources:EACCES",
+     0,
+     {{"read", {0}, "allow"}, {"mbind", {0}, "errno(EACCES)"}, {"mount", {0}, "errno(EPERM)"}}},
+    {"@system-service\n~@resources", EACCES, {{"read", {0}, "allow"}, {"mbind", {0}, "errno(EACCES)"}}},
+    /* The first line decides; an allow list has @default in it. */
+    {"read", 0, {{"read", {0}, "allow"}, {"write", {0}, "errno(EPERM)"}, {"exit_group", {0}, "allow"}}},
+    {"read\n~exit_group", 0, {{"exit_group", {0}, "errno(EPERM)"}, {"read", {0}, "allow"}}},
+    {"~read write:ENOSYS close:kill dup:22",
+     0,
+     {{"read", {0}, "errno(EPERM)"},
+      {"write", {0}, "enosys"},
+      {"close", {0}, "kill"},
+      {"dup", {0}, "errno(EINVAL)"},
+      {"openat", {0}, "allow"}}},
+    {"~@basic-io\nread",
+     0,
+     {{"read", {0}, "allow"}, {"write", {0}, "errno(EPERM)"}, {"openat", {0}, "allow"}}},
+    {"read:EACCES write", 0, {{"read", {0}, "errno(EACCES)"}, {"write", {0}, "allow"}}},
+    {"~ read", 0, {{"read", {0}, "errno(EPERM)"}, {"write", {0}, "allow"}}},
+    {"~", 0, {{"read", {0}, "allow"}}},
+    {"~read:EACCES\n~read:ENOENT", 0, {{"read", {0}, "errno(ENOENT)"}}},
+    {"~read:EACCES\n~read", 0, {{"read", {0}, "errno(EPERM)"}}},
+    {"read write\n~read\nread", 0, {{"read", {0}, "allow"}}},
+    /* As it stands in a unit. */
+    {"# a comment\n[Service]\nExecStart=/bin/true read\nSystemCallFilter=@basic-io\n; one "
+     "more\nSystemCallFilter = openat\n",
+     0,
+     {{"read", {0}, "allow"}, {"openat", {0}, "allow"}, {"mkdir", {0}, "errno(EPERM)"}}},
+    {"SystemCallFilter=mount\nSystemCallFilter=\nSystemCallFilter=~read\n",
+     0,
+     {{"read", {0}, "errno(EPERM)"}, {"openat", {0}, "allow"}}},
+    {"SystemCallFilter=read \\\n  write \\\n# between\n  close\nSystemCallFilter=dup",
+     0,
+     {{"read", {0}, "allow"},
+      {"write", {0}, "allow"},
+      {"close", {0}, "allow"},
+      {"dup", {0}, "allow"},
+      {"mkdir", {0}, "errno(EPERM)"}}},
+    {"SystemCallFilter=\\\n~read \\\nwrite\n",
+     0,
+     {{"read", {0}, "errno(EPERM)"}, {"write", {0}, "errno(EPERM)"}, {"dup", {0}, "allow"}}},
+    {"SystemCallFilter=~read\nSystemCallErrorNumber=ENOENT\n", EACCES, {{"read", {0}, "errno(ENOENT)"}}},
+    {"SystemCallErrorNumber=kill\nSystemCallFilter=read\n",
+     0,
+     {{"read", {0}, "allow"}, {"mount", {0}, "kill"}}},
+    {"SystemCallErrorNumber=kill\nSystemCallErrorNumber=\nSystemCallFilter=read\n",
+     EACCES,
+     {{"mount", {0}, "errno(EACCES)"}}},
+    {"SystemCallFilter=read\r\nSystemCallArchitectures=native\r\n",
+     0,
+     {{"read", {0}, "allow"}, {"mount", {0}, "errno(EPERM)"}}},
+    {"ExecStart=/bin/x \\\n read nosuchcall\nSystemCallFilter=~write\n",
+     0,
+     {{"write", {0}, "errno(EPERM)"}, {"read", {0}, "allow"}}},
+    {"waitpid read", 0, {{"read", {0}, "allow"}}},
+};
+
+static void test_right(void **unused)
+{
+    for (size_t i = 0; i < ELEMENTS(right); i++) {
+        ait_policy *policy = import(right[i].lists, right[i].error);
+        size_t n = 0;
+        while (n < ELEMENTS(right[i].calls) && right[i].calls[n].name)
+            n++;
+        check_calls(right[i].lists, policy, right[i].calls, n);
+        ait_policy_unref(policy);
+    }
+}
+
+static const struct {
+    const char *lists;
+    unsigned line;
+    unsigned column;
+    const char *message;
+} wrong[] = {
+    {"", 0, 0, "no list of system calls"},
+    {"# nothing\nExecStart=x\n", 0, 0, "no list of system calls"},
+    {"SystemCallFilter=read\nSystemCallFilter=\n", 0, 0, "no list of system calls"},
+    {"opneat", 1, 1, "unknown system call 'opneat': is it openat?"},
+    {"read\nSystemCallFilter=~write @resuorces", 2, 25, "unknown group '@resuorces': is it @resources?"},
+    {"SystemCallFilter=read \\\n  nosuchcallatallanywhere", 2, 3, "unknown system call"},
+    {"read:", 1, 6, "an error's name or number, or kill, is expected"},
+    {"read:EPREM", 1, 6, "not 'EPREM'"},
+    {"read:0", 1, 6, "not '0'"},
+    {"read:4096", 1, 6, "not '4096'"},
+    {"read\nSystemCallErrorNumber=no", 2, 23, "not 'no'"},
+    {":EPERM", 1, 1, "unknown system call ''"},
+};
+
+static void test_wrong(void **unused)
+{
+    for (size_t i = 0; i < ELEMENTS(wrong); i++) {
+        ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
+        ait_policy *policy = NULL;
+        int r = ait_policy_from_systemd(&policy, "unit", wrong[i].lists, 0, &problem);
+        if (r != -EINVAL || problem.line != wrong[i].line || problem.column != wrong[i].column ||
+            !strstr(problem.message, wrong[i].message) || strcmp(problem.file, "unit") != 0 || policy)
+            fail_msg("row %zu: %d %u:%u: %s", i, r, problem.line, problem.column, problem.message);
+    }
+}
+
+static void test_arguments(void **unused)
+{
+    ait_policy *policy = NULL;
+
+    assert_int_equal(ait_policy_from_systemd(NULL, "x", "read", 0, NULL), -EINVAL);
+    assert_int_equal(ait_policy_from_systemd(&policy, "x", NULL, 0, NULL), -EINVAL);
+    assert_int_equal(ait_policy_from_systemd(&policy, "x", "read", -1, NULL), -EINVAL);
+    assert_int_equal(ait_policy_from_systemd(&policy, "x", "read", 4096, NULL), -EINVAL);
+    assert_null(policy);
+    char *large = malloc((1 << 20) + 2);
+    assert_non_null(large);
+    memset(large, ' ', (1 << 20) + 1);
+    large[(1 << 20) + 1] = 0;
+    assert_int_equal(ait_policy_from_systemd(&policy, NULL, large, 0, NULL), -E2BIG);
+    free(large);
+}
+
+/* ---- there and back ------------------------------------------------------------------------------ */
+
+static const char *const expressible[] = {
+    P "@system-service\n",
+    P "default allow\n@clock: errno(EACCES)\n@mount: kill\n@keyring: enosys\n",
+    P "default kill\nread\nwrite: errno(EACCES)\nexit_group: errno(1234)\n",
+    P "default enosys\n@default\n!execve\n",
+    P "default errno(4000)\n",
+    P "default allow\n",
+};
+
+static void test_there_and_back(void **unused)
+{
+    for (size_t i = 0; i < ELEMENTS(expressible); i++) {
+        size_t n;
+        ait_policy *policy = parse(expressible[i]);
+        char *lists = written(policy, AIT_POLICY_FORMAT_SYSTEMD, &n);
+        ait_policy *again = import(lists, 0);
+        if (!policy_equal(policy, again))
+            fail_msg("row %zu: not the same:\n%s", i, lists);
+        ait_policy_unref(policy);
+        ait_policy_unref(again);
+        free(lists);
+    }
+}
+
+static const struct {
+    const char *text;
+    const char *message;
+} inexpressible[] = {
+    {P "read\nsocket arg0 == 1\n", "socket has a rule that looks at arguments"},
+    {P "read: log\n", "read is logged"},
+    {P "read: trap\n", "read is logged, trapped"},
+    {P "read: notify\n", "read is logged, trapped or asked about"},
+    {P "default log\n", "what nothing names"},
+    {P "include service\n", "looks at arguments"},
+};
+
+static void test_inexpressible(void **unused)
+{
+    for (size_t i = 0; i < ELEMENTS(inexpressible); i++) {
+        ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
+        ait_policy *policy = parse(inexpressible[i].text);
+        char *text = NULL;
+        size_t n = 0;
+        FILE *out = open_memstream(&text, &n);
+        assert_int_equal(ait_policy_write(policy, out, AIT_POLICY_FORMAT_SYSTEMD, &problem), -EOPNOTSUPP);
+        assert_int_equal(fclose(out), 0);
+        assert_int_equal(n, 0);
+        if (!strstr(problem.message, inexpressible[i].message))
+            fail_msg("row %zu: %s", i, problem.message);
+        free(text);
+        ait_policy_unref(policy);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_right),         cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_arguments),     cmocka_unit_test(test_there_and_back),
+        cmocka_unit_test(test_inexpressible),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
