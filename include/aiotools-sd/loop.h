@@ -8,7 +8,9 @@
  * Owned: ait_run(), or ait_loop_new() and ait_loop_run(). The library sleeps in its own epoll, the sd_event is a guest in it and is
  * made when first asked for. Guest: ait_loop_attach() puts tasks into a program that runs sd_event_loop() itself.
  *
- * A loop belongs to the thread and the process that made it. Only ait_loop_post() may be called from elsewhere.
+ * A loop belongs to the thread and the process that made it. Only ait_loop_post() may be called from elsewhere. In a process that was forked in
+ * a task, calls on it return -ECHILD, no other task runs, and when the function of the task returns the process ends as from main(): exit() with the
+ * result, EXIT_FAILURE for a negative one. SIGTERM and SIGINT are blocked there, where ait_run() had blocked them.
  */
 
 #include <aiotools-sd/base.h>
@@ -36,7 +38,7 @@ int ait_loop_new(ait_loop **ret);
 int ait_loop_attach(struct sd_event *event, ait_loop **ret);
 
 ait_loop *ait_loop_ref(ait_loop *loop);
-/* Returns NULL. The last reference may go only when no task is live. */
+/* Returns NULL. The last reference may go only when no task is live; else aborts, with a message. */
 ait_loop *ait_loop_unref(ait_loop *loop);
 void ait_loop_unrefp(ait_loop **p);
 

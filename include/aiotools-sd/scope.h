@@ -13,7 +13,7 @@
  *     ait_scope_spawn(s, NULL, fetch, b, NULL);
  *     return ait_scope_exit(s, 0);
  *
- * A scope belongs to the task that entered it and is left by that task, innermost first. ait_scope_exit() waits until no task is
+ * A scope belongs to the task that entered it and is left by that task, innermost first; to leave an outer one leaves those inside it. ait_scope_exit() waits until no task is
  * left in it. What the scope knows (expired, caught, errors) can be read until AIT_SCOPE's cleanup, or ait_scope_leave(), frees it;
  * leaving without exit counts as an error of the body: children are cancelled and waited for.
  */
@@ -33,7 +33,7 @@ enum {
 
 #define AIT_SCOPE(name) AIT_CLEANUP(ait_scope_leavep) ait_scope *name = NULL
 
-/* Enters a scope inside the current one. */
+/* Enters a scope inside the current one. -EINVAL: SUPERVISOR and FAIL_FAST contradict each other. */
 int ait_scope_enter(ait_scope **ret, unsigned flags);
 /* The same with a deadline usec from now. */
 int ait_scope_enter_after(ait_scope **ret, unsigned flags, uint64_t usec);
@@ -45,7 +45,7 @@ int ait_scope_enter_after(ait_scope **ret, unsigned flags, uint64_t usec);
  */
 int ait_scope_exit(ait_scope *scope, int r);
 
-/* Frees the scope (exits it first, where that has not happened). Returns NULL. */
+/* Frees the scope (exits it first, where that has not happened). Returns NULL. Aborts, with a message, where it is another task's. */
 ait_scope *ait_scope_leave(ait_scope *scope);
 void ait_scope_leavep(ait_scope **p);
 

@@ -23,12 +23,16 @@ enum {
 typedef struct ait_task_options {
     size_t size;       /* sizeof(ait_task_options) */
     const char *name;  /* copied; shown in errors and dumps */
-    size_t stack_size; /* bytes of virtual stack, rounded up to a slab class; 0: 256 KiB */
+    size_t stack_size; /* bytes of virtual stack, rounded up to a slab class; 0: 256 KiB. See below */
     ait_destroy_fn
         destroy;    /* called with userdata when the task has ended, or was cancelled before it began */
     unsigned flags; /* AIT_TASK_SHIELD */
 } ait_task_options;
 
+/*
+ * Below each stack lie four guard pages; to run into them ends the process, with a message that names the task. A frame of more than 16 KiB may step
+ * over them, unless it was compiled with -fstack-clash-protection.
+ */
 #define AIT_TASK_OPTIONS(...) AIT_OPTIONS_(ait_task_options, __VA_ARGS__)
 
 /*

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -34,6 +35,11 @@ int loop_foreign(void)
 int loop_foreign_object(void)
 {
     return was_forked ? -ECHILD : -EPERM;
+}
+
+void loop_end_child(int r)
+{
+    exit(r < 0 ? EXIT_FAILURE : r);
 }
 
 static void after_fork_in_child(void)
@@ -151,10 +157,13 @@ void loop_run_batch(struct ait_loop *loop)
     loop->slice = SLICE;
     loop->n_slices = BATCH_SLICES - 1;
     loop->batch_end = 0;
+    loop_check_child(loop);
     do {
         run_ready(loop);
-        if (loop->attention)
+        if (loop->attention) {
             run_callbacks(loop);
+            loop_check_child(loop);
+        }
     } while (loop_has_ready(loop) && loop_new_slice(loop));
 }
 
@@ -292,11 +301,20 @@ static void register_fork_handler(void)
 static void shuffle_from_environment(struct ait_loop *loop)
 {
     const char *seed = secure_getenv("AIT_SHUFFLE");
+    static bool told;
+    uint64_t number;
+    char *end;
 
     if (!seed || !*seed)
         return;
+    number = strtoull(seed, &end, 0);
+    if (end == seed || *end) {
+        if (!__atomic_exchange_n(&told, true, __ATOMIC_RELAXED))
+            (void)fprintf(stderr, "aiotools-sd: AIT_SHUFFLE is '%s', which is no number: ignored\n", seed);
+        return;
+    }
     loop->shuffle = true;
-    loop->shuffle_state = strtoull(seed, NULL, 0) * UINT64_C(0x9e3779b97f4a7c15) + 1;
+    loop->shuffle_state = number * UINT64_C(0x9e3779b97f4a7c15) + 1;
     if (loop->shuffle_state == 0)
         loop->shuffle_state = 1;
 }
@@ -322,7 +340,12 @@ static void loop_delist(struct ait_loop *loop)
 
 static struct ait_loop *loop_free(struct ait_loop *loop)
 {
-    assert(loop->n_tasks == 0);
+    if (unlikely(loop->n_tasks > 0)) {
+        (void)fprintf(
+            stderr, "aiotools-sd: the last reference to a loop is dropped while %zu of its tasks are live\n",
+            loop->n_tasks);
+        abort();
+    }
     loop_delist(loop);
     slots_drop(&loop->callbacks);
     guest_done(loop);

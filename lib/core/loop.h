@@ -124,6 +124,18 @@ static always_inline bool loop_is_this(const struct ait_loop *loop)
     return likely(loop == this_loop);
 }
 
+/*
+ * For a child that a task or a callback has forked, and that comes back to us: what is left of the loop there is the parent's, and none of its tasks is
+ * to run twice. Ends the process as after main().
+ */
+__attribute__((noreturn)) void loop_end_child(int r);
+
+static always_inline void loop_check_child(const struct ait_loop *loop)
+{
+    if (unlikely(this_loop != loop))
+        loop_end_child(0);
+}
+
 #define LOOP_CHECK(loop)                                                                                     \
     do {                                                                                                     \
         if (!loop_is_this(loop))                                                                             \

@@ -30,18 +30,27 @@ static void say_number(size_t n)
     say(p);
 }
 
+static void say_overflow(const struct ait_task *t, const char *before, const char *after)
+{
+    say("aiotools-sd: stack overflow in task '");
+    say(t->name ? t->name : "task");
+    say(before);
+    say_number(stack_class_size(t->class) / 1024);
+    say(after);
+}
+
 static void on_fault(int signo, siginfo_t *info, void *ucontext)
 {
     struct ait_loop *loop = this_loop;
     struct ait_task *t = loop ? stacks_find_guard(&loop->stacks, info->si_addr) : NULL;
 
-    if (t) {
-        say("aiotools-sd: stack overflow in task '");
-        say(t->name ? t->name : "task");
-        say("': its stack has ");
-        say_number(stack_class_size(t->class) / 1024);
-        say(" KiB; spawn it with a larger stack_size\n");
-    }
+    if (t && t == loop->current)
+        say_overflow(t, "': its stack has ", " KiB; spawn it with a larger stack_size\n");
+    else if (t && loop->current)
+        say_overflow(loop->current,
+                     "', or a wild pointer: it touched the guard of another stack; its own has ", " KiB\n");
+    else if (t)
+        say("aiotools-sd: the guard of a task's stack was touched outside tasks\n");
     /* The instruction is run again, and now it ends the process as if nobody had looked. A signal that was sent has none. */
     (void)signal(signo, SIG_DFL);
     if (info->si_code <= 0)

@@ -8,9 +8,10 @@
 #include "probes.h"
 #include "taskset.h"
 
-#define ERRORS_KEPT     64 /* the rest are counted; a supervisor may live for years */
-#define POOL_CHUNK      16
-#define CHILDREN_POOLED 1024 /* larger arrays are not kept with a pooled scope */
+#define SCOPE_CONTRADICTION ((unsigned)AIT_SCOPE_SUPERVISOR | AIT_SCOPE_FAIL_FAST)
+#define ERRORS_KEPT         64 /* the rest are counted; a supervisor may live for years */
+#define POOL_CHUNK          16
+#define CHILDREN_POOLED     1024 /* larger arrays are not kept with a pooled scope */
 
 struct scope_chunk {
     struct scope_chunk *next;
@@ -189,6 +190,7 @@ static void scope_report(struct ait_scope *s, const ait_error_info *info)
     for (struct ait_scope *x = s; x; x = x->parent)
         if (x->extra && x->extra->error_cb) {
             x->extra->error_cb(s, info, x->extra->error_userdata);
+            loop_check_child(loop);
             loop->current = current;
             return;
         }
@@ -341,7 +343,7 @@ AIT_PUBLIC int ait_scope_enter(ait_scope **ret, unsigned flags)
     struct ait_task *t;
     uint32_t capacity;
 
-    if (!ret || flags >= AIT_SCOPE_PROPAGATE << 1)
+    if (!ret || flags >= AIT_SCOPE_PROPAGATE << 1 || (flags & SCOPE_CONTRADICTION) == SCOPE_CONTRADICTION)
         return -EINVAL;
     if (!loop || !loop->current)
         return op_refused(loop);
@@ -425,6 +427,17 @@ AIT_PUBLIC int ait_scope_exit(ait_scope *scope, int r)
     return r;
 }
 
+__attribute__((noreturn)) static cold void scope_left_by_another(const struct ait_scope *s)
+{
+    const struct ait_task *t = s->loop->current;
+
+    (void)fprintf(
+        stderr,
+        "aiotools-sd: %s%s%s leaves a scope that it has not entered; only the task that has can leave it\n",
+        t ? "task '" : "a callback", t ? ait_task_name(s->loop->current) : "", t ? "'" : "");
+    abort();
+}
+
 AIT_PUBLIC ait_scope *ait_scope_leave(ait_scope *scope)
 {
     struct ait_loop *loop;
@@ -433,6 +446,8 @@ AIT_PUBLIC ait_scope *ait_scope_leave(ait_scope *scope)
         return NULL;
     loop = scope->loop;
     if (scope->state != SCOPE_EXITED) {
+        if (unlikely(scope->is_root || loop->current != scope->owner))
+            scope_left_by_another(scope);
         /* Inner ones first: whoever leaves this one has left them behind. */
         while (scope->inner)
             (void)ait_scope_leave(scope->inner);

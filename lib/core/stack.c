@@ -133,7 +133,7 @@ static bool guard_faults(void *page)
 static bool advise_each(const struct stack_slab *slab)
 {
     for (uint32_t i = 0; i < slab->n_slots; i++)
-        if (madvise(slab->base + i * slab->slot_size, PAGE, MADV_GUARD_INSTALL) < 0)
+        if (madvise(slab->base + i * slab->slot_size, STACK_GUARD, MADV_GUARD_INSTALL) < 0)
             return false;
     return true;
 }
@@ -150,8 +150,9 @@ static bool advise_many(const struct stack_slab *slab)
         unsigned n = 0;
 
         for (; n < AT_ONCE && i < slab->n_slots; i++, n++)
-            pages[n] = (struct iovec){slab->base + i * slab->slot_size, PAGE};
-        if (syscall(SYS_process_madvise, PIDFD_SELF, pages, n, MADV_GUARD_INSTALL, 0) != (long)(n * PAGE))
+            pages[n] = (struct iovec){slab->base + i * slab->slot_size, STACK_GUARD};
+        if (syscall(SYS_process_madvise, PIDFD_SELF, pages, n, MADV_GUARD_INSTALL, 0) !=
+            (long)(n * STACK_GUARD))
             return false;
     }
     return true;
@@ -185,7 +186,7 @@ static int guard_all(struct stacks *s, const struct stack_slab *slab, bool many)
             s->guard = GUARD_PROTECT;
     }
     for (uint32_t i = 0; i < slab->n_slots; i++)
-        if (mprotect(slab->base + i * slab->slot_size, PAGE, PROT_NONE) < 0)
+        if (mprotect(slab->base + i * slab->slot_size, STACK_GUARD, PROT_NONE) < 0)
             return errno == ENOMEM ? -EAGAIN : -errno;
     return 0;
 }
@@ -279,9 +280,9 @@ void stacks_trim(struct stacks *s)
             char *bottom = stack_bottom(c->free[c->n_clean], i);
 
 #ifdef CONTEXT_ASAN
-            __asan_unpoison_memory_region(bottom, stack_class_size(i) - PAGE);
+            __asan_unpoison_memory_region(bottom, stack_class_size(i) - STACK_GUARD);
 #endif
-            (void)madvise(bottom, stack_class_size(i) - PAGE, MADV_DONTNEED);
+            (void)madvise(bottom, stack_class_size(i) - STACK_GUARD, MADV_DONTNEED);
         }
         c->n_low = c->n_free;
     }
@@ -296,7 +297,7 @@ void *stacks_find_guard(struct stacks *s, const void *address)
 
         if (a < (uintptr_t)slab->base || offset >= slab->slot_size * slab->n_slots)
             continue;
-        if (offset % slab->slot_size < PAGE)
+        if (offset % slab->slot_size < STACK_GUARD)
             return slot_object(s, slab, (uint32_t)(offset / slab->slot_size));
         return NULL;
     }

@@ -5,7 +5,7 @@
 /*
  * Stacks, cut from slabs and cached.
  *
- * A slab is one mapping of equal slots; the lowest page of a slot is its guard. With MADV_GUARD_INSTALL (Linux 6.13) a slab stays one VMA, so that
+ * A slab is one mapping of equal slots; the lowest pages of a slot are its guard. With MADV_GUARD_INSTALL (Linux 6.13) a slab stays one VMA, so that
  * vm.max_map_count bounds slabs and not stacks; elsewhere the guards are mprotect()ed, two VMAs a slot. Slots come in classes of 128 KiB << n.
  * Whoever has many slots advises the guards of further slabs in few calls of process_madvise().
  *
@@ -19,7 +19,8 @@
 
 #include "macros.h"
 
-#define STACK_CLASSES       11 /* 128 KiB .. 128 MiB */
+#define STACK_GUARD         ((size_t)4 * 4096) /* what a frame of that size cannot step over */
+#define STACK_CLASSES       11                 /* 128 KiB .. 128 MiB */
 #define STACK_CLASS_BASE    ((size_t)128 * 1024)
 #define STACK_DEFAULT_SIZE  ((size_t)256 * 1024)
 #define STACK_DEFAULT_CLASS 1
@@ -101,7 +102,7 @@ static inline void *stack_bottom(const void *object, unsigned class)
 {
     uintptr_t top = ROUND_UP((uintptr_t)object, 4096);
 
-    return (void *)(top - stack_class_size(class) + 4096);
+    return (void *)(top - stack_class_size(class) + STACK_GUARD);
 }
 
 /* Whether a trim could give back more than a handful of pages, now or soon. */
@@ -117,7 +118,7 @@ static inline bool stacks_worth_trimming(const struct stacks *s)
 /* Gives the pages of slots that were not needed since the last call back to the kernel. */
 void stacks_trim(struct stacks *s);
 
-/* Whether address lies in a guard page; then the object of that slot. Async-signal-safe. */
+/* Whether address lies in a guard; then the object of that slot, which may be free. Async-signal-safe. */
 void *stacks_find_guard(struct stacks *s, const void *address);
 
 #endif

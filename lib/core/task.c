@@ -65,6 +65,21 @@ __attribute__((noreturn)) static void task_end(struct ait_loop *loop, struct ait
     context_leave(next ? &next->context : &loop->context);
 }
 
+static int end_child_now(void *result)
+{
+    loop_end_child(*(int *)result);
+}
+
+/* In a child that the task has forked. On the thread's own stack, where what is called at exit expects to be. */
+static cold void end_child(struct ait_loop *loop, struct ait_task *t, int r)
+{
+    struct deep_call call = {.fn = end_child_now, .userdata = &r, .task = t};
+
+    loop->deep = &call;
+    loop->current = NULL;
+    context_switch(&t->context, &loop->context);
+}
+
 void context_main(void)
 {
     struct ait_loop *loop = this_loop;
@@ -75,6 +90,8 @@ void context_main(void)
     t->state = TASK_RUNNING;
     if (likely(!t->root.effective)) {
         r = t->fn(t->userdata);
+        if (unlikely(this_loop != loop))
+            end_child(loop, t, r);
         while (unlikely(t->scope != &t->root))
             (void)ait_scope_leave(t->scope);
     }

@@ -21,7 +21,7 @@
 #define PROGRAM_SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 /* Whatever a policy makes libseccomp do, it ends: a bounded one takes well below a second. */
-#define COMPILER_SECONDS 60
+#define COMPILER_SECONDS 20
 
 /* What the child tells, in shared memory. */
 struct report {

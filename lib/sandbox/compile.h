@@ -8,8 +8,8 @@
  * newest number that is known (the x32 bit lies above every number), and jumps to the part of the call. The first part is for all calls
  * whose arguments do not matter; each other one is a test of the arguments of one call. Where a part of libseccomp's returns, the
  * finished program returns the answer or goes on with the next test, so that rules are tried in the order of the model, no complement and no product of
- * conditions has to be formed, and libseccomp never sees rules together whose arguments differ: the time that it needs for these grows
- * exponentially (four rules with three conditions each did not end in a minute).
+ * conditions has to be formed, and libseccomp never sees rules of one call together that look at different arguments: its time explodes
+ * with these.
  *
  * libseccomp runs in a forked child, whose memory is given back whole; the bytes come through a sealed file, and are verified in the caller's
  * process (verify.h) before anybody sees them. The caller loses one SIGCHLD, which may arrive late, and no other child of it is waited for.

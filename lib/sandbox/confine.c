@@ -186,6 +186,9 @@ AIT_PUBLIC int ait_sandbox_new(ait_sandbox **ret, const ait_sandbox_options *opt
         ait_sandbox_unref(s);
         return r;
     }
+    /* Only a listener has to know afterwards what the policy says. */
+    if (s->deny != AIT_SANDBOX_DENY_EXPLAIN && s->deny != AIT_SANDBOX_DENY_LEARN)
+        s->policy = ait_policy_unref(s->policy);
     *ret = s;
     return 0;
 }

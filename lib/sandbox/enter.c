@@ -120,11 +120,24 @@ RAW_CODE static int hand_over(const struct ait_sandbox *s, int socket, int liste
     return r;
 }
 
+/* Before the filter: after it, a child whose listener nobody has taken could be stuck in every call, its end among them. */
+RAW_CODE static int check_socket(int socket)
+{
+    char byte;
+    long r = raw_call(SYS_recvfrom, socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT, NULL, NULL);
+
+    if (r == 0)
+        return -EPIPE;
+    return r < 0 && r != -EAGAIN ? (int)r : 0;
+}
+
 RAW_CODE static int load_and_listen(const struct ait_sandbox *s, int socket, const char **step)
 {
+    *step = "handing over the listener";
+    int r = check_socket(socket);
+    if (r < 0)
+        return r;
     *step = "seccomp listener";
-    if (socket < 0)
-        return -EBADF;
     int listener = load(s, s->filter.program, s->filter.n, s->filter_flags);
     if (listener == -EBUSY)
         *step = STEP_LISTENER_BUSY;

@@ -77,7 +77,9 @@ static int receive_listener(int socket)
 
     if (n <= 0)
         return n == 0 ? -ECONNRESET : (int)n;
-    return take_descriptor(&message);
+    int fd = take_descriptor(&message);
+    /* There was one, and no room for it. */
+    return fd < 0 && message.msg_flags & MSG_CTRUNC ? -EMFILE : fd;
 }
 
 /* ---- life ---------------------------------------------------------------------------------------- */

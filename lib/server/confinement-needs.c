@@ -68,6 +68,7 @@ static char *found_by_env(const char *arguments, const char *path)
 {
     char name[FIRST_LINE_MAX], *program = NULL;
 
+    arguments += strspn(arguments, " \t");
     if (strncmp(arguments, "-S", 2) == 0)
         arguments += 2;
     if (sscanf(arguments, "%255s", name) != 1 || spawn_resolve_program(name, path, NULL, &program, NULL) < 0)

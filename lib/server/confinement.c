@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "parse.h"
@@ -326,24 +327,65 @@ static int make(const struct confinement_config *c, ait_policy *policy, const st
                        sandbox_mode_words[c->mode], sp.message[0] ? sp.message : strerror(-r));
 }
 
-int confinement_make(const struct confinement_config *c, const char *program, ait_sandbox **ret,
-                     struct problem *ret_problem)
+/* Which files the paths lead to now; 0: files are not confined. */
+static uint64_t identity_of(const struct paths *paths)
 {
-    struct paths paths = {0};
-    ait_policy *policy = NULL;
+    const char *const *const lists[] = {paths->read_only, paths->read_write};
+    uint64_t hash = UINT64_C(14695981039346656037);
+
+    for (size_t i = 0; i < 2; i++)
+        for (const char *const *p = lists[i]; p && *p; p++) {
+            struct stat st = {0};
+            if (stat(*p, &st) < 0)
+                st.st_ino = 0;
+            hash = (hash ^ st.st_dev) * UINT64_C(1099511628211);
+            hash = (hash ^ st.st_ino) * UINT64_C(1099511628211);
+        }
+    return paths->read_only ? hash : 0;
+}
+
+/* The sandbox of the workers that run stays as it is; they have entered it. */
+static int renew(const struct confinement_config *c, const struct paths *paths, struct confinement *state,
+                 struct problem *p)
+{
+    uint64_t identity = identity_of(paths);
+    ait_sandbox *sandbox;
     int r;
 
-    if (c->mode == SANDBOX_NONE) {
-        *ret = NULL;
+    if (state->sandbox && state->identity == identity)
         return 0;
-    }
-    r = load_policy(c, &policy, ret_problem);
+    r = state->policy ? 0 : load_policy(c, &state->policy, p);
+    if (r >= 0)
+        r = make(c, state->policy, paths, &sandbox, p);
     if (r < 0)
         return r;
+    ait_sandbox_unref(state->sandbox);
+    state->sandbox = sandbox;
+    state->identity = identity;
+    /* Without paths there will be no other sandbox. */
+    if (identity == 0)
+        state->policy = ait_policy_unref(state->policy);
+    return 0;
+}
+
+int confinement_update(struct confinement *state, const struct confinement_config *c, const char *program,
+                       struct problem *ret_problem)
+{
+    struct paths paths = {0};
+    int r;
+
+    if (c->mode == SANDBOX_NONE)
+        return 0;
     r = make_paths(c, program, &paths);
     r = r < 0 ? problem_set(ret_problem, STATUS_OS, r, "--sandbox: %s", strerror(-r))
-              : make(c, policy, &paths, ret, ret_problem);
+              : renew(c, &paths, state, ret_problem);
     paths_done(&paths);
-    ait_policy_unref(policy);
     return r;
+}
+
+void confinement_done(struct confinement *state)
+{
+    ait_sandbox_unref(state->sandbox);
+    ait_policy_unref(state->policy);
+    *state = (struct confinement){0};
 }

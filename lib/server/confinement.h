@@ -6,7 +6,7 @@
  * confinement: from the options about the sandbox to the sandbox of the workers.
  *
  * A confinement_config is plain data that the command line fills, and owns what it points to. It is checked once, with the rest of the configuration.
- * confinement_make() then does all the work, before any worker is started: reads the policy, opens the paths, compiles and verifies.
+ * confinement_update() then does all the work, before any worker is started: reads the policy, opens the paths, compiles and verifies.
  *
  * Modes:
  *   service  the policy of that name (or the file's), capabilities limited, and out of reach: other processes and abstract sockets;
@@ -60,9 +60,18 @@ const char *confinement_capability_name(unsigned number);
 /* Whether the options go together, and whether the paths exist. */
 int confinement_check(const struct confinement_config *c, struct problem *ret_problem);
 
-/* The sandbox for a program, in *ret; NULL in mode none. */
-int confinement_make(const struct confinement_config *c, const char *program, ait_sandbox **ret,
-                     struct problem *ret_problem);
+/* What the workers enter. Zero-initialised it is empty. */
+struct confinement {
+    ait_sandbox *sandbox; /* NULL: none */
+    ait_policy *policy;   /* as it was read first; kept where a sandbox has to be made again */
+    uint64_t identity;    /* of the files that are confined to; 0: they are not */
+};
+
+/* Makes the sandbox; called again before each start, it makes a new one where a path that files are confined to has become another file, such as the program
+ * after an installation: Landlock knows files, not names. On failure all is as it was. */
+int confinement_update(struct confinement *state, const struct confinement_config *c, const char *program,
+                       struct problem *ret_problem);
+void confinement_done(struct confinement *state);
 
 /*
  * What a program cannot do without: itself, the interpreters that its first line names (along path, for env), the folders of libraries, what libc reads, and

@@ -65,7 +65,7 @@ static void extend_timeout(struct worker *w, uint64_t usec)
 /* Without a sandbox, whoever would speak for another worker could kill it just as well. */
 static bool could_be_another_slot(const struct server *server)
 {
-    return server->sandbox && server->n_slots > 1;
+    return server->confinement.sandbox && server->n_slots > 1;
 }
 
 static void take_message(struct worker *w, const struct notify_message *m)
@@ -82,7 +82,8 @@ static void take_message(struct worker *w, const struct notify_message *m)
     }
     if (sender == NOTIFY_FROM_GONE && could_be_another_slot(server)) {
         log_event(server->log, LOG_LEVEL_WARNING, (int)w->slot->index, w->pid,
-                  "notification of process %d dropped: it has ended already, so nobody can tell whose it was; let it "
+                  "notification of process %d dropped: it has ended already, so nobody can tell whose it "
+                  "was; let it "
                   "wait (sd_notify_barrier(), systemd-notify without --no-block)",
                   (int)m->pid);
         return;

@@ -106,6 +106,12 @@ static int fail_os(struct problem *p, int error, const struct spawn_params *para
                        remedy);
 }
 
+static const char *remedy_for(int error, const char *otherwise)
+{
+    return error == -EMFILE || error == -ENFILE ? "raise the limit of open files (ulimit -n, fs.file-max)"
+                                                : otherwise;
+}
+
 static int prepare_memory(struct spawn *s)
 {
     size_t size = GUARD_SIZE + CHILD_STACK_SIZE + sizeof(struct spawn_report);
@@ -330,11 +336,11 @@ static int run(struct spawn *s, const struct spawn_params *params, pid_t *ret_pi
         return r;
     r = prepare(s, params);
     if (r < 0)
-        return fail_os(p, r, params, "preparing it", "raise the limit of memory");
+        return fail_os(p, r, params, "preparing it", remedy_for(r, "raise the limit of memory"));
     pid_t pid = clone_guarded(s, &pidfd, &hand_over);
     if (pid < 0)
         return fail_os(p, pid, params, "no new process",
-                       "raise the limit of processes (ulimit -u, pids.max) or of memory");
+                       remedy_for(pid, "raise the limit of processes (ulimit -u, pids.max) or of memory"));
     if (s->plan.report->step != SPAWN_STEP_NONE) {
         bury(params, pid, pidfd);
         return explain(params, s->plan.report, p);
@@ -342,7 +348,7 @@ static int run(struct spawn *s, const struct spawn_params *params, pid_t *ret_pi
     if (hand_over < 0) {
         bury(params, pid, pidfd);
         return fail_os(p, hand_over, params, "taking the sandbox's listener",
-                       "raise the limits of open files and memory");
+                       remedy_for(hand_over, "raise the limit of memory"));
     }
     *ret_pid = pid;
     *ret_pidfd = pidfd;

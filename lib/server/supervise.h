@@ -10,6 +10,7 @@
  *         slot_main, one a slot        keeps one worker running: restarts, back-off, giving up
  *           worker_main, one a process from spawn to the last of its descendants
  *             pumps                    its output, its notifications; shielded, they end with the process
+ *             explain                  answers what its sandbox denies (--deny=explain); likewise
  *         planner                      planned changes: reload, scale
  *
  * A worker is stopped by cancelling its task: the task then goes through the graceful stop in a shield, and ends when nothing of the
@@ -90,7 +91,7 @@ struct server {
     struct rundir rundir;
     struct listen_set *listen;
     struct guardian guardian;
-    ait_sandbox *sandbox; /* NULL: none */
+    struct confinement confinement;
 
     struct slot **slots;
     unsigned n_slots;

@@ -8,6 +8,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "settle.h"
 #include "supervise.h"
 
 static unsigned n_ready(const struct server *server)
@@ -37,6 +38,7 @@ void upstream_update(struct server *server)
         server->told_ready = true;
         ready = "READY=1\n";
         log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "all %u workers are ready", server->n_slots);
+        settle();
     }
     (void)sd_notifyf(false, "%sSTATUS=%u of %u workers ready%s%s", ready, n_ready(server), server->n_slots,
                      server->reload_state && !server->reloading ? ", the last reload: " : "",
@@ -60,6 +62,7 @@ void upstream_reloaded(struct server *server)
     if (server->told_ready)
         (void)sd_notify(false, "READY=1");
     upstream_update(server);
+    settle();
 }
 
 /* The stop may take all of --stop-timeout, and the manager's own patience is often less. */

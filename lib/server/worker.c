@@ -64,7 +64,9 @@ static int worker_open(struct worker *w, struct far_ends *far, struct problem *p
     if (r >= 0 && config->ready == READY_FD)
         r = make_pipe(&w->ready_fd, &far->ready);
     if (r < 0)
-        return problem_set(p, STATUS_OS, r, "cannot make a pipe for the worker: %s", strerror(-r));
+        return problem_set(p, STATUS_OS, r,
+                           "cannot make a pipe for the worker: %s; raise the limit of open files (ulimit -n)",
+                           strerror(-r));
     return notify_socket_open(&w->notify, w->server->rundir.path, w->slot->index,
                               account ? account->uid : geteuid(), account ? account->gid : getegid(), p);
 }
@@ -130,6 +132,9 @@ static int worker_exec(struct worker *w, struct far_ends *far, struct problem *p
     r = worker_environment(w, fdnames, n, &environment, p);
     if (r < 0)
         goto finish;
+    r = confinement_update(&server->confinement, &config->sandbox, config->program, p);
+    if (r < 0)
+        goto finish;
     params.path = config->program;
     params.argv = config->argv;
     params.environment = environment;
@@ -143,8 +148,8 @@ static int worker_exec(struct worker *w, struct far_ends *far, struct problem *p
     params.working_directory = config->chdir;
     params.umask = config->umask;
     params.guardian_fd = server->guardian.fd;
-    params.sandbox = server->sandbox;
-    if (server->sandbox && config->sandbox.deny == AIT_SANDBOX_DENY_EXPLAIN) {
+    params.sandbox = server->confinement.sandbox;
+    if (server->confinement.sandbox && config->sandbox.deny == AIT_SANDBOX_DENY_EXPLAIN) {
         params.explain = explain_event;
         params.explain_userdata = w;
         params.ret_explainer = &w->explainer;

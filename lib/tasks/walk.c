@@ -141,7 +141,7 @@ static int pages_touched(int pagemap, const char *address, size_t n, bool *ret)
 int walk_stack_use(int pagemap, const struct ait_task *t, size_t *ret_depth, size_t *ret_resident)
 {
     const char *bottom = stack_bottom(t, t->class), *deepest = NULL;
-    size_t n_pages = stack_class_size(t->class) / PAGE - 1, resident = 0;
+    size_t n_pages = (stack_class_size(t->class) - STACK_GUARD) / PAGE, resident = 0;
     bool touched[BATCH];
     int r;
 

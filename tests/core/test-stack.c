@@ -42,7 +42,7 @@ static bool faults(const void *page)
 
 static void check_slot(const struct stacks *s, char *object, unsigned class)
 {
-    char *bottom = stack_bottom(object, class), *slot = bottom - PAGE;
+    char *bottom = stack_bottom(object, class), *slot = bottom - STACK_GUARD;
 
     assert_int_equal((uintptr_t)object % 16, 0);
     assert_int_equal((uintptr_t)bottom % PAGE, 0);
@@ -50,7 +50,7 @@ static void check_slot(const struct stacks *s, char *object, unsigned class)
     /* The object and the first frames share one page. */
     assert_true(object >= slot + stack_class_size(class) - PAGE + 64);
     assert_true(faults(slot));
-    assert_true(faults(slot + PAGE - 1));
+    assert_true(faults(bottom - 1));
     assert_false(faults(bottom));
     bottom[0] = 1;
     memset(object, 0xa5, s->object_size);
@@ -67,7 +67,7 @@ static void check_guards(struct stacks *s, uint8_t guard)
             assert_non_null(objects[i]);
             check_slot(s, objects[i], class);
             assert_ptr_equal(stacks_find_guard(s, (char *)stack_bottom(objects[i], class) - 1), objects[i]);
-            assert_ptr_equal(stacks_find_guard(s, (char *)stack_bottom(objects[i], class) - PAGE),
+            assert_ptr_equal(stacks_find_guard(s, (char *)stack_bottom(objects[i], class) - STACK_GUARD),
                              objects[i]);
             assert_null(stacks_find_guard(s, stack_bottom(objects[i], class)));
         }
@@ -303,6 +303,25 @@ static int kill_main(void *userdata)
     return 0;
 }
 
+static int far_main(void *userdata)
+{
+    char *guard = (char *)stack_bottom(ait_task_current(), STACK_DEFAULT_CLASS) - 1;
+
+    *(volatile char *)(guard + STACK_DEFAULT_SIZE) = 1; /* of the slot above */
+    return 0;
+}
+
+/* A frame that has stepped over its own guard: who did it is named, not whose guard it was. */
+static void test_other_guard(void **unused)
+{
+    char text[4096];
+    int status = run_forked(far_main, NULL, text, sizeof(text));
+
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGSEGV);
+    assert_non_null(strstr(text, "stack overflow in task 'main', or a wild pointer"));
+}
+
 /* A SIGSEGV that somebody sent has no instruction that would fault again. */
 static void test_sent_signal(void **unused)
 {
@@ -373,7 +392,7 @@ static int sizes_main(void *userdata)
 
     CHECK_EQ(ait_scope_enter(&scope, AIT_SCOPE_FAIL_FAST), 0);
     for (unsigned i = 0; i < ELEMENTS(sizes); i++) {
-        /* The frames below, a page of guard, the task; what the sanitizers add. */
+        /* The frames below, the guard, the task; what the sanitizers add. */
         size_t room = sizes[i] - 32 * 1024;
 
         CHECK_EQ(ait_scope_start(scope, NULL, use_stack, &room, AIT_TASK_OPTIONS(.stack_size = sizes[i])),
@@ -392,12 +411,12 @@ static void test_sizes(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_classes),       cmocka_unit_test(test_guards_mprotect),
-        cmocka_unit_test(test_guards_native), cmocka_unit_test(test_guards_of_many),
-        cmocka_unit_test(test_cache),         cmocka_unit_test(test_trim),
-        cmocka_unit_test(test_overflow),      cmocka_unit_test(test_other_fault),
-        cmocka_unit_test(test_sent_signal),   cmocka_unit_test(test_own_handler),
-        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_classes),        cmocka_unit_test(test_guards_mprotect),
+        cmocka_unit_test(test_guards_native),  cmocka_unit_test(test_other_guard),
+        cmocka_unit_test(test_guards_of_many), cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_trim),           cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_other_fault),    cmocka_unit_test(test_sent_signal),
+        cmocka_unit_test(test_own_handler),    cmocka_unit_test(test_sizes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

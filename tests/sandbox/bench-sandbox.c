@@ -3,7 +3,8 @@
 /*
  * What the default preset costs: making it, loading it into a worker, and each call that it allows.
  *
- * Times are medians of one interleaved run, printed with their bars; 1 is returned where a bar is missed. Needs no privileges.
+ * Times are medians of one interleaved run, printed with their bars; 1 is returned where a bar is missed. Of calls, each process's quickest
+ * batch counts, so that who else runs on the machine does not. Needs no privileges.
  */
 
 #include <linux/seccomp.h>
@@ -24,7 +25,7 @@
 
 #define LOADS  200
 #define ROUNDS 41
-#define CALLS  200000
+#define CALLS  5000 /* a batch */
 
 static double now(void)
 {
@@ -60,11 +61,16 @@ static double load(const struct sandbox_filter *filter)
 
 static double call_many(void)
 {
-    double begin = now();
+    double best = 1e9;
 
-    for (int i = 0; i < CALLS; i++)
-        (void)raw_call(SYS_getppid);
-    return now() - begin;
+    for (int batch = 0; batch < 20; batch++) {
+        double begin = now();
+        for (int i = 0; i < CALLS; i++)
+            (void)raw_call(SYS_getppid);
+        double took = now() - begin;
+        best = took < best ? took : best;
+    }
+    return best;
 }
 
 /* In a child; filter may be NULL. */
@@ -134,15 +140,16 @@ static int bench_load(const struct sandbox_filter *filter)
 
 static int bench_calls(const struct sandbox_filter *filter)
 {
-    double with[ROUNDS], without[ROUNDS];
+    double with[ROUNDS], without[ROUNDS], ratio[ROUNDS];
 
     for (size_t i = 0; i < ROUNDS; i++) {
         measure(NULL, NULL, &without[i]);
         measure(filter, NULL, &with[i]);
+        ratio[i] = with[i] / without[i];
     }
     double w = median(with, ROUNDS), wo = median(without, ROUNDS);
     printf("getppid: %.1f ns, unfiltered %.1f ns\n", w * 1e6 / CALLS, wo * 1e6 / CALLS);
-    return report("an allowed getppid, times an unfiltered one", w / wo, 1.3, "times");
+    return report("an allowed getppid, times an unfiltered one", median(ratio, ROUNDS), 1.3, "times");
 }
 
 int main(void)

@@ -217,6 +217,14 @@ static int way_pidfd_signal_victim(void)
     long fd = syscall(SYS_pidfd_open, victim, 0);
     return fd < 0 ? NOT_HERE : said(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0));
 }
+/* Its own limits, given to it again. */
+static int way_prlimit(void)
+{
+    struct rlimit limit;
+    if (syscall(SYS_prlimit64, victim, RLIMIT_CPU, NULL, &limit) < 0)
+        return errno;
+    return said(syscall(SYS_prlimit64, victim, RLIMIT_CPU, &limit, NULL));
+}
 static int way_kill_sibling(void)
 {
     return sibling ? said(kill(sibling, 0)) : NOT_HERE;
@@ -477,6 +485,7 @@ static const struct way ways[] = {
     {"supervisor's root", way_proc_root},
     {"kill the supervisor", way_kill_victim},
     {"pidfd_send_signal to the supervisor", way_pidfd_signal_victim},
+    {"prlimit of the supervisor", way_prlimit},
     {"kill a sibling", way_kill_sibling},
     {"sibling's mem", way_sibling_mem},
     {"sibling's fd", way_sibling_fd},

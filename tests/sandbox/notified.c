@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -124,6 +125,11 @@ int notified_start(struct notified *n, const struct notified_options *options)
         .cb = options->quiet ? NULL : on_event,
         .userdata = n,
     };
+    struct rlimit none = {.rlim_cur = 0};
+    if (options->crowded && getrlimit(RLIMIT_NOFILE, &none) == 0) {
+        none.rlim_cur = 0;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    }
     int r = explainer_new(&n->explainer, &o);
     (void)close(pair[0]);
     if (r >= 0)

@@ -40,6 +40,7 @@ struct notified_options {
     bool learning;
     bool killable; /* SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV */
     bool quiet;    /* no events */
+    bool crowded;  /* no descriptor is left to take the listener; the soft limit stays */
     /* Runs in the child. */
     int (*run)(struct shared *shared);
 };

@@ -14,6 +14,15 @@
 
 #define RANDOM_TWO_ORDERS 1u
 
+/* Under a sanitizer these tests try fewer cases. */
+#if defined(__SANITIZE_ADDRESS__)
+#define RANDOM_FEWER 1
+#elif defined(__has_feature)
+#define RANDOM_FEWER __has_feature(address_sanitizer)
+#else
+#define RANDOM_FEWER 0
+#endif
+
 uint64_t random_draw(uint64_t *state);
 uint64_t random_below(uint64_t *state, uint64_t n);
 ait_policy *random_policy(uint64_t seed, unsigned flags);

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -19,7 +21,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -27,7 +28,6 @@
 
 #include <cmocka.h>
 
-#include "architecture.h"
 #include "confine.h"
 #include "inside.h"
 
@@ -81,7 +81,8 @@ static void text_says_what_is_in_force(void **state)
         const char *words[3];
     } cases[] = {
         {{.policy = policy}, {"policy test", "is refused", "no capabilities"}},
-        {{.policy = policy, .deny = AIT_SANDBOX_DENY_KILL, .capabilities = 3}, {"is fatal", "limited to 2", "no_new_privs"}},
+        {{.policy = policy, .deny = AIT_SANDBOX_DENY_KILL, .capabilities = 3},
+         {"is fatal", "limited to 2", "no_new_privs"}},
         {{.policy = policy, .deny = AIT_SANDBOX_DENY_LOG, .flags = AIT_SANDBOX_KEEP_CAPABILITIES},
          {"only logged", "capabilities untouched", "no_new_privs"}},
         {{.flags = AIT_SANDBOX_KEEP_CAPABILITIES}, {"system calls are not limited", "", ""}},
@@ -157,18 +158,31 @@ static void second_thread_is_busy(void **state)
 }
 
 /* Where unshare(2) is denied, /proc tells. */
-static int enter_with_a_thread_under_a_filter(const void *arg)
+static int busy_by_proc(const void *arg)
 {
-    return enter_with_a_thread(arg);
+    int fds[2], r;
+    pthread_t thread;
+    if (pipe(fds) < 0 || pthread_create(&thread, NULL, wait_for_end, &fds[0]) != 0)
+        return 1;
+    r = ait_sandbox_enter(uname_denied, NULL);
+    close(fds[1]);
+    pthread_join(thread, NULL);
+    return r == -EBUSY && try_uname(NULL) == 0 ? 0 : 2;
+}
+
+static int alone_by_proc(const void *arg)
+{
+    return -ait_sandbox_enter(uname_denied, NULL);
 }
 
 static void second_thread_without_unshare(void **state)
 {
     ait_policy *policy = inside_policy("policy 1\ndefault allow\nunshare: errno(EPERM)\n");
-    ait_sandbox *s = inside_sandbox(AIT_SANDBOX_OPTIONS(.policy = policy));
+    ait_sandbox *s =
+        inside_sandbox(AIT_SANDBOX_OPTIONS(.policy = policy, .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
 
-    /* The outer one sets no_new_privs, which enter_with_a_thread() takes for a mark of failure: 2. */
-    assert_int_equal(inside(s, enter_with_a_thread_under_a_filter, NULL), 2);
+    assert_int_equal(inside(s, busy_by_proc, NULL), 0);
+    assert_int_equal(inside(s, alone_by_proc, NULL), 0);
     ait_sandbox_unref(s);
     ait_policy_unref(policy);
 }
@@ -210,7 +224,8 @@ static int enter_a_looser_one(const void *arg)
     int r = ait_sandbox_enter(s, NULL);
     if (r < 0)
         return -r;
-    return try_uname(NULL) == EACCES && syscall(SYS_getcwd, path, sizeof(path)) < 0 && errno == EMLINK ? 0 : 99;
+    return try_uname(NULL) == EACCES && syscall(SYS_getcwd, path, sizeof(path)) < 0 && errno == EMLINK ? 0
+                                                                                                       : 99;
 }
 
 static void second_only_tightens(void **state)
@@ -220,41 +235,362 @@ static void second_only_tightens(void **state)
 
 /* ---- privileges ------------------------------------------------------------------------------------ */
 
-static int become_root(const void *path)
+/* As nobody: which user it is after the exec of a set-user-ID program of root's. */
+static int runs_as_root(const void *path)
 {
-    int status;
+    char said_by[16] = "";
+    int fds[2];
+    if (pipe(fds) < 0 || setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+        return 98;
     pid_t pid = fork();
     if (pid == 0) {
-        if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
-            _exit(98);
+        (void)dup2(fds[1], STDOUT_FILENO);
         execl(path, "id", "-u", (char *)NULL);
         _exit(99);
     }
-    (void)waitpid(pid, &status, 0);
-    return WEXITSTATUS(status);
+    close(fds[1]);
+    (void)!read(fds[0], said_by, sizeof(said_by) - 1);
+    (void)waitpid(pid, NULL, 0);
+    return strcmp(said_by, "0\n") == 0 ? 1 : strcmp(said_by, "65534\n") == 0 ? 0 : 99;
 }
 
-/* test(1) as root's set-user-ID program, asked whether root's own file can be read. */
 static void set_user_id_is_dead(void **state)
 {
-    char directory[] = "/tmp/test-confine.XXXXXX", command[400], path[100];
+    char directory[] = "/tmp/test-confine.XXXXXX", command[200], path[60];
 
     if (geteuid() != 0) {
         print_message("# SKIP: needs root to make a set-user-ID program\n");
         skip();
     }
     assert_non_null(mkdtemp(directory));
-    (void)snprintf(path, sizeof(path), "%s/asks", directory);
-    (void)snprintf(command, sizeof(command),
-                   "chmod 755 %s && cp -L /bin/cat %s && chmod 4755 %s && echo x >%s/-u && chmod 600 %s/-u", directory, path,
-                   path, directory, directory);
+    (void)snprintf(path, sizeof(path), "%s/id", directory);
+    (void)snprintf(command, sizeof(command), "chmod 755 %s && cp -L /usr/bin/id %s && chmod 4755 %s",
+                   directory, path, path);
     assert_int_equal(system(command), 0);
-    assert_int_equal(chdir(directory), 0);
-    /* `cat -u` reads stdin: closed, it fails unless... so let it be asked for a file by another way. */
-    assert_int_equal(chdir("/"), 0);
     ait_sandbox *s = inside_sandbox(AIT_SANDBOX_OPTIONS(.flags = AIT_SANDBOX_KEEP_CAPABILITIES));
-    (void)become_root;
+    assert_int_equal(inside(NULL, runs_as_root, path), 1);
+    assert_int_equal(inside(s, runs_as_root, path), 0);
+    ait_sandbox_unref(s);
     (void)snprintf(command, sizeof(command), "rm -rf %s", directory);
     assert_int_equal(system(command), 0);
+}
+
+static uint64_t own_mask(const char *name)
+{
+    char line[256];
+    uint64_t mask = UINT64_MAX;
+    FILE *f = fopen("/proc/self/status", "re");
+    while (f && fgets(line, sizeof(line), f))
+        if (strncmp(line, name, strlen(name)) == 0)
+            mask = strtoull(line + strlen(name), NULL, 16);
+    if (f)
+        fclose(f);
+    return mask;
+}
+
+static int capabilities_within(const void *arg)
+{
+    static const char *const names[] = {"CapInh:", "CapPrm:", "CapEff:", "CapAmb:"};
+    uint64_t keep = *(const uint64_t *)arg;
+    for (size_t i = 0; i < 4; i++)
+        if (own_mask(names[i]) & ~keep)
+            return (int)i + 1;
+    return geteuid() == 0 && own_mask("CapBnd:") & ~keep ? 5 : 0;
+}
+
+/* Ambient ones come over an exec, and so does what is inheritable: both are limited like the others. */
+static int raise_ambient_and_enter(const void *arg)
+{
+    uint64_t keep = 1 << CAP_CHOWN;
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    ait_sandbox *s = (ait_sandbox *)(uintptr_t)arg;
+    if (syscall(SYS_capget, &header, data) < 0)
+        return 97;
+    data[0].inheritable = 1 << CAP_CHOWN | 1 << CAP_KILL;
+    if (syscall(SYS_capset, &header, data) < 0 ||
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_CHOWN, 0, 0) < 0 ||
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_KILL, 0, 0) < 0)
+        return 98;
+    if (ait_sandbox_enter(s, NULL) < 0)
+        return 99;
+    return capabilities_within(&keep) ?: own_mask("CapAmb:") != keep;
+}
+
+static void capabilities(void **state)
+{
+    static const uint64_t sets[] = {0, 1, AIT_SANDBOX_SERVICE_CAPABILITIES};
+
+    for (size_t i = 0; i < 3; i++) {
+        ait_sandbox *s = inside_sandbox(AIT_SANDBOX_OPTIONS(.capabilities = sets[i]));
+        assert_int_equal(inside(s, capabilities_within, &sets[i]), 0);
+        if (geteuid() == 0 && sets[i] == 1)
+            assert_int_equal(inside(NULL, raise_ambient_and_enter, s), 0);
+        ait_sandbox_unref(s);
+    }
+}
+
+/* ---- failing closed -------------------------------------------------------------------------------- */
+
+/* Entered under a sandbox that makes one call of the way fail. */
+struct obstacle {
+    const char *policy;
+    const char *step;
+    int error;
+};
+
+static ait_sandbox *everything;
+
+static int enter_everything(const void *arg)
+{
+    const struct obstacle *o = arg;
+    const char *step = "";
+    int r = ait_sandbox_enter(everything, &step);
+    if (r != -o->error || !strstr(step, o->step)) {
+        (void)fprintf(stderr, "%s: %s\n", step, strerror(-r));
+        return 1;
+    }
+    return 0;
+}
+
+static void each_step_fails_closed(void **state)
+{
+    static const struct obstacle obstacles[] = {
+        {"prctl arg0 == PR_CAPBSET_DROP: errno(EIO)", "capability bounding set", EIO},
+        {"prctl arg0 == PR_SET_NO_NEW_PRIVS: errno(EIO)", "no_new_privs", EIO},
+        {"landlock_restrict_self: errno(EIO)", "Landlock", EIO},
+        {"capget: errno(EIO)", "capabilities", EIO},
+        {"capset: errno(EIO)", "capabilities", EIO},
+        {"seccomp: errno(EIO)", "seccomp filter", EIO},
+    };
+    const char *root[] = {"/", NULL};
+    ait_policy *policy = inside_policy(UNAME_DENIED);
+
+    everything = inside_sandbox(AIT_SANDBOX_OPTIONS(.policy = policy, .read_only = root, .read_write = root));
+    for (size_t i = 0; i < sizeof(obstacles) / sizeof(obstacles[0]); i++) {
+        char text[200];
+        (void)snprintf(text, sizeof(text), "policy 1\ndefault allow\n%s\n", obstacles[i].policy);
+        ait_policy *outer_policy = inside_policy(text);
+        ait_sandbox *outer = inside_sandbox(
+            AIT_SANDBOX_OPTIONS(.policy = outer_policy, .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
+        if (inside(outer, enter_everything, &obstacles[i]) != 0)
+            fail_msg("%s", obstacles[i].policy);
+        ait_sandbox_unref(outer);
+        ait_policy_unref(outer_policy);
+    }
+    everything = ait_sandbox_unref(everything);
+    ait_policy_unref(policy);
+}
+
+static struct sock_filter endless[] = {BPF_STMT(BPF_LD | BPF_IMM, 0)};
+static struct sock_filter harmless[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+
+static int enter_broken(const void *arg)
+{
+    return -ait_sandbox_enter((ait_sandbox *)(uintptr_t)arg, NULL);
+}
+
+static void broken_filters_fail_closed(void **state)
+{
+    const struct ait_sandbox broken[] = {
+        {.ruleset = -1, .capabilities = UINT64_MAX, .filter = {.program = endless, .n = 1}},
+        {.ruleset = -1,
+         .capabilities = UINT64_MAX,
+         .filter = {.program = harmless, .n = 1, .quiet = endless, .n_quiet = 1}},
+        {.ruleset = -1, .capabilities = UINT64_MAX, .guard = {BPF_STMT(BPF_LD | BPF_IMM, 0)}, .n_guard = 1},
+    };
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++)
+        assert_int_equal(inside(NULL, enter_broken, &broken[i]), EINVAL);
+    const struct ait_sandbox no_ruleset = {.ruleset = 777, .capabilities = UINT64_MAX};
+    assert_int_equal(inside(NULL, enter_broken, &no_ruleset), EBADF);
+}
+
+static void kernel_without_seccomp(void **state)
+{
+    ait_policy *policy = inside_policy(UNAME_DENIED);
+    ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
+    ait_sandbox *s = NULL;
+    ait_policy *outer_policy = inside_policy("policy 1\ndefault allow\nseccomp: enosys\n");
+    ait_sandbox *outer = inside_sandbox(AIT_SANDBOX_OPTIONS(.policy = outer_policy));
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        int r = ait_sandbox_enter(outer, NULL);
+        if (r == 0)
+            r = ait_sandbox_new(&s, AIT_SANDBOX_OPTIONS(.policy = policy), &problem);
+        _exit(r == -EOPNOTSUPP && strstr(problem.message, "seccomp") && !s ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    ait_sandbox_unref(outer);
+    ait_policy_unref(outer_policy);
+    ait_policy_unref(policy);
+}
+
+/* ---- listeners ------------------------------------------------------------------------------------- */
+
+static void explaining_is_for_children(void **state)
+{
+    ait_policy *policy = inside_policy(UNAME_DENIED);
+    ait_sandbox *s = inside_sandbox(AIT_SANDBOX_OPTIONS(.policy = policy, .deny = AIT_SANDBOX_DENY_EXPLAIN));
+    const char *step = NULL;
+
+    assert_int_equal(ait_sandbox_enter(s, &step), -EINVAL);
+    assert_non_null(strstr(step, "ait_sandbox_enter_child"));
+    assert_int_equal(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 0);
     ait_sandbox_unref(s);
+    ait_policy_unref(policy);
+}
+
+static int install_listener(void)
+{
+    struct sock_fprog program = {.len = 1, .filter = harmless};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -1;
+    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+}
+
+static int second_listener(const void *arg)
+{
+    const char *step = "";
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0 || install_listener() < 0)
+        return 1;
+    if (ait_sandbox_prepare_child(arg, &step) < 0)
+        return 2;
+    return ait_sandbox_enter_child(arg, fds[1], &step) == -EBUSY && strstr(step, "another one") ? 0 : 3;
+}
+
+static int no_socket(const void *arg)
+{
+    return ait_sandbox_prepare_child(arg, NULL) < 0 ? 1 : -ait_sandbox_enter_child(arg, -1, NULL);
+}
+
+/* Learning, every call would wait for an answer, and nobody gives one: it has to fail before that. */
+static int bad_socket(const void *arg)
+{
+    const char *step = "";
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0 ||
+        ait_sandbox_prepare_child(arg, NULL) < 0)
+        return 1;
+    if (ait_sandbox_enter_child(arg, 777, &step) != -EBADF || strcmp(step, "handing over the listener") != 0)
+        return 2;
+    close(fds[0]);
+    return ait_sandbox_enter_child(arg, fds[1], &step) == -EPIPE && try_uname(NULL) == 0 ? 42 : 3;
+}
+
+static void hand_over_fails_closed(void **state)
+{
+    ait_policy *policy = inside_policy(UNAME_DENIED);
+    ait_sandbox *s = inside_sandbox(
+        AIT_SANDBOX_OPTIONS(.policy = policy, .deny = AIT_SANDBOX_DENY_EXPLAIN, .flags = AIT_SANDBOX_EXEC));
+
+    assert_int_equal(inside(NULL, second_listener, s), 0);
+    assert_int_equal(inside(NULL, no_socket, s), EBADF);
+    ait_sandbox *learning =
+        inside_sandbox(AIT_SANDBOX_OPTIONS(.deny = AIT_SANDBOX_DENY_LEARN, .flags = AIT_SANDBOX_EXEC));
+    assert_int_equal(inside(NULL, bad_socket, s), 42);
+    assert_int_equal(inside(NULL, bad_socket, learning), 42);
+    ait_sandbox_unref(learning);
+    ait_sandbox_unref(s);
+    ait_policy_unref(policy);
+}
+
+/* The exec that is let through, and none after it. */
+static int exec_without_permission(const void *arg)
+{
+    char *argv[] = {"sh", "-c", "exec /bin/true", NULL}, *envp[] = {NULL};
+    if (ait_sandbox_enter((ait_sandbox *)(uintptr_t)arg, NULL) < 0)
+        return 98;
+    if (execve("/bin/sh", argv, envp) == 0 || errno != EACCES)
+        return 97;
+    return -ait_sandbox_execve(arg, "/bin/sh", argv, envp);
+}
+
+static void first_exec_is_let_through(void **state)
+{
+    ait_policy *policy =
+        inside_policy("policy 1\ndefault allow\nexecve: errno(EACCES)\nexecveat: errno(EACCES)\n");
+    ait_sandbox *s = inside_sandbox(AIT_SANDBOX_OPTIONS(.policy = policy, .flags = AIT_SANDBOX_EXEC));
+    ait_sandbox *t = inside_sandbox(AIT_SANDBOX_OPTIONS(.policy = policy));
+
+    /* The shell has started, and says 126: it could not execute. */
+    assert_int_equal(inside(NULL, exec_without_permission, s), 126);
+    assert_int_equal(inside(NULL, exec_without_permission, t), EACCES);
+    ait_sandbox_unref(s);
+    ait_sandbox_unref(t);
+    ait_policy_unref(policy);
+}
+
+/* ---- traces ---------------------------------------------------------------------------------------- */
+
+static int count_fds(void)
+{
+    int n = 0;
+
+    for (int fd = 0; fd < 256; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+static void leaves_nothing(void **state)
+{
+    const char *root[] = {"/", NULL}, *missing[] = {"/", "/nonexistent", NULL};
+    ait_policy *policy = inside_policy(UNAME_DENIED);
+    ait_sandbox *s = NULL;
+    int n = count_fds();
+
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ait_sandbox_new(&s, AIT_SANDBOX_OPTIONS(.policy = policy, .read_only = root), NULL),
+                         0);
+        assert_int_equal(count_fds(), n + 1);
+        ait_sandbox_unref(s);
+        assert_int_equal(
+            ait_sandbox_new(&s, AIT_SANDBOX_OPTIONS(.policy = policy, .read_only = missing), NULL), -ENOENT);
+        assert_int_equal(count_fds(), n);
+    }
+    ait_policy_unref(policy);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+}
+
+static int make_common(void **state)
+{
+    ait_policy *policy = inside_policy(UNAME_DENIED);
+
+    uname_denied =
+        inside_sandbox(AIT_SANDBOX_OPTIONS(.policy = policy, .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
+    ait_policy_unref(policy);
+    return 0;
+}
+
+static int release_common(void **state)
+{
+    uname_denied = ait_sandbox_unref(uname_denied);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(options_are_checked),
+        cmocka_unit_test(text_says_what_is_in_force),
+        cmocka_unit_test(modes),
+        cmocka_unit_test(second_thread_is_busy),
+        cmocka_unit_test(second_thread_without_unshare),
+        cmocka_unit_test(is_inherited),
+        cmocka_unit_test(second_only_tightens),
+        cmocka_unit_test(set_user_id_is_dead),
+        cmocka_unit_test(capabilities),
+        cmocka_unit_test(each_step_fails_closed),
+        cmocka_unit_test(broken_filters_fail_closed),
+        cmocka_unit_test(kernel_without_seccomp),
+        cmocka_unit_test(explaining_is_for_children),
+        cmocka_unit_test(hand_over_fails_closed),
+        cmocka_unit_test(first_exec_is_let_through),
+        cmocka_unit_test(leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, make_common, release_common);
 }

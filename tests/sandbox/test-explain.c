@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -226,7 +227,7 @@ static void on_alarm(int signo)
 static int call_in_storm(struct shared *shared)
 {
     struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
-    struct itimerval often = {.it_interval = {.tv_usec = 40}, .it_value = {.tv_usec = 40}}, never = {0};
+    struct itimerval often = {.it_interval = {.tv_usec = 200}, .it_value = {.tv_usec = 200}}, never = {0};
 
     (void)sigaction(SIGALRM, &action, NULL);
     (void)setitimer(ITIMER_REAL, &often, NULL);
@@ -389,6 +390,20 @@ static void no_listener_comes(void **state)
     (void)close(pair[1]);
 }
 
+static void no_room_for_the_listener(void **state)
+{
+    ait_policy *policy = denying(only_mount, EPERM);
+    const struct notified_options o = {
+        .numbers = only_mount, .policy = policy, .run = wait_and_call, .crowded = true};
+    struct rlimit before;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(notified_start(&child, &o), -EMFILE);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    ait_policy_unref(policy);
+}
+
 /* ---- time ----------------------------------------------------------------------------------------- */
 
 #define TIMED_CALLS 20000
@@ -436,6 +451,7 @@ int main(void)
         cmocka_unit_test_teardown(without_a_holder_calls_do_not_exist, teardown),
         cmocka_unit_test_teardown(the_listener_is_cloexec, teardown),
         cmocka_unit_test(no_listener_comes),
+        cmocka_unit_test_teardown(no_room_for_the_listener, teardown),
         cmocka_unit_test_teardown(the_round_trip, teardown),
     };
 

@@ -253,14 +253,14 @@ struct member_check {
 
 static int check_member(int number, void *userdata)
 {
-    static const char *const guarded[] = {"personality"};
+    static const char *const guarded[] = {"personality", "prlimit64"};
     struct member_check *check = userdata;
     const char *name = ait_syscall_name(number);
     uint64_t args[6] = {0};
 
     if (is_in(name, never, ELEMENTS(never)) || is_in(name, absent, ELEMENTS(absent)))
         return 0;
-    for (size_t k = 0; k < (is_in(name, guarded, 1) ? 1 : ELEMENTS(noise) - 2); k++) {
+    for (size_t k = 0; k < (is_in(name, guarded, ELEMENTS(guarded)) ? 1 : ELEMENTS(noise) - 2); k++) {
         memcpy(args, noise[k], sizeof(args));
         if (ait_policy_evaluate(check->policy, number, args).kind != AIT_POLICY_ALLOW)
             fail_msg("%s is of @system-service, and denied", name);
@@ -372,6 +372,9 @@ static const struct call_row needed[] = {
     {"setpriority", {0}, "allow"},
     {"ioprio_set", {0}, "allow"},
     {"prlimit64", {0}, "allow"},
+    {"prlimit64", {0, 7, 1, 0}, "allow"},
+    {"prlimit64", {1, 7, 0, 1}, "allow"},
+    {"prlimit64", {1, 7, 1, 0}, EPERM_},
     {"setrlimit", {0}, "allow"},
     {"getrusage", {0}, "allow"},
     {"sysinfo", {0}, "allow"},
@@ -474,9 +477,53 @@ static const struct call_row strict_rows[] = {
     {"setrlimit", {0}, EPERM_},
 };
 
+/* With all arguments zero. */
+static const struct {
+    const char *preset;
+    const char *names; /* separated by spaces */
+} also_allowed[] = {
+    {"base", "fcntl madvise mremap mincore poll ppoll getcpu sysinfo uname tgkill read rt_sigaction"},
+    {"strict",
+     "accept getpeername getsockname getsockopt listen recvmmsg recvmsg sendmmsg sendto setsockopt "
+     "copy_file_range fadvise64 fallocate fchmod fdatasync flock fstatfs fsync ftruncate getdents64 "
+     "memfd_create pipe pipe2 readahead sendfile splice tee vmsplice sync_file_range syncfs "
+     "seccomp landlock_restrict_self getpriority getrusage sched_get_priority_max "
+     "sched_get_priority_min sched_getattr sched_getparam sched_getscheduler times umask wait4 waitid"},
+    {"service",
+     "landlock_add_rule landlock_create_ruleset lsm_get_self_attr lsm_list_modules lsm_set_self_attr "
+     "memfd_secret process_madvise process_mrelease statmount listmount cachestat setxattrat"},
+};
+
+static const struct call_row strict_values[] = {
+    {"ioctl", {0, FIONREAD}, "allow"},         {"ioctl", {0, FIOCLEX}, "allow"},
+    {"ioctl", {0, FIONCLEX}, "allow"},         {"ioctl", {0, TCGETS}, "allow"},
+    {"ioctl", {0, TIOCGWINSZ}, "allow"},       {"ioctl", {0, TIOCOUTQ}, "allow"},
+    {"prctl", {PR_GET_NAME}, "allow"},         {"prctl", {0x53564d41 /* PR_SET_VMA */}, "allow"},
+    {"prctl", {PR_SET_NO_NEW_PRIVS}, "allow"}, {"prctl", {PR_GET_NO_NEW_PRIVS}, "allow"},
+    {"prctl", {PR_SET_SECCOMP}, "allow"},      {"prctl", {PR_SET_TIMERSLACK}, "allow"},
+    {"prctl", {PR_CAPBSET_READ}, "allow"},
+};
+
+static void test_also_allowed(void **unused)
+{
+    for (size_t i = 0; i < ELEMENTS(also_allowed); i++) {
+        ait_policy *policy = preset(also_allowed[i].preset);
+        char *names = strdup(also_allowed[i].names);
+        assert_non_null(names);
+        for (char *name = strtok(names, " "); name; name = strtok(NULL, " ")) {
+            struct call_row row = {.name = name, .action = "allow"};
+            check_calls(also_allowed[i].preset, policy, &row, 1);
+        }
+        free(names);
+        ait_policy_unref(policy);
+    }
+}
+
 static void test_strict(void **unused)
 {
     ait_policy *policy = preset("strict");
+
+    check_calls("strict", policy, strict_values, ELEMENTS(strict_values));
 
     check_calls("strict", policy, strict_rows, ELEMENTS(strict_rows));
     ait_policy_unref(policy);
@@ -517,13 +564,10 @@ static void test_no_such_preset(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_always_denied),
-        cmocka_unit_test(test_denied_by_name),
-        cmocka_unit_test(test_newer_than_known),
-        cmocka_unit_test(test_like_system_service),
-        cmocka_unit_test(test_needed),
-        cmocka_unit_test(test_strict),
-        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_always_denied),    cmocka_unit_test(test_denied_by_name),
+        cmocka_unit_test(test_newer_than_known), cmocka_unit_test(test_like_system_service),
+        cmocka_unit_test(test_needed),           cmocka_unit_test(test_strict),
+        cmocka_unit_test(test_also_allowed),     cmocka_unit_test(test_order),
         cmocka_unit_test(test_no_such_preset),
     };
 

@@ -26,15 +26,7 @@
 #include "compile-build.h"
 #include "random-policy.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SLOW 1
-#elif defined(__has_feature)
-#define SLOW __has_feature(address_sanitizer)
-#else
-#define SLOW 0
-#endif
-
-#define ORDINARY (SLOW ? 1000 : 20000)
+#define ORDINARY (RANDOM_FEWER ? 1000 : 20000)
 #define CHUNK    1000
 
 struct files {

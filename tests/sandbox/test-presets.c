@@ -396,6 +396,54 @@ static void privileges(void **state)
         assert_int_equal(exit_code(run_in(service, root_may_become_a_user, NULL)), 0);
 }
 
+/* ---- strict ---------------------------------------------------------------------------------------- */
+
+/* What a program that is ready still needs, and nothing that reaches further. */
+static int works_and_is_confined(const void *arg)
+{
+    static const struct call out[] = {
+        {"openat", SYS_openat, {(uint64_t)AT_FDCWD, (uintptr_t) "/etc/hosts", O_RDONLY}, EPERM},
+        {"socket", SYS_socket, {AF_INET, SOCK_STREAM, 0}, EPERM},
+        {"execve", SYS_execve, {(uintptr_t) "/bin/true", 0, 0}, EPERM},
+        {"ptrace", SYS_ptrace, {PTRACE_TRACEME}, EPERM},
+        {"clone3", SYS_clone3, {0, 0}, ENOSYS},
+        {"next number", SYSCALL_NEWEST + 1, {0}, ENOSYS},
+    };
+    struct timespec now;
+    int pair[2] = {((const int *)arg)[0], ((const int *)arg)[1]};
+    char byte;
+    for (size_t i = 0; i < sizeof(out) / sizeof(out[0]); i++)
+        if (do_call(&out[i]) != out[i].error)
+            return (int)i + 1;
+    void *memory = malloc(32 << 20);
+    if (!memory || clock_gettime(CLOCK_MONOTONIC, &now) < 0 || write(pair[0], "x", 1) != 1 ||
+        read(pair[1], &byte, 1) != 1)
+        return 50;
+    free(memory);
+    return 0;
+}
+
+static void strict_is_for_who_is_ready(void **state)
+{
+    ait_policy *policy = NULL;
+    ait_sandbox *strict = NULL;
+    const char *none[] = {NULL};
+    int pair[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(ait_policy_from_preset(&policy, "strict", NULL), 0);
+    int r = ait_sandbox_new(
+        &strict, AIT_SANDBOX_OPTIONS(.policy = policy, .read_only = none, .flags = AIT_SANDBOX_SCOPE), NULL);
+    if (r == -EOPNOTSUPP)
+        r = ait_sandbox_new(&strict, AIT_SANDBOX_OPTIONS(.policy = policy), NULL);
+    assert_int_equal(r, 0);
+    assert_int_equal(exit_code(run_in(strict, works_and_is_confined, pair)), 0);
+    ait_sandbox_unref(strict);
+    ait_policy_unref(policy);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 /* ---- the sandboxes --------------------------------------------------------------------------------- */
 
 static int make(ait_sandbox **ret, ait_sandbox_deny deny, uint64_t flags)

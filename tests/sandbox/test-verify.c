@@ -380,7 +380,7 @@ static void mutants_are_caught_or_the_same(void **state)
     m.terms = &terms;
     memcpy(m.code, filter.program, filter.n * sizeof(m.code[0]));
     assert_int_equal(bpf_equivalent(filter.program, filter.n, m.code, filter.n, NULL), 1);
-    for (size_t i = 0; i < filter.n; i++)
+    for (size_t i = 0; i < filter.n; i += RANDOM_FEWER ? 5 : 1)
         mutate_one(&m, i, &seed);
     print_message("%zu instructions, %u mutants: %u no programs, %u caught, %u proven to do the same\n",
                   filter.n, m.made, m.refused, m.caught, m.same);
