@@ -12,6 +12,11 @@
 extern const struct option_spec global_options[];
 extern const struct command commands[]; /* ends with a row without name */
 
+/* The row of that name; NULL: none. */
+const struct command *find_command(const struct command *table, const char *name);
+/* Says that there is none, and what may have been meant; returns the exit status. */
+int unknown_command(const struct command *table, const char *word);
+
 /* One line on stderr; returns the problem's exit status. */
 int report(const struct problem *problem);
 
@@ -25,6 +30,11 @@ int print_command_help(const struct command *command);
 /* run */
 extern const struct option_spec run_options[];
 int run_main(const struct command *command, int argc, char **argv);
+
+/* sandbox */
+extern const struct option_spec sandbox_help_options[];
+extern const struct command sandbox_commands[];
+int sandbox_main(const struct command *command, int argc, char **argv);
 
 /* doctor */
 extern const struct option_spec doctor_options[];

@@ -30,22 +30,6 @@ static int print_version(void)
     return print_done();
 }
 
-static int unknown_command(const char *word)
-{
-    const char *names[sizeof(void *) * 4] = {NULL};
-    struct problem p;
-
-    for (size_t i = 0; commands[i].name; i++)
-        names[i] = commands[i].name;
-    int nearest = options_nearest(word, names);
-    if (nearest >= 0)
-        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s: unknown command; did you mean %s?", word,
-                          names[nearest]);
-    else
-        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s: unknown command; --help lists them", word);
-    return report(&p);
-}
-
 /* A socket or pipe of ours must not become somebody's standard stream. */
 static void open_standard_fds(void)
 {
@@ -74,8 +58,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "aiotools-sd: no command is given; aiotools-sd --help lists them\n");
         return STATUS_USAGE;
     }
-    for (const struct command *c = commands; c->name; c++)
-        if (strcmp(argv[first], c->name) == 0)
-            return c->run(c, argc - first, argv + first);
-    return unknown_command(argv[first]);
+    const struct command *found = find_command(commands, argv[first]);
+    return found ? found->run(found, argc - first, argv + first) : unknown_command(commands, argv[first]);
 }

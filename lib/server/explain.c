@@ -169,22 +169,41 @@ static int answer_some(void *userdata)
     return r;
 }
 
-static int answer_calls(void *userdata)
+/* 0: all that were inside have ended. */
+static int answer_all(struct worker *w)
 {
-    struct worker *w = userdata;
     int r;
 
-    for (;;) {
+    do {
         r = ait_poll(ait_explainer_fd(w->explainer), POLLIN);
         if (r >= 0)
             r = ait_call_deep(answer_some, w);
-        if (r == -EPIPE) /* all that were inside have ended */
-            return 0;
         if (r > 0)
             r = ait_yield();
-        if (r < 0)
-            return r;
-    }
+    } while (r >= 0);
+    return r == -EPIPE ? 0 : r;
+}
+
+static int give_up(void *userdata)
+{
+    struct worker *w = userdata;
+
+    explain_finish(w);
+    return 0;
+}
+
+/* Where it cannot go on, the listener is closed: who would wait for an answer then gets ENOSYS. */
+static int answer_calls(void *userdata)
+{
+    struct worker *w = userdata;
+    int r = answer_all(w);
+
+    if (r >= 0 || r == -ECANCELED)
+        return r;
+    log_event(w->server->log, LOG_LEVEL_ERROR, (int)w->slot->index, w->pid,
+              "what the sandbox denies cannot be told any more: %s", strerror(-r));
+    (void)ait_call_deep(give_up, w);
+    return 0;
 }
 
 int explain_start(struct worker *w, ait_scope *scope)

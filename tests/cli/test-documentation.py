@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 
 from cases import Skip, case, check, check_equal, main, run
 
@@ -19,10 +20,17 @@ def read(*path):
         return file.read()
 
 
-def help_options():
-    text = run(CMD, "run", "--help").stdout
+def help_options(*command):
+    text = run(CMD, *command, "--help").stdout
     found = re.findall(r"^ +(?:-(\w), )?--([a-z-]+)(?:=(\S+))?", text, re.M)
-    check(len(found) > 20, f"only {len(found)} options in --help")
+    check(len(found) > (20 if command == ("run",) else 0), f"only {len(found)} options in {command} --help")
+    return found
+
+
+def sandbox_commands():
+    listed = run(CMD, "sandbox").stdout.partition("Commands:\n")[2].partition("\n\n")[0]
+    found = re.findall(r"^  ([a-z]+) ", listed, re.M)
+    check(len(found) >= 6, listed)
     return found
 
 
@@ -31,8 +39,7 @@ def plain_roff(text):
     return text.replace("\\-", "-").replace("\\(bu", "*").replace("\\|", "")
 
 
-def manual_options():
-    page = plain_roff(read("docs", "man", "aiotools-sd.1"))
+def manual_options(page):
     heads = re.findall(r"^\.TP\n(-.*)$", page, re.M)
     found = []
     for head in heads:
@@ -47,18 +54,51 @@ def manual_options():
     return found
 
 
+def check_options(section, *command):
+    wanted = {(letter, name, value) for letter, name, value in help_options(*command)}
+    got = {entry for entry in manual_options(section) if entry[0] != "letter"} - {("", "version", "")}
+    check_equal(sorted(got), sorted(wanted), f"{' '.join(command)}: options of the manual page")
+
+
 @case
 def manual_page_has_each_option():
-    wanted = {(letter, name, value) for letter, name, value in help_options()}
-    got = {entry for entry in manual_options() if entry[0] != "letter"} - {("", "version", "")}
-    check_equal(sorted(got), sorted(wanted), "options of the manual page")
+    page = plain_roff(read("docs", "man", "aiotools-sd.1"))
+    options, _, rest = page.partition(".SH SANDBOX POLICIES\n")
+    check_options(options, "run")
+    sections = re.split(r"^\.SS (?=sandbox )", rest.partition("\n.SH ")[0], flags=re.M)[1:]
+    check_equal([section.split()[1] for section in sections], sandbox_commands(), "commands of the manual page")
+    for section in sections:
+        if section.split()[1] != "groups":  # it has --help alone, of which nobody needs to be told
+            check_options(section, "sandbox", section.split()[1])
+
+
+@case
+def policy_page_has_each_group():
+    page = plain_roff(read("docs", "man", "libaiotools-sd-policy.7"))
+    wanted = [(name, text[0].upper() + text[1:] + ".") for name, text in
+              re.findall(r"^(@\S+) +(.*)$", run(CMD, "sandbox", "groups").stdout, re.M)]
+    check_equal(re.findall(r"^\.TP\n\.B (@\S+)\n(.*)$", page, re.M), wanted, "groups of libaiotools-sd-policy(7)")
+
+
+@case
+def policies_of_the_manual_are_right():
+    page = plain_roff(read("docs", "man", "libaiotools-sd-policy.7"))
+    found = [text for text in re.findall(r"^\.EX\n(.*?)^\.EE$", page, re.M | re.S) if text.startswith("policy 1\n")]
+    check(len(found) >= 5, f"only {len(found)} policies in libaiotools-sd-policy(7)")
+    with tempfile.TemporaryDirectory() as folder:
+        for text in found:
+            path = os.path.join(folder, "example.policy")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            done = run(CMD, "sandbox", "check", path)
+            check(done.returncode == 0 and "verified" in done.stdout, f"{text}\n{done.stdout}{done.stderr}")
 
 
 @case
 def manual_pages_format_without_warnings():
     if not shutil.which("man"):
         raise Skip("man is not installed")
-    for page in os.path.join(ROOT, "docs", "man", "aiotools-sd.1"), OVERVIEW:
+    for page in os.path.join(ROOT, "docs", "man", "aiotools-sd.1"), os.path.join(ROOT, "docs", "man", "libaiotools-sd-policy.7"), OVERVIEW:
         done = run("man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", page,
                    env={**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "100"})
         check_equal((done.returncode, done.stderr), (0, ""), page)
@@ -96,8 +136,23 @@ COMPLETIONS = [
     (["run", "--restart", "=", "on"], ["on-failure"]),
     (["run", "--listen", "=", "web", "=", "127.0.0.1", ":", "80", "--sand"], ["--sandbox="]),
     (["run", "--workers", "4", "--sandbox", "=", "n"], ["none"]),
+    (["run", "--deny", "=", "k"], ["kill"]),
+    (["run", "--read-"], ["--read-only=", "--read-write="]),
+    (["run", "--policy", "=", "/etc/passw"], ["/etc/passwd"]),
     (["run", "--run-to-completion", "--log", "=", "js"], ["json"]),
     (["run", "--", "cat", "/etc/passw"], ["/etc/passwd"]),
+    (["sand"], ["sandbox"]),
+    (["sandbox", "ex"], ["export", "explain"]),
+    (["sandbox", "--h"], ["--help"]),
+    (["sandbox", "check", "serv"], ["service"]),
+    (["sandbox", "check", "--from", "=", "o"], ["oci"]),
+    (["sandbox", "check", "/etc/passw"], ["/etc/passwd"]),
+    (["sandbox", "export", "strict", "--t"], ["--to="]),
+    (["sandbox", "export", "strict", "--to", "=", "b"], ["bpf"]),
+    (["sandbox", "learn", "-o", "x", "--", "cat", "/etc/passw"], ["/etc/passwd"]),
+    (["sandbox", "learn", "--by"], ["--by-count"]),
+    (["sandbox", "explain", "1"], []),
+    (["doctor", "x"], []),
 ]
 
 
@@ -116,7 +171,7 @@ def completion():
         done = run("bash", "-c", script, "bash", COMPLETION, *words)
         got = [word for word in done.stdout.split("\n") if word and not word.endswith("-")]
         check_equal((got, done.stderr), (wanted, ""), " ".join(words))
-    for letter, name, value in help_options():
+    for letter, name, value in help_options("run"):
         done = run("bash", "-c", script, "bash", COMPLETION, "run", f"--{name}")
         check(f"--{name}{'=' if value else ''}" in done.stdout.split(), f"--{name} is not completed")
 

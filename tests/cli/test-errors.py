@@ -18,6 +18,35 @@ TABLE = [
     (["xyzzy"], 64, ["xyzzy", "--help"]),
     (["--verzion"], 64, ["--verzion", "did you mean --version?"]),
     (["doctor", "me"], 64, ["me", "no arguments"]),
+    (["sandbox", "chekc"], 64, ["sandbox chekc", "did you mean sandbox check?"]),
+    (["sandbox", "xyzzy"], 64, ["sandbox xyzzy", "sandbox --help"]),
+    (["sandbox", "--frmo=x"], 64, ["--frmo"]),
+    (["sandbox", "groups", "@aio"], 64, ["@aio", "sandbox show @aio"]),
+    (["sandbox", "show"], 64, ["sandbox show", "@group"]),
+    (["sandbox", "show", "read", "write"], 64, ["write", "one word only"]),
+    (["sandbox", "show", "--form=oci", "x"], 64, ["--form", "did you mean --from?"]),
+    (["sandbox", "show", "opneat"], 78, ["opneat", "did you mean openat?"]),
+    (["sandbox", "show", "@netwrok-io"], 78, ["@netwrok-io", "did you mean @network-io?"]),
+    (["sandbox", "show", "99999"], 78, ["99999", "no system call has this number"]),
+    (["sandbox", "show", "./nowhere"], 78, ["./nowhere", "No such file"]),
+    (["sandbox", "check"], 64, ["sandbox check", "file"]),
+    (["sandbox", "check", "--from=xml", "x"], 64, ["--from=xml", "auto, native, systemd or oci"]),
+    (["sandbox", "export", "service"], 64, ["--to", "native, systemd, oci or bpf"]),
+    (["sandbox", "export", "--to=elf", "service"], 64, ["--to=elf", "native, systemd, oci or bpf"]),
+    (["sandbox", "export", "--to=native"], 64, ["sandbox export", "preset"]),
+    (["sandbox", "export", "--to=native", "nowhere"], 78, ["nowhere", "No such file"]),
+    (["sandbox", "export", "--to=systemd", "service"], 78, ["service", "arguments"]),
+    (["sandbox", "export", "--to=native", "-o", "/no/where", "service"], 78, ["/no/where", "cannot be written"]),
+    (["sandbox", "learn"], 64, ["no program", "PROGRAM"]),
+    (["sandbox", "learn", "--timeout=0", "true"], 64, ["--timeout=0", "30s"]),
+    (["sandbox", "learn", "--timeout=soon", "true"], 64, ["--timeout=soon"]),
+    (["sandbox", "learn", "--by-count=3", "true"], 64, ["--by-count", "takes no value"]),
+    (["sandbox", "learn", "no-such-program-here"], 78, ["no-such-program-here", "PATH"]),
+    (["sandbox", "learn", "-o", "/no/where", "true"], 78, ["/no/where", "cannot be written"]),
+    (["sandbox", "explain"], 64, ["sandbox explain", "process"]),
+    (["sandbox", "explain", "me"], 64, ["me", "number"]),
+    (["sandbox", "explain", "0"], 64, ["0", "number"]),
+    (["sandbox", "explain", "4194304"], 1, ["4194304", "no such process"]),
     (["run"], 64, ["no program", "PROGRAM"]),
     (["run", "--"], 64, ["no program"]),
     (["run", "--wrokers=3", "true"], 64, ["--wrokers", "did you mean --workers?"]),
@@ -134,7 +163,11 @@ def full_disk():
 @case
 def help_and_version():
     for words, text in ([["--help"], "run"], [["-h"], "run"], [["run", "--help"], "--workers=N|auto"],
-                        [["run", "-h"], "--listen"], [["doctor", "-h"], "doctor"], [["--version"], "aiotools-sd "]):
+                        [["run", "-h"], "--listen"], [["doctor", "-h"], "doctor"],
+                        [["sandbox"], "learn"], [["sandbox", "-h"], "explain"], [["sandbox", "show", "-h"], "@GROUP"],
+                        [["sandbox", "check", "-h"], "--from"], [["sandbox", "export", "service", "-h"], "--to"],
+                        [["sandbox", "learn", "-h"], "--timeout"], [["sandbox", "explain", "-h"], "PID"],
+                        [["--version"], "aiotools-sd "]):
         done = run(CMD, *words)
         check_equal((done.returncode, done.stderr), (0, ""), " ".join(words))
         check(text in done.stdout, f"{words}: {done.stdout!r}")

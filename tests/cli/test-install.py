@@ -108,7 +108,7 @@ def files():
     tree = installed()
     wanted = [tree.path("bindir", "aiotools-sd"), tree.path("libdir", "libaiotools-sd.so"),
               tree.path("libdir", "libaiotools-sd.so.0"), tree.path("mandir", "man1", "aiotools-sd.1"),
-              tree.path("mandir", "man7", "libaiotools-sd.7"),
+              tree.path("mandir", "man7", "libaiotools-sd.7"), tree.path("mandir", "man7", "libaiotools-sd-policy.7"),
               tree.path("datadir", "bash-completion", "completions", "aiotools-sd")]
     wanted += [tree.path("includedir", "aiotools-sd", name)
                for name in os.listdir(os.path.join(ROOT, "include", "aiotools-sd")) if name.endswith(".h")]

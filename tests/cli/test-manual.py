@@ -56,6 +56,25 @@ def each_symbol_has_a_page():
         check(os.path.exists(os.path.join(PAGES, symbol + ".3")), f"{symbol}.3 is not made")
 
 
+# What headers are made of, and no program uses.
+PLUMBING = {"AIT_BEGIN_DECLS", "AIT_END_DECLS", "AIT_PUBLIC", "AIT_UNUSED", "AIT_UNIQUE", "AIT_PROCESS_SIGINFO"}
+
+
+@case
+def each_type_and_constant_has_a_page():
+    headers = re.findall(r"[\w-]+\.h", read("include", "aiotools-sd", "meson.build"))
+    check(len(headers) > 20, f"only {len(headers)} headers are installed")
+    for header in headers:
+        text = re.sub(r"/\*.*?\*/", "", read("include", "aiotools-sd", header), flags=re.S)
+        names = re.findall(r"^#define (AIT_\w+)|^\} (ait_\w+);|^typedef struct \w+ (ait_\w+);|^typedef [^;{]*?\(\*(ait_\w+)\)", text, re.M)
+        names = [name for match in names for name in match if name]
+        for body in re.findall(r"^(?:typedef )?enum[^{;]*\{(.*?)\}", text, re.M | re.S):
+            names += re.findall(r"(AIT_\w+)\s*(?:=[^,]*)?(?:,|$)", body.strip())
+        for name in names:
+            if name not in PLUMBING and not name.endswith(("_", "_H")):
+                check(os.path.exists(os.path.join(PAGES, name + ".3")), f"{header}: no page of the manual is about {name}")
+
+
 @case
 def each_source_is_used():
     for path in glob.glob(os.path.join(ROOT, "docs", "man", "*.3*")):

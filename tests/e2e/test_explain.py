@@ -9,11 +9,12 @@ import signal
 import subprocess
 import time
 
-from harness import (APPS, CMD, FULL, PATIENCE, PYTHON, WORKER, Skip, check, check_equal, children_of, fd_targets, main,
+from harness import (APPS, CMD, FULL, PATIENCE, PYTHON, WORKER, Load, Skip, check, check_equal, children_of, fd_targets, main,
                      need_program, scenario, wait_for, wait_gone)
 
 DENIED = os.environ.get("AIT_DENIED", "")
 LEARN = os.environ.get("AIT_LEARN", "")
+ESCAPES = os.environ.get("AIT_ESCAPES", "")
 LISTENER = "anon_inode:seccomp notify"
 AT_ONCE = 100_000  # us
 
@@ -64,6 +65,27 @@ def named_at_once(pit):
     check_equal(counts["denied"], len(tried), "denials in the totals")
     check_equal(counts["syscalls"]["ioctl"], 3, "ioctl in the totals")
     pit.note(f"{len(found)} calls, the slowest named after {max(late)} us")
+
+
+@scenario
+def escapes_are_named(pit):
+    """Every way out that the filter closes, in the order in which they are tried. (Signals to outside are Landlock's, and no_new_privs is not told.)"""
+    if not ESCAPES:
+        raise Skip("AIT_ESCAPES names no program")
+    server = pit.server("-n1", "--log=json", "--deny=explain", "--run-to-completion", "--env=ASAN_OPTIONS=detect_leaks=0", "--",
+                        ESCAPES)
+    server.wait_exit(0)
+    tried = [r for r in records(server.out.text()) if r["message"].endswith("refused (EPERM)") and
+             not re.match("kill|pidfd_send_signal|set-user-ID", r["message"])]
+    found = denials(server.err.text())
+    check_equal(len(found), len(tried), f"events; tried: {[r['message'] for r in tried]}; named: {[r['syscall'] for r in found]}")
+    check(len(found) > 40, f"only {len(found)} ways")
+    late = [usec(event) - usec(line) for event, line in zip(found, tried)]
+    check(max(late) < AT_ONCE, f"named {max(late)} us after it was refused")
+    for event, line in zip(found, tried):
+        name = line["message"].split()[0].rstrip(":")
+        check(name not in {r["syscall"] for r in found} or event["syscall"] == name, f"{line['message']}: {event['syscall']}")
+    pit.note(f"{len(found)} ways")
 
 
 @scenario
@@ -173,6 +195,24 @@ def workers_that_die_in_a_row(pit):
         server.err.wait("exited with status 0", since=seen)
         seen = server.err.mark()
     check(len([t for t in fd_targets(server.pid).values() if t == LISTENER]) <= 2, str(fd_targets(server.pid)))
+    server.stop()
+
+
+@scenario
+def reloads_lose_nothing(pit):
+    """Starting without CLONE_VFORK, and stopping with a listener, are as quiet as otherwise."""
+    listen = f"127.0.0.1:{pit.port()}"
+    server = pit.server("-n2", f"--listen={listen}", "--deny=explain", "--", PYTHON, f"{APPS}/pyserver.py").wait_ready(60)
+    server.wait_workers(2)
+    loads = [pit.load(listen, "-c4", "-C", "-p2"), pit.load(listen, "-c4")]
+    for load in loads:
+        load.wait_ok(50)
+    for _ in range(20 if FULL else 3):
+        server.reload(2)
+        for load in loads:
+            load.wait_ok(20)
+    for load in loads:
+        Load.check_lossless(load.stop())
     server.stop()
 
 
@@ -290,7 +330,7 @@ def learn_python(pit):
 @scenario
 def learn_gunicorn(pit):
     program = need_program("gunicorn")
-    learn_then_enforce(Work(pit, [program, "--chdir", APPS, "--workers=1", "wsgi:application"]), every=12)
+    learn_then_enforce(Work(pit, [program, "--chdir", APPS, "--workers=1", "wsgi:application"]), every=5)
 
 
 @scenario
@@ -300,7 +340,7 @@ def learn_uwsgi(pit):
         raise Skip("uwsgi's python3 plugin is not installed")
     learn_then_enforce(Work(pit, [program, "--plugin", "python3", "--protocol", "http", "--master", "--need-app", "--chdir", APPS,
                                   "--wsgi-file", f"{APPS}/wsgi.py", "--hook-master-start",
-                                  "unix_signal:15 gracefully_kill_them_all"], ["--ready=delay:1500ms"]), every=12)
+                                  "unix_signal:15 gracefully_kill_them_all"], ["--ready=delay:1500ms"]), every=5)
 
 
 @scenario

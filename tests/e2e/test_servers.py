@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Servers that know nothing of us, unmodified, as workers: served, reloaded under load without loss, stopped."""
 import os
+import shutil
+import subprocess
 
 from harness import (APPS, FULL, HTTP_HELLO, PYTHON, WORKER, Load, Skip, alive, check, check_equal, main, need_program,
                      scenario)
@@ -134,6 +136,34 @@ def python_http_server(pit):
     counts = pit.load(listen, "-n100", "-C").finish()
     check_equal((counts["ok"], counts["failed"]), (100, 0), str(counts))
     server.stop()
+
+
+def compiled(pit, command, env=None):
+    """What a compiler makes of a program of ours; a compiler that cannot is none of our concern."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=pit.path,
+                          env={**os.environ, "HOME": pit.path, **(env or {})}, timeout=250)
+    if done.returncode != 0:
+        raise Skip(f"{command[0]} cannot compile: {done.stdout[-300:]}")
+    return command[command.index("-o") + 1]
+
+
+@scenario
+def go(pit):
+    """Its runtime makes system calls of its own, without libc."""
+    program = compiled(pit, [need_program("go"), "build", "-o", pit.file("nethttp"), f"{APPS}/nethttp.go"],
+                       {"GOCACHE": pit.directory("cache"), "GOFLAGS": "", "GO111MODULE": "off", "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"})
+    serve(pit, f"127.0.0.1:{pit.port()}", [], [program], kept=False)
+
+
+@scenario
+def rust(pit):
+    rustc = shutil.which("rustc")
+    if not rustc:
+        raise Skip("rustc is not installed")
+    program = compiled(pit, [rustc, "--edition=2021", "-O", "-o", pit.file("server"), f"{APPS}/server.rs"],
+                       {"RUSTUP_HOME": os.environ.get("RUSTUP_HOME", os.path.expanduser("~/.rustup")),
+                        "CARGO_HOME": os.environ.get("CARGO_HOME", os.path.expanduser("~/.cargo"))})
+    serve(pit, f"127.0.0.1:{pit.port()}", [], [program], kept=False)
 
 
 @scenario

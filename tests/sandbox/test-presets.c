@@ -487,6 +487,7 @@ int main(void)
         cmocka_unit_test(foreign_architecture_kills),
 #endif
         cmocka_unit_test(ordinary_programs_run),      cmocka_unit_test(privileges),
+        cmocka_unit_test(strict_is_for_who_is_ready),
     };
     return cmocka_run_group_tests(tests, make_both, release_both);
 }

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef CLI_OCI_PLACE_H
+#define CLI_OCI_PLACE_H
+
+/*
+ * Where in a JSON text something stands. libjansson tells it of mistakes in the syntax only; what is found to be wrong later is looked up again, by its path.
+ *
+ * The text has been parsed without error. A path is a list of steps from the root: a key, or an index where the key is NULL; it is looked up as far as it leads.
+ */
+
+#include <stddef.h>
+
+struct json_step {
+    const char *key;
+    size_t index;
+};
+
+/* Both from 1. */
+void json_find_place(const char *text, const struct json_step *path, size_t n, unsigned *ret_line,
+                     unsigned *ret_column);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef CLI_OCI_H
+#define CLI_OCI_H
+
+/*
+ * Policies as container runtimes have them: the "seccomp" object of the OCI runtime specification, and docker's profiles, which add includes and excludes.
+ *
+ * Reading: entries of one system call are alternatives. One without arguments decides for the call, whatever the others say, as in libseccomp, which the runtimes
+ * use; where it contradicts one with arguments, that is refused. Comparisons of an argument of which the kernel reads 32 bits are made with 32 bits. Conditions of docker's
+ * (capabilities, architecture, kernel) are decided for the process that reads: no capabilities, this architecture, this kernel.
+ *
+ * Writing: what an entry cannot say (all but some arguments) is written as the comparisons that are left, bit by bit.
+ *
+ * Nothing is kept; the policy is the caller's. libjansson reads and writes the JSON.
+ */
+
+#include <stdio.h>
+
+#include <aiotools-sd/policy.h>
+
+/* As ait_policy_from_text(); where in the JSON, as far as it is known. */
+int oci_import(ait_policy **ret, const char *name, const char *text, size_t length,
+               ait_sandbox_problem *problem);
+/* -EOPNOTSUPP: a call needs more entries than runtimes take. */
+int oci_export(const ait_policy *policy, const char *name, FILE *out, ait_sandbox_problem *problem);
+
+#endif

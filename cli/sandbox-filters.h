@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef CLI_SANDBOX_FILTERS_H
+#define CLI_SANDBOX_FILTERS_H
+
+/*
+ * The seccomp filters of another process, fetched by ptrace(2), and what they answer together.
+ *
+ * The process is interrupted for some microseconds. It is never left stopped: if we die, the kernel detaches us; a signal that arrives in between is delivered, and
+ * a process that was stopped before stays so.
+ *
+ * The filters own their programs, newest first, as the kernel runs them.
+ */
+
+#include <linux/filter.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct filter {
+    struct sock_filter *program;
+    size_t n;
+};
+
+struct filters {
+    struct filter *list;
+    size_t n;
+};
+
+/* 0, or a negative errno and a clause that says why. */
+int filters_fetch(struct filters *ret, pid_t pid, const char **ret_why);
+void filters_done(struct filters *filters);
+
+/* What the kernel does about a call with arguments of 0: SECCOMP_RET_ with its data. */
+uint32_t filters_run(const struct filters *filters, uint32_t architecture, int number);
+
+#endif
