@@ -143,12 +143,11 @@ static void put_cube(struct writer *w, const char *name, const struct cube *cube
     fprintf(w->out, "\n      ]\n    }");
 }
 
-static int put_cubes(struct writer *w, const char *name, struct cubes *cubes, ait_policy_action action)
+static void put_cubes(struct writer *w, const char *name, struct cubes *cubes, ait_policy_action action)
 {
     cubes_merge(cubes);
     for (size_t i = 0; i < cubes->n; i++)
         put_cube(w, name, &cubes->list[i], action);
-    return 0;
 }
 
 /* ---- calls with rules ----------------------------------------------------------------------------- */
@@ -194,7 +193,7 @@ static int put_one(struct writer *w, const char *name, const ait_policy_rule *ru
     int r = cubes_of_rule(&cubes, rule);
 
     if (r >= 0)
-        r = put_cubes(w, name, &cubes, rule->action);
+        put_cubes(w, name, &cubes, rule->action);
     cubes_done(&cubes);
     return r;
 }
@@ -215,7 +214,7 @@ static int put_rules(struct writer *w, const struct call *call)
             r = put_one(w, call->name, rule);
     }
     if (r >= 0 && has_rest)
-        r = put_cubes(w, call->name, &rest, call->otherwise);
+        put_cubes(w, call->name, &rest, call->otherwise);
     cubes_done(&rest);
     if (r == -E2BIG)
         w->refused = call->name;

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What doctor says, here and on systems that lack something: the system call that it tries is made to fail."""
+import os
 import re
 import shutil
 import sys
@@ -8,6 +9,8 @@ import sys
 from cases import Skip, case, check, check_equal, main, run
 
 CMD = sys.argv[1]
+# A leak checker traces its process, and so does strace.
+TRACED = {**os.environ, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
 
 # the call that fails, with what, the row, and what its line has to say
 TABLE = [
@@ -48,7 +51,8 @@ def what_is_missing():
     if probe.returncode != 0:
         raise Skip(f"strace does not work here: {probe.stderr.strip()}")
     for call, error, row, text in TABLE:
-        done = run("strace", "-qq", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:error={error}", CMD, "doctor")
+        done = run("strace", "-qq", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:error={error}", CMD,
+                   "doctor", env=TRACED)
         check_equal(done.returncode, 0, f"{call}: {done.stderr}")
         verdict, rest = rows(done.stdout + "\n").get(row, (None, None))
         check_equal(verdict, "missing", f"{call} fails with {error}: {row}: {done.stdout}")

@@ -356,6 +356,34 @@ def learn_passes_sockets_on():
         check_equal(done.returncode, status, f"LISTEN_PID={own}: {done.stderr}")
 
 
+WORKER = """
+import os, socket
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+    notify.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+"""
+
+
+@case
+def learn_then_enforce():
+    """What a worker was seen to do is enough for it, and nothing of it can be left out unnoticed."""
+    program = ["/usr/bin/env", "-u", "PYTHONHOME", sys.executable, "-S", "-c", WORKER]
+    options = ["--workers=1", "--restart=no", "--name=learned"]
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "worker.policy")
+        done = run(CMD, "run", *options, "--sandbox=none", "--", CMD, "sandbox", "learn", "-o", path, "--", *program)
+        if done.returncode == 77:
+            raise Skip(done.stderr.strip())
+        check_equal(done.returncode, 0, done.stderr)
+        done = run(CMD, "run", *options, f"--policy={path}", "--deny=explain", "--", *program)
+        check_equal(done.returncode, 0, done.stderr)
+        check("denied" not in done.stderr, done.stderr)
+        text = read(path).decode()
+        check(re.search(r"^sendto\b", text, re.M), text)
+        write(folder, "worker.policy", re.sub(r"^sendto\b.*\n", "", text, flags=re.M))
+        done = run(CMD, "run", *options, f"--policy={path}", "--deny=explain", "--", *program)
+        check(done.returncode != 0 and re.search(r"denied.*sendto|sendto.*denied", done.stderr), done.stderr)
+
+
 @case
 def learn_ends():
     done = learn("--timeout=100ms", "--", "sleep", "1000")
