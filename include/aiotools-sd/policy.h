@@ -38,7 +38,10 @@ typedef struct ait_sandbox_problem {
     char message[512]; /* without place and without newline; says what to do */
 } ait_sandbox_problem;
 
-#define AIT_SANDBOX_PROBLEM_INIT { sizeof(ait_sandbox_problem), 0, 0, 0, "", "" }
+#define AIT_SANDBOX_PROBLEM_INIT                                                                             \
+    {                                                                                                        \
+        sizeof(ait_sandbox_problem), 0, 0, 0, "", ""                                                         \
+    }
 
 typedef enum ait_policy_action_kind {
     AIT_POLICY_ALLOW,
@@ -59,12 +62,14 @@ typedef struct ait_policy_action {
  * the file is none that can hold a text, and problem says where; -E2BIG: it is larger than a policy may be; -ELOOP: files that include each other; -ENOENT: no such
  * file or preset. Included paths are relative to the file that includes them; in a text, to the current directory.
  */
-int ait_policy_from_text(ait_policy **ret, const char *name, const char *text, size_t length, ait_sandbox_problem *problem);
+int ait_policy_from_text(ait_policy **ret, const char *name, const char *text, size_t length,
+                         ait_sandbox_problem *problem);
 int ait_policy_from_file(ait_policy **ret, const char *path, ait_sandbox_problem *problem);
 int ait_policy_from_preset(ait_policy **ret, const char *name, ait_sandbox_problem *problem);
 /* From the values of SystemCallFilter=, one a line in the order of the unit file ("@system-service", "~@resources:EACCES"), or from a unit file, of which
  * the lines SystemCallFilter= and SystemCallErrorNumber= count; what is denied without an errno of its own gets error (positive; 0: EPERM). */
-int ait_policy_from_systemd(ait_policy **ret, const char *name, const char *lists, int error, ait_sandbox_problem *problem);
+int ait_policy_from_systemd(ait_policy **ret, const char *name, const char *lists, int error,
+                            ait_sandbox_problem *problem);
 
 ait_policy *ait_policy_ref(ait_policy *policy);
 ait_policy *ait_policy_unref(ait_policy *policy);
@@ -101,12 +106,14 @@ typedef struct ait_policy_rule {
 
 /* Calls fn for each rule, by number, those with comparisons first, in the order in which they are tried; what has none and is left to the policy's
  * fallback is not named. Stops at the first result that is not 0 and returns it. */
-int ait_policy_foreach_rule(const ait_policy *policy, int (*fn)(const ait_policy_rule *rule, void *userdata), void *userdata);
+int ait_policy_foreach_rule(const ait_policy *policy, int (*fn)(const ait_policy_rule *rule, void *userdata),
+                            void *userdata);
 ait_policy_action ait_policy_fallback(const ait_policy *policy);
 
 /* Calls fn for each remark on the policy's text that is worth knowing and no error: names that only other architectures have, and relatives of a denied call that
  * stay open. Stops at the first result that is not 0 and returns it. */
-int ait_policy_foreach_note(const ait_policy *policy, int (*fn)(const ait_sandbox_problem *note, void *userdata), void *userdata);
+int ait_policy_foreach_note(const ait_policy *policy,
+                            int (*fn)(const ait_sandbox_problem *note, void *userdata), void *userdata);
 
 typedef enum ait_policy_format {
     AIT_POLICY_FORMAT_NATIVE,
@@ -114,7 +121,8 @@ typedef enum ait_policy_format {
 } ait_policy_format;
 
 /* Writes the policy to out. What is written in the native format is read as an equal policy. */
-int ait_policy_write(const ait_policy *policy, FILE *out, ait_policy_format format, ait_sandbox_problem *problem);
+int ait_policy_write(const ait_policy *policy, FILE *out, ait_policy_format format,
+                     ait_sandbox_problem *problem);
 
 /* Names and numbers on this machine's architecture. -ENOENT: no such call is known; -EOPNOTSUPP: known, but not on this architecture. */
 int ait_syscall_from_name(const char *name);
@@ -126,7 +134,8 @@ const char *ait_syscall_group_name(size_t index);
 /* A line about what the group is; NULL: no such group. */
 const char *ait_syscall_group_text(const char *group);
 /* Calls fn for each member: a system call or another group ("@..."). -ENOENT: no such group. */
-int ait_syscall_group_foreach(const char *group, int (*fn)(const char *member, void *userdata), void *userdata);
+int ait_syscall_group_foreach(const char *group, int (*fn)(const char *member, void *userdata),
+                              void *userdata);
 
 AIT_END_DECLS
 

@@ -55,8 +55,10 @@ typedef struct ait_sandbox_options {
 #define AIT_SANDBOX_OPTIONS(...) AIT_OPTIONS_(ait_sandbox_options, __VA_ARGS__)
 
 #define AIT_SANDBOX_KEEP_CAPABILITIES ((uint64_t)1 << 0) /* capabilities stays unread */
-#define AIT_SANDBOX_SCOPE             ((uint64_t)1 << 1) /* no signals and no abstract sockets to outside, where Landlock can (ABI 6) */
-#define AIT_SANDBOX_EXEC              ((uint64_t)1 << 2) /* entered just before an exec, which is let through whatever the policy says */
+#define AIT_SANDBOX_SCOPE                                                                                    \
+    ((uint64_t)1 << 1) /* no signals and no abstract sockets to outside, where Landlock can (ABI 6) */
+#define AIT_SANDBOX_EXEC                                                                                     \
+    ((uint64_t)1 << 2) /* entered just before an exec, which is let through whatever the policy says */
 
 /* CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, IPC_LOCK, SYS_NICE, SYS_RESOURCE, AUDIT_WRITE: what
  * servers use to bind, to read their files and to become their own user. */
@@ -104,25 +106,28 @@ int ait_sandbox_execve(const ait_sandbox *sandbox, const char *path, char *const
 /* ---- what was denied ----------------------------------------------------------------------------- */
 
 typedef struct ait_sandbox_event {
-    size_t size;    /* of this struct, set by the library */
-    pid_t pid;      /* the process */
-    pid_t tid;      /* its thread */
-    int number;     /* of the system call; below 0 or above ait_syscall_newest(): none that we know */
+    size_t size;      /* of this struct, set by the library */
+    pid_t pid;        /* the process */
+    pid_t tid;        /* its thread */
+    int number;       /* of the system call; below 0 or above ait_syscall_newest(): none that we know */
     const char *name; /* NULL: not known */
     uint64_t args[6];
     uint64_t address;         /* of the instruction */
     char command[32];         /* the thread's name; empty where it has gone */
     ait_policy_action action; /* what it was answered with */
-    unsigned repeats;         /* of the same call by the same thread from the same place right before, not told one by one */
+    unsigned
+        repeats; /* of the same call by the same thread from the same place right before, not told one by one */
 } ait_sandbox_event;
 
-typedef void (*ait_sandbox_event_cb)(ait_explainer *explainer, const ait_sandbox_event *event, void *userdata);
+typedef void (*ait_sandbox_event_cb)(ait_explainer *explainer, const ait_sandbox_event *event,
+                                     void *userdata);
 
 /*
  * Receives the listener from the other end of the socket pair (waiting for it: the child sends it before it execs) and answers from then on. cb is called for
  * each denied call, after it was answered; not for designed ENOSYS, which is only counted. -ECONNRESET: the child has ended without it.
  */
-int ait_explainer_new(ait_explainer **ret, ait_sandbox *sandbox, int socket, ait_sandbox_event_cb cb, void *userdata);
+int ait_explainer_new(ait_explainer **ret, ait_sandbox *sandbox, int socket, ait_sandbox_event_cb cb,
+                      void *userdata);
 ait_explainer *ait_explainer_free(ait_explainer *explainer);
 void ait_explainer_freep(ait_explainer **p);
 
@@ -133,7 +138,8 @@ int ait_explainer_process(ait_explainer *explainer);
 
 /* Calls fn for each system call that was counted: denied (or seen, while learning), by number. Stops at the first result that is not 0 and returns it. */
 int ait_explainer_foreach_count(const ait_explainer *explainer,
-                                int (*fn)(int number, const char *name, ait_policy_action action, uint64_t count, void *userdata),
+                                int (*fn)(int number, const char *name, ait_policy_action action,
+                                          uint64_t count, void *userdata),
                                 void *userdata);
 
 /*

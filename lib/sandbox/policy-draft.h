@@ -62,6 +62,7 @@ struct layer {
 
 struct draft_call {
     bool said;
+    bool named; /* said by the call's name, and not by a group */
     ait_policy_action action;
     struct draft_rule *rules;
 };

@@ -166,13 +166,16 @@ static int check_rules(struct layer_call *call, int number, ait_sandbox_problem 
 
 static void drop_below(struct draft_call *call)
 {
-    call->said = false;
+    call->said = call->named = false;
     call->rules = rules_free(call->rules);
 }
 
-/* A group must not loosen what was said about arguments below it, and must tighten it. */
+/* A group must not loosen what was said below it about arguments, or by name: whoever lists a group does not think of
+ * each call in it. It must tighten it. */
 static void put_group(struct draft_call *call, ait_policy_action action)
 {
+    if (call->named && strictness(call->action) > strictness(action))
+        return;
     for (struct draft_rule **at = &call->rules; *at;) {
         if (strictness((*at)->action) <= strictness(action))
             remove_rule(at);
@@ -180,6 +183,7 @@ static void put_group(struct draft_call *call, ait_policy_action action)
             at = &(*at)->next;
     }
     call->said = true;
+    call->named = false;
     call->action = action;
 }
 
@@ -188,7 +192,7 @@ static void put_action(struct draft_call *call, const struct layer_call *upper)
     if (upper->dropped || upper->has_action || upper->group == LAYER_GROUP_DROP)
         drop_below(call);
     if (upper->has_action) {
-        call->said = true;
+        call->said = call->named = true;
         call->action = upper->action;
     } else if (!upper->dropped && upper->group == LAYER_GROUP_ACTION)
         put_group(call, upper->group_action);

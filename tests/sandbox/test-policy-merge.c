@@ -63,7 +63,15 @@ static const struct {
     {NULL, "read arg0 == 1: kill\n@basic-io: log\n", {{"read", {1}, "kill"}, {"read", {0}, "log"}}},
     /* What a file says stands above what it includes. */
     {"read\nwrite\n", "read: kill\n", {{"read", {0}, "kill"}, {"write", {0}, "allow"}}},
-    {"read: kill\nwrite: kill\n", "@basic-io\n", {{"read", {0}, "allow"}, {"write", {0}, "allow"}}},
+    /* A group opens what a group below has closed, but not what was closed by name; it closes both. */
+    {"@basic-io: kill\n", "@basic-io\n", {{"read", {0}, "allow"}, {"write", {0}, "allow"}}},
+    {"read: kill\n@basic-io: trap\n", "@basic-io\n", {{"read", {0}, "kill"}, {"write", {0}, "allow"}}},
+    {"read: kill\n", "@basic-io\nread\n", {{"read", {0}, "allow"}, {"write", {0}, "allow"}}},
+    {"read: kill\n", "!read\n@basic-io\n", {{"read", {0}, "errno(EPERM)"}, {"write", {0}, "allow"}}},
+    {"read\nwrite: log\n", "@basic-io: trap\n", {{"read", {0}, "trap"}, {"write", {0}, "trap"}}},
+    {"personality: errno(EPERM)\npersonality arg0 == 0\n",
+     "@system-service\n",
+     {{"personality", {0}, "allow"}, {"personality", {1}, "errno(EPERM)"}}},
     {"read\nwrite\nopenat\n", "!read\n", {{"read", {0}, "errno(EPERM)"}, {"write", {0}, "allow"}}},
     {"@system-service\n",
      "!@basic-io\nwrite\n",
