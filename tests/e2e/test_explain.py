@@ -134,12 +134,13 @@ def the_listener_is_ours_alone(pit):
     check_equal(len(listeners(server.pid)), 3, "listeners in the supervisor")
     for pid in children_of(server.pid):
         check_equal(listeners(pid), [], f"listeners in {pid}")
-    before = len(fd_targets(server.pid))
+
+    before = len(fd_targets(server.pid))  # at most one more than at rest: it may be telling that it is ready
     server.reload(3)
     wait_for("the listeners of the old workers to be closed", lambda: len(listeners(server.pid)) == 3)
     for pid in children_of(server.pid):
         check_equal(listeners(pid), [], f"listeners in {pid} after a reload")
-    wait_for("as many descriptors as before", lambda: len(fd_targets(server.pid)) == before)
+    wait_for("no more descriptors than before", lambda: len(fd_targets(server.pid)) <= before)
     server.stop()
 
 
@@ -223,13 +224,15 @@ class Work:
 
     def __init__(self, pit, program, options=(), requests=200):
         self.pit, self.program, self.options, self.requests = pit, program, list(options), requests
+        self.n_learned = 0
 
     def listen(self):
         return f"127.0.0.1:{self.pit.port()}"
 
     def learned(self):
         """The policy that it needs, as text."""
-        directory = self.pit.directory("learn", 0o777)
+        self.n_learned += 1
+        directory = self.pit.directory(f"learn{self.n_learned}", 0o777)
         path, file = f"{directory}/socket", f"{directory}/learned.policy"
         holder = subprocess.Popen([LEARN, "hold", path, file], env=self.pit.environment())
         self.pit.own.add(holder.pid)
@@ -305,9 +308,14 @@ def learned_lines(text):
 def learn_then_enforce(work, every=1):
     if not LEARN:
         raise Skip("the learner is not built")
-    text = work.learned()
+    # Some calls come once in a machine's life, such as the folder for compiled modules, and some by chance: learned twice,
+    # allowed where seen at all, removed where seen both times.
+    first, text = work.learned(), work.learned()
     lines = learned_lines(text)
     check(len(lines) > 5, text)
+    before, now = dict(learned_lines(first)), dict(lines)
+    text += "".join(f"{line}\n" for name, line in before.items() if name not in now)
+    lines = [(name, line) for name, line in lines if name in before]
     log = work.enforced(text)
     check_equal(sorted({r["syscall"] for r in denials(log)}), [], f"denied on the same work; learned:\n{text}")
     sample = lines if FULL else lines[::every]
