@@ -124,8 +124,8 @@ build_folder()
     die "no folder to build in: make $root writable, or set TMPDIR"
 }
 
-# Tests that cannot pass there. ThreadSanitizer: more fibers than it can count (tree), a library that is unloaded from under it (unload), fibers that
-# it takes for threads after the test's own clone() with shared memory (memory-rest). Valgrind: libc's state of a lookup whose thread
+# Tests that cannot pass there. ThreadSanitizer: more fibers than it can count (tree), a library that is unloaded from under it (unload), clone() made to fail,
+# which it has a version of its own of (memory-rest). Valgrind: libc's state of a lookup whose thread
 # lives on (resolve). qemu 7.2 knows no CLONE_PIDFD and does not survive a fork with threads (process, memory-rest, fork, offload).
 not_under_tsan=tree,unload,memory-rest
 not_under_valgrind=unload,resolve

@@ -167,10 +167,25 @@ static int take_line(struct unit *unit, char *line, char *end)
     return 0;
 }
 
+/* A comment is never continued: were the next line taken for a part of it, what that denies would be lost. Between continued lines it is skipped, as in
+ * unit files. */
 static void join_continued_lines(char *text)
 {
-    for (; (text = strstr(text, "\\\n")); text += 2)
-        text[0] = text[1] = ' ';
+    bool continued = false;
+
+    for (char *line = text, *end; *line; line = *end ? end + 1 : end) {
+        const char *start = line + strspn(line, " \t\r");
+        end = line + strcspn(line, "\n");
+        bool comment = start < end && strchr("#;", *start);
+        if (comment)
+            blank(line, end);
+        else
+            continued = end > line && end[-1] == '\\';
+        if (continued && !comment)
+            end[-1] = ' ';
+        if (continued && *end)
+            *end = ' ';
+    }
 }
 
 int policy_file_strip_unit(char *text, int *ret_error, unsigned *ret_line)

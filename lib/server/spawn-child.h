@@ -4,7 +4,7 @@
 /* The worker's process between clone and exec. Internal to spawn.
  *
  * It runs in the parent's memory on a stack of its own while the parent waits (CLONE_VM; with CLONE_VFORK, but where the
- * parent has to take the sandbox's listener meanwhile): raw system calls only (raw.h), nothing allocated, nothing locked; it writes to the plan and to the report alone. The first
+ * parent has to take the sandbox's listener meanwhile, or the child changes its user): raw system calls only (raw.h), nothing allocated, nothing locked; it writes to the plan and to the report alone. The first
  * step that fails ends it, and the report says which. */
 
 #include <stdbool.h>
@@ -51,7 +51,7 @@ struct spawn_plan {
     size_t n_fds;
     uint64_t changed_signals; /* bit per signal that is not at its default */
     bool change_account;
-    int socket; /* target of the one over which the sandbox's listener goes; -1: none */
+    int socket; /* target of the one over which the sandbox's listener goes, and whose end tells of the exec; -1: none */
     pid_t parent;
     struct guardian_registration *registration; /* NULL: no guardian */
     struct spawn_report *report;                /* shared memory, in case memory is not */

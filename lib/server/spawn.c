@@ -21,6 +21,10 @@
 #define CHILD_STACK_SIZE (64 * 1024)
 #define GUARD_SIZE       (64 * 1024) /* the largest page size there is */
 
+/* How often a child is looked after that has not exec'ed yet, and when it is given up. */
+#define RESUME_MS     20
+#define RESUME_ROUNDS 500u
+
 /* All that the child needs, and what is to be undone. */
 struct spawn {
     struct spawn_plan plan;
@@ -174,7 +178,8 @@ static int prepare_fds(struct spawn *s, const struct spawn_params *params)
     if (params->ready_fd >= 0)
         add_fd(s, params->ready_fd, params->ready_target);
     s->plan.socket = -1;
-    return params->explain ? add_socket(s) : 0;
+    /* Whose user the child becomes, may stop it before it execs, which CLONE_VFORK would wait for in vain. */
+    return params->explain || s->plan.change_account ? add_socket(s) : 0;
 }
 
 static uint64_t changed_signals(void)
@@ -225,12 +230,12 @@ static int prepare(struct spawn *s, const struct spawn_params *params)
     r = prepare_memory(s);
     if (r < 0)
         return r;
+    s->plan.change_account = must_change(params->account);
     r = prepare_fds(s, params);
     if (r < 0)
         return r;
     s->plan.params = params;
     s->plan.changed_signals = changed_signals();
-    s->plan.change_account = must_change(params->account);
     s->plan.parent = getpid();
     prepare_tree(s, params);
     return 0;
@@ -268,13 +273,24 @@ static int clone_child(struct spawn *s, int *ret_pidfd)
     return pid;
 }
 
+/* Until the child says something, or is not there any more. Where the kernel does not keep the signals of its new user's processes from it, one of them
+ * may stop it: it goes on, and is given up where that does not help. */
+static void wait_for_child(struct pollfd *fds, nfds_t n, pid_t pid, unsigned *rounds)
+{
+    while (poll(fds, n, RESUME_MS) <= 0)
+        (void)kill(pid, ++*rounds < RESUME_ROUNDS ? SIGCONT : SIGKILL);
+}
+
 /* It lives in our memory, on our stack. A child that could not exec and asks for its end, where not even that is allowed, is helped. */
-static void wait_for_exec(struct spawn *s, pid_t pid)
+static void wait_for_exec(struct spawn *s, pid_t pid, unsigned *rounds)
 {
     struct pollfd fds[] = {{.fd = s->socket[0], .events = POLLIN},
                            {.fd = s->explainer ? ait_explainer_fd(s->explainer) : -1, .events = POLLIN}};
 
-    while (poll(fds, 2, -1) < 0 || !fds[0].revents) {
+    for (;;) {
+        wait_for_child(fds, 2, pid, rounds);
+        if (fds[0].revents)
+            return;
         if (fds[1].revents && s->plan.report->step != SPAWN_STEP_NONE)
             (void)kill(pid, SIGKILL);
         if (fds[1].revents)
@@ -286,15 +302,20 @@ static void wait_for_exec(struct spawn *s, pid_t pid)
 static int take_listener(struct spawn *s, pid_t pid)
 {
     const struct spawn_params *params = s->plan.params;
+    struct pollfd listener = {.fd = s->socket[0], .events = POLLIN};
+    unsigned rounds = 0;
+    int r = 0;
 
     close_fd(&s->socket[1]);
-    int r = ait_explainer_new(&s->explainer, params->sandbox, s->socket[0], params->explain,
+    wait_for_child(&listener, 1, pid, &rounds);
+    if (params->explain)
+        r = ait_explainer_new(&s->explainer, params->sandbox, s->socket[0], params->explain,
                               params->explain_userdata);
     if (r == -ECONNRESET)
         r = 0;
     if (r < 0)
         (void)kill(pid, SIGKILL);
-    wait_for_exec(s, pid);
+    wait_for_exec(s, pid, &rounds);
     return r;
 }
 

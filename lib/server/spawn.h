@@ -11,6 +11,8 @@
  *    grow with the caller. What such a child can change in its parent (dumpable) is put back.
  *  - Where the sandbox explains, the caller takes its listener while the child lives (no CLONE_VFORK), and then waits
  *    for the exec all the same. The exec itself asks nobody.
+ *  - Where the child changes its user, there is no CLONE_VFORK either: a process of that user might stop it before it
+ *    execs, and the caller could not do anything any more. It is resumed, and after some seconds given up.
  *  - When spawn_worker() fails there is no process, no zombie and no open descriptor left.
  *  - The worker is known to the guardian before its first instruction (guardian_fd).
  *

@@ -14,6 +14,14 @@
 #include "loop.h"
 #include "spawn-exec.h"
 
+/* ThreadSanitizer's clone() takes the child for a fork, and stops looking at what it believes to be the child: here that is us. */
+#ifdef CONTEXT_TSAN
+extern int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
+#define shared_clone __clone
+#else
+#define shared_clone clone
+#endif
+
 #define PAGE       ((size_t)4096)
 #define STACK_SIZE ((size_t)32 * 1024)
 #define MAX_FDS    4096
@@ -248,8 +256,8 @@ static int clone_child(struct spawn *s, int *ret_pidfd)
     if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof(all)) < 0)
         return -errno;
     /* libc's wrapper is plain assembly; clone3 would offer no more here, and is refused by older sandboxes. */
-    pid = clone(exec_child, s->stack + PAGE + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
-                &s->plan, ret_pidfd);
+    pid = shared_clone(exec_child, s->stack + PAGE + STACK_SIZE,
+                       CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &s->plan, ret_pidfd);
     r = pid < 0 ? -errno : pid;
     (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof(before));
     return r;

@@ -217,14 +217,14 @@ static void arguments_live(void **state)
         {.number = SYS_getpgid, .args = {0, 5}},
         {.number = SYS_getpgid, .args = {0, 6}},
         {.number = SYS_getpgid, .args = {0, 5 | noise}},
-        {.number = SYS_getpgrp, .args = {0, 0, 0, 0, 0, UINT32_MAX}},
+        {.number = SYS_getsid, .args = {0, 0, 0, 0, 0, UINT32_MAX}},
     };
     const bool denied[] = {true, true, false, false, false, true, true, true};
     size_t made;
 
     add(policy, SYS_getppid, DENY(EACCES), (ait_policy_compare){1, AIT_POLICY_EQ, UINT32_MAX, 5});
     add(policy, SYS_getpgid, DENY(EACCES), (ait_policy_compare){1, AIT_POLICY_NE, UINT64_MAX, 5});
-    add(policy, SYS_getpgrp, DENY(EACCES), (ait_policy_compare){5, AIT_POLICY_GE, UINT32_MAX, 0xfffffff0});
+    add(policy, SYS_getsid, DENY(EACCES), (ait_policy_compare){5, AIT_POLICY_GE, UINT32_MAX, 0xfffffff0});
     struct sandbox_filter filter = compile(policy, AIT_SANDBOX_DENY_ERRNO, 0);
     assert_int_equal(calls_under_filter(filter.program, filter.n, calls, N(calls), &made), 0);
     for (size_t i = 0; i < N(calls); i++)
@@ -396,7 +396,7 @@ static void learning_needs_no_policy(void **state)
 static void presets_are_short(void **state)
 {
     static const char *const presets[] = {"service", "strict"};
-    static const int hot[] = {SYS_read, SYS_write, SYS_getppid, SYS_epoll_wait, SYS_recvfrom, SYS_futex};
+    static const int hot[] = {SYS_read, SYS_write, SYS_getppid, SYS_epoll_pwait, SYS_recvfrom, SYS_futex};
 
     for (size_t i = 0; i < N(presets); i++) {
         ait_policy *policy;

@@ -268,6 +268,10 @@ static void unit_files(void **state)
         {"SystemCallErrorNumber=7\nSystemCallErrorNumber=\n@io", 1, 0, "@io", 0},
         {"SystemCallFilter=@io\nSystemCallFilter=\nSystemCallFilter=read\n", 1, 0, "read", 0},
         {"SystemCallFilter=@io \\\n  read\n", 1, 0, "@ioread", 0},
+        /* A comment does not go on in the next line, and does not end the lines that it stands between. */
+        {"SystemCallFilter=@io\n# no \\\nSystemCallFilter=~@mount\n", 2, 0, "@io~@mount", 0},
+        {"SystemCallFilter=~@io \\\n ; no \\\n  @mount\n", 1, 0, "~@io@mount", 0},
+        {"SystemCallFilter=~@io \\\n# no\n  @mount\n", 1, 0, "~@io@mount", 0},
         {"\n\nSystemCallErrorNumber=EWHAT\n", -EINVAL, 0, "", 3},
         {"# nothing\n\n", 0, 0, "", 0},
         {"", 0, 0, "", 0},

@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -729,6 +730,71 @@ static void dies_with_its_parent(void **state)
     close(report[1]);
 }
 
+#define STOPPED_USER 65534
+#define LAST_NUMBER  64 /* of processes in the namespace */
+
+/* What a worker can do to its successors that are about to be, where the kernel does not keep its signals from them (Landlock before ABI 6). */
+static void __attribute__((noreturn)) stop_everybody(void)
+{
+    if (setresuid(STOPPED_USER, STOPPED_USER, STOPPED_USER) < 0)
+        _exit(1);
+    for (;;)
+        for (pid_t pid = getpid() + 1; pid < LAST_NUMBER; pid++)
+            (void)kill(pid, SIGSTOP);
+}
+
+static void __attribute__((noreturn)) start_where_all_are_stopped(void)
+{
+    struct account account = {.uid = STOPPED_USER, .gid = STOPPED_USER};
+    int starts = 20;
+
+    if (fork() == 0)
+        stop_everybody();
+    while (starts-- > 0) {
+        struct spawned s;
+        spawned_init(&s, "there", NULL);
+        s.params.path = "/bin/sleep";
+        s.params.account = &account;
+        if (spawn_worker(&s.params, &s.pid, &s.pidfd, NULL, &s.problem) < 0)
+            _exit(1);
+        spawned_done(&s);
+    }
+    _exit(0);
+}
+
+static void __attribute__((noreturn)) run_in_a_namespace(void (*fn)(void))
+{
+    int status = 1;
+    pid_t pid = unshare(CLONE_NEWPID) < 0 ? -1 : fork();
+
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        fn();
+    }
+    if (pid > 0)
+        (void)waitpid(pid, &status, 0);
+    _exit(status == 0 ? 0 : 1);
+}
+
+/* In a namespace of its own, since nobody else is to be stopped. */
+static void is_not_stopped_by_its_new_user(void **state)
+{
+    int status;
+
+    if (geteuid() != 0)
+        skip();
+    pid_t pid = fork();
+    if (pid == 0)
+        run_in_a_namespace(start_where_all_are_stopped);
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    bool ended = has_ended_within(pidfd, 60000);
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    close(pidfd);
+    assert_true(ended);
+    assert_int_equal(status, 0);
+}
+
 /* ---- cost ---------------------------------------------------------------------------------------- */
 
 static long minor_faults(void)
@@ -792,6 +858,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(dev_null_is_named),
         cmocka_unit_test(only_the_main_thread_may),
         cmocka_unit_test(dies_with_its_parent),
+        cmocka_unit_test(is_not_stopped_by_its_new_user),
         cmocka_unit_test(a_large_parent_costs_nothing),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
