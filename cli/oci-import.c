@@ -338,6 +338,41 @@ static bool kernel_is_at_least(const char *wanted)
     return our_major > major || (our_major == major && our_minor >= minor);
 }
 
+/* What is no list of words would be a condition that never counts. */
+static int check_words(struct import *im, const json_t *object, const char *key)
+{
+    const json_t *list = get(object, key);
+    int r = 0;
+
+    if (!list)
+        return 0;
+    enter_key(im, key);
+    if (!json_is_array(list))
+        r = fail(im, "a list of words is expected");
+    for (size_t i = 0; i < json_array_size(list) && r >= 0; i++) {
+        enter_index(im, i);
+        if (!json_is_string(json_array_get(list, i)))
+            r = fail(im, "a word is expected");
+        (void)leave(im, 0);
+    }
+    return leave(im, r);
+}
+
+static int check_kernel(struct import *im, const json_t *object)
+{
+    const json_t *kernel = get(object, "minKernel");
+    unsigned major, minor;
+    int end = 0;
+
+    if (!kernel || (json_is_string(kernel) && *json_string_value(kernel) == '\0'))
+        return 0;
+    enter_key(im, "minKernel");
+    if (json_is_string(kernel) && sscanf(json_string_value(kernel), "%u.%u%n", &major, &minor, &end) == 2 &&
+        json_string_value(kernel)[end] == '\0')
+        return leave(im, 0);
+    return leave(im, fail(im, "a version of the form \"5.10\" is expected"));
+}
+
 static int read_conditions(struct import *im, const json_t *entry, const char *key, struct conditions *ret)
 {
     static const char *const keys[] = {"caps", "arches", "minKernel", NULL};
@@ -350,6 +385,12 @@ static int read_conditions(struct import *im, const json_t *entry, const char *k
     if (!json_is_object(object))
         return leave(im, fail(im, "an object with caps, arches or minKernel is expected"));
     int r = check_keys(im, object, keys);
+    if (r >= 0)
+        r = check_words(im, object, "caps");
+    if (r >= 0)
+        r = check_words(im, object, "arches");
+    if (r >= 0)
+        r = check_kernel(im, object);
     if (r < 0)
         return leave(im, r);
     const char *kernel = json_string_value(get(object, "minKernel"));
@@ -527,9 +568,10 @@ static void narrow(const char *name, struct oci_rule *rule)
         if ((c->value <= UINT32_MAX && (c->mask <= UINT32_MAX || c->mask == UINT64_MAX)) ||
             !is_narrow(name, c->arg))
             continue;
-        if (c->value >> 32 == UINT32_MAX || c->mask != UINT64_MAX)
+        if (c->value >> 32 == UINT32_MAX)
             c->value &= UINT32_MAX;
-        if (c->mask != UINT64_MAX)
+        /* What remains wide is refused by whoever reads the text. */
+        if (c->mask != UINT64_MAX && c->value <= UINT32_MAX)
             c->mask &= UINT32_MAX;
     }
 }

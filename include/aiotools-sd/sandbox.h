@@ -50,6 +50,11 @@ typedef struct ait_sandbox_options {
     /* Bit per capability (1 << CAP_...) that is kept by who has it. Zero keeps none; see AIT_SANDBOX_KEEP_CAPABILITIES. */
     uint64_t capabilities;
     uint64_t flags;
+
+    /* 0: nobody; else a process outside, usually the one that supervises, that those inside may neither signal nor re-schedule, and whose process
+     * group they may not name for that either: by the policy, for what the kernel leaves open to who runs as its user. Without a policy, and while
+     * learning, it stays unread. */
+    pid_t protect;
 } ait_sandbox_options;
 
 #define AIT_SANDBOX_OPTIONS(...) AIT_OPTIONS_(ait_sandbox_options, __VA_ARGS__)

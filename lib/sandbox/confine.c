@@ -17,6 +17,7 @@
 #include "architecture.h"
 #include "landlock.h"
 #include "policy-model.h"
+#include "policy-protect.h"
 #include "sandbox-problem.h"
 #include "verify.h"
 
@@ -37,7 +38,7 @@ static const char *const deny_words[] = {
 static int check_options(const ait_sandbox_options *o, ait_sandbox_problem *problem)
 {
     if (!o || o->size < sizeof(*o) || o->flags & ~ALL_FLAGS || (unsigned)o->deny > AIT_SANDBOX_DENY_LEARN ||
-        (o->n_connect_ports > 0 && !o->connect_ports))
+        (o->n_connect_ports > 0 && !o->connect_ports) || o->protect < 0)
         return problem_at(
             problem, -EINVAL, "", 0, 0,
             "the options make no sense; set them with AIT_SANDBOX_OPTIONS(), flags to AIT_SANDBOX_... only");
@@ -99,12 +100,12 @@ static int make_filters(struct ait_sandbox *s, const ait_sandbox_options *o, ait
 
     if (o->connect_ports)
         s->n_guard = guard_make(s->guard, s->deny == AIT_SANDBOX_DENY_LOG);
-    if (!o->policy && s->deny != AIT_SANDBOX_DENY_LEARN && s->n_guard == 0)
+    if (!s->policy && s->deny != AIT_SANDBOX_DENY_LEARN && s->n_guard == 0)
         return 0;
     r = choose_filter_flags(s, problem);
-    if (r < 0 || (!o->policy && s->deny != AIT_SANDBOX_DENY_LEARN))
+    if (r < 0 || (!s->policy && s->deny != AIT_SANDBOX_DENY_LEARN))
         return r;
-    r = filter_compile(o->policy, o->deny, o->flags, &s->filter, problem);
+    r = filter_compile(s->policy, s->deny, s->flags, &s->filter, problem);
     if (r >= 0)
         drop_quiet_that_cannot_be_loaded(&s->filter);
     return r;
@@ -149,6 +150,28 @@ static void describe(struct ait_sandbox *s, const struct landlock_result *landlo
 
 /* ---- life ----------------------------------------------------------------------------------------- */
 
+/* A policy that is learnt from would hand on the number of a process. */
+static int protect(struct ait_sandbox *s, pid_t process, bool signals, ait_sandbox_problem *problem)
+{
+    ait_policy *policy;
+
+    if (process == 0 || !s->policy || s->deny == AIT_SANDBOX_DENY_LEARN)
+        return 0;
+    int r = policy_protect(&policy, s->policy, process, signals);
+    if (r == -ESRCH)
+        return problem_at(problem, r, "", 0, 0, "there is no process %d that could be protected",
+                          (int)process);
+    if (r == -E2BIG)
+        return problem_at(problem, r, "", 0, 0,
+                          "the policy has no room for the rules that protect a process; use fewer rules that "
+                          "look at arguments");
+    if (r < 0)
+        return problem_at(problem, r, "", 0, 0, "a process cannot be protected: %s", strerror(-r));
+    ait_policy_unref(s->policy);
+    s->policy = policy;
+    return 0;
+}
+
 static int make_landlock(struct ait_sandbox *s, const ait_sandbox_options *o, ait_sandbox_problem *problem)
 {
     struct landlock_result result;
@@ -160,7 +183,7 @@ static int make_landlock(struct ait_sandbox *s, const ait_sandbox_options *o, ai
     s->ruleset = result.fd;
     s->restrict_flags = result.flags;
     describe(s, &result, abi);
-    return 0;
+    return protect(s, o->protect, !result.signals, problem);
 }
 
 AIT_PUBLIC int ait_sandbox_new(ait_sandbox **ret, const ait_sandbox_options *options,

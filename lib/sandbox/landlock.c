@@ -29,6 +29,9 @@
 /* What can be written is not executed, unless it is named as read-only, too; and devices are not made. */
 #define FS_NOT_WRITING (FS_EXECUTE | FS_MAKE_CHAR | FS_MAKE_BLOCK)
 
+/* What is handled where only the ruleset as such counts, and allowed everywhere. */
+#define FS_OF_NOBODY (FS_MAKE_CHAR | FS_REFER)
+
 #define NET_CONNECT_TCP (UINT64_C(1) << 1)
 
 #define SCOPE_ABSTRACT_UNIX (UINT64_C(1) << 0)
@@ -149,6 +152,20 @@ static int choose_ports(const ait_sandbox_options *o, int abi, struct ruleset_at
     return 0;
 }
 
+/* Any ruleset keeps its processes out of others'. Moves between directories are refused by each that handles files, unless it allows them, which ABI 1
+ * cannot. */
+static void choose_ptrace(int abi, struct ruleset_attr *attr, struct landlock_result *result)
+{
+    if (attr->handled_access_fs || attr->handled_access_net)
+        return;
+    if (abi < ABI_REFER) {
+        append(result->lacking, sizeof(result->lacking), "ptrace is not confined (ABI 2)");
+        return;
+    }
+    attr->handled_access_fs = FS_OF_NOBODY;
+    append(result->text, sizeof(result->text), "ptrace");
+}
+
 /* A wish, not a demand: file systems and system calls are confined without it. */
 static void choose_scope(const ait_sandbox_options *o, int abi, struct ruleset_attr *attr,
                          struct landlock_result *result)
@@ -158,9 +175,11 @@ static void choose_scope(const ait_sandbox_options *o, int abi, struct ruleset_a
     if (abi < ABI_SCOPE) {
         append(result->lacking, sizeof(result->lacking),
                "signals and abstract sockets are not confined (ABI 6)");
+        choose_ptrace(abi, attr, result);
         return;
     }
     attr->scoped = SCOPE_ABSTRACT_UNIX | SCOPE_SIGNAL;
+    result->signals = true;
     append(result->text, sizeof(result->text), "scope");
 }
 
@@ -219,8 +238,12 @@ static int add_ports(int ruleset, const ait_sandbox_options *o, ait_sandbox_prob
 static int add_rules(int ruleset, const ait_sandbox_options *o, uint64_t handled,
                      ait_sandbox_problem *problem)
 {
-    int r = add_paths(ruleset, o->read_only, handled & FS_READ_ONLY, "read-only", problem);
+    static const char *const everything[] = {"/", NULL};
+    int r;
 
+    if (handled == FS_OF_NOBODY)
+        return add_paths(ruleset, everything, handled, "ptrace", problem);
+    r = add_paths(ruleset, o->read_only, handled & FS_READ_ONLY, "read-only", problem);
     if (r >= 0)
         r = add_paths(ruleset, o->read_write, handled & ~FS_NOT_WRITING, "read-write", problem);
     return r < 0 ? r : add_ports(ruleset, o, problem);

@@ -7,6 +7,10 @@
  * The constants are our own: Debian's header knows ABI 2, kernels are at 7 and beyond. What the kernel has is asked at run time, and a right is named only
  * where the ABI has it. A ruleset is made once; any number of processes can restrict themselves with it.
  *
+ * Who is in a ruleset cannot look into processes outside of it (ptrace, /proc/PID/mem). Where a scope is asked for and the kernel has none (ABI 2 to 5),
+ * and nothing else makes a ruleset, there is one for that alone, which allows what it handles: devices to be made, files to be moved between
+ * directories. With ABI 1 it would refuse these moves, and there is none.
+ *
  * The caller owns the descriptor. Nothing here restricts anybody: see enter.c.
  *
  * What Landlock does not do: it does not stop connect() to a unix socket with a path, UDP, stat(), chdir() and access() of any path, nor what is
@@ -27,7 +31,8 @@
 struct landlock_result {
     int fd;            /* -1: there was nothing to restrict */
     unsigned flags;    /* for landlock_restrict_self() */
-    char text[160];    /* what is in force: "files, TCP ports, scope"; empty: nothing */
+    bool signals;      /* reach nobody outside */
+    char text[160];    /* what is in force: "files, TCP ports, scope", "ptrace"; empty: nothing */
     char lacking[160]; /* what this kernel cannot restrict; empty: nothing */
 };
 

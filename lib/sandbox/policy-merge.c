@@ -198,6 +198,23 @@ static void put_action(struct draft_call *call, const struct layer_call *upper)
         put_group(call, upper->group_action);
 }
 
+/* It may be what is meant, and is easily meant otherwise. */
+static void note_opened(struct draft *draft, const struct draft_call *call, const struct layer_call *upper,
+                        int number)
+{
+    if (!upper->has_action || action_denies(upper->action))
+        return;
+    for (const struct draft_rule *r = call->rules; r; r = r->next)
+        if (action_denies(r->action)) {
+            draft_note(
+                draft, upper->action_place,
+                "%s is opened as a whole: this replaces what is denied by its arguments (%s %u); rules with "
+                "conditions would be added to that",
+                ait_syscall_name(number), r->place.source->name, r->place.line);
+            return;
+        }
+}
+
 static int put_rules(struct draft_call *call, struct layer_call *upper, int number,
                      ait_sandbox_problem *problem)
 {
@@ -234,6 +251,7 @@ int draft_put(struct draft *draft, struct layer *layer, ait_sandbox_problem *pro
             e = check_rules(upper, i, problem);
         if (e < 0)
             return e;
+        note_opened(draft, &draft->calls[i], upper, i);
         put_action(&draft->calls[i], upper);
         e = put_rules(&draft->calls[i], upper, i, problem);
         if (e < 0)

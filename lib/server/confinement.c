@@ -44,20 +44,25 @@ int confinement_add_path(char ***list, size_t *n, const char *text, const char *
 
 int confinement_add_port(struct confinement_config *c, const char *text, const char **ret_why)
 {
-    uint64_t port;
+    bool none = strcmp(text, "none") == 0;
+    uint64_t port = 0;
 
-    c->connect_set = true;
-    if (strcmp(text, "none") == 0)
-        return 0;
-    if (parse_number(text, 1, UINT16_MAX, &port, NULL) < 0) {
+    if (!none && parse_number(text, 1, UINT16_MAX, &port, NULL) < 0) {
         *ret_why = "is not a port; write a number from 1 to 65535, or none";
         return -EINVAL;
     }
-    uint16_t *grown = reallocarray(c->ports, c->n_ports + 1, sizeof(*grown));
-    if (!grown)
-        return -ENOMEM;
-    c->ports = grown;
-    grown[c->n_ports++] = (uint16_t)port;
+    if (c->connect_set && (none || c->n_ports == 0)) {
+        *ret_why = "contradicts the one before it; write ports, or none";
+        return -EINVAL;
+    }
+    if (!none) {
+        uint16_t *grown = reallocarray(c->ports, c->n_ports + 1, sizeof(*grown));
+        if (!grown)
+            return -ENOMEM;
+        c->ports = grown;
+        grown[c->n_ports++] = (uint16_t)port;
+    }
+    c->connect_set = true;
     return 0;
 }
 
@@ -309,6 +314,7 @@ static int make(const struct confinement_config *c, ait_policy *policy, const st
         .read_write = paths->read_write,
         .capabilities = c->capabilities_set ? c->capabilities : AIT_SANDBOX_SERVICE_CAPABILITIES,
         .flags = AIT_SANDBOX_EXEC,
+        .protect = getpid(),
     };
 
     if (c->connect_set) {
@@ -381,6 +387,22 @@ int confinement_update(struct confinement *state, const struct confinement_confi
               : renew(c, &paths, state, ret_problem);
     paths_done(&paths);
     return r;
+}
+
+int confinement_reload(struct confinement *state, const struct confinement_config *c, const char *program,
+                       struct problem *ret_problem)
+{
+    struct confinement fresh = {0};
+    int r;
+
+    if (!c->policy)
+        return 0;
+    r = confinement_update(&fresh, c, program, ret_problem);
+    if (r < 0)
+        return r;
+    confinement_done(state);
+    *state = fresh;
+    return 0;
 }
 
 void confinement_done(struct confinement *state)

@@ -71,6 +71,9 @@ struct confinement {
  * after an installation: Landlock knows files, not names. On failure all is as it was. */
 int confinement_update(struct confinement *state, const struct confinement_config *c, const char *program,
                        struct problem *ret_problem);
+/* Reads the policy's file anew, where there is one. On failure all is as it was. */
+int confinement_reload(struct confinement *state, const struct confinement_config *c, const char *program,
+                       struct problem *ret_problem);
 void confinement_done(struct confinement *state);
 
 /*

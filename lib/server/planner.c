@@ -203,6 +203,19 @@ static void plan(const struct server *server, struct replacement *all)
                 all[n++] = (struct replacement){.slot = server->slots[i]};
 }
 
+static int reread_policy(void *userdata)
+{
+    struct server *server = userdata;
+    const struct server_config *config = server->config;
+    struct problem p;
+    int r = confinement_reload(&server->confinement, &config->sandbox, config->program, &p);
+
+    if (r < 0)
+        log_event(server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
+                  "reload: refused, all workers go on as they were: %s", p.text);
+    return r;
+}
+
 /* The whole server, batch by batch, up to the first batch that fails. */
 static int reload(struct server *server)
 {
@@ -215,10 +228,15 @@ static int reload(struct server *server)
     if (at_a_time == 0) /* a percentage of few workers */
         at_a_time = 1;
 
+    upstream_reloading(server);
+    if (ait_call_deep(reread_policy, server) < 0) {
+        server->reload_state = "refused";
+        upstream_reloaded(server);
+        return 0;
+    }
     server->generation++;
     server->reloading = true;
     server->reload_state = NULL;
-    upstream_reloading(server);
     log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "reload: replacing %u workers", server->n_slots);
     all = calloc(server->n_slots, sizeof(*all));
     if (all)

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 
 #define FILE_SIZE_MAX (1024 * 1024)
 #define ERRNO_MAX     4095
+#define PATIENCE_MSEC 5000
 
 static int fail(ait_sandbox_problem *p, int error, const char *path, unsigned line, const char *message)
 {
@@ -30,22 +32,39 @@ static int fail(ait_sandbox_problem *p, int error, const char *path, unsigned li
 
 /* ---- reading -------------------------------------------------------------------------------------- */
 
+/* A pipe is read as it comes, but nobody is waited for for long: signals do not end us here. */
+static int wait_for_text(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int r = poll(&p, 1, PATIENCE_MSEC);
+
+    if (r < 0)
+        return errno == EINTR ? 0 : -errno;
+    return r == 0 ? -ETIMEDOUT : 0;
+}
+
 static ssize_t read_all(int fd, char *text, size_t size)
 {
     size_t n = 0;
-    ssize_t got;
+    int r = 0;
 
-    while (n < size && (got = read(fd, text + n, size - n)) != 0) {
-        if (got < 0 && errno != EINTR)
-            return -errno;
-        n += got > 0 ? (size_t)got : 0;
+    while (n < size && r >= 0) {
+        ssize_t got = read(fd, text + n, size - n);
+        if (got == 0)
+            break;
+        if (got > 0)
+            n += (size_t)got;
+        else if (errno == EAGAIN)
+            r = wait_for_text(fd);
+        else if (errno != EINTR)
+            r = -errno;
     }
-    return (ssize_t)n;
+    return r < 0 ? r : (ssize_t)n;
 }
 
 static int slurp(const char *path, char **ret_text, size_t *ret_length)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
     if (fd < 0)
         return -errno;
@@ -206,6 +225,14 @@ int policy_file_strip_unit(char *text, int *ret_error, unsigned *ret_line)
     return unit.n_lists;
 }
 
+/* Whether it looks like a list at all: what is our own language without its first line does not. */
+static bool first_list(const char *text)
+{
+    const char *first = first_line(text);
+
+    return strchr("@~", *first) != NULL;
+}
+
 static int load_systemd(ait_policy **ret, const char *path, char *text, ait_sandbox_problem *problem)
 {
     unsigned line = 0;
@@ -217,7 +244,13 @@ static int load_systemd(ait_policy **ret, const char *path, char *text, ait_sand
         return fail(problem, -EINVAL, path, 0,
                     "this is no policy; begin it with the line \"policy 1\", or write lists as for "
                     "SystemCallFilter=");
-    return ait_policy_from_systemd(ret, path, text, error, problem);
+    r = ait_policy_from_systemd(ret, path, text, error, problem);
+    if (r == -EINVAL && problem && !first_list(text)) {
+        size_t n = strlen(problem->message);
+        (void)snprintf(problem->message + n, sizeof(problem->message) - n,
+                       " (a policy in our own language begins with the line \"policy 1\")");
+    }
+    return r;
 }
 
 /* ---- the file --------------------------------------------------------------------------------------- */
@@ -255,6 +288,12 @@ int policy_file_load(ait_policy **ret, const char *path, policy_importer import,
 
     if (r == -E2BIG)
         return fail(problem, r, path, 0, "it is larger than 1 MiB, which no policy needs to be");
+    if (r == -ENOENT && !strchr(path, '/') && ait_policy_from_preset(ret, path, NULL) >= 0) {
+        *ret = ait_policy_unref(*ret);
+        return fail(
+            problem, r, path, 0,
+            "there is no such file; a preset is named by --sandbox, or by a line \"include\" in a file");
+    }
     if (r < 0)
         return fail(problem, r, path, 0, strerror(-r));
     r = load(ret, path, text, length, import, problem);

@@ -331,6 +331,16 @@ static void server_close(struct server *server)
     log_free(server->log);
 }
 
+/* What root may write is no system call, and no capability has to do with root's own files. With --sandbox=log nobody expects to be kept from anything. */
+static bool root_writes_anywhere(const struct server *server)
+{
+    const struct server_config *config = server->config;
+    uid_t uid = config->account_set ? config->account.uid : geteuid();
+
+    return uid == 0 && server->confinement.sandbox && server->confinement.identity == 0 &&
+           config->sandbox.mode != SANDBOX_LOG;
+}
+
 void server_announce(struct server *server)
 {
     size_t n = listen_set_count(server->listen);
@@ -344,6 +354,11 @@ void server_announce(struct server *server)
     if (server->confinement.sandbox)
         log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "sandbox: %s",
                   ait_sandbox_text(server->confinement.sandbox));
+    if (root_writes_anywhere(server))
+        log_event(
+            server->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
+            "workers run as root, and may write every file of root's; give --user=, or confine their files: "
+            "--read-only= and --read-write=, or --sandbox=strict");
 }
 
 /* The last line says what to do, where there is something to do. */

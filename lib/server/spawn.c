@@ -98,9 +98,11 @@ static int explain(const struct spawn_params *params, const struct spawn_report 
         return explain_exec(params, report->error, p);
     const struct step_words *words = &step_words[report->step];
     const char *detail = report->step == SPAWN_STEP_SANDBOX ? report->sandbox_step : NULL;
+    /* One listener in a chain of filters is all that there can be. */
+    const char *remedy = detail && report->error == -EBUSY ? "leave out --deny=explain" : words->remedy;
     return problem_set(p, words->status, report->error, "starting %s: %s%s%s: %s; %s", params->path,
                        words->name, detail ? ": " : "", detail ? detail : "", strerror(-report->error),
-                       words->remedy);
+                       remedy);
 }
 
 static int fail_os(struct problem *p, int error, const struct spawn_params *params, const char *what,

@@ -249,6 +249,21 @@ static void test_mistakes(void **unused)
          4, 1, "a second comparison of argument 0"},
         {HEAD "{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"capz\":[]}}" TAIL, 3, 64,
          "\"capz\""},
+        {HEAD "{\"names\":[\"mount\"],\"action\":\"SCMP_ACT_ALLOW\",\n\"includes\":{\"caps\":\"CAP_SYS_"
+              "ADMIN\"}}" TAIL,
+         4, 20, "a list of words"},
+        {HEAD "{\"names\":[\"mount\"],\"action\":\"SCMP_ACT_ALLOW\",\n\"includes\":{\"caps\":[21]}}" TAIL, 4,
+         21, "a word"},
+        {HEAD "{\"names\":[\"bpf\"],\"action\":\"SCMP_ACT_ALLOW\",\n\"excludes\":{\"arches\":{}}}" TAIL, 4,
+         22, "a list of words"},
+        {HEAD "{\"names\":[\"bpf\"],\"action\":\"SCMP_ACT_ALLOW\",\n\"includes\":{\"minKernel\":99}}" TAIL, 4,
+         25, "\"5.10\""},
+        {HEAD
+         "{\"names\":[\"bpf\"],\"action\":\"SCMP_ACT_ALLOW\",\n\"excludes\":{\"minKernel\":\"new\"}}" TAIL,
+         4, 25, "\"5.10\""},
+        {HEAD "{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":"
+              "1099511627775,\"valueTwo\":4294967297,\"op\":\"SCMP_CMP_MASKED_EQ\"}]}" TAIL,
+         3, 1, ""},
         {HEAD "{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\"},\n{\"names\":[\"read\"],\"action\":"
               "\"SCMP_ACT_LOG\"}" TAIL,
          4, 1, "conflicting"},

@@ -3,6 +3,7 @@
 """The sandbox as its users meet it: what workers cannot do, what they still can, and what the options say. What was denied is told in test_explain.py."""
 import os
 import re
+import signal
 import socket
 
 from harness import (NOBODY, PYTHON, Skip, check, check_equal, main, need_nobody, need_root, read_proc, scenario, wait_for)
@@ -247,6 +248,42 @@ def policies(pit):
         check_equal((status, out), (CONFIG, ""), f"{text!r}: {err}")
         check(re.search(pattern, err), f"{text!r}: {err}")
         check_equal(err.count("\n"), 1, f"lines of {err!r}")
+
+
+@scenario
+def reload_reads_the_policy_again(pit):
+    """HUP brings a policy into force; one that is wrong, or gone, refuses the reload, and nothing changes."""
+    script = "import os, signal, time\n" \
+             "try: os.uname(); print('uname works', flush=True)\n" \
+             "except OSError as e: print('uname fails', flush=True)\n" \
+             "signal.pause()"
+    path = pit.file("live.policy", "policy 1\ninclude service\n")
+    server = pit.server("-n1", "--ready=exec", f"--policy={path}", "--", PYTHON, "-c", script)
+    server.out.wait("uname works")
+    pit.file("live.policy", "policy 1\ninclude service\nuname: errno(EACCES)\n")
+    server.reload(1)
+    server.out.wait("uname fails")
+    workers = server.workers()
+    pit.file("live.policy", "policy 1\ninclude service\nunameee\n")
+    server.send(signal.SIGHUP)
+    server.err.wait(r"reload: refused, all workers go on as they were: .*live.policy:3:1: unknown system call 'unameee'")
+    os.unlink(path)
+    server.send(signal.SIGHUP)
+    server.err.wait(r"reload: refused, .*live.policy.*No such file")
+    check_equal(server.workers(), workers, "workers after two refused reloads")
+    pit.file("live.policy", "policy 1\ninclude service\n")
+    server.reload(1)
+    server.stop()
+
+
+@scenario
+def policy_from_a_pipe(pit):
+    """One that nobody writes to is no reason to wait for ever, with signals blocked."""
+    fifo = pit.file("fifo")
+    os.mkfifo(fifo)
+    server = pit.server("-n1", f"--policy={fifo}", "--", "/bin/true")
+    server.wait_exit(CONFIG)
+    server.err.wait("this is no policy")
 
 
 @scenario

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "compile.h"
+#include "policy-protect.h"
 #include "policy-model.h"
 #include "raw.h"
 #include "verify.h"
@@ -155,14 +156,17 @@ static int bench_calls(const struct sandbox_filter *filter)
 int main(void)
 {
     struct sandbox_filter filter = {0};
-    ait_policy *policy;
+    ait_policy *preset, *policy;
 
-    if (ait_policy_from_preset(&policy, "service", NULL) < 0)
+    /* What workers get where the kernel has a scope. */
+    if (ait_policy_from_preset(&preset, "service", NULL) < 0 ||
+        policy_protect(&policy, preset, getpid(), false) < 0)
         return 2;
     int missed = bench_making(policy, &filter);
     missed |= bench_load(&filter);
     missed |= bench_calls(&filter);
     filter_done(&filter);
     (void)ait_policy_unref(policy);
+    (void)ait_policy_unref(preset);
     return missed;
 }

@@ -225,6 +225,65 @@ static int way_prlimit(void)
         return errno;
     return said(syscall(SYS_prlimit64, victim, RLIMIT_CPU, &limit, NULL));
 }
+/* What it has already, given to it again. */
+static int way_affinity(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(victim, sizeof(set), &set) < 0)
+        return errno;
+    return said(sched_setaffinity(victim, sizeof(set), &set));
+}
+static int way_scheduler(void)
+{
+    struct sched_param param = {0};
+    int policy = sched_getscheduler(victim);
+    if (policy < 0 || sched_getparam(victim, &param) < 0)
+        return errno;
+    return said(sched_setscheduler(victim, policy, &param));
+}
+static int way_scheduler_param(void)
+{
+    struct sched_param param = {0};
+    return sched_getparam(victim, &param) < 0 ? errno : said(sched_setparam(victim, &param));
+}
+static int way_scheduler_attr(void)
+{
+    struct {
+        uint32_t size, policy;
+        uint64_t words[6];
+    } attr = {.size = sizeof(attr)};
+    if (syscall(SYS_sched_getattr, victim, &attr, sizeof(attr), 0) < 0)
+        return errno;
+    return said(syscall(SYS_sched_setattr, victim, &attr, 0));
+}
+static int way_priority(void)
+{
+    int nice;
+    errno = 0;
+    nice = getpriority(PRIO_PROCESS, (id_t)victim);
+    return errno ? errno : said(setpriority(PRIO_PROCESS, (id_t)victim, nice));
+}
+static int way_priority_high(void)
+{
+    int nice;
+    errno = 0;
+    nice = getpriority(PRIO_PROCESS, (id_t)victim);
+    return errno ? errno : said(syscall(SYS_setpriority, HIGH, HIGH | (uint64_t)victim, nice));
+}
+/* Nobody is that user. */
+static int way_priority_user(void)
+{
+    return said(setpriority(PRIO_USER, 4000000001U, 0));
+}
+static int way_io_priority(void)
+{
+    long priority = syscall(SYS_ioprio_get, 1, victim);
+    return priority < 0 ? errno : said(syscall(SYS_ioprio_set, 1, victim, priority));
+}
+static int way_io_priority_user(void)
+{
+    return said(syscall(SYS_ioprio_set, 3, 4000000001U, 0));
+}
 static int way_kill_sibling(void)
 {
     return sibling ? said(kill(sibling, 0)) : NOT_HERE;
@@ -486,6 +545,15 @@ static const struct way ways[] = {
     {"kill the supervisor", way_kill_victim},
     {"pidfd_send_signal to the supervisor", way_pidfd_signal_victim},
     {"prlimit of the supervisor", way_prlimit},
+    {"sched_setaffinity of the supervisor", way_affinity},
+    {"sched_setscheduler of the supervisor", way_scheduler},
+    {"sched_setparam of the supervisor", way_scheduler_param},
+    {"sched_setattr of the supervisor", way_scheduler_attr},
+    {"setpriority of the supervisor", way_priority},
+    {"setpriority of the supervisor with high bits", way_priority_high},
+    {"setpriority of a user", way_priority_user},
+    {"ioprio_set of the supervisor", way_io_priority},
+    {"ioprio_set of a user", way_io_priority_user},
     {"kill a sibling", way_kill_sibling},
     {"sibling's mem", way_sibling_mem},
     {"sibling's fd", way_sibling_fd},

@@ -484,6 +484,64 @@ static void older_kernels(void **state)
     }
 }
 
+/* ---- a ruleset for its own sake --------------------------------------------------------------------- */
+
+static pid_t other;
+
+/* 0 where it works as outside, but for another process: 100 + what /proc says. */
+static int only_ptrace_is_confined(const void *arg)
+{
+    const struct landlock_result *result = arg;
+    char path[64];
+    int r;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/mem", other);
+    r = open_to(path, O_RDONLY);
+    if (r != 0)
+        return r;
+    if (result->fd >= 0 && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+                            syscall(SYS_landlock_restrict_self, result->fd, result->flags) < 0))
+        return errno;
+    r = write_ro(NULL) ?: read_other(NULL) ?: create_rw(NULL) ?: truncate_rw(NULL) ?: list_parent(NULL);
+    r = r ?: said(rename(in("rw/file"), in("rw/sub/file"))) ?: said(rename(in("rw/sub/file"), in("rw/file")));
+    if (r == 0 && geteuid() == 0)
+        r = said(mknod(in("rw/null"), S_IFCHR | 0600, 0x103)) ?: said(unlink(in("rw/null")));
+    return r ?: said(kill(other, 0)) ?: 100 + open_to(path, O_RDONLY);
+}
+
+static void ptrace_without_scope(void **state)
+{
+    static const struct {
+        int abi;
+        const char *text, *lacking;
+        int result;
+    } cases[] = {
+        {1, "", "signals and abstract sockets are not confined (ABI 6), ptrace is not confined (ABI 2)", 100},
+        {2, "ptrace", "signals and abstract sockets are not confined (ABI 6)", 100 + EACCES},
+        {4, "ptrace", "signals and abstract sockets are not confined (ABI 6)", 100 + EACCES},
+        {5, "ptrace", "signals and abstract sockets are not confined (ABI 6)", 100 + EACCES},
+    };
+
+    other = fork();
+    assert_true(other >= 0);
+    if (other == 0)
+        for (;;)
+            pause();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]) && cases[i].abi <= landlock_abi(); i++) {
+        struct landlock_result result;
+        assert_int_equal(
+            landlock_make(AIT_SANDBOX_OPTIONS(.flags = AIT_SANDBOX_SCOPE), cases[i].abi, &result, NULL), 0);
+        assert_string_equal(result.text, cases[i].text);
+        assert_string_equal(result.lacking, cases[i].lacking);
+        assert_false(result.signals);
+        assert_int_equal(inside(NULL, only_ptrace_is_confined, &result), cases[i].result);
+        if (result.fd >= 0)
+            close(result.fd);
+    }
+    kill(other, SIGKILL);
+    assert_int_equal(waitpid(other, NULL, 0), other);
+}
+
 static void nothing_to_restrict(void **state)
 {
     struct landlock_result result;
@@ -525,10 +583,15 @@ static int remove_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(files),          cmocka_unit_test(devices),
-        cmocka_unit_test(nothing_at_all), cmocka_unit_test(missing_paths_are_named),
-        cmocka_unit_test(ports),          cmocka_unit_test(scope),
-        cmocka_unit_test(older_kernels),  cmocka_unit_test(nothing_to_restrict),
+        cmocka_unit_test(files),
+        cmocka_unit_test(devices),
+        cmocka_unit_test(nothing_at_all),
+        cmocka_unit_test(missing_paths_are_named),
+        cmocka_unit_test(ports),
+        cmocka_unit_test(scope),
+        cmocka_unit_test(older_kernels),
+        cmocka_unit_test(nothing_to_restrict),
+        cmocka_unit_test(ptrace_without_scope),
     };
     return cmocka_run_group_tests(tests, make_place, remove_place);
 }

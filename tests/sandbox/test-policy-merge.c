@@ -295,6 +295,9 @@ static void test_notes(void **unused)
         {P "openat: kill\n", NULL},
         {P "default allow\nunshare arg0 & CLONE_NEWUSER != 0: kill\n", "setns"},
         {P "include strict\nprlimit64: kill\n", NULL},
+        {P "include service\nioctl\n", "3:1: ioctl is opened as a whole"},
+        {P "include service\nioctl: kill\n", NULL},
+        {P "include service\nioctl arg1 == TIOCGWINSZ\n", NULL},
     };
 
     for (size_t i = 0; i < ELEMENTS(rows); i++) {

@@ -67,11 +67,17 @@ static void ports(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(confinement_add_port(&c, bad[i], &why), -EINVAL);
     assert_int_equal(c.n_ports, 0);
+    assert_false(c.connect_set);
     assert_int_equal(confinement_add_port(&c, "none", &why), 0);
     assert_true(c.connect_set);
     assert_int_equal(c.n_ports, 0);
+    /* Either none or some. */
+    assert_int_equal(confinement_add_port(&c, "none", &why), -EINVAL);
+    assert_int_equal(confinement_add_port(&c, "65535", &why), -EINVAL);
+    c.connect_set = false;
     assert_int_equal(confinement_add_port(&c, "65535", &why), 0);
     assert_int_equal(confinement_add_port(&c, "1", &why), 0);
+    assert_int_equal(confinement_add_port(&c, "none", &why), -EINVAL);
     assert_int_equal(c.n_ports, 2);
     assert_int_equal(c.ports[0], 65535);
     assert_int_equal(c.ports[1], 1);
