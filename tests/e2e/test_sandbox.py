@@ -84,7 +84,8 @@ def escapes_without_sandbox(pit):
     found = outcomes(said(server, 0))
     count = sum(what.startswith("OPEN") for what in found.values())
     check(count >= 40, f"{count} of {len(found)} ways are open without a sandbox: {found}")
-    for name in ("supervisor's mem", "kill the supervisor", "kill a sibling", "abstract socket outside", "sibling's mem"):
+    for name in ("supervisor's mem", "kill the supervisor", "kill a sibling", "abstract socket outside", "sibling's mem", "sched_setaffinity of the supervisor",
+                 "setpriority of the supervisor", "ioprio_set of the supervisor"):
         check(found[name].startswith("OPEN"), f"{name}: {found[name]}")
     pit.note(f"{count} open")
     server.stop()
@@ -302,6 +303,17 @@ def start_line(pit):
         b"sandbox: " in line for line in server.out.lines + server.err.lines) else None)
     check(re.search(r"sandbox: .*policy service.*no_new_privs.*", text), text)
     server.stop()
+
+
+@scenario
+def root_is_warned(pit):
+    """Once, at the start, where root's files are open to workers; and nowhere else."""
+    need_root()
+    for options, warned in (([], 1), (["--capabilities=none"], 1), (["--user=nobody"], 0), (["--read-only=/"], 0), (["--sandbox=strict"], 0),
+                            (["--sandbox=log"], 0), (["--sandbox=none"], 0)):
+        status, out, err = pit.run("-n2", "--restart=no", *options, "--", "/bin/true")
+        check_equal(status, 0, out + err)
+        check_equal((out + err).count("workers run as root"), warned, f"warnings with {options}: {out}{err}")
 
 
 @scenario
