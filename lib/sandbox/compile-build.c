@@ -123,8 +123,49 @@ static int read_back(struct builder *b)
     return 0;
 }
 
-/* Takes the context. */
-static int end_part(struct builder *b, scmp_filter_ctx context, struct target yes, struct target no)
+static bool jumps(const struct sock_filter *f, uint32_t a)
+{
+    switch (BPF_OP(f->code)) {
+    case BPF_JEQ:
+        return a == f->k;
+    case BPF_JGT:
+        return a > f->k;
+    case BPF_JGE:
+        return a >= f->k;
+    default:
+        return (a & f->k) != 0;
+    }
+}
+
+/* How many instructions at the beginning find out what is known already: that the architecture is ours, and which call it is. The first that
+ * loads something else, or answers, is where a part of one call begins. */
+static size_t known_beginning(const struct sock_filter *code, size_t n, uint32_t number)
+{
+    uint32_t a = 0;
+    size_t i = 0;
+
+    while (i < n) {
+        const struct sock_filter *f = &code[i];
+        if (f->code == (BPF_LD | BPF_W | BPF_ABS) && f->k == offsetof(struct seccomp_data, arch))
+            a = NATIVE_ARCHITECTURE;
+        else if (f->code == (BPF_LD | BPF_W | BPF_ABS) && f->k == offsetof(struct seccomp_data, nr))
+            a = number;
+        else if (BPF_CLASS(f->code) != BPF_JMP)
+            return f->code == (BPF_LD | BPF_W | BPF_ABS) || BPF_CLASS(f->code) == BPF_RET ? i : 0;
+        else if (BPF_OP(f->code) == BPF_JA)
+            i += f->k;
+        else if (BPF_SRC(f->code) != BPF_K)
+            return 0;
+        else
+            i += jumps(f, a) ? f->jt : f->jf;
+        i++;
+    }
+    return 0;
+}
+
+/* number: of the only call that comes here; below 0: all do. Takes the context. */
+static int end_part(struct builder *b, scmp_filter_ctx context, int number, struct target yes,
+                    struct target no)
 {
     int r = seccomp_export_bpf(context, b->scratch);
 
@@ -135,6 +176,12 @@ static int end_part(struct builder *b, scmp_filter_ctx context, struct target ye
     struct part *part = &b->parts[b->n_parts++];
     *part = (struct part){.begin = b->n, .yes = yes, .no = no};
     r = read_back(b);
+    if (r >= 0 && number >= 0) {
+        struct sock_filter *code = &b->code[part->begin];
+        size_t known = known_beginning(code, b->n - part->begin, (uint32_t)number);
+        b->n -= known;
+        memmove(code, code + known, (b->n - part->begin) * sizeof(*code));
+    }
     part->end = b->n;
     return r;
 }
@@ -191,7 +238,7 @@ static int add_first_part(struct builder *b)
                 seccomp_release(context);
         }
     const struct target nowhere = {.to = SECCOMP_RET_KILL_PROCESS};
-    return r < 0 ? r : end_part(b, context, nowhere, nowhere);
+    return r < 0 ? r : end_part(b, context, -1, nowhere, nowhere);
 }
 
 /* ---- tests of arguments -------------------------------------------------------------------------------- */
@@ -222,7 +269,7 @@ static int add_test(struct builder *b, int number, const struct rule_test *tests
         seccomp_release(context);
         return r;
     }
-    return end_part(b, context, tests[0].negative ? no : yes, tests[0].negative ? yes : no);
+    return end_part(b, context, number, tests[0].negative ? no : yes, tests[0].negative ? yes : no);
 }
 
 /* The rules of a call that count, as tests; rules that say the same of the same arguments are one test with alternatives. */
