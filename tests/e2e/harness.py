@@ -710,6 +710,28 @@ def check_programs():
             sys.exit(f"{variable} has to name the program that was built (see harness.py), it is {path!r}")
 
 
+def compiled(pit, command, environment):
+    """What a compiler makes of a program of ours; a compiler that cannot is none of our concern."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=pit.path,
+                          env={**os.environ, "HOME": pit.path, **environment}, timeout=250, check=False)
+    if done.returncode != 0:
+        raise Skip(f"{command[0]} cannot compile: {done.stdout[-300:]}")
+    return command[command.index("-o") + 1]
+
+
+def compiled_go(pit):
+    return compiled(pit, [need_program("go"), "build", "-o", f"{pit.path}/nethttp", f"{APPS}/nethttp.go"],
+                    {"GOCACHE": pit.directory("cache"), "GOFLAGS": "", "GO111MODULE": "off", "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"})
+
+
+def compiled_rust(pit):
+    home, rustc = os.path.expanduser("~"), shutil.which("rustc")
+    if not rustc:
+        raise Skip("rustc is not installed")
+    return compiled(pit, [rustc, "--edition=2021", "-O", "-o", f"{pit.path}/server", f"{APPS}/server.rs"],
+                    {"RUSTUP_HOME": os.environ.get("RUSTUP_HOME", f"{home}/.rustup"), "CARGO_HOME": os.environ.get("CARGO_HOME", f"{home}/.cargo")})
+
+
 def main():
     names = sys.argv[1:]
     if names == ["--list"]:

@@ -9,8 +9,8 @@ import signal
 import subprocess
 import time
 
-from harness import (APPS, CMD, FULL, PATIENCE, PYTHON, WORKER, Load, Skip, check, check_equal, children_of, fd_targets, main,
-                     need_program, scenario, wait_for, wait_gone)
+from harness import (APPS, CMD, FULL, PATIENCE, PYTHON, WORKER, Load, Skip, check, check_equal, children_of, compiled_go, compiled_rust, fd_targets,
+                     main, need_program, scenario, wait_for, wait_gone)
 
 DENIED = os.environ.get("AIT_DENIED", "")
 LEARN = os.environ.get("AIT_LEARN", "")
@@ -374,12 +374,12 @@ def learn_node(pit):
 
 @scenario
 def learn_go(pit):
-    program, binary = need_program("go"), f"{pit.path}/server"
-    environment = {**pit.environment(), "GOCACHE": pit.directory("cache"), "GO111MODULE": "off", "CGO_ENABLED": "0"}
-    built = subprocess.run([program, "build", "-o", binary, f"{APPS}/server.go"], env=environment, capture_output=True, text=True)
-    if built.returncode != 0:
-        raise Skip(f"go cannot build: {built.stderr[-300:]}")
-    learn_then_enforce(Work(pit, [binary]))
+    learn_then_enforce(Work(pit, [compiled_go(pit)]))
+
+
+@scenario
+def learn_rust(pit):
+    learn_then_enforce(Work(pit, [compiled_rust(pit)]))
 
 
 if __name__ == "__main__":

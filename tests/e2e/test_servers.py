@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Servers that know nothing of us, unmodified, as workers: served, reloaded under load without loss, stopped."""
 import os
-import shutil
-import subprocess
 
-from harness import (APPS, FULL, HTTP_HELLO, PYTHON, WORKER, Load, Skip, alive, check, check_equal, main, need_program,
-                     scenario)
+from harness import (APPS, FULL, HTTP_HELLO, PYTHON, WORKER, Load, Skip, alive, check, check_equal, compiled_go, compiled_rust,
+                     main, need_program, scenario)
 
 RELOADS = 20 if FULL else 3
 
@@ -138,32 +136,15 @@ def python_http_server(pit):
     server.stop()
 
 
-def compiled(pit, command, env=None):
-    """What a compiler makes of a program of ours; a compiler that cannot is none of our concern."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=pit.path,
-                          env={**os.environ, "HOME": pit.path, **(env or {})}, timeout=250)
-    if done.returncode != 0:
-        raise Skip(f"{command[0]} cannot compile: {done.stdout[-300:]}")
-    return command[command.index("-o") + 1]
-
-
 @scenario
 def go(pit):
     """Its runtime makes system calls of its own, without libc."""
-    program = compiled(pit, [need_program("go"), "build", "-o", pit.file("nethttp"), f"{APPS}/nethttp.go"],
-                       {"GOCACHE": pit.directory("cache"), "GOFLAGS": "", "GO111MODULE": "off", "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"})
-    serve(pit, f"127.0.0.1:{pit.port()}", [], [program], kept=False)
+    serve(pit, f"127.0.0.1:{pit.port()}", [], [compiled_go(pit)], kept=False)
 
 
 @scenario
 def rust(pit):
-    rustc = shutil.which("rustc")
-    if not rustc:
-        raise Skip("rustc is not installed")
-    program = compiled(pit, [rustc, "--edition=2021", "-O", "-o", pit.file("server"), f"{APPS}/server.rs"],
-                       {"RUSTUP_HOME": os.environ.get("RUSTUP_HOME", os.path.expanduser("~/.rustup")),
-                        "CARGO_HOME": os.environ.get("CARGO_HOME", os.path.expanduser("~/.cargo"))})
-    serve(pit, f"127.0.0.1:{pit.port()}", [], [program], kept=False)
+    serve(pit, f"127.0.0.1:{pit.port()}", [], [compiled_rust(pit)], kept=False)
 
 
 @scenario
