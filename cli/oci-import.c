@@ -16,12 +16,11 @@
 #include "oci-place.h"
 #include "oci.h"
 
-#define STEPS_MAX  8
-#define ERRNO_MAX  4095
-#define ARGUMENTS  6
-#define LINES_MAX  65536
-#define RULES_MAX  4096 /* a call */
-#define DIGITS_MAX 18   /* of what surely fits into 63 bits */
+#define STEPS_MAX 8
+#define ERRNO_MAX 4095
+#define ARGUMENTS 6
+#define LINES_MAX 65536
+#define RULES_MAX 4096 /* a call */
 
 #if defined(__x86_64__)
 #define DOCKER_ARCHITECTURE "amd64"
@@ -140,7 +139,7 @@ static int check_keys(struct import *im, const json_t *object, const char *const
     return 0;
 }
 
-/* Numbers above 2^63 have become strings (see quote_large_numbers()). */
+/* Numbers above 2^63 have become strings (see json_quote_large_numbers()). */
 static int get_number(struct import *im, const json_t *object, const char *key, uint64_t fallback,
                       uint64_t *ret)
 {
@@ -735,36 +734,6 @@ static int make_policy(struct import *im, ait_policy **ret)
 
 /* ---- the document --------------------------------------------------------------------------------- */
 
-/*
- * libjansson has no numbers above 2^63. As strings they pass; each makes what follows on its line two columns longer.
- */
-static char *quote_large_numbers(const char *text, size_t length)
-{
-    char *copy = malloc(2 * length + 1), *to = copy; /* a number is longer than its quotes */
-    bool in_string = false;
-
-    if (!copy)
-        return NULL;
-    for (const char *p = text, *end = text + length; p < end;) {
-        size_t digits = in_string ? 0 : strspn(p, "0123456789");
-        bool large = digits > DIGITS_MAX && !strchr(".eE", p[digits]) && (p == text || p[-1] != '-');
-
-        if (*p == '"')
-            in_string = !in_string;
-        else if (in_string && *p == '\\' && p + 1 < end)
-            *to++ = *p++;
-        if (large)
-            *to++ = '"';
-        size_t n = digits > 0 ? digits : 1;
-        to = mempcpy(to, p, n);
-        p += n;
-        if (large)
-            *to++ = '"';
-    }
-    *to = '\0';
-    return copy;
-}
-
 static json_t *parse(struct import *im, int *ret_error)
 {
     json_error_t error;
@@ -808,7 +777,7 @@ int oci_import(ait_policy **ret, const char *name, const char *text, size_t leng
     if (memchr(text, 0, length))
         return fail(&im, "there is a zero byte in it; JSON is text");
     im.calls = calloc((size_t)im.newest + 1, sizeof(struct oci_rule *));
-    copy = quote_large_numbers(text, length);
+    copy = json_quote_large_numbers(text, length);
     if (im.calls && copy) {
         im.text = copy;
         document = parse(&im, &r);

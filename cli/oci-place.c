@@ -2,7 +2,10 @@
 #include "oci-place.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define JSON_DIGITS_MAX 18 /* of what surely fits into 63 bits */
 
 static const char *skip_space(const char *p)
 {
@@ -85,4 +88,31 @@ void json_find_place(const char *text, const struct json_step *path, size_t n, u
             line = p + 1;
         }
     *ret_column = (unsigned)(at - line) + 1;
+}
+
+char *json_quote_large_numbers(const char *text, size_t length)
+{
+    char *copy = malloc(2 * length + 1), *to = copy; /* a number is longer than its quotes */
+    bool in_string = false;
+
+    if (!copy)
+        return NULL;
+    for (const char *p = text, *end = text + length; p < end;) {
+        size_t digits = in_string ? 0 : strspn(p, "0123456789");
+        bool large = digits > JSON_DIGITS_MAX && !strchr(".eE", p[digits]) && (p == text || p[-1] != '-');
+
+        if (*p == '"')
+            in_string = !in_string;
+        else if (in_string && *p == '\\' && p + 1 < end)
+            *to++ = *p++;
+        if (large)
+            *to++ = '"';
+        size_t n = digits > 0 ? digits : 1;
+        to = mempcpy(to, p, n);
+        p += n;
+        if (large)
+            *to++ = '"';
+    }
+    *to = '\0';
+    return copy;
 }
