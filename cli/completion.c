@@ -3,7 +3,7 @@
  * installed. */
 #include <string.h>
 
-#include "commands.h"
+#include "command.h"
 
 static void print_option_names(const struct option_spec *options)
 {

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "problem.h"
+#include "config/problem.h"
 
 struct option_spec;
 

@@ -13,7 +13,7 @@
 
 #include <stdio.h>
 
-#include "problem.h"
+#include "config/problem.h"
 
 struct output {
     FILE *stream;

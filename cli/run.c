@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "commands.h"
-#include "config.h"
-#include "oci.h"
-#include "server.h"
+#include "command.h"
+#include "config/config.h"
+#include "sandbox/oci.h"
+#include "supervise/server.h"
 
 /* ---- parsers of values --------------------------------------------------------------------------- */
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "spawn.h"
+#include "worker/spawn.h"
 
 /*
  * Start and reap as the supervisor does it: the server layer's spawn with all that belongs to it (session, descriptors, signals, parent-death

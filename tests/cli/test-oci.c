@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "cubes.h"
-#include "oci.h"
+#include "sandbox/cubes.h"
+#include "sandbox/oci.h"
 
 #define ROUNDS 400 /* of random arguments a call and policy */
 

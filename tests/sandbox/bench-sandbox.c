@@ -18,11 +18,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "compile.h"
-#include "policy-protect.h"
-#include "policy-model.h"
+#include "filter/compile.h"
+#include "enter/protect.h"
+#include "policy/model.h"
 #include "raw.h"
-#include "verify.h"
+#include "filter/verify.h"
 
 #define LOADS  200
 #define ROUNDS 41

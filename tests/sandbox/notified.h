@@ -10,7 +10,7 @@
 
 #include <stdatomic.h>
 
-#include "explain.h"
+#include "explain/explainer.h"
 
 #define NOTIFIED_CALLS_MAX 16
 #define EVENTS_MAX         4096

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "policy-check.h"
-#include "policy-parse.h"
+#include "policy/parse.h"
 
 ait_policy *parse(const char *text)
 {

@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "policy-model.h"
+#include "policy/model.h"
 
 #define ELEMENTS(a) (sizeof(a) / sizeof(*(a)))
 #define P           "policy 1\n"

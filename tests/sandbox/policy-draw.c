@@ -5,8 +5,8 @@
 
 #include "policy-check.h"
 #include "policy-draw.h"
-#include "policy-scan.h"
-#include "syscalls.h"
+#include "policy/scan.h"
+#include "syscalls/syscalls.h"
 
 /* splitmix64 */
 static uint64_t draw(struct draw *d)

@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#include "policy-model.h"
+#include "policy/model.h"
 
 #define RANDOM_TWO_ORDERS 1u
 

@@ -15,11 +15,11 @@
 #include <cmocka.h>
 
 #include "architecture.h"
-#include "compile-rule.h"
-#include "compile.h"
-#include "policy-model.h"
+#include "filter/rule.h"
+#include "filter/compile.h"
+#include "policy/model.h"
 #include "under-filter.h"
-#include "verify.h"
+#include "filter/verify.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 #define ALLOW    ((ait_policy_action){.kind = AIT_POLICY_ALLOW})

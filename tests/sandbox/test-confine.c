@@ -28,7 +28,7 @@
 
 #include <cmocka.h>
 
-#include "confine.h"
+#include "enter/sandbox.h"
 #include "inside.h"
 
 static const char UNAME_DENIED[] = "policy 1\ndefault allow\nuname: errno(EACCES)\n";

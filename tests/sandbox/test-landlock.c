@@ -27,7 +27,7 @@
 #include <cmocka.h>
 
 #include "inside.h"
-#include "landlock.h"
+#include "enter/landlock.h"
 
 #define FASTOPEN 0x20000000
 #define MPTCP    262

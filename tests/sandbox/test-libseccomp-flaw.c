@@ -18,10 +18,10 @@
 #include <cmocka.h>
 
 #include "architecture.h"
-#include "compile.h"
-#include "policy-model.h"
+#include "filter/compile.h"
+#include "policy/model.h"
 #include "under-filter.h"
-#include "verify.h"
+#include "filter/verify.h"
 
 /* getppid below either bound is denied, and that is all that lies below the higher one. */
 #define LOW  UINT64_C(5)

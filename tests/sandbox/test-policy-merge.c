@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "policy-check.h"
-#include "policy-draft.h"
+#include "policy/draft.h"
 
 /* A file that includes another, written for each row. */
 static char directory[] = "/tmp/policy-merge-XXXXXX";

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "policy-check.h"
-#include "policy-parse.h"
-#include "policy-scan.h"
+#include "policy/parse.h"
+#include "policy/scan.h"
 
 #define HIGH (UINT64_C(1) << 32)
 

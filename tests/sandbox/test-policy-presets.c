@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 
 #include "policy-check.h"
-#include "policy-parse.h"
-#include "syscalls.h"
+#include "policy/parse.h"
+#include "syscalls/syscalls.h"
 
 #define HIGH   (UINT64_C(0xdeadbeef) << 32)
 #define EPERM_ "errno(EPERM)"

@@ -23,7 +23,7 @@
 #include <cmocka.h>
 
 #include "architecture.h"
-#include "compile-build.h"
+#include "filter/build.h"
 #include "random-policy.h"
 
 #define ORDINARY (RANDOM_FEWER ? 1000 : 20000)

@@ -6,7 +6,7 @@
 
 #include "policy-check.h"
 #include "policy-draw.h"
-#include "syscalls.h"
+#include "syscalls/syscalls.h"
 
 #define N_TEXTS 2500
 

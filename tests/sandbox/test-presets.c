@@ -31,7 +31,7 @@
 
 #include <aiotools-sd/sandbox.h>
 
-#include "policy-model.h"
+#include "policy/model.h"
 
 #define HIGH (UINT64_C(0xdead0000) << 32)
 

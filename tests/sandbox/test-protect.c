@@ -21,11 +21,11 @@
 
 #include <cmocka.h>
 
-#include "confine.h"
+#include "enter/sandbox.h"
 #include "inside.h"
-#include "landlock.h"
-#include "policy-model.h"
-#include "policy-protect.h"
+#include "enter/landlock.h"
+#include "policy/model.h"
+#include "enter/protect.h"
 
 #define HIGH (UINT64_C(0xdead0000) << 32)
 #define N(a) (sizeof(a) / sizeof((a)[0]))

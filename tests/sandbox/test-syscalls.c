@@ -3,7 +3,7 @@
 #include <sys/syscall.h>
 
 #include "policy-check.h"
-#include "syscalls.h"
+#include "syscalls/syscalls.h"
 
 static void test_names(void **unused)
 {

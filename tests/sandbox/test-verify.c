@@ -14,10 +14,10 @@
 
 #include "architecture.h"
 #include "bpf-equivalent.h"
-#include "compile.h"
-#include "policy-model.h"
+#include "filter/compile.h"
+#include "policy/model.h"
 #include "random-policy.h"
-#include "verify.h"
+#include "filter/verify.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 #define ALLOW    ((ait_policy_action){.kind = AIT_POLICY_ALLOW})

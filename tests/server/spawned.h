@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "spawn.h"
+#include "worker/spawn.h"
 
 struct spawned {
     struct spawn_params params;

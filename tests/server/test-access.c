@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "access.h"
-#include "parse.h"
+#include "config/access.h"
+#include "config/parse.h"
 
 #define NOBODY 65534u
 

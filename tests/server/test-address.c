@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "address.h"
+#include "config/address.h"
 
 #define N(x) (sizeof(x) / sizeof *(x))
 #define X10  "xxxxxxxxxx"

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "config.h"
+#include "config/config.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
 #define SEC       ((uint64_t)1000000)

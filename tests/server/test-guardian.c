@@ -22,8 +22,8 @@
 
 #include <cmocka.h>
 
-#include "guardian.h"
-#include "parse.h"
+#include "process/guardian.h"
+#include "config/parse.h"
 #include "spawned.h"
 
 #define WAIT_MS 20000

@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "listen.h"
+#include "sockets/set.h"
 
 #define CHECK(x)                                                                                             \
     do                                                                                                       \

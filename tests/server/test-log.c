@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-#include "log-format.h"
-#include "log.h"
+#include "log/format.h"
+#include "log/log.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
 

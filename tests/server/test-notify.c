@@ -23,7 +23,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include "notify.h"
+#include "worker/notify.h"
 
 static char folder[32];
 

@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "parse.h"
+#include "config/parse.h"
 
 #define MS   UINT64_C(1000)
 #define S    UINT64_C(1000000)

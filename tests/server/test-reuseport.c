@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "reuseport.h"
+#include "sockets/reuseport.h"
 
 #define MANY 256
 

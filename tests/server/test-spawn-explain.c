@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "parse.h"
+#include "config/parse.h"
 #include "spawned.h"
 
 static ait_sandbox *service, *nothing;

@@ -27,8 +27,8 @@
 
 #include <cmocka.h>
 
-#include "parse.h"
-#include "confine.h"
+#include "config/parse.h"
+#include "enter/sandbox.h"
 #include "programs.h"
 #include "spawned.h"
 

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* aiotools-sd sandbox export: a policy in another language, or as the program that the kernel runs. */
+#include "sandbox.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "oci.h"
+#include "output.h"
+
+struct export_config {
+    int from;               /* enum sandbox_format */
+    enum sandbox_format to; /* FORMAT_AUTO: not said */
+    char *output;           /* NULL: standard output */
+};
+
+const struct option_spec export_options[] = {
+    {"to", 0, "native|systemd|oci|bpf", sandbox_take_to, offsetof(struct export_config, to),
+     "our language, SystemCallFilter= lines, JSON of container\n"
+     "runtimes, or the raw seccomp program",
+     sandbox_to_words},
+    {"from", 0, "auto|native|systemd|oci", option_word, offsetof(struct export_config, from),
+     "the language of a FILE (auto: its first line tells)", sandbox_from_words},
+    {"output", 'o', "FILE", option_string, offsetof(struct export_config, output),
+     "write to FILE, whole or not at all (standard output)", .kind = OPTION_PATH},
+    {"help", 'h', NULL, option_stop, 0, "show this help"},
+    {0},
+};
+
+/* As bubblewrap --seccomp and prctl(PR_SET_SECCOMP) take it. */
+static int write_program(ait_policy *policy, FILE *out, ait_sandbox_problem *problem)
+{
+    ait_sandbox *sandbox AIT_CLEANUP(ait_sandbox_unrefp) = NULL;
+    size_t n = 0;
+    int r = ait_sandbox_new(
+        &sandbox, AIT_SANDBOX_OPTIONS(.policy = policy, .flags = AIT_SANDBOX_KEEP_CAPABILITIES), problem);
+
+    if (r < 0)
+        return r;
+    const struct sock_filter *program = ait_sandbox_program(sandbox, &n);
+    return fwrite(program, sizeof(*program), n, out) == n ? 0 : -EIO;
+}
+
+static int write_as(ait_policy *policy, const char *name, enum sandbox_format to, FILE *out,
+                    ait_sandbox_problem *problem)
+{
+    switch (to) {
+    case FORMAT_SYSTEMD:
+        return ait_policy_write(policy, out, AIT_POLICY_FORMAT_SYSTEMD, problem);
+    case FORMAT_OCI:
+        return oci_export(policy, name, out, problem);
+    case FORMAT_BPF:
+        return write_program(policy, out, problem);
+    case FORMAT_AUTO:
+    case FORMAT_NATIVE:
+        break;
+    }
+    return ait_policy_write(policy, out, AIT_POLICY_FORMAT_NATIVE, problem);
+}
+
+static int export_policy(const struct export_config *config, const char *name)
+{
+    ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
+    ait_policy *policy AIT_CLEANUP(ait_policy_unrefp) = NULL;
+    struct output output;
+    struct problem p;
+    int r = sandbox_load(&policy, name, (enum sandbox_format)config->from, &problem);
+
+    if (r < 0)
+        return sandbox_report(&problem);
+    if (output_open(&output, config->output, &p) < 0)
+        return report(&p);
+    r = write_as(policy, name, config->to, output.stream, &problem);
+    int status = 0;
+    if (r < 0 && !ferror(output.stream)) {
+        problem.error = r;
+        status = sandbox_report(&problem);
+    } else if (output_commit(&output, &p) < 0)
+        status = report(&p);
+    output_done(&output);
+    return status;
+}
+
+static int check_config(const struct export_config *config, struct problem *p)
+{
+    if (config->to == FORMAT_AUTO)
+        return problem_set(p, STATUS_USAGE, -EINVAL,
+                           "--to: is not given; write --to=native, systemd, oci or bpf");
+    if (config->to == FORMAT_BPF && !config->output && isatty(STDOUT_FILENO))
+        return problem_set(p, STATUS_USAGE, -EINVAL,
+                           "--to=bpf: is no text for a terminal; name a file by --output");
+    return output_check(config->output, p);
+}
+
+int export_main(const struct command *command, int argc, char **argv)
+{
+    struct export_config config = {0};
+    struct problem p;
+    int status;
+    const char *name = sandbox_one_word(command, &config, argc, argv, "a preset or a file", &status);
+
+    if (name)
+        status = check_config(&config, &p) < 0 ? report(&p) : export_policy(&config, name);
+    free(config.output);
+    return status;
+}

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * aiotools-sd sandbox learn: runs a program, lets all of it through, and writes what it needed.
+ *
+ * We are the parent, the holder of the listener and, as subreaper, the parent of whatever the program leaves behind: when the
+ * listener is gone, calls inside return ENOSYS, so we stay until the last of them has ended.
+ */
+#include "sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "output.h"
+#include "config/parse.h"
+#include "worker/spawn.h"
+
+#define KILL_AFTER_USEC UINT64_C(5000000)
+#define KILL_AGAIN_USEC UINT64_C(200000)
+#define TITLE_SIZE      512
+
+struct learn_config {
+    char *output; /* NULL: standard output */
+    bool by_count;
+    uint64_t timeout; /* in microseconds; 0: none */
+};
+
+/* What the child could not do. The step is a static string, at the same address in the parent. */
+struct failure {
+    int error;
+    const char *step;
+};
+
+struct learner {
+    ait_sandbox *sandbox;
+    ait_explainer *explainer;
+    pid_t program;
+    bool ended; /* the program itself */
+    int status; /* of waitpid() */
+    bool asked; /* they have been asked to end */
+    struct failure failure;
+    int failures; /* a pipe, closed by the exec */
+    int signals;
+    int timer;
+};
+
+static int take_flag(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+{
+    *(bool *)field = true;
+    return 0;
+}
+
+static int take_timeout(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+{
+    uint64_t usec;
+    int r = parse_time(text, &usec, ret_why);
+
+    if (r < 0)
+        return r;
+    if (usec == 0) {
+        *ret_why = "is no time at all; write 30s, or leave the option out";
+        return -EINVAL;
+    }
+    *(uint64_t *)field = usec == PARSE_INFINITY ? 0 : usec;
+    return 0;
+}
+
+#define FIELD(member) offsetof(struct learn_config, member)
+
+const struct option_spec learn_options[] = {
+    {"output", 'o', "FILE", option_string, FIELD(output),
+     "write the policy to FILE, whole or not at all (standard output)", .kind = OPTION_PATH},
+    {"by-count", 0, NULL, take_flag, FIELD(by_count), "the most used calls first, instead of group by group"},
+    {"timeout", 0, "TIME", take_timeout, FIELD(timeout), "end PROGRAM after TIME, as SIGTERM does"},
+    {"help", 'h', NULL, option_stop, 0, "show this help"},
+    {0},
+};
+
+/* ---- the child ------------------------------------------------------------------------------------ */
+
+struct start {
+    const char *path;
+    char **argv;
+    sigset_t mask;
+    pid_t parent;
+    int socket;
+    int failures;
+};
+
+extern char **environ;
+
+/* Sockets that were passed to us are for the program. */
+static void pass_sockets_on(pid_t parent)
+{
+    const char *pid = getenv("LISTEN_PID");
+    char own[16];
+
+    if (!pid || strtol(pid, NULL, 10) != parent)
+        return;
+    (void)snprintf(own, sizeof(own), "%d", (int)getpid());
+    (void)setenv("LISTEN_PID", own, 1);
+}
+
+static void __attribute__((noreturn)) run_child(const ait_sandbox *sandbox, const struct start *start)
+{
+    struct failure f = {.step = "the sandbox"};
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != start->parent)
+        _exit(127);
+    pass_sockets_on(start->parent);
+    (void)sigprocmask(SIG_SETMASK, &start->mask, NULL);
+    f.error = ait_sandbox_prepare_child(sandbox, &f.step);
+    if (f.error >= 0)
+        f.error = ait_sandbox_enter_child(sandbox, start->socket, &f.step);
+    if (f.error >= 0) {
+        f.step = NULL;
+        f.error = ait_sandbox_execve(sandbox, start->path, start->argv, environ);
+    }
+    (void)!write(start->failures, &f, sizeof(f));
+    _exit(127);
+}
+
+static int spawn(struct learner *l, struct start *start, int pair[2], int pipes[2])
+{
+    start->parent = getpid();
+    start->socket = pair[1];
+    start->failures = pipes[1];
+    l->program = fork();
+    if (l->program < 0)
+        return -errno;
+    if (l->program == 0)
+        run_child(l->sandbox, start);
+    (void)close(pair[1]);
+    (void)close(pipes[1]);
+    pair[1] = pipes[1] = -1;
+    return ait_explainer_new(&l->explainer, l->sandbox, pair[0], NULL, NULL);
+}
+
+static void close_all(int *fds, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (fds[i] >= 0)
+            (void)close(fds[i]);
+}
+
+static int start_program(struct learner *l, struct start *start)
+{
+    int pair[2] = {-1, -1}, pipes[2] = {-1, -1};
+    int r = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 || pipe2(pipes, O_CLOEXEC) < 0
+                ? -errno
+                : spawn(l, start, pair, pipes);
+
+    l->failures = pipes[0];
+    close_all(pair, 2);
+    close_all(&pipes[1], 1);
+    return r;
+}
+
+/* ---- what happens while it runs ------------------------------------------------------------------- */
+
+static void set_timer(struct learner *l, uint64_t usec, uint64_t again)
+{
+    struct itimerspec spec = {
+        .it_value = {.tv_sec = (time_t)(usec / 1000000), .tv_nsec = (long)(usec % 1000000) * 1000},
+        .it_interval = {.tv_sec = (time_t)(again / 1000000), .tv_nsec = (long)(again % 1000000) * 1000},
+    };
+
+    (void)timerfd_settime(l->timer, 0, &spec, NULL);
+}
+
+/* Those that were left behind are children of ours. */
+static void signal_children(int signo)
+{
+    FILE *children = fopen("/proc/thread-self/children", "re");
+    int pid;
+
+    if (!children)
+        return;
+    while (fscanf(children, "%d", &pid) == 1)
+        (void)kill(pid, signo);
+    (void)fclose(children);
+}
+
+static void pass_on(struct learner *l, int signo)
+{
+    if (!l->ended) {
+        (void)kill(l->program, signo);
+        return;
+    }
+    signal_children(signo);
+    if (!l->asked)
+        set_timer(l, KILL_AFTER_USEC, KILL_AGAIN_USEC);
+    l->asked = true;
+}
+
+/* First the word, then the deed. */
+static void on_timer(struct learner *l)
+{
+    uint64_t expirations;
+
+    if (read(l->timer, &expirations, sizeof(expirations)) < 0)
+        return;
+    if (!l->asked) {
+        l->asked = true;
+        set_timer(l, KILL_AFTER_USEC, KILL_AGAIN_USEC);
+        signal_children(SIGTERM);
+    } else
+        signal_children(SIGKILL);
+}
+
+/* Whether there are any left. */
+static bool reap(struct learner *l)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        if (pid == l->program) {
+            l->ended = true;
+            l->status = status;
+        }
+    return pid == 0 || errno != ECHILD;
+}
+
+/* What the terminal sends it sends to the program, too. */
+static void on_signals(struct learner *l)
+{
+    struct signalfd_siginfo info;
+
+    while (read(l->signals, &info, sizeof(info)) == sizeof(info))
+        if (info.ssi_signo != SIGCHLD && info.ssi_code != SI_KERNEL)
+            pass_on(l, (int)info.ssi_signo);
+}
+
+static void on_failure(struct learner *l)
+{
+    struct failure f;
+
+    if (read(l->failures, &f, sizeof(f)) == sizeof(f))
+        l->failure = f;
+    (void)close(l->failures);
+    l->failures = -1;
+}
+
+static void on_calls(struct learner *l, struct pollfd *listener)
+{
+    int r;
+
+    while ((r = ait_explainer_process(l->explainer)) > 0)
+        ;
+    if (r < 0)
+        listener->fd = -1; /* all have ended; we hear of the last one by SIGCHLD */
+}
+
+static void tell_of_those_left(const struct learner *l, const char *name, bool *told)
+{
+    if (*told || !l->ended)
+        return;
+    *told = true;
+    fprintf(
+        stderr,
+        "aiotools-sd: %s has ended; learning goes on with what it left behind, until that ends or a signal "
+        "comes\n",
+        name);
+}
+
+static void serve(struct learner *l, const char *name)
+{
+    struct pollfd fds[] = {
+        {.fd = ait_explainer_fd(l->explainer), .events = POLLIN},
+        {.fd = l->signals, .events = POLLIN},
+        {.fd = l->timer, .events = POLLIN},
+        {.fd = l->failures, .events = POLLIN},
+    };
+    bool told = false;
+
+    for (;;) {
+        if (poll(fds, sizeof(fds) / sizeof(fds[0]), -1) < 0 && errno != EINTR)
+            return;
+        if (fds[0].revents)
+            on_calls(l, &fds[0]);
+        if (fds[2].revents)
+            on_timer(l);
+        if (fds[3].revents) {
+            on_failure(l);
+            fds[3].fd = -1;
+        }
+        if (!fds[1].revents)
+            continue;
+        on_signals(l);
+        if (!reap(l))
+            return;
+        tell_of_those_left(l, name, &told);
+    }
+}
+
+/* ---- the result ----------------------------------------------------------------------------------- */
+
+struct sum {
+    unsigned kinds;
+    uint64_t calls;
+};
+
+static int add(int number, const char *name, ait_policy_action action, uint64_t count, void *userdata)
+{
+    struct sum *sum = userdata;
+
+    sum->kinds++;
+    sum->calls += count;
+    return 0;
+}
+
+static void make_title(char **argv, char title[TITLE_SIZE])
+{
+    size_t n = 0;
+
+    title[0] = '\0';
+    for (; *argv && n < TITLE_SIZE - 1; argv++)
+        n += (size_t)snprintf(title + n, TITLE_SIZE - n, "%s%s", n ? " " : "", *argv);
+}
+
+static int write_policy(const struct learner *l, const struct learn_config *config, char **argv)
+{
+    struct sum sum = {0};
+    struct output output;
+    struct problem p;
+    char title[TITLE_SIZE];
+
+    if (output_open(&output, config->output, &p) < 0)
+        return report(&p);
+    make_title(argv, title);
+    int r = ait_explainer_write_policy(l->explainer, output.stream, title,
+                                       config->by_count ? AIT_LEARN_BY_COUNT : 0);
+    if (r == -ENOMEM)
+        (void)problem_set(&p, STATUS_OS, r, "out of memory");
+    else
+        r = output_commit(&output, &p);
+    output_done(&output);
+    if (r < 0)
+        return report(&p);
+    (void)ait_explainer_foreach_count(l->explainer, add, &sum);
+    fprintf(stderr, "aiotools-sd: learned from %" PRIu64 " calls of %u kinds%s%s\n", sum.calls, sum.kinds,
+            config->output ? ", written to " : "", config->output ? config->output : "");
+    return 0;
+}
+
+static int program_status(int status)
+{
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int report_failure(const struct learner *l, int error, const char *name)
+{
+    struct problem p;
+
+    if (l->failure.error < 0)
+        error = l->failure.error;
+    if (l->failure.step)
+        (void)problem_set(&p, STATUS_SANDBOX, error, "sandbox learn: %s: %s", l->failure.step,
+                          strerror(-error));
+    else if (l->failure.error < 0)
+        (void)problem_set(&p, STATUS_CONFIG, error, "%s: cannot be executed: %s", name, strerror(-error));
+    else
+        (void)problem_set(&p, STATUS_OS, error, "%s: cannot be started: %s", name, strerror(-error));
+    return report(&p);
+}
+
+/* ---- the command ---------------------------------------------------------------------------------- */
+
+static int make_sandbox(ait_sandbox **ret)
+{
+    ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
+    ait_policy *policy AIT_CLEANUP(ait_policy_unrefp) = NULL;
+    struct problem p;
+    int r = ait_policy_from_preset(&policy, "service", &problem);
+
+    if (r >= 0)
+        r = ait_sandbox_new(ret,
+                            AIT_SANDBOX_OPTIONS(.policy = policy, .deny = AIT_SANDBOX_DENY_LEARN,
+                                                .flags = AIT_SANDBOX_KEEP_CAPABILITIES | AIT_SANDBOX_EXEC),
+                            &problem);
+    if (r >= 0)
+        return 0;
+    (void)problem_set(&p, STATUS_SANDBOX, r, "sandbox learn: %s",
+                      problem.message[0] ? problem.message : strerror(-r));
+    return report(&p);
+}
+
+/* Signals that mean us mean the program; those that stop and continue stop and continue both. */
+static int take_signals(struct learner *l, sigset_t *ret_before)
+{
+    static const int passed[] = {SIGCHLD, SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,
+                                 SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH};
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++)
+        (void)sigaddset(&set, passed[i]);
+    (void)sigprocmask(SIG_BLOCK, &set, ret_before);
+    l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    return l->signals < 0 || l->timer < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ? -errno : 0;
+}
+
+static int learn(struct learner *l, const struct learn_config *config, const char *path, char **argv)
+{
+    struct start start = {.path = path, .argv = argv};
+    int r = take_signals(l, &start.mask);
+
+    if (r >= 0)
+        r = start_program(l, &start);
+    if (r < 0 && l->failures >= 0 && l->program > 0)
+        on_failure(l);
+    if (r < 0)
+        return report_failure(l, r, argv[0]);
+    if (config->timeout > 0)
+        set_timer(l, config->timeout, 0);
+    serve(l, argv[0]);
+    if (l->failure.error < 0)
+        return report_failure(l, l->failure.error, argv[0]);
+    int status = write_policy(l, config, argv);
+    return status != 0 ? status : program_status(l->status);
+}
+
+static int learn_with(const struct learn_config *config, const char *path, char **argv)
+{
+    struct learner l = {.program = -1, .failures = -1, .signals = -1, .timer = -1};
+    int status = make_sandbox(&l.sandbox);
+
+    if (status == 0)
+        status = learn(&l, config, path, argv);
+    ait_explainer_free(l.explainer);
+    ait_sandbox_unref(l.sandbox);
+    close_all((int[]){l.failures, l.signals, l.timer}, 3);
+    return status;
+}
+
+static int run_learn(const struct learn_config *config, char **argv)
+{
+    const char *search = getenv("PATH");
+    char *path = NULL;
+    struct problem p;
+
+    if (!argv[0]) {
+        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "no program is given; write -- PROGRAM [ARG...]");
+        return report(&p);
+    }
+    if (output_check(config->output, &p) < 0 ||
+        spawn_resolve_program(argv[0], search ? search : "/usr/bin:/bin", NULL, &path, &p) < 0)
+        return report(&p);
+    int status = learn_with(config, path, argv);
+    free(path);
+    return status;
+}
+
+int learn_main(const struct command *command, int argc, char **argv)
+{
+    struct learn_config config = {0};
+    const struct option_spec *stopped;
+    struct problem p;
+    int first, status;
+
+    int r = options_parse(command->options, &config, argc, argv, &first, &stopped, &p);
+    if (r < 0)
+        status = report(&p);
+    else if (r == OPTION_STOP)
+        status = print_command_help(command);
+    else
+        status = run_learn(&config, argv + first);
+    free(config.output);
+    return status;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A policy for people: call by call. */
+#include "sandbox.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WIDTH 100
+
+/* ---- actions -------------------------------------------------------------------------------------- */
+
+bool sandbox_same_action(ait_policy_action a, ait_policy_action b)
+{
+    return a.kind == b.kind && a.error == b.error;
+}
+
+bool sandbox_allows(ait_policy_action action)
+{
+    return action.kind == AIT_POLICY_ALLOW || action.kind == AIT_POLICY_LOG;
+}
+
+const char *sandbox_action_text(ait_policy_action action, char text[ACTION_TEXT_SIZE])
+{
+    static const char *const words[] = {
+        [AIT_POLICY_ALLOW] = "allow",   [AIT_POLICY_LOG] = "log",   [AIT_POLICY_TRAP] = "trap",
+        [AIT_POLICY_NOTIFY] = "notify", [AIT_POLICY_KILL] = "kill",
+    };
+    const char *error = strerrorname_np(action.error);
+
+    if (action.kind != AIT_POLICY_ERRNO)
+        return words[action.kind];
+    if (action.error == ENOSYS)
+        return "enosys";
+    if (error)
+        (void)snprintf(text, ACTION_TEXT_SIZE, "errno(%s)", error);
+    else
+        (void)snprintf(text, ACTION_TEXT_SIZE, "errno(%u)", action.error);
+    return text;
+}
+
+/* ---- views ---------------------------------------------------------------------------------------- */
+
+static int note_rule(const ait_policy_rule *rule, void *userdata)
+{
+    struct view *view = userdata;
+
+    if (rule->number < 0 || rule->number > view->newest)
+        return 0;
+    if (rule->n_compares == 0)
+        view->calls[rule->number].otherwise = rule->action;
+    else
+        view->calls[rule->number].n_rules++;
+    return 0;
+}
+
+static int write_rules(struct view *view, const ait_policy *policy)
+{
+    size_t size;
+    FILE *out = open_memstream(&view->text, &size);
+
+    if (!out)
+        return -errno;
+    int r = ait_policy_write(policy, out, AIT_POLICY_FORMAT_NATIVE, NULL);
+    if (fclose(out) == EOF && r >= 0)
+        r = -errno;
+    return r;
+}
+
+static void count(struct view *view)
+{
+    for (int i = 0; i <= view->newest; i++) {
+        const struct view_call *call = &view->calls[i];
+
+        if (!call->name)
+            continue;
+        view->n_rules += call->n_rules;
+        if (call->n_rules > 0)
+            view->n_by_arguments++;
+        else if (sandbox_allows(call->otherwise))
+            view->n_allowed++;
+        else
+            view->n_denied++;
+    }
+}
+
+int view_init(struct view *view, const ait_policy *policy)
+{
+    *view = (struct view){.newest = ait_syscall_newest(), .fallback = ait_policy_fallback(policy)};
+    view->calls = calloc((size_t)view->newest + 1, sizeof(*view->calls));
+    if (!view->calls)
+        return -ENOMEM;
+    for (int i = 0; i <= view->newest; i++)
+        view->calls[i] = (struct view_call){.name = ait_syscall_name(i), .otherwise = view->fallback};
+    int r = ait_policy_foreach_rule(policy, note_rule, view);
+    if (r >= 0)
+        r = write_rules(view, policy);
+    if (r < 0) {
+        view_done(view);
+        return r;
+    }
+    count(view);
+    return 0;
+}
+
+void view_done(struct view *view)
+{
+    free(view->calls);
+    free(view->text);
+    *view = (struct view){0};
+}
+
+/* A rule with comparisons has a space behind the name, one without has a colon or nothing. */
+void view_print_rules(const struct view *view, const char *name, const char *indent, bool with_name)
+{
+    size_t n = strlen(name);
+
+    for (const char *line = view->text; *line;) {
+        size_t length = strcspn(line, "\n");
+
+        if (strncmp(line, name, n) == 0 && line[n] == ' ') {
+            const char *text = with_name ? line : line + n + 1;
+            printf("%s%.*s%s\n", indent, (int)(length - (size_t)(text - line)), text,
+                   memchr(line, ':', length) ? "" : ": allow");
+        }
+        line += length + (line[length] == '\n');
+    }
+}
+
+/* ---- columns -------------------------------------------------------------------------------------- */
+
+void columns_put(struct columns *columns, const char *word)
+{
+    size_t n = strlen(word);
+
+    if (columns->at > 0 && columns->at + 1 + n > WIDTH)
+        columns_end(columns);
+    if (columns->at == 0)
+        columns->at = (size_t)printf("%s%s", columns->indent, word);
+    else
+        columns->at += (size_t)printf(" %s", word);
+}
+
+void columns_end(struct columns *columns)
+{
+    if (columns->at > 0)
+        (void)putchar('\n');
+    columns->at = 0;
+}

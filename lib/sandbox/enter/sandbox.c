@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "sandbox.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "architecture.h"
+#include "landlock.h"
+#include "policy/model.h"
+#include "protect.h"
+#include "policy/problem.h"
+#include "filter/verify.h"
+
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+
+#define ALL_FLAGS (AIT_SANDBOX_KEEP_CAPABILITIES | AIT_SANDBOX_SCOPE | AIT_SANDBOX_EXEC)
+
+static const char *const deny_words[] = {
+    [AIT_SANDBOX_DENY_ERRNO] = "refused",     [AIT_SANDBOX_DENY_KILL] = "fatal",
+    [AIT_SANDBOX_DENY_LOG] = "only logged",   [AIT_SANDBOX_DENY_EXPLAIN] = "explained",
+    [AIT_SANDBOX_DENY_LEARN] = "only learnt",
+};
+
+/* ---- options -------------------------------------------------------------------------------------- */
+
+static int check_options(const ait_sandbox_options *o, ait_sandbox_problem *problem)
+{
+    if (!o || o->size < sizeof(*o) || o->flags & ~ALL_FLAGS || (unsigned)o->deny > AIT_SANDBOX_DENY_LEARN ||
+        (o->n_connect_ports > 0 && !o->connect_ports) || o->protect < 0)
+        return problem_at(
+            problem, -EINVAL, "", 0, 0,
+            "the options make no sense; set them with AIT_SANDBOX_OPTIONS(), flags to AIT_SANDBOX_... only");
+    if (!o->policy && o->deny == AIT_SANDBOX_DENY_EXPLAIN)
+        return problem_at(problem, -EINVAL, "", 0, 0,
+                          "without a policy nothing is denied that could be explained; set one");
+    return 0;
+}
+
+/* ---- what this kernel has ------------------------------------------------------------------------- */
+
+/* Flags are looked at before the program, which is nowhere: -EFAULT means that they are known. */
+static int try_flags(unsigned flags)
+{
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, NULL) < 0 && errno != EFAULT ? -errno : 0;
+}
+
+static int choose_filter_flags(struct ait_sandbox *s, ait_sandbox_problem *problem)
+{
+    unsigned flags = SECCOMP_FILTER_FLAG_LOG;
+    int r;
+
+    if (confine_listens(s))
+        flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    r = try_flags(flags);
+    if (r == -ENOSYS || r == -EINVAL)
+        return problem_at(
+            problem, -EOPNOTSUPP, "", 0, 0, "%s; take a newer kernel, or one that is built with it",
+            confine_listens(s) ? "explaining and learning need seccomp's user notification (Linux 5.0)"
+                               : "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER, Linux 4.14)");
+    if (r < 0)
+        return problem_at(problem, r, "", 0, 0,
+                          "seccomp: %s; an outer sandbox may be in the way, let it allow seccomp(2)",
+                          strerror(-r));
+    /* A call that waits for its answer is then not begun anew by each signal. */
+    if (confine_listens(s) && try_flags(flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) >= 0)
+        flags |= SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    s->filter_flags = flags;
+    return 0;
+}
+
+/* The quiet filter comes after the main one, which has to let its loading through; else designed ENOSYS is logged, too. */
+static void drop_quiet_that_cannot_be_loaded(struct sandbox_filter *filter)
+{
+    struct seccomp_data data = {.nr = SYS_seccomp, .args = {SECCOMP_SET_MODE_FILTER}};
+
+    if (filter->n_quiet == 0)
+        return;
+    data.arch = NATIVE_ARCHITECTURE;
+    data.args[5] = filter->exec_key;
+    uint32_t action = bpf_run(filter->program, filter->n, &data) & SECCOMP_RET_ACTION_FULL;
+    if (action != SECCOMP_RET_ALLOW && action != SECCOMP_RET_LOG)
+        filter->n_quiet = 0;
+}
+
+static int make_filters(struct ait_sandbox *s, const ait_sandbox_options *o, ait_sandbox_problem *problem)
+{
+    int r = 0;
+
+    if (o->connect_ports)
+        s->n_guard = guard_make(s->guard, s->deny == AIT_SANDBOX_DENY_LOG);
+    if (!s->policy && s->deny != AIT_SANDBOX_DENY_LEARN && s->n_guard == 0)
+        return 0;
+    r = choose_filter_flags(s, problem);
+    if (r < 0 || (!s->policy && s->deny != AIT_SANDBOX_DENY_LEARN))
+        return r;
+    r = filter_compile(s->policy, s->deny, s->flags, &s->filter, problem);
+    if (r >= 0)
+        drop_quiet_that_cannot_be_loaded(&s->filter);
+    return r;
+}
+
+/* ---- text ----------------------------------------------------------------------------------------- */
+
+__attribute__((format(printf, 2, 3))) static void say(struct ait_sandbox *s, const char *format, ...)
+{
+    size_t n = strlen(s->text);
+    va_list ap;
+
+    va_start(ap, format);
+    (void)vsnprintf(s->text + n, sizeof(s->text) - n, format, ap);
+    va_end(ap);
+}
+
+static void say_capabilities(struct ait_sandbox *s)
+{
+    if (s->capabilities == UINT64_MAX)
+        say(s, "; capabilities untouched");
+    else if (s->capabilities == 0)
+        say(s, "; no capabilities");
+    else
+        say(s, "; capabilities limited to %d", __builtin_popcountll(s->capabilities));
+}
+
+static void describe(struct ait_sandbox *s, const struct landlock_result *landlock, int abi)
+{
+    if (s->policy)
+        say(s, "system calls by policy %s, what it denies is %s", s->policy->name, deny_words[s->deny]);
+    else
+        say(s,
+            s->deny == AIT_SANDBOX_DENY_LEARN ? "system calls are learnt" : "system calls are not limited");
+    say_capabilities(s);
+    say(s, "; no_new_privs");
+    if (landlock->text[0])
+        say(s, "; Landlock ABI %d: %s", abi, landlock->text);
+    if (landlock->lacking[0])
+        say(s, "; this kernel lacks: %s", landlock->lacking);
+}
+
+/* ---- life ----------------------------------------------------------------------------------------- */
+
+/* A policy that is learnt from would hand on the number of a process. */
+static int protect(struct ait_sandbox *s, pid_t process, bool signals, ait_sandbox_problem *problem)
+{
+    ait_policy *policy;
+
+    if (process == 0 || !s->policy || s->deny == AIT_SANDBOX_DENY_LEARN)
+        return 0;
+    int r = policy_protect(&policy, s->policy, process, signals);
+    if (r == -ESRCH)
+        return problem_at(problem, r, "", 0, 0, "there is no process %d that could be protected",
+                          (int)process);
+    if (r == -E2BIG)
+        return problem_at(problem, r, "", 0, 0,
+                          "the policy has no room for the rules that protect a process; use fewer rules that "
+                          "look at arguments");
+    if (r < 0)
+        return problem_at(problem, r, "", 0, 0, "a process cannot be protected: %s", strerror(-r));
+    ait_policy_unref(s->policy);
+    s->policy = policy;
+    return 0;
+}
+
+static int make_landlock(struct ait_sandbox *s, const ait_sandbox_options *o, ait_sandbox_problem *problem)
+{
+    struct landlock_result result;
+    int abi = landlock_abi();
+    int r = landlock_make(o, abi, &result, problem);
+
+    if (r < 0)
+        return r;
+    s->ruleset = result.fd;
+    s->restrict_flags = result.flags;
+    describe(s, &result, abi);
+    return protect(s, o->protect, !result.signals, problem);
+}
+
+AIT_PUBLIC int ait_sandbox_new(ait_sandbox **ret, const ait_sandbox_options *options,
+                               ait_sandbox_problem *problem)
+{
+    int r = ret ? check_options(options, problem) : -EINVAL;
+
+    if (r < 0)
+        return r;
+    struct ait_sandbox *s = calloc(1, sizeof(*s));
+    if (!s)
+        return problem_at(problem, -ENOMEM, "", 0, 0, "out of memory");
+    s->refs = 1;
+    s->ruleset = -1;
+    s->policy = ait_policy_ref(options->policy);
+    s->deny = options->deny;
+    s->flags = options->flags;
+    s->capabilities = options->flags & AIT_SANDBOX_KEEP_CAPABILITIES ? UINT64_MAX : options->capabilities;
+    r = make_landlock(s, options, problem);
+    if (r >= 0)
+        r = make_filters(s, options, problem);
+    if (r < 0) {
+        ait_sandbox_unref(s);
+        return r;
+    }
+    /* Only a listener has to know afterwards what the policy says. */
+    if (s->deny != AIT_SANDBOX_DENY_EXPLAIN && s->deny != AIT_SANDBOX_DENY_LEARN)
+        s->policy = ait_policy_unref(s->policy);
+    *ret = s;
+    return 0;
+}
+
+AIT_PUBLIC ait_sandbox *ait_sandbox_ref(ait_sandbox *sandbox)
+{
+    if (sandbox)
+        __atomic_add_fetch(&sandbox->refs, 1, __ATOMIC_RELAXED);
+    return sandbox;
+}
+
+AIT_PUBLIC ait_sandbox *ait_sandbox_unref(ait_sandbox *sandbox)
+{
+    if (!sandbox || __atomic_sub_fetch(&sandbox->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return NULL;
+    filter_done(&sandbox->filter);
+    if (sandbox->ruleset >= 0)
+        (void)close(sandbox->ruleset);
+    ait_policy_unref(sandbox->policy);
+    free(sandbox);
+    return NULL;
+}
+
+AIT_PUBLIC void ait_sandbox_unrefp(ait_sandbox **p)
+{
+    *p = ait_sandbox_unref(*p);
+}
+
+AIT_PUBLIC const char *ait_sandbox_text(const ait_sandbox *sandbox)
+{
+    return sandbox->text;
+}
+
+AIT_PUBLIC const struct sock_filter *ait_sandbox_program(const ait_sandbox *sandbox, size_t *ret_n)
+{
+    *ret_n = sandbox->filter.program ? sandbox->filter.n : 0;
+    return sandbox->filter.program;
+}
+
+/* ---- entering ------------------------------------------------------------------------------------- */
+
+/* The kernel's own opinion first: it needs no /proc, and may be denied by a sandbox that is in force already. */
+static int check_alone(void)
+{
+    struct stat st;
+
+    if (unshare(CLONE_THREAD) == 0)
+        return 0;
+    if (errno == EINVAL)
+        return -EBUSY;
+    if (stat("/proc/self/task", &st) < 0)
+        return -errno;
+    return st.st_nlink == 3 ? 0 : -EBUSY; /* ".", "..", and a folder a thread */
+}
+
+AIT_PUBLIC int ait_sandbox_enter(ait_sandbox *sandbox, const char **ret_step)
+{
+    int r;
+
+    if (!sandbox || confine_listens(sandbox)) {
+        if (ret_step)
+            *ret_step = "a sandbox that explains is entered by ait_sandbox_enter_child()";
+        return -EINVAL;
+    }
+    r = check_alone();
+    if (r < 0) {
+        if (ret_step)
+            *ret_step = "looking for other threads";
+        return r;
+    }
+    r = ait_sandbox_prepare_child(sandbox, ret_step);
+    return r < 0 ? r : ait_sandbox_enter_child(sandbox, -1, ret_step);
+}

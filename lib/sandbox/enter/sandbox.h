@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The sandbox, made: what ait_sandbox_new() has prepared, and what a process needs to enter it.
+ *
+ * Invariants:
+ *  - Complete or absent, and constant once ait_sandbox_new() has returned; only the count of references changes.
+ *  - Everything that can fail for reasons that somebody can mend has happened: entering makes raw system calls on numbers that are
+ *    here, allocates nothing and reads no file. It may run in a child that shares its parent's memory.
+ *  - The order of entering is fixed. First half: bounding set (needs CAP_SETPCAP), no_new_privs, Landlock (needs its descriptor, and no_new_privs).
+ *    Second half: capabilities, then the filters, since none of the calls before need be allowed by them.
+ *
+ * Ownership: the sandbox owns its filter, the ruleset's descriptor (CLOEXEC, never below 3) and the text, and has a reference to the policy. All of it
+ * must outlive every process that is about to enter.
+ *
+ * What this is not: it answers no notifications (explain.c), and knows nothing of servers and workers.
+ */
+
+#include <linux/filter.h>
+#include <stdbool.h>
+
+#include <aiotools-sd/sandbox.h>
+
+#include "filter/compile.h"
+#include "filter/connect-filter.h"
+
+#define CONFINE_TEXT_MAX 768
+
+struct ait_sandbox {
+    unsigned refs;
+    ait_policy *policy; /* NULL: none */
+    ait_sandbox_deny deny;
+    uint64_t flags;
+    uint64_t capabilities;               /* what is kept; UINT64_MAX: untouched */
+    struct sandbox_filter filter;        /* program NULL: no filter */
+    struct sock_filter guard[GUARD_MAX]; /* loaded first */
+    size_t n_guard;
+    unsigned filter_flags; /* SECCOMP_FILTER_FLAG_... of the main filter */
+    int ruleset;           /* Landlock's; -1: none */
+    unsigned restrict_flags;
+    char text[CONFINE_TEXT_MAX];
+};
+
+/* Denied calls come to a listener. */
+static inline bool confine_listens(const struct ait_sandbox *s)
+{
+    return s->deny == AIT_SANDBOX_DENY_EXPLAIN || s->deny == AIT_SANDBOX_DENY_LEARN;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The comparison of a seccomp program with the policy that it was made from, by running it in an interpreter of classic BPF (bpf.h).
+ *
+ * The comparison asks for every number from 0 to 64 above the newest, each with every higher bit (the x32 bit is one) and negated, and
+ * for every constant that the program jumps on, with and without the keys, on this and two foreign architectures; for architectures that
+ * differ in a bit; and for calls with rules, for the values around every constant in every combination up to a bound, beyond it
+ * for a sample that is always the same. It knows nothing of how programs are compiled, so that it does not share the compiler's mistakes.
+ *
+ * Nothing here makes a system call or keeps state.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <aiotools-sd/sandbox.h>
+
+#include "bpf.h"
+
+/* What a program has to do. */
+struct filter_terms {
+    const ait_policy *policy; /* NULL: everything is notified */
+    ait_sandbox_deny deny;
+    uint64_t exec_key; /* 0: none */
+    uint32_t send_key; /* 0: none */
+};
+
+/* What a filter of these terms answers: a SECCOMP_RET_ value with its data. */
+uint32_t filter_action(ait_policy_action action, ait_sandbox_deny deny);
+uint32_t filter_expected(const struct filter_terms *terms, const struct seccomp_data *data);
+/* What the quiet filter answers: ENOSYS, or SECCOMP_RET_ALLOW: the other one decides. */
+uint32_t filter_expected_quiet(const struct filter_terms *terms, const struct seccomp_data *data);
+
+/* -EBADMSG, and what was asked, wanted and got in problem (may be NULL). */
+int filter_verify(const struct filter_terms *terms, const struct sock_filter *program, size_t n,
+                  ait_sandbox_problem *problem);
+int filter_verify_quiet(const struct filter_terms *terms, const struct sock_filter *program, size_t n,
+                        ait_sandbox_problem *problem);

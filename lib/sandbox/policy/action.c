@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "parse.h"
+
+#define ERRNO_NAMED_MAX 256
+
+static const struct {
+    const char *name;
+    ait_policy_action action;
+} actions[] = {
+    {"allow", {.kind = AIT_POLICY_ALLOW}},
+    {"errno", {.kind = AIT_POLICY_ERRNO, .error = EPERM}},
+    {"enosys", {.kind = AIT_POLICY_ERRNO, .error = ENOSYS}},
+    {"log", {.kind = AIT_POLICY_LOG}},
+    {"trap", {.kind = AIT_POLICY_TRAP}},
+    {"notify", {.kind = AIT_POLICY_NOTIFY, .error = EPERM}},
+    {"kill", {.kind = AIT_POLICY_KILL}},
+};
+
+bool policy_action_kind(const char *name, size_t n, ait_policy_action *ret)
+{
+    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
+        if (strlen(actions[i].name) == n && !memcmp(actions[i].name, name, n)) {
+            *ret = actions[i].action;
+            return true;
+        }
+    return false;
+}
+
+int policy_errno_from_name(const char *name, size_t n)
+{
+    static const struct {
+        const char *name;
+        int error;
+    } aliases[] = {{"EWOULDBLOCK", EWOULDBLOCK}, {"EDEADLOCK", EDEADLOCK}, {"ENOTSUP", ENOTSUP}};
+
+    for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++)
+        if (strlen(aliases[i].name) == n && !memcmp(aliases[i].name, name, n))
+            return aliases[i].error;
+    for (int i = 1; i < ERRNO_NAMED_MAX; i++) {
+        const char *known = strerrorname_np(i);
+        if (known && strlen(known) == n && !memcmp(known, name, n))
+            return i;
+    }
+    return 0;
+}
+
+static void format_error(const char *before, int error, char *buffer, size_t size)
+{
+    const char *name = strerrorname_np(error);
+
+    if (name)
+        (void)snprintf(buffer, size, "%s(%s)", before, name);
+    else
+        (void)snprintf(buffer, size, "%s(%d)", before, error);
+}
+
+const char *policy_action_text(ait_policy_action action, char *buffer, size_t size)
+{
+    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
+        if (action_equal(actions[i].action, action) && action.kind != AIT_POLICY_ERRNO)
+            return actions[i].name;
+    if (action.kind == AIT_POLICY_ERRNO && action.error == ENOSYS)
+        return "enosys";
+    format_error(action.kind == AIT_POLICY_NOTIFY ? "notify" : "errno", action.error, buffer, size);
+    return buffer;
+}

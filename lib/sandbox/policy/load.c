@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "parse.h"
+#include "problem.h"
+
+static const struct place nowhere = {0};
+
+/* About the file itself, or about the line that includes it. */
+static int fail(ait_sandbox_problem *problem, int error, struct place place, const char *what,
+                const char *message)
+{
+    if (place.source)
+        return problem_at(problem, error, place.source->name, place.line, place.column,
+                          "include '%.128s': %s", what, message);
+    return problem_at(problem, error, what, 0, 0, "%s", message);
+}
+
+/* ---- files --------------------------------------------------------------------------------------- */
+
+static void closep(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+}
+
+static void text_freep(char **p)
+{
+    free(*p);
+}
+
+static int read_all(int fd, char **ret, size_t *ret_length)
+{
+    __attribute__((cleanup(text_freep))) char *text = malloc(POLICY_TEXT_MAX + 1);
+    size_t n = 0;
+
+    if (!text)
+        return -ENOMEM;
+    while (n <= POLICY_TEXT_MAX) {
+        ssize_t r = read(fd, text + n, POLICY_TEXT_MAX + 1 - n);
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return -errno;
+        if (r == 0)
+            break;
+        n += (size_t)r;
+    }
+    *ret = text;
+    *ret_length = n;
+    text = NULL;
+    return 0;
+}
+
+/* Opening never waits: not for the writer of a FIFO, and not for a terminal. */
+static int load(const char *path, struct reading *reading, char **ret, size_t *ret_length,
+                const char **ret_message)
+{
+    __attribute__((cleanup(closep))) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        int e = -errno;
+        *ret_message = strerrordesc_np(-e);
+        return e;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        *ret_message = S_ISDIR(st.st_mode) ? "a directory; a policy is a regular file" : "not a regular file";
+        return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+    }
+    reading->path = path;
+    reading->device = st.st_dev;
+    reading->inode = st.st_ino;
+    int e = read_all(fd, ret, ret_length);
+    if (e < 0)
+        *ret_message = strerrordesc_np(-e);
+    return e;
+}
+
+/* ---- includes ------------------------------------------------------------------------------------ */
+
+static bool is_same(const struct reading *a, const struct reading *b)
+{
+    if (a->preset || b->preset)
+        return a->preset && b->preset && !strcmp(a->source->name, b->source->name);
+    return a->path && b->path && a->device == b->device && a->inode == b->inode;
+}
+
+static void append_chain(const struct reading *reading, char *buffer,
+                         size_t size) /* NOLINT(misc-no-recursion) */
+{
+    if (reading->parent)
+        append_chain(reading->parent, buffer, size);
+    size_t n = strlen(buffer);
+    (void)snprintf(buffer + n, size - n, "%s%s", n ? " -> " : "", reading->source->name);
+}
+
+static int check_chain(const struct draft *draft, const struct reading *reading, struct place place,
+                       ait_sandbox_problem *problem)
+{
+    char chain[400] = "";
+
+    for (const struct reading *r = reading->parent; r; r = r->parent)
+        if (is_same(r, reading)) {
+            append_chain(reading, chain, sizeof(chain));
+            return problem_at(problem, -ELOOP, place.source->name, place.line, place.column,
+                              "files that include each other: %s", chain);
+        }
+    if (reading->depth > POLICY_DEPTH_MAX) {
+        append_chain(reading, chain, sizeof(chain));
+        return problem_at(problem, -ELOOP, place.source->name, place.line, place.column,
+                          "more than %d includes deep: %s", POLICY_DEPTH_MAX, chain);
+    }
+    if (draft->n_files > POLICY_FILES_MAX)
+        return problem_at(problem, -E2BIG, place.source->name, place.line, place.column,
+                          "more than %d files in one policy", POLICY_FILES_MAX);
+    return 0;
+}
+
+static const struct policy_preset *find_preset(const char *name)
+{
+    for (size_t i = 0; i < policy_n_presets; i++)
+        if (!strcmp(policy_presets[i].name, name))
+            return &policy_presets[i];
+    return NULL;
+}
+
+static int read_preset(struct draft *draft, const struct reading *from, struct place place,
+                       const struct policy_preset *preset, ait_sandbox_problem *problem)
+{
+    struct reading reading = {.parent = from, .preset = true, .depth = from ? from->depth + 1 : 0};
+
+    draft->n_files++;
+    reading.source = draft_source(draft, preset->name);
+    if (!reading.source)
+        return -ENOMEM;
+    int e = check_chain(draft, &reading, place, problem);
+    return e < 0 ? e : policy_parse_text(draft, &reading, preset->text, strlen(preset->text), problem);
+}
+
+static int read_file(struct draft *draft, const struct reading *from, struct place place, const char *path,
+                     ait_sandbox_problem *problem)
+{
+    struct reading reading = {.parent = from, .depth = from ? from->depth + 1 : 0};
+    __attribute__((cleanup(text_freep))) char *text = NULL;
+    const char *message = NULL;
+    size_t length = 0;
+
+    draft->n_files++;
+    reading.source = draft_source(draft, path);
+    if (!reading.source)
+        return -ENOMEM;
+    int e = load(path, &reading, &text, &length, &message);
+    if (e < 0)
+        return fail(problem, e, place, path, message);
+    e = check_chain(draft, &reading, place, problem);
+    return e < 0 ? e : policy_parse_text(draft, &reading, text, length, problem);
+}
+
+/* Relative to the file that includes it; in a text, to the current directory. */
+static char *beside(const struct reading *from, const char *path)
+{
+    const char *slash = from->path ? strrchr(from->path, '/') : NULL;
+    size_t n = slash && *path != '/' ? (size_t)(slash - from->path) + 1 : 0;
+    size_t size = n + strlen(path) + 1;
+    char *joined = malloc(size);
+
+    if (joined)
+        (void)snprintf(joined, size, "%.*s%s", (int)n, n ? from->path : "", path);
+    return joined;
+}
+
+int policy_include(struct draft *draft, const struct reading *from, struct place place, const char *what,
+                   bool is_path, ait_sandbox_problem *problem)
+{
+    const struct policy_preset *preset = is_path ? NULL : find_preset(what);
+
+    if (preset)
+        return read_preset(draft, from, place, preset, problem);
+    if (from->preset)
+        return fail(problem, -ENOENT, place, what, "no such preset");
+    __attribute__((cleanup(text_freep))) char *path = beside(from, what);
+    if (!path)
+        return -ENOMEM;
+    return read_file(draft, from, place, path, problem);
+}
+
+/* ---- the public side ----------------------------------------------------------------------------- */
+
+static void draft_freep(struct draft **p)
+{
+    if (*p)
+        draft_done(*p);
+    free(*p);
+}
+
+static int no_memory(ait_sandbox_problem *problem, int error, const char *name)
+{
+    return error == -ENOMEM ? problem_at(problem, error, name, 0, 0, "out of memory") : error;
+}
+
+AIT_PUBLIC int ait_policy_from_text(ait_policy **ret, const char *name, const char *text, size_t length,
+                                    ait_sandbox_problem *problem)
+{
+    if (!ret || (!text && length > 0))
+        return -EINVAL;
+    name = name ? name : "policy";
+    __attribute__((cleanup(draft_freep))) struct draft *draft = calloc(1, sizeof(*draft));
+    struct reading reading = {.source = draft ? draft_source(draft, name) : NULL};
+    int e = reading.source ? policy_parse_text(draft, &reading, text ? text : "", length, problem) : -ENOMEM;
+
+    if (e >= 0)
+        e = draft_finish(draft, name, ret, problem);
+    return no_memory(problem, e, name);
+}
+
+AIT_PUBLIC int ait_policy_from_file(ait_policy **ret, const char *path, ait_sandbox_problem *problem)
+{
+    if (!ret || !path)
+        return -EINVAL;
+    __attribute__((cleanup(draft_freep))) struct draft *draft = calloc(1, sizeof(*draft));
+    int e = draft ? read_file(draft, NULL, nowhere, path, problem) : -ENOMEM;
+
+    if (e >= 0)
+        e = draft_finish(draft, path, ret, problem);
+    return no_memory(problem, e, path);
+}
+
+AIT_PUBLIC int ait_policy_from_preset(ait_policy **ret, const char *name, ait_sandbox_problem *problem)
+{
+    if (!ret || !name)
+        return -EINVAL;
+    const struct policy_preset *preset = find_preset(name);
+    if (!preset)
+        return problem_at(problem, -ENOENT, name, 0, 0, "no such preset: there are service and strict");
+    __attribute__((cleanup(draft_freep))) struct draft *draft = calloc(1, sizeof(*draft));
+    int e = draft ? read_preset(draft, NULL, nowhere, preset, problem) : -ENOMEM;
+
+    if (e >= 0)
+        e = draft_finish(draft, name, ret, problem);
+    return no_memory(problem, e, name);
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "access.h"
+#include "address.h"
+#include "environment.h"
+#include "program.h"
+#include "strv.h"
+
+#define SEC ((uint64_t)1000000)
+
+void server_config_init(struct server_config *config)
+{
+    *config = (struct server_config){
+        .umask = -1,
+        .listeners = LISTEN_DEFAULT,
+        .workers = cpu_count(),
+        .ready = READY_AUTO,
+        .ready_auto_usec = 5 * SEC,
+        .start_timeout = 30 * SEC,
+        .stop_timeout = 30 * SEC,
+        .stop_signal = SIGTERM,
+        .restart = RESTART_ALWAYS,
+        .backoff = {.base_usec = SEC / 10, .cap_usec = 30 * SEC},
+        .stable = 10 * SEC,
+        .give_up = {.count = 20, .usec = 5 * 60 * SEC},
+        .max_surge = {.value = 1},
+        .max_unavailable = {.value = 0},
+        .log = LOG_PREFIX,
+    };
+}
+
+void server_config_done(struct server_config *config)
+{
+    free(config->program);
+    strv_free(config->argv);
+    strv_free(config->env);
+    free(config->chdir);
+    confinement_config_done(&config->sandbox);
+    free(config->user);
+    free(config->group);
+    if (config->account_set)
+        account_done(&config->account);
+    free(config->name);
+    strv_free(config->listen);
+    *config = (struct server_config){.umask = -1};
+}
+
+int server_config_add_listen(struct server_config *config, const char *text, const char **ret_why)
+{
+    char name[ADDRESS_NAME_MAX + 1];
+    struct address address;
+    int r = address_parse_named(text, name, &address, ret_why);
+
+    return r < 0 ? r : strv_append(&config->listen, &config->n_listen, text);
+}
+
+int server_config_add_env(struct server_config *config, const char *assignment, const char **ret_why)
+{
+    const char *equals = strchr(assignment, '=');
+
+    if (!equals || equals == assignment) {
+        if (ret_why)
+            *ret_why = "is not an assignment; write NAME=VALUE";
+        return -EINVAL;
+    }
+    return strv_append(&config->env, &config->n_env, assignment);
+}
+
+int server_config_set_argv(struct server_config *config, char *const *argv)
+{
+    char **list = NULL;
+    size_t n = 0;
+
+    for (; *argv; argv++) {
+        int r = strv_append(&list, &n, *argv);
+        if (r < 0) {
+            strv_free(list);
+            return r;
+        }
+    }
+    strv_free(config->argv);
+    config->argv = list;
+    return 0;
+}
+
+/* ---- names ---------------------------------------------------------------------------------------- */
+
+static bool name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
+}
+
+bool server_config_name_valid(const char *name)
+{
+    size_t n = strlen(name);
+
+    if (n == 0 || n > SERVER_NAME_MAX || name[0] == '.')
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!name_char(name[i]))
+            return false;
+    return true;
+}
+
+int server_config_name_sockets(struct server_config *config, unsigned first_port)
+{
+    char name[SERVER_NAME_MAX + 1];
+    const char *slash = strrchr(config->argv[0], '/');
+    const char *base = slash ? slash + 1 : config->argv[0];
+
+    if (config->name_set)
+        return 0;
+    unsigned suffix = first_port ? first_port : (unsigned)getpid();
+    snprintf(name, sizeof(name), "%.*s-%u", SERVER_NAME_MAX - 12, base, suffix);
+    for (char *p = name; *p; p++)
+        if (!name_char(*p) || (p == name && *p == '.'))
+            *p = '_';
+
+    char *copy = strdup(name);
+    if (!copy)
+        return -ENOMEM;
+    free(config->name);
+    config->name = copy;
+    return 0;
+}
+
+/* ---- checks --------------------------------------------------------------------------------------- */
+
+static int out_of_memory(struct problem *p)
+{
+    return problem_set(p, STATUS_OS, -ENOMEM, "out of memory");
+}
+
+static int check_replacement(struct server_config *c, struct problem *p)
+{
+    if (c->max_surge.value == 0 && c->max_unavailable.value == 0)
+        return problem_set(p, STATUS_USAGE, -EINVAL,
+                           "--max-surge=0 and --max-unavailable=0 leave no way to replace a worker; "
+                           "let one of them be 1 or more");
+    if (amount_of(c->max_surge, c->workers, true) == 0 &&
+        amount_of(c->max_unavailable, c->workers, false) == 0)
+        return problem_set(
+            p, STATUS_USAGE, -EINVAL,
+            "--max-unavailable=%u%% of %u workers is none, and --max-surge is 0: no worker could be "
+            "replaced; let one of them come to 1 or more",
+            c->max_unavailable.value, c->workers);
+    return 0;
+}
+
+static int check_ready(struct server_config *c, struct problem *p)
+{
+    int lowest = 3 + (int)c->n_listen;
+
+    if (c->ready == READY_FD && c->ready_fd < lowest)
+        return problem_set(p, STATUS_USAGE, -EINVAL,
+                           "--ready=fd:%d: fds below %d are standard streams and sockets; take %d or above",
+                           c->ready_fd, lowest, lowest);
+    if (c->ready == READY_DELAY && c->start_timeout <= c->ready_delay)
+        return problem_set(
+            p, STATUS_USAGE, -EINVAL,
+            "--ready=delay is not shorter than --start-timeout, so no worker would become ready; "
+            "raise --start-timeout");
+    if (c->ready == READY_AUTO && c->start_timeout <= c->ready_auto_usec)
+        c->ready_auto_usec = c->start_timeout / 2;
+    return 0;
+}
+
+static int finish_directory(struct server_config *c, struct problem *p)
+{
+    struct stat st;
+
+    if (!c->chdir)
+        return 0;
+    char *path = realpath(c->chdir, NULL);
+    if (!path)
+        return problem_set(p, STATUS_CONFIG, -errno, "--chdir=%s: %s; name a directory that exists", c->chdir,
+                           strerror(errno));
+    free(c->chdir);
+    c->chdir = path;
+    if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+        return problem_set(p, STATUS_CONFIG, -ENOTDIR, "--chdir=%s: is not a directory; name one", path);
+    return 0;
+}
+
+static int finish_account(struct server_config *c, struct problem *p)
+{
+    const char *why = "cannot be resolved";
+
+    if (c->account_set || (!c->user && !c->group))
+        return 0;
+    int r = account_resolve(c->user, NULL, &c->account, &why);
+    if (r < 0)
+        return problem_set(p, r == -EINVAL ? STATUS_USAGE : STATUS_CONFIG, r, "--user=%s: %s",
+                           c->user ? c->user : "", why);
+    if (c->group) {
+        account_done(&c->account);
+        r = account_resolve(c->user, c->group, &c->account, &why);
+        if (r < 0)
+            return problem_set(p, r == -EINVAL ? STATUS_USAGE : STATUS_CONFIG, r, "--group=%s: %s", c->group,
+                               why);
+    }
+    c->account_set = true;
+    return 0;
+}
+
+static int finish_program(struct server_config *c, struct problem *p)
+{
+    const char *path;
+
+    if (!c->argv || !c->argv[0])
+        return problem_set(p, STATUS_USAGE, -EINVAL,
+                           "run: no program is given; write aiotools-sd run [OPTION...] -- PROGRAM [ARG...]");
+    path = spawn_environment_lookup(environ, (const char *const *)c->env, "PATH");
+    free(c->program);
+    c->program = NULL;
+    return spawn_resolve_program(c->argv[0], path, c->chdir, &c->program, p);
+}
+
+static int check_access(struct server_config *c, struct problem *p)
+{
+    return c->account_set ? access_check(&c->account, c->chdir, c->program, p) : 0;
+}
+
+static int check_sandbox(struct server_config *c, struct problem *p)
+{
+    return confinement_check(&c->sandbox, p);
+}
+
+int server_config_finish(struct server_config *config, struct problem *ret_problem)
+{
+    static int (*const steps[])(struct server_config *, struct problem *) = {
+        check_replacement, check_ready,    check_sandbox, finish_directory,
+        finish_account,    finish_program, check_access,
+    };
+
+    for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+        int r = steps[i](config, ret_problem);
+        if (r < 0)
+            return r;
+    }
+    if (!config->name && server_config_name_sockets(config, 0) < 0)
+        return out_of_memory(ret_problem);
+    return 0;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SERVER_CONFIG_H
+#define SERVER_CONFIG_H
+
+/*
+ * What `aiotools-sd run` shall do, as plain data: filled by the command line (cli/run.c), checked and
+ * completed once by server_config_finish(), constant from then on. server_run() and everything below it
+ * only read it.
+ *
+ * server_config owns every pointer in it (server_config_done()). Nothing here opens a socket, starts a
+ * process or keeps a file open. Times are microseconds, PARSE_INFINITY means no limit.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "worker/sandbox.h"
+#include "sockets/set.h"
+#include "parse.h"
+#include "problem.h"
+
+enum ready_mode {
+    READY_AUTO,   /* READY=1; without it, alive for ready_auto_usec, unless READY=1 has ever been seen */
+    READY_NOTIFY, /* READY=1 */
+    READY_EXEC,   /* the exec has succeeded */
+    READY_FD,     /* a newline on a pipe that the worker finds at ready_fd, as in s6 */
+    READY_DELAY,  /* alive for ready_delay */
+};
+
+enum restart_mode { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NO };
+
+enum log_format { LOG_PREFIX, LOG_PLAIN, LOG_JSON };
+
+struct server_config {
+    /* what runs */
+    char *program; /* a path, from server_config_finish(): found along PATH, executable */
+    char **argv;   /* NULL-terminated; argv[0] as it was typed */
+    char **env;    /* NULL-terminated "NAME=VALUE", n_env of them, each beats the inherited one */
+    size_t n_env;
+    char *chdir;            /* a directory that exists, or NULL */
+    char *user, *group;     /* as typed, or NULL */
+    bool account_set;       /* user or group was given: account is what to become */
+    struct account account; /* from server_config_finish() */
+    int umask;              /* -1: inherited */
+    struct confinement_config sandbox;
+
+    /* where, and under which name */
+    char *name;    /* never NULL after server_config_finish() */
+    bool name_set; /* given by the user; else server_config_name_sockets() makes a better one */
+    char **listen; /* NULL-terminated, n_listen texts "[NAME=]ADDRESS"; each one parses */
+    size_t n_listen;
+    enum listen_model listeners;
+    bool non_blocking; /* O_NONBLOCK on what workers get */
+
+    /* workers, and how they begin and end */
+    unsigned workers; /* 1 to PARSE_WORKERS_MAX */
+    enum ready_mode ready;
+    int ready_fd;         /* READY_FD only */
+    uint64_t ready_delay; /* READY_DELAY only */
+    uint64_t ready_auto_usec;
+    uint64_t start_timeout, stop_timeout;
+    int stop_signal;
+
+    /* failures */
+    enum restart_mode restart;
+    struct time_range backoff;
+    uint64_t stable;
+    struct rate give_up;
+
+    /* planned replacements: amount_of(max_surge, workers, true), amount_of(max_unavailable, workers,
+     * false) */
+    struct amount max_surge, max_unavailable;
+
+    enum log_format log;
+};
+
+/* The defaults of cli.md. */
+void server_config_init(struct server_config *config);
+/* Takes a half-filled one too. */
+void server_config_done(struct server_config *config);
+
+/* Appends a copy. -EINVAL with a clause as in parse.h. */
+int server_config_add_listen(struct server_config *config, const char *text, const char **ret_why);
+int server_config_add_env(struct server_config *config, const char *assignment, const char **ret_why);
+
+/* Letters, digits, '-', '_', '.', not first a '.': a name is part of file names. */
+#define SERVER_NAME_MAX 64
+bool server_config_name_valid(const char *name);
+
+/* argv: program and arguments, copied. */
+int server_config_set_argv(struct server_config *config, char *const *argv);
+
+/* Resolves program, account and working directory, and checks options against each other. */
+int server_config_finish(struct server_config *config, struct problem *ret_problem);
+
+/* Where no name was given: program's base name plus the first port, once the sockets are known (0: none,
+ * the pid instead). */
+int server_config_name_sockets(struct server_config *config, unsigned first_port);
+
+#endif

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "format.h"
+
+#include <string.h>
+
+/* At the end of each piece of a split line but the last. */
+#define SPLIT_MARK " \\"
+
+static const char *const level_names[] = {
+    [LOG_LEVEL_DEBUG] = "debug",
+    [LOG_LEVEL_INFO] = "info",
+    [LOG_LEVEL_WARNING] = "warning",
+    [LOG_LEVEL_ERROR] = "error",
+};
+static const char *const channel_names[] = {
+    [LOG_STDOUT] = "stdout",
+    [LOG_STDERR] = "stderr",
+};
+
+/* ---- bytes -------------------------------------------------------------------------------------- */
+
+static void put(struct log_text *t, const char *s, size_t n)
+{
+    if (t->full || (size_t)(t->end - t->p) < n) {
+        t->full = true;
+        return;
+    }
+    memcpy(t->p, s, n);
+    t->p += n;
+}
+
+static void puts_(struct log_text *t, const char *s)
+{
+    put(t, s, strlen(s));
+}
+
+/* Decimal, padded with zeros to width. */
+static void put_number(struct log_text *t, unsigned long long v, unsigned width)
+{
+    char digits[20];
+    size_t i = sizeof(digits);
+
+    do
+        digits[--i] = (char)('0' + v % 10);
+    while ((v /= 10) > 0);
+    while (sizeof(digits) - i < width)
+        digits[--i] = '0';
+    put(t, digits + i, sizeof(digits) - i);
+}
+
+/* ---- UTF-8 -------------------------------------------------------------------------------------- */
+
+/* Well-formed sequences, after table 3-7 of the Unicode standard: by first byte, the bounds of the
+ * second. */
+static const struct {
+    unsigned char first, last, length, low, high;
+} utf8_forms[] = {
+    {0x20, 0x7f, 1, 0x00, 0x00}, {0xc2, 0xdf, 2, 0x80, 0xbf}, {0xe0, 0xe0, 3, 0xa0, 0xbf},
+    {0xe1, 0xec, 3, 0x80, 0xbf}, {0xed, 0xed, 3, 0x80, 0x9f}, {0xee, 0xef, 3, 0x80, 0xbf},
+    {0xf0, 0xf0, 4, 0x90, 0xbf}, {0xf1, 0xf3, 4, 0x80, 0xbf}, {0xf4, 0xf4, 4, 0x80, 0x8f},
+};
+
+/* The length of the well-formed sequence at p, 0 where there is none. */
+static size_t utf8_length(const unsigned char *p, size_t n)
+{
+    for (size_t i = 0; i < sizeof(utf8_forms) / sizeof(*utf8_forms); i++) {
+        if (p[0] < utf8_forms[i].first || p[0] > utf8_forms[i].last)
+            continue;
+        size_t length = utf8_forms[i].length;
+        if (n < length || (length > 1 && (p[1] < utf8_forms[i].low || p[1] > utf8_forms[i].high)))
+            return 0;
+        for (size_t k = 2; k < length; k++)
+            if ((p[k] & 0xc0) != 0x80)
+                return 0;
+        return length;
+    }
+    return 0;
+}
+
+/* ---- JSON --------------------------------------------------------------------------------------- */
+
+static void put_json_escape(struct log_text *t, unsigned c)
+{
+    static const char hex[] = "0123456789abcdef";
+    const char *s = c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : c == '\b' ? "\\b" : NULL;
+
+    if (s) {
+        puts_(t, s);
+        return;
+    }
+    const char escape[6] = {'\\', 'u', hex[c >> 12 & 15], hex[c >> 8 & 15], hex[c >> 4 & 15], hex[c & 15]};
+    put(t, escape, sizeof(escape));
+}
+
+/* The control characters and line separators of Unicode, which terminals and some readers of lines obey; else 0. */
+static unsigned control_character(const unsigned char *p, size_t length)
+{
+    if (length == 1)
+        return p[0] == 0x7f ? p[0] : 0;
+    if (length == 2)
+        return p[0] == 0xc2 && p[1] < 0xa0 ? p[1] : 0;
+    return length == 3 && p[0] == 0xe2 && p[1] == 0x80 && (p[2] & 0xfe) == 0xa8 ? 0x2000u + (p[2] & 0x3fu)
+                                                                                : 0;
+}
+
+static size_t put_json_special(struct log_text *t, const unsigned char *p, size_t n)
+{
+    if (p[0] < 0x20) {
+        put_json_escape(t, p[0]);
+        return 1;
+    }
+    size_t length = utf8_length(p, n);
+    unsigned control = length ? control_character(p, length) : 0xfffd;
+    if (control) {
+        put_json_escape(t, control);
+        return length ? length : 1;
+    }
+    if (p[0] == '"' || p[0] == '\\')
+        put(t, "\\", 1);
+    put(t, (const char *)p, length);
+    return length;
+}
+
+/* Bytes that are not UTF-8 become U+FFFD, one each. */
+static void put_json_string(struct log_text *t, const char *text, size_t n)
+{
+    const unsigned char *p = (const unsigned char *)text;
+
+    put(t, "\"", 1);
+    while (n > 0) {
+        size_t k = 0;
+
+        while (k < n && p[k] >= 0x20 && p[k] < 0x7f && p[k] != '"' && p[k] != '\\')
+            k++;
+        put(t, (const char *)p, k);
+        if (k < n)
+            k += put_json_special(t, p + k, n - k);
+        p += k;
+        n -= k;
+    }
+    put(t, "\"", 1);
+}
+
+/* A day of the Unix epoch as a date; gmtime_r() would read the time zone files first. Days are counted
+ * from 0000-03-01, so that the leap day is the last of its year. */
+static void civil_date(uint64_t day, unsigned *year, unsigned *month, unsigned *mday)
+{
+    uint64_t z = day + 719468;
+    unsigned era_day = (unsigned)(z % 146097);
+    unsigned era_year = (era_day - era_day / 1460 + era_day / 36524 - era_day / 146096) / 365;
+    unsigned year_day = era_day - (365 * era_year + era_year / 4 - era_year / 100);
+    unsigned m = (5 * year_day + 2) / 153;
+
+    *mday = year_day - (153 * m + 2) / 5 + 1;
+    *month = m < 10 ? m + 3 : m - 9;
+    *year = (unsigned)(z / 146097) * 400 + era_year + (*month <= 2);
+}
+
+/* RFC 3339, in UTC, with microseconds */
+static void put_time(struct log_text *t, uint64_t usec)
+{
+    uint64_t second = usec / 1000000;
+    unsigned year, month, mday, clock = (unsigned)(second % 86400);
+
+    civil_date(second / 86400, &year, &month, &mday);
+    const struct {
+        unsigned value, width;
+        const char *mark;
+    } parts[] = {
+        {year, 4, "-"},
+        {month, 2, "-"},
+        {mday, 2, "T"},
+        {clock / 3600, 2, ":"},
+        {clock / 60 % 60, 2, ":"},
+        {clock % 60, 2, "."},
+        {(unsigned)(usec % 1000000), 6, "Z"},
+    };
+    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+        put_number(t, parts[i].value, parts[i].width);
+        puts_(t, parts[i].mark);
+    }
+}
+
+static void put_member(struct log_text *t, const char *key, const char *value)
+{
+    puts_(t, ",\"");
+    puts_(t, key);
+    puts_(t, "\":\"");
+    puts_(t, value);
+    put(t, "\"", 1);
+}
+
+static void put_fields(struct log_text *t, const struct log_record *r)
+{
+    for (size_t i = 0; i < r->n_fields; i++) {
+        const struct log_field *field = &r->fields[i];
+
+        puts_(t, ",\"");
+        puts_(t, field->key);
+        puts_(t, "\":");
+        if (field->raw)
+            puts_(t, field->text);
+        else
+            put_json_string(t, field->text, strlen(field->text));
+    }
+}
+
+static void format_json(struct log_text *t, const char *name, const struct log_record *r)
+{
+    puts_(t, "{\"time\":\"");
+    put_time(t, r->time);
+    puts_(t, "\",\"name\":");
+    put_json_string(t, name, strlen(name));
+    if (r->event)
+        put_member(t, "level", level_names[r->level]);
+    if (r->slot >= 0) {
+        puts_(t, ",\"slot\":");
+        put_number(t, (unsigned)r->slot, 1);
+    }
+    if (r->pid > 0) {
+        puts_(t, ",\"pid\":");
+        put_number(t, (unsigned)r->pid, 1);
+    }
+    if (!r->event)
+        put_member(t, "stream", channel_names[r->channel]);
+    put_fields(t, r);
+    puts_(t, ",\"message\":");
+    put_json_string(t, r->text, r->n);
+    puts_(t, r->split ? ",\"continued\":true}\n" : "}\n");
+}
+
+/* ---- text --------------------------------------------------------------------------------------- */
+
+static void put_event_head(struct log_text *t, const char *name, const struct log_record *r)
+{
+    puts_(t, name);
+    puts_(t, ": ");
+    if (r->slot >= 0) {
+        puts_(t, "slot ");
+        put_number(t, (unsigned)r->slot, 1);
+        puts_(t, r->pid > 0 ? ", " : ": ");
+    }
+    if (r->pid > 0) {
+        puts_(t, "pid ");
+        put_number(t, (unsigned)r->pid, 1);
+        puts_(t, ": ");
+    }
+    if (r->level != LOG_LEVEL_INFO) {
+        puts_(t, level_names[r->level]);
+        puts_(t, ": ");
+    }
+}
+
+static void put_line_head(struct log_text *t, const char *name, const struct log_record *r)
+{
+    puts_(t, name);
+    put(t, "[", 1);
+    put_number(t, (unsigned)r->slot, 1);
+    put(t, ":", 1);
+    put_number(t, (unsigned)r->pid, 1);
+    puts_(t, "] ");
+}
+
+void log_format_record(struct log_text *t, enum log_format format, const char *name,
+                       const struct log_record *record)
+{
+    if (format == LOG_JSON) {
+        format_json(t, name, record);
+        return;
+    }
+    if (record->event)
+        put_event_head(t, name, record);
+    else if (format == LOG_PREFIX)
+        put_line_head(t, name, record);
+    put(t, record->text, record->n);
+    puts_(t, record->split ? SPLIT_MARK "\n" : "\n");
+}

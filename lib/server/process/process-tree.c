@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proc-scan.h"
+#include "process-tree.h"
+
+int guardian_become_subreaper(void)
+{
+    return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+/* While one member of a session or group lives, its number is not given out again: so if a process of that number
+ * lives and is not the leader, the session of that number is somebody else's. now: NULL where there is none. */
+static bool number_is_ours(const struct guardian_tree *tree, const struct scan_process *now)
+{
+    return tree->start == 0 || !now || now->start == tree->start;
+}
+
+/* All at once, those too that fork faster than a pass looks. Safe while nobody but us can reap the leader: until then
+ * its number is not given out again. Its group may not be its own yet where another than spawn_worker() started it. */
+static void kill_group(const struct guardian_tree *tree, const struct scan_process *now)
+{
+    if (tree->start != 0 && now->start == tree->start && now->parent == getpid() && now->group == tree->pid)
+        (void)kill(-tree->pid, SIGKILL);
+}
+
+static bool belongs(const struct guardian_tree *tree, const struct scan_process *p, bool by_number)
+{
+    char instance[SCAN_INSTANCE_MAX];
+
+    if (by_number && (p->pid == tree->pid || p->session == tree->pid || p->group == tree->pid))
+        return true;
+    return scan_instance(p->pid, instance) && strstr(instance, tree->token);
+}
+
+struct known {
+    guardian_known_fn fn;
+    void *userdata;
+    pid_t never; /* looked at even if fn claims it */
+};
+
+static bool is_known(pid_t pid, void *userdata)
+{
+    const struct known *known = userdata;
+    return pid != known->never && known->fn && known->fn(pid, known->userdata);
+}
+
+/* Where the kernel does not list children: all processes, whose parents lead to us. */
+static int descendants_by_parent(struct scan *scan, struct known *known)
+{
+    pid_t self = getpid();
+    size_t kept = 0;
+    int r = scan_everything(scan);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < scan->n; i++) {
+        struct scan_process *p = &scan->items[i];
+        p->marked = p->parent == self && !is_known(p->pid, known);
+    }
+    scan_mark_descendants(scan);
+    for (size_t i = 0; i < scan->n; i++)
+        if (scan->items[i].marked) {
+            scan->items[kept] = scan->items[i];
+            scan->items[kept++].marked = false;
+        }
+    scan->n = kept;
+    return 0;
+}
+
+static int descendants(struct scan *scan, struct known *known)
+{
+    int r = scan_children(scan, getpid(), is_known, known);
+
+    if (r >= 0)
+        r = scan_descend(scan, 0);
+    if (r != -EOPNOTSUPP)
+        return r;
+    scan_done(scan);
+    return descendants_by_parent(scan, known);
+}
+
+static void reap(const struct scan_process *p)
+{
+    if (p->dead && p->parent == getpid())
+        (void)waitpid(p->pid, NULL, WNOHANG);
+}
+
+static ssize_t kill_marked(const struct scan *scan)
+{
+    ssize_t alive = 0;
+    for (size_t i = 0; i < scan->n; i++) {
+        const struct scan_process *p = &scan->items[i];
+        if (!p->marked || p->dead)
+            continue;
+        alive++;
+        (void)scan_kill(p, SIGKILL);
+    }
+    return alive;
+}
+
+ssize_t guardian_tree_kill(const struct guardian_tree *tree, guardian_known_fn known_fn, void *userdata)
+{
+    struct known known = {.fn = known_fn, .userdata = userdata, .never = tree->pid};
+    struct scan_process leader;
+    bool exists = scan_read_process(tree->pid, &leader) >= 0;
+    bool by_number = number_is_ours(tree, exists ? &leader : NULL);
+    struct scan scan = {0};
+
+    if (exists)
+        kill_group(tree, &leader);
+    ssize_t r = descendants(&scan, &known);
+    if (r >= 0) {
+        for (size_t i = 0; i < scan.n; i++)
+            scan.items[i].marked = belongs(tree, &scan.items[i], by_number);
+        scan_mark_descendants(&scan);
+        r = kill_marked(&scan);
+        for (size_t i = 0; i < scan.n; i++)
+            if (scan.items[i].marked && scan.items[i].pid != tree->pid)
+                reap(&scan.items[i]);
+    }
+    scan_done(&scan);
+    return r;
+}
+
+ssize_t guardian_reap_orphans(guardian_known_fn known_fn, void *userdata, bool kill_them)
+{
+    struct known known = {.fn = known_fn, .userdata = userdata, .never = -1};
+    struct scan scan = {0};
+    ssize_t r = descendants(&scan, &known), alive = 0;
+
+    for (size_t i = 0; r >= 0 && i < scan.n; i++) {
+        const struct scan_process *p = &scan.items[i];
+        reap(p);
+        alive += !p->dead;
+        if (!p->dead && kill_them)
+            (void)scan_kill(p, SIGKILL);
+    }
+    scan_done(&scan);
+    return r < 0 ? r : alive;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SERVER_LISTEN_INTERNAL_H
+#define SERVER_LISTEN_INTERNAL_H
+
+/*
+ * The inside of listen.h, for its files alone: listen-plan.c says what there shall be, listen.c opens and closes it,
+ * listen-slots.c looks after it while the server runs, listen-explain.c says what went wrong.
+ */
+
+#include "set.h"
+#include "socket.h"
+
+struct listen_entry {
+    char *option;           /* text of --listen; NULL for an inherited one that none matched */
+    char *name;             /* "unknown" where nobody named it */
+    char *text;             /* the address, once it is open */
+    struct address address; /* of a shared entry; a slot entry's is in its group */
+    bool slot;
+    bool listens; /* shared: was listening (or is a datagram socket of ours), so it can be found dead */
+    struct inherited_fd *source; /* while opening: where the fd comes from; NULL: we open it */
+    bool inherited;              /* its fd came from outside */
+    int fd;                      /* shared, else -1 */
+    struct listener_file file;   /* of a path that we made */
+    struct reuseport group;      /* slot */
+};
+
+struct listen_set {
+    struct listen_entry *entries;
+    size_t n_entries;
+    char *fdnames;
+};
+
+const struct address *listen_entry_address(const struct listen_entry *e);
+
+/* Fills the entries (nothing is opened). Half-filled on failure: for listen_set_close(). */
+int listen_plan(struct listen_set *s, const struct listen_options *o, struct problem *ret_problem);
+
+/* "--listen=TEXT: cause (remedy)" for a failure to open an entry. Returns `error`. */
+int listen_explain(const struct listen_entry *e, int error, struct problem *ret_problem);
+
+#endif

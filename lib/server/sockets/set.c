@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "set-internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const struct address *listen_entry_address(const struct listen_entry *e)
+{
+    return e->slot ? &e->group.address : &e->address;
+}
+
+/* ---- opening ----------------------------------------------------------------------------------- */
+
+static int open_slots(struct listen_entry *e, unsigned n_slots)
+{
+    int r = 0;
+
+    reuseport_init(&e->group, &e->address);
+    for (unsigned slot = 0; r == 0 && slot < n_slots; slot++)
+        r = reuseport_add(&e->group, slot);
+    return r;
+}
+
+static int open_entry(struct listen_entry *e, unsigned n_slots, struct problem *p)
+{
+    char text[ADDRESS_TEXT_MAX];
+    int r = 0;
+
+    if (e->slot) {
+        r = open_slots(e, n_slots);
+    } else if (!e->source) {
+        r = listener_open(&e->address, LISTENER_EXCLUSIVE, &e->file);
+        if (r >= 0)
+            e->fd = r, r = 0;
+    }
+    if (r < 0)
+        return listen_explain(e, r, p);
+    e->text = strdup(address_format(listen_entry_address(e), text));
+    return e->text ? 0 : problem_set(p, STATUS_OS, -ENOMEM, "out of memory");
+}
+
+static char *join_names(const struct listen_set *s)
+{
+    size_t size = 1;
+    char *names, *p;
+
+    for (size_t i = 0; i < s->n_entries; i++)
+        size += strlen(s->entries[i].name) + 1;
+    names = p = malloc(size);
+    if (!names)
+        return NULL;
+    *p = 0;
+    for (size_t i = 0; i < s->n_entries; i++) {
+        if (i > 0)
+            *p++ = ':';
+        p = stpcpy(p, s->entries[i].name);
+    }
+    return names;
+}
+
+/* Last, when nothing can fail any more. */
+static void take_inherited(struct listen_set *s)
+{
+    for (size_t i = 0; i < s->n_entries; i++) {
+        struct listen_entry *e = &s->entries[i];
+
+        if (!e->source)
+            continue;
+        e->fd = e->source->fd;
+        e->source->fd = -1;
+        e->source = NULL;
+    }
+}
+
+static int open_all(struct listen_set *s, const struct listen_options *o, struct problem *p)
+{
+    int r = listen_plan(s, o, p);
+
+    for (size_t i = 0; r == 0 && i < s->n_entries; i++)
+        r = open_entry(&s->entries[i], o->n_slots, p);
+    if (r < 0)
+        return r;
+    s->fdnames = join_names(s);
+    if (!s->fdnames)
+        return problem_set(p, STATUS_OS, -ENOMEM, "out of memory");
+    take_inherited(s);
+    return 0;
+}
+
+int listen_set_open(struct listen_set **ret, const struct listen_options *options,
+                    struct problem *ret_problem)
+{
+    struct listen_set *s = calloc(1, sizeof *s);
+    int r;
+
+    if (!s)
+        return problem_set(ret_problem, STATUS_OS, -ENOMEM, "out of memory");
+    r = open_all(s, options, ret_problem);
+    if (r < 0) {
+        listen_set_close(s);
+        return r;
+    }
+    *ret = s;
+    return 0;
+}
+
+/* ---- closing ----------------------------------------------------------------------------------- */
+
+static void close_entry(struct listen_entry *e)
+{
+    /* In this order: as long as the socket lives, no other server takes the path over, and so maybe the inode. */
+    listener_unlink(&e->address, &e->file);
+    if (e->fd >= 0)
+        close(e->fd);
+    if (e->slot)
+        reuseport_done(&e->group);
+    free(e->option);
+    free(e->name);
+    free(e->text);
+}
+
+struct listen_set *listen_set_close(struct listen_set *s)
+{
+    if (!s)
+        return NULL;
+    for (size_t i = 0; i < s->n_entries; i++)
+        close_entry(&s->entries[i]);
+    free(s->entries);
+    free(s->fdnames);
+    free(s);
+    return NULL;
+}
+
+/* ---- what a worker gets ------------------------------------------------------------------------ */
+
+size_t listen_set_count(const struct listen_set *s)
+{
+    return s->n_entries;
+}
+
+const char *listen_set_name(const struct listen_set *s, size_t i)
+{
+    return s->entries[i].name;
+}
+
+const char *listen_set_address(const struct listen_set *s, size_t i)
+{
+    return s->entries[i].text;
+}
+
+bool listen_set_is_slot(const struct listen_set *s, size_t i)
+{
+    return s->entries[i].slot;
+}
+
+const char *listen_set_fdnames(const struct listen_set *s)
+{
+    return s->fdnames;
+}
+
+unsigned listen_set_first_port(const struct listen_set *s)
+{
+    for (size_t i = 0; i < s->n_entries; i++) {
+        unsigned port = address_port(listen_entry_address(&s->entries[i]));
+
+        if (port)
+            return port;
+    }
+    return 0;
+}
+
+int listen_set_fds(const struct listen_set *s, unsigned slot, int *ret_fds)
+{
+    for (size_t i = 0; i < s->n_entries; i++)
+        if (s->entries[i].slot && reuseport_fd(&s->entries[i].group, slot) < 0)
+            return -ENOENT;
+    for (size_t i = 0; i < s->n_entries; i++)
+        ret_fds[i] = s->entries[i].slot ? reuseport_fd(&s->entries[i].group, slot) : s->entries[i].fd;
+    return 0;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "set-internal.h"
+
+static bool has_slot(const struct listen_set *s, unsigned slot)
+{
+    for (size_t i = 0; i < s->n_entries; i++)
+        if (s->entries[i].slot && reuseport_fd(&s->entries[i].group, slot) < 0)
+            return false;
+    return true;
+}
+
+int listen_set_add_slot(struct listen_set *s, unsigned slot, struct problem *ret_problem)
+{
+    if (has_slot(s, slot))
+        return 0;
+    for (size_t i = 0; i < s->n_entries; i++) {
+        struct listen_entry *e = &s->entries[i];
+        int r = e->slot ? reuseport_add(&e->group, slot) : 0;
+
+        if (r < 0) {
+            listen_set_remove_slot(s, slot);
+            return listen_explain(e, r, ret_problem);
+        }
+    }
+    return 0;
+}
+
+void listen_set_remove_slot(struct listen_set *s, unsigned slot)
+{
+    for (size_t i = 0; i < s->n_entries; i++)
+        if (s->entries[i].slot)
+            reuseport_remove(&s->entries[i].group, slot);
+}
+
+int listen_set_steer(struct listen_set *s, const uint8_t *states, unsigned n_states)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < s->n_entries; i++) {
+        int r = s->entries[i].slot ? reuseport_steer(&s->entries[i].group, states, n_states) : 0;
+
+        if (r < 0 && result == 0)
+            result = r;
+    }
+    return result;
+}
+
+ssize_t listen_set_pending(const struct listen_set *s, unsigned slot)
+{
+    ssize_t sum = 0;
+
+    for (size_t i = 0; i < s->n_entries; i++) {
+        ssize_t n = s->entries[i].slot ? reuseport_pending(&s->entries[i].group, slot) : 0;
+
+        if (n < 0)
+            return n;
+        sum += n;
+    }
+    return sum;
+}
+
+static int check_shared(struct listen_entry *e)
+{
+    int r;
+
+    if (!e->listens || !listener_is_dead(e->fd, &e->address))
+        return 0;
+    if (address_is_inet(&e->address) && e->address.type == SOCK_STREAM)
+        r = listener_relisten(e->fd, &e->address);
+    else if (e->inherited)
+        return -EBADFD;
+    else
+        r = listener_reopen(e->fd, &e->address, LISTENER_EXCLUSIVE, &e->file);
+    return r < 0 ? r : 1;
+}
+
+static int explain_dead(const struct listen_entry *e, int error, struct problem *p)
+{
+    if (error == -EBADFD)
+        return problem_set(
+            p, STATUS_OS, error,
+            "inherited socket %s, %s: a worker has shut it down (restart the unit that it comes from)",
+            e->name, e->text);
+    return listen_explain(e, error, p);
+}
+
+int listen_set_check(struct listen_set *s, unsigned slot, struct problem *ret_problem)
+{
+    int repaired = 0, result = 0;
+
+    for (size_t i = 0; i < s->n_entries; i++) {
+        struct listen_entry *e = &s->entries[i];
+        int r = e->slot ? reuseport_repair(&e->group, slot) : check_shared(e);
+
+        if (r > 0)
+            repaired += r;
+        else if (r < 0 && result == 0)
+            result = explain_dead(e, r, ret_problem);
+    }
+    return result < 0 ? result : repaired;
+}

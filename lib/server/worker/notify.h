@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SERVER_NOTIFY_H
+#define SERVER_NOTIFY_H
+
+/*
+ * notify: the private NOTIFY_SOCKET of one worker, and what it says there (protocol 1).
+ *
+ * Each worker instance has its own socket, so the address says who speaks, without a race through /proc. It is a path,
+ * not an abstract name: a path has an owner and a mode, and Landlock's scopes do not cut it off. The file belongs to
+ * the worker's uid, mode 0600; where the worker starts as root, and may so become somebody else before it is ready, 0666,
+ * and the check of the sender alone decides. The name ends in 64 random bits, and the file was bound under another one,
+ * so /proc/net/unix does not give it away: only who was given the environment knows it.
+ *
+ * notify_receive() never blocks, and never trusts: passed fds are always closed (which acknowledges a BARRIER, refused
+ * senders' too), lines that make no sense are skipped, a datagram above NOTIFY_MESSAGE_MAX is dropped whole. It does
+ * not judge the sender: notify_sender_check() does, and is the caller's to call.
+ *
+ * The struct is embedded in its owner; no allocation, no global state.
+ */
+
+#include "config/problem.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+#define NOTIFY_MESSAGE_MAX 4096
+#define NOTIFY_STATUS_MAX  512
+
+struct notify_socket {
+    int fd;                                                 /* poll for reading; -1 when closed */
+    char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* value of NOTIFY_SOCKET */
+    dev_t dev;
+    ino_t ino;
+    pid_t owner; /* only the process that opened it unlinks */
+};
+
+#define NOTIFY_SOCKET_CLOSED ((struct notify_socket){.fd = -1})
+
+/* `directory` exists and the worker's uid can traverse it; `slot` is for people who list it. */
+int notify_socket_open(struct notify_socket *ret, const char *directory, unsigned slot, uid_t uid, gid_t gid,
+                       struct problem *ret_problem);
+void notify_socket_close(struct notify_socket *s); /* unlinks; closed already: no-op */
+
+enum {
+    NOTIFY_READY = 1 << 0,
+    NOTIFY_STATUS = 1 << 1,
+    NOTIFY_STOPPING = 1 << 2,
+    NOTIFY_RELOADING = 1 << 3,
+    NOTIFY_MONOTONIC_USEC = 1 << 4,
+    NOTIFY_WATCHDOG = 1 << 5,
+    NOTIFY_WATCHDOG_TRIGGER = 1 << 6,
+    NOTIFY_EXTEND_TIMEOUT = 1 << 7,
+    NOTIFY_ERRNO = 1 << 8,
+    NOTIFY_BARRIER = 1 << 9,
+    NOTIFY_REQUESTS = 1 << 10,
+    NOTIFY_INFLIGHT = 1 << 11,
+    NOTIFY_LOAD = 1 << 12,
+};
+
+struct notify_message {
+    unsigned fields; /* which of the following were said; 0 is possible */
+    unsigned n_bad;  /* malformed lines, skipped (an unknown name is no mistake); 1 for a dropped datagram */
+    unsigned n_fds;  /* how many were passed, and are closed */
+    pid_t pid;       /* the sender's, as the kernel says; 0: not in our pid namespace */
+    uid_t uid;
+    gid_t gid;
+    uint64_t monotonic_usec;
+    uint64_t extend_usec;
+    uint64_t requests;              /* X_AIOTOOLS_REQUESTS: served so far */
+    uint64_t inflight;              /* X_AIOTOOLS_INFLIGHT: being served */
+    uint64_t load_milli;            /* X_AIOTOOLS_LOAD: 0.75 is 750 */
+    int error;                      /* ERRNO, positive */
+    char status[NOTIFY_STATUS_MAX]; /* valid UTF-8, no control characters, cut at a character */
+    /* Where the datagram is received: here, so that no stack has to be that deep. */
+    char text[NOTIFY_MESSAGE_MAX];
+};
+
+/* 1: *ret is a message. 0: nothing to read. Negative: the socket is broken. */
+int notify_receive(struct notify_socket *s, struct notify_message *ret);
+
+/* The fields of one datagram, without a socket. `text` need not be terminated. Does not touch pid, uid, gid, n_fds. */
+void notify_parse(const char *text, size_t size, struct notify_message *m);
+
+enum notify_sender {
+    NOTIFY_FROM_WORKER,
+    NOTIFY_FROM_HELPER, /* a descendant, or in the worker's session or process group */
+    NOTIFY_FROM_GONE,   /* exited already, with the worker's uid */
+};
+
+/*
+ * Who sent it, or -EPERM: drop it. `worker` is the worker's pid, which is also its session (it was started by setsid).
+ *
+ * A helper such as systemd-notify may be gone when its message is read (with --no-block, or sd_notify() and exit); the
+ * service manager drops those, which makes readiness a matter of luck. Here the address is private, so a sender that
+ * exists no longer is believed where its uid is the worker's. What remains: a process of the same uid that has found
+ * out the address and dies at once can speak for the worker. Without a sandbox it could have killed it just as well; in one
+ * it could not, so that the caller had better not believe NOTIFY_FROM_GONE where there are others.
+ */
+int notify_sender_check(const struct notify_message *m, pid_t worker, uid_t worker_uid);
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sandbox.h"
+#include "config/program.h"
+#include "strv.h"
+
+#define INTERPRETERS_MAX 5 /* as in the kernel */
+#define FIRST_LINE_MAX   256
+
+/* Libraries, and what libc itself reads: names, hosts, times, languages. */
+static const char *const always_read[] = {
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/usr/lib",
+    "/usr/lib32",
+    "/usr/lib64",
+    "/usr/libx32",
+    "/usr/local/lib",
+    "/usr/local/lib64",
+    "/usr/share/zoneinfo",
+    "/usr/share/locale",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.preload",
+    "/etc/nsswitch.conf",
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/resolv.conf",
+    "/etc/gai.conf",
+    "/etc/services",
+    "/etc/protocols",
+    "/etc/passwd",
+    "/etc/group",
+    "/etc/localtime",
+    "/dev/random",
+    "/dev/urandom",
+};
+
+static const char *const always_written[] = {"/dev/null", "/dev/zero", "/dev/full"};
+
+struct needs {
+    char **read_only, **read_write;
+    size_t n_read_only, n_read_write;
+};
+
+/* Empty where the file is no script, or cannot be read. */
+static void read_first_line(const char *path, char line[FIRST_LINE_MAX])
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    ssize_t n = fd < 0 ? 0 : read(fd, line, FIRST_LINE_MAX - 1);
+
+    if (fd >= 0)
+        (void)close(fd);
+    line[n > 2 && line[0] == '#' && line[1] == '!' ? n : 0] = '\0';
+    line[strcspn(line, "\n")] = '\0';
+}
+
+/* What `#!/usr/bin/env NAME` runs. */
+static char *found_by_env(const char *arguments, const char *path)
+{
+    char name[FIRST_LINE_MAX], *program = NULL;
+
+    arguments += strspn(arguments, " \t");
+    if (strncmp(arguments, "-S", 2) == 0)
+        arguments += 2;
+    if (sscanf(arguments, "%255s", name) != 1 || spawn_resolve_program(name, path, NULL, &program, NULL) < 0)
+        return NULL;
+    return program;
+}
+
+static char *interpreter_of(const char *program, const char *path, struct needs *needs, int *ret_error)
+{
+    char line[FIRST_LINE_MAX], name[FIRST_LINE_MAX];
+    int end = 0;
+
+    read_first_line(program, line);
+    if (!line[0] || sscanf(line + 2, " %255s%n", name, &end) != 1)
+        return NULL;
+    const char *base = strrchr(name, '/');
+    if (base && strcmp(base, "/env") == 0) {
+        *ret_error = strv_append(&needs->read_only, &needs->n_read_only, name);
+        return found_by_env(line + 2 + end, path);
+    }
+    return strdup(name);
+}
+
+static int add_program(struct needs *needs, const char *program, const char *path)
+{
+    char *at = strdup(program);
+    int r = at ? 0 : -ENOMEM;
+
+    for (int i = 0; at && r >= 0 && i <= INTERPRETERS_MAX; i++) {
+        r = strv_append(&needs->read_only, &needs->n_read_only, at);
+        char *next = r < 0 ? NULL : interpreter_of(at, path, needs, &r);
+        free(at);
+        at = next;
+    }
+    free(at);
+    return r;
+}
+
+static int add_existing(char ***list, size_t *n, const char *const *paths, size_t n_paths)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < n_paths && r >= 0; i++)
+        if (access(paths[i], F_OK) == 0)
+            r = strv_append(list, n, paths[i]);
+    return r;
+}
+
+int confinement_needs(const char *program, const char *path, char ***ret_read_only, char ***ret_read_write)
+{
+    struct needs needs = {0};
+    int r = add_program(&needs, program, path);
+
+    if (r >= 0)
+        r = add_existing(&needs.read_only, &needs.n_read_only, always_read,
+                         sizeof(always_read) / sizeof(always_read[0]));
+    if (r >= 0)
+        r = add_existing(&needs.read_write, &needs.n_read_write, always_written,
+                         sizeof(always_written) / sizeof(always_written[0]));
+    if (r < 0) {
+        strv_free(needs.read_only);
+        strv_free(needs.read_write);
+        return r;
+    }
+    *ret_read_only = needs.read_only;
+    *ret_read_write = needs.read_write;
+    return 0;
+}

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "process/proc-scan.h"
+#include "config/parse.h"
+#include "spawn-child.h"
+
+#define CHILD_STACK_SIZE (64 * 1024)
+#define GUARD_SIZE       (64 * 1024) /* the largest page size there is */
+
+/* How often a child is looked after that has not exec'ed yet, and when it is given up. */
+#define RESUME_MS     20
+#define RESUME_ROUNDS 500u
+
+/* All that the child needs, and what is to be undone. */
+struct spawn {
+    struct spawn_plan plan;
+    struct guardian_registration registration;
+    struct guardian_tree tree;
+    char *map; /* guard, then the child's stack, then the report */
+    int null_fd;
+    int socket
+        [2]; /* ours and the child's, for the sandbox's listener; it is over when the child execs or ends */
+    ait_explainer *explainer;
+};
+
+struct step_words {
+    const char *name;
+    int status;
+    const char *remedy;
+};
+
+static const struct step_words step_words[] = {
+    [SPAWN_STEP_SESSION] = {"new session", STATUS_OS, "this should not happen"},
+    [SPAWN_STEP_SIGNALS] = {"signals", STATUS_OS, "an outer sandbox may be in the way"},
+    [SPAWN_STEP_GUARDIAN] = {"telling the guardian", STATUS_OS,
+                             "the guardian process has died; it is started again"},
+    [SPAWN_STEP_FDS] = {"arranging descriptors", STATUS_OS, "raise the limit of open files (ulimit -n)"},
+    [SPAWN_STEP_RLIMIT] = {"--rlimit", STATUS_CONFIG, "only root may go above the hard limit"},
+    [SPAWN_STEP_NICE] = {"--nice", STATUS_CONFIG, "only root may lower the value"},
+    [SPAWN_STEP_GROUPS] = {"supplementary groups", STATUS_OS, "run as root, or leave out --user and --group"},
+    [SPAWN_STEP_GID] = {"changing the group", STATUS_OS, "run as root, or leave out --user and --group"},
+    [SPAWN_STEP_UID] = {"changing the user", STATUS_OS, "run as root, or leave out --user"},
+    [SPAWN_STEP_DIRECTORY] = {"--chdir", STATUS_CONFIG, "name a directory that the worker's user may enter"},
+    [SPAWN_STEP_DEATH_SIGNAL] = {"parent-death signal", STATUS_OS, "an outer sandbox may be in the way"},
+    [SPAWN_STEP_PARENT] = {"checking the parent", STATUS_OS, "the supervisor has died"},
+    [SPAWN_STEP_SANDBOX] = {"sandbox", STATUS_SANDBOX,
+                            "no worker runs unprotected; a kernel with seccomp is needed, or --sandbox=none"},
+};
+
+struct exec_words {
+    int error, status;
+    const char *cause_and_remedy;
+};
+
+static const struct exec_words exec_words[] = {
+    {-ENOENT, STATUS_CONFIG, "it, or the interpreter it names, does not exist; install it"},
+    {-ENOTDIR, STATUS_CONFIG, "a part of its path is not a directory; correct the path"},
+    {-EACCES, STATUS_CONFIG,
+     "the worker's user may not execute it; check the modes of the file and its directories"},
+    {-ENOEXEC, STATUS_CONFIG,
+     "is not in a format this machine executes; a script needs a first line such as #!/bin/sh"},
+    {-EISDIR, STATUS_CONFIG, "its interpreter is a directory; correct the first line"},
+    {-ELIBBAD, STATUS_CONFIG,
+     "its interpreter is not in a format this machine executes; install the right one"},
+    {-ELOOP, STATUS_CONFIG, "too many links or interpreters; correct the file"},
+    {-E2BIG, STATUS_CONFIG, "arguments and environment are too large; shorten them"},
+    {-EAGAIN, STATUS_OS, "its user has reached the limit of processes; raise RLIMIT_NPROC"},
+    {-ETXTBSY, STATUS_OS, "somebody is writing to the file; try again when that is done"},
+};
+
+static int explain_exec(const struct spawn_params *params, int error, struct problem *p)
+{
+    for (size_t i = 0; i < sizeof(exec_words) / sizeof(exec_words[0]); i++)
+        if (exec_words[i].error == error)
+            return problem_set(p, exec_words[i].status, error, "program %s: %s", params->path,
+                               exec_words[i].cause_and_remedy);
+    return problem_set(p, STATUS_OS, error, "program %s: %s; see that it can be started by hand",
+                       params->path, strerror(-error));
+}
+
+static int explain(const struct spawn_params *params, const struct spawn_report *report, struct problem *p)
+{
+    if (report->step == SPAWN_STEP_EXEC)
+        return explain_exec(params, report->error, p);
+    const struct step_words *words = &step_words[report->step];
+    const char *detail = report->step == SPAWN_STEP_SANDBOX ? report->sandbox_step : NULL;
+    /* One listener in a chain of filters is all that there can be. */
+    const char *remedy = detail && report->error == -EBUSY ? "leave out --deny=explain" : words->remedy;
+    return problem_set(p, words->status, report->error, "starting %s: %s%s%s: %s; %s", params->path,
+                       words->name, detail ? ": " : "", detail ? detail : "", strerror(-report->error),
+                       remedy);
+}
+
+static int fail_os(struct problem *p, int error, const struct spawn_params *params, const char *what,
+                   const char *remedy)
+{
+    return problem_set(p, STATUS_OS, error, "starting %s: %s: %s; %s", params->path, what, strerror(-error),
+                       remedy);
+}
+
+static const char *remedy_for(int error, const char *otherwise)
+{
+    return error == -EMFILE || error == -ENFILE ? "raise the limit of open files (ulimit -n, fs.file-max)"
+                                                : otherwise;
+}
+
+static int prepare_memory(struct spawn *s)
+{
+    size_t size = GUARD_SIZE + CHILD_STACK_SIZE + sizeof(struct spawn_report);
+    char *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (map == MAP_FAILED)
+        return -errno;
+    s->map = map;
+    s->plan.report = (struct spawn_report *)(void *)(map + GUARD_SIZE + CHILD_STACK_SIZE);
+    return mprotect(map, GUARD_SIZE, PROT_NONE) < 0 ? -errno : 0;
+}
+
+static void add_fd(struct spawn *s, int source, int target)
+{
+    s->plan.fds[s->plan.n_fds++] = (struct spawn_fd){.source = source, .copy = -1, .target = target};
+}
+
+/* Above all that the worker keeps. */
+static int add_socket(struct spawn *s)
+{
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s->socket) < 0)
+        return -errno;
+    s->plan.socket = s->plan.fds[s->plan.n_fds - 1].target + 1;
+    add_fd(s, s->socket[1], s->plan.socket);
+    s->plan.fds[s->plan.n_fds - 1].flags = O_CLOEXEC;
+    return 0;
+}
+
+static int open_null(struct spawn *s, const struct spawn_params *params, struct problem *p)
+{
+    s->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (s->null_fd >= 0)
+        return 0;
+    int r = -errno;
+    const char *remedy = "provide it (mknod -m 666 /dev/null c 1 3), or mount /dev";
+    if (r == -EMFILE || r == -ENFILE)
+        remedy = "raise the limit of open files (ulimit -n, fs.file-max)";
+    else if (r == -EACCES || r == -EPERM)
+        remedy = "let the server's user read and write it (chmod 666), on a mount without nodev";
+    return fail_os(p, r, params, "/dev/null", remedy);
+}
+
+static int own_or_null(const struct spawn *s, int given, int own)
+{
+    if (given >= 0)
+        return given;
+    return fcntl(own, F_GETFD) >= 0 ? own : s->null_fd;
+}
+
+static int prepare_fds(struct spawn *s, const struct spawn_params *params)
+{
+    s->plan.fds = calloc(params->n_socket_fds + 5, sizeof(*s->plan.fds));
+    if (!s->plan.fds)
+        return -ENOMEM;
+    add_fd(s, params->stdin_fd >= 0 ? params->stdin_fd : s->null_fd, 0);
+    add_fd(s, own_or_null(s, params->stdout_fd, 1), 1);
+    add_fd(s, own_or_null(s, params->stderr_fd, 2), 2);
+    for (size_t i = 0; i < params->n_socket_fds; i++)
+        add_fd(s, params->socket_fds[i], 3 + (int)i);
+    if (params->ready_fd >= 0)
+        add_fd(s, params->ready_fd, params->ready_target);
+    s->plan.socket = -1;
+    /* Whose user the child becomes, may stop it before it execs, which CLONE_VFORK would wait for in vain. */
+    return params->explain || s->plan.change_account ? add_socket(s) : 0;
+}
+
+static uint64_t changed_signals(void)
+{
+    uint64_t changed = 0;
+
+    for (int signo = 1; signo <= 64; signo++) {
+        struct sigaction action;
+        if (sigaction(signo, NULL, &action) == 0 && action.sa_handler != SIG_DFL)
+            changed |= UINT64_C(1) << (signo - 1);
+    }
+    return changed;
+}
+
+/* Whoever is not root may keep what it is, and asks for no more than that by naming itself. */
+static bool must_change(const struct account *account)
+{
+    return account && (geteuid() == 0 || account->uid != getuid() || account->uid != geteuid() ||
+                       account->gid != getgid() || account->gid != getegid());
+}
+
+static void prepare_tree(struct spawn *s, const struct spawn_params *params)
+{
+    memcpy(s->tree.token, params->environment->token, sizeof(s->tree.token));
+    if (params->guardian_fd >= 0) {
+        guardian_registration_init(&s->registration, &s->tree);
+        s->plan.registration = &s->registration;
+    }
+}
+
+static int check(const struct spawn_params *params)
+{
+    if (!params->path || !params->argv || !params->environment)
+        return -EINVAL;
+    if (params->explain && (!params->sandbox || !params->ret_explainer))
+        return -EINVAL;
+    if (params->ready_fd >= 0 && params->ready_target < 3 + (int)params->n_socket_fds)
+        return -EINVAL;
+    /* Any other thread's end would be taken for the supervisor's. */
+    return syscall(SYS_gettid) == getpid() ? 0 : -EINVAL;
+}
+
+static int prepare(struct spawn *s, const struct spawn_params *params)
+{
+    int r = check(params);
+    if (r < 0)
+        return r;
+    r = prepare_memory(s);
+    if (r < 0)
+        return r;
+    s->plan.change_account = must_change(params->account);
+    r = prepare_fds(s, params);
+    if (r < 0)
+        return r;
+    s->plan.params = params;
+    s->plan.changed_signals = changed_signals();
+    s->plan.parent = getpid();
+    prepare_tree(s, params);
+    return 0;
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+}
+
+static void cleanup(struct spawn *s)
+{
+    ait_explainer_free(s->explainer);
+    close_fd(&s->socket[0]);
+    close_fd(&s->socket[1]);
+    if (s->map)
+        (void)munmap(s->map, GUARD_SIZE + CHILD_STACK_SIZE + sizeof(struct spawn_report));
+    close_fd(&s->null_fd);
+    free(s->plan.fds);
+}
+
+/* libc's wrapper is plain assembly that calls the function on the new stack; it offers all that clone3 would give us
+ * here, and exists under sandboxes that refuse clone3. */
+static int clone_child(struct spawn *s, int *ret_pidfd)
+{
+    char *stack_top = s->map + GUARD_SIZE + CHILD_STACK_SIZE;
+    int pidfd = -1, wait = s->socket[0] < 0 ? CLONE_VFORK : 0;
+    int pid = clone(spawn_child, stack_top, CLONE_VM | wait | CLONE_PIDFD | SIGCHLD, &s->plan, &pidfd);
+
+    if (pid < 0)
+        return -errno;
+    *ret_pidfd = pidfd;
+    return pid;
+}
+
+/* Until the child says something, or is not there any more. Where the kernel does not keep the signals of its new user's processes from it, one of them
+ * may stop it: it goes on, and is given up where that does not help. */
+static void wait_for_child(struct pollfd *fds, nfds_t n, pid_t pid, unsigned *rounds)
+{
+    while (poll(fds, n, RESUME_MS) <= 0)
+        (void)kill(pid, ++*rounds < RESUME_ROUNDS ? SIGCONT : SIGKILL);
+}
+
+/* It lives in our memory, on our stack. A child that could not exec and asks for its end, where not even that is allowed, is helped. */
+static void wait_for_exec(struct spawn *s, pid_t pid, unsigned *rounds)
+{
+    struct pollfd fds[] = {{.fd = s->socket[0], .events = POLLIN},
+                           {.fd = s->explainer ? ait_explainer_fd(s->explainer) : -1, .events = POLLIN}};
+
+    for (;;) {
+        wait_for_child(fds, 2, pid, rounds);
+        if (fds[0].revents)
+            return;
+        if (fds[1].revents && s->plan.report->step != SPAWN_STEP_NONE)
+            (void)kill(pid, SIGKILL);
+        if (fds[1].revents)
+            fds[1].fd = -1;
+    }
+}
+
+/* The parent's half of the hand-over. That the child has ended without it is no failure of ours. */
+static int take_listener(struct spawn *s, pid_t pid)
+{
+    const struct spawn_params *params = s->plan.params;
+    struct pollfd listener = {.fd = s->socket[0], .events = POLLIN};
+    unsigned rounds = 0;
+    int r = 0;
+
+    close_fd(&s->socket[1]);
+    wait_for_child(&listener, 1, pid, &rounds);
+    if (params->explain)
+        r = ait_explainer_new(&s->explainer, params->sandbox, s->socket[0], params->explain,
+                              params->explain_userdata);
+    if (r == -ECONNRESET)
+        r = 0;
+    if (r < 0)
+        (void)kill(pid, SIGKILL);
+    wait_for_exec(s, pid, &rounds);
+    return r;
+}
+
+/* With the kernel's own mask: libc's functions keep its internal signals unblocked. What changes the credentials of a
+ * process that shares our memory makes us undumpable: put that back. */
+static int clone_guarded(struct spawn *s, int *ret_pidfd, int *ret_hand_over)
+{
+    uint64_t all = UINT64_MAX, before;
+    int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+
+    if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof(all)) < 0)
+        return -errno;
+    int r = clone_child(s, ret_pidfd);
+    *ret_hand_over = r >= 0 && s->socket[0] >= 0 ? take_listener(s, r) : 0;
+    if ((dumpable == 0 || dumpable == 1) && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != dumpable)
+        (void)prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0);
+    (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof(before));
+    return r;
+}
+
+/* It has ended, or is about to: this does not wait for anything else. */
+static void bury(const struct spawn_params *params, pid_t pid, int pidfd)
+{
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    (void)close(pidfd);
+    if (params->guardian_fd >= 0)
+        (void)guardian_send(params->guardian_fd,
+                            &(struct guardian_message){.kind = GUARDIAN_REMOVE, .tree = {.pid = pid}}, -1);
+}
+
+static int run(struct spawn *s, const struct spawn_params *params, pid_t *ret_pid, int *ret_pidfd,
+               struct problem *p)
+{
+    int pidfd = -1, hand_over = 0;
+    int r = open_null(s, params, p);
+
+    if (r < 0)
+        return r;
+    r = prepare(s, params);
+    if (r < 0)
+        return fail_os(p, r, params, "preparing it", remedy_for(r, "raise the limit of memory"));
+    pid_t pid = clone_guarded(s, &pidfd, &hand_over);
+    if (pid < 0)
+        return fail_os(p, pid, params, "no new process",
+                       remedy_for(pid, "raise the limit of processes (ulimit -u, pids.max) or of memory"));
+    if (s->plan.report->step != SPAWN_STEP_NONE) {
+        bury(params, pid, pidfd);
+        return explain(params, s->plan.report, p);
+    }
+    if (hand_over < 0) {
+        bury(params, pid, pidfd);
+        return fail_os(p, hand_over, params, "taking the sandbox's listener",
+                       remedy_for(hand_over, "raise the limit of memory"));
+    }
+    *ret_pid = pid;
+    *ret_pidfd = pidfd;
+    return 0;
+}
+
+int spawn_worker(const struct spawn_params *params, pid_t *ret_pid, int *ret_pidfd,
+                 struct guardian_tree *ret_tree, struct problem *ret_problem)
+{
+    struct spawn s = {.null_fd = -1, .socket = {-1, -1}};
+    struct scan_process process;
+    int r = run(&s, params, ret_pid, ret_pidfd, ret_problem);
+
+    if (r >= 0 && ret_tree) {
+        *ret_tree = s.tree;
+        ret_tree->pid = *ret_pid;
+        ret_tree->start = scan_read_process(*ret_pid, &process) < 0 ? 0 : process.start;
+    }
+    if (r >= 0 && params->explain) {
+        *params->ret_explainer = s.explainer;
+        s.explainer = NULL;
+    }
+    cleanup(&s);
+    return r;
+}

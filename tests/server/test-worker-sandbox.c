@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The options about the sandbox: values, what goes together, what a program needs, and files of policies. */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "worker/sandbox.h"
+#include "strv.h"
+
+static char directory[64];
+
+/* ---- values --------------------------------------------------------------------------------------- */
+
+static void lists_of_capabilities(void **state)
+{
+    static const struct {
+        const char *text;
+        int result;
+        uint64_t set;
+    } cases[] = {
+        {"all", 0, UINT64_MAX},
+        {"none", 0, 0},
+        {"service", 0, AIT_SANDBOX_SERVICE_CAPABILITIES},
+        {"chown", 0, 1},
+        {"CAP_CHOWN", 0, 1},
+        {"cap_Chown,net_bind_service", 0, 0x401},
+        {"CHOWN  CAP_NET_BIND_SERVICE, ", 0, 0x401},
+        {"checkpoint_restore", 0, UINT64_C(1) << 40},
+        {"bpf perfmon", 0, UINT64_C(3) << 38},
+        {"", -EINVAL, 0},
+        {", ,", -EINVAL, 0},
+        {"cap_", -EINVAL, 0},
+        {"chow", -EINVAL, 0},
+        {"chown;kill", -EINVAL, 0},
+        {"chown,all", -EINVAL, 0},
+        {"chown,none", -EINVAL, 0},
+        {"~chown", -EINVAL, 0},
+        {"0", -EINVAL, 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint64_t set = 4711;
+        const char *why = NULL;
+        int r = confinement_parse_capabilities(cases[i].text, &set, &why);
+        if (r != cases[i].result || set != (r < 0 ? 4711 : cases[i].set) || !why != !(r < 0))
+            fail_msg("'%s': %d, %llx", cases[i].text, r, (unsigned long long)set);
+    }
+}
+
+static void ports(void **state)
+{
+    static const char *const bad[] = {"", "0", "65536", "-1", "http", "80 ", "+80", "NONE"};
+    struct confinement_config c = {0};
+    const char *why = NULL;
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(confinement_add_port(&c, bad[i], &why), -EINVAL);
+    assert_int_equal(c.n_ports, 0);
+    assert_false(c.connect_set);
+    assert_int_equal(confinement_add_port(&c, "none", &why), 0);
+    assert_true(c.connect_set);
+    assert_int_equal(c.n_ports, 0);
+    /* Either none or some. */
+    assert_int_equal(confinement_add_port(&c, "none", &why), -EINVAL);
+    assert_int_equal(confinement_add_port(&c, "65535", &why), -EINVAL);
+    c.connect_set = false;
+    assert_int_equal(confinement_add_port(&c, "65535", &why), 0);
+    assert_int_equal(confinement_add_port(&c, "1", &why), 0);
+    assert_int_equal(confinement_add_port(&c, "none", &why), -EINVAL);
+    assert_int_equal(c.n_ports, 2);
+    assert_int_equal(c.ports[0], 65535);
+    assert_int_equal(c.ports[1], 1);
+    assert_int_equal(confinement_add_path(&c.read_only, &c.n_read_only, "", &why), -EINVAL);
+    assert_int_equal(confinement_add_path(&c.read_only, &c.n_read_only, "/x", &why), 0);
+    assert_string_equal(c.read_only[0], "/x");
+    assert_null(c.read_only[1]);
+    confinement_config_done(&c);
+    confinement_config_done(&c);
+}
+
+/* ---- what goes together ----------------------------------------------------------------------------- */
+
+static void conflicts(void **state)
+{
+    static char root_path[] = "/", absent_path[] = "/nonexistent/x";
+    char *root[] = {root_path, NULL}, *absent[] = {absent_path, NULL};
+    const struct {
+        struct confinement_config config;
+        int status; /* 0: fine */
+        const char *words;
+    } cases[] = {
+        {{.mode = SANDBOX_SERVICE}, 0, ""},
+        {{.mode = SANDBOX_NONE}, 0, ""},
+        {{.mode = SANDBOX_STRICT,
+          .read_only = root,
+          .n_read_only = 1,
+          .connect_set = true,
+          .capabilities_set = true},
+         0,
+         ""},
+        {{.mode = SANDBOX_LOG, .policy = root_path}, 0, ""},
+        {{.mode = SANDBOX_LOG, .deny_set = true, .deny = AIT_SANDBOX_DENY_LOG}, 0, ""},
+        {{.mode = SANDBOX_NONE, .policy = root_path}, STATUS_USAGE, "--policy: --sandbox=none"},
+        {{.mode = SANDBOX_NONE, .deny_set = true}, STATUS_USAGE, "--deny: --sandbox=none"},
+        {{.mode = SANDBOX_NONE, .read_only = root, .n_read_only = 1},
+         STATUS_USAGE,
+         "--read-only: --sandbox=none"},
+        {{.mode = SANDBOX_NONE, .read_write = root, .n_read_write = 1},
+         STATUS_USAGE,
+         "--read-write: --sandbox=none"},
+        {{.mode = SANDBOX_NONE, .connect_set = true}, STATUS_USAGE, "--connect: --sandbox=none"},
+        {{.mode = SANDBOX_NONE, .capabilities_set = true}, STATUS_USAGE, "--capabilities: --sandbox=none"},
+        {{.mode = SANDBOX_LOG, .connect_set = true}, STATUS_USAGE, "--connect: --sandbox=log"},
+        {{.mode = SANDBOX_LOG, .capabilities_set = true}, STATUS_USAGE, "--capabilities: --sandbox=log"},
+        {{.mode = SANDBOX_LOG, .deny_set = true, .deny = AIT_SANDBOX_DENY_KILL}, STATUS_USAGE, "--deny=kill"},
+        {{.read_only = absent, .n_read_only = 1}, STATUS_CONFIG, "--read-only=/nonexistent/x: No such file"},
+        {{.read_write = absent, .n_read_write = 1},
+         STATUS_CONFIG,
+         "--read-write=/nonexistent/x: No such file"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct problem p = {0};
+        int r = confinement_check(&cases[i].config, &p);
+        if ((r < 0) != (cases[i].status != 0) || p.status != cases[i].status ||
+            !strstr(p.text, cases[i].words))
+            fail_msg("case %zu: %d, %d: %s", i, r, p.status, p.text);
+    }
+}
+
+/* ---- what a program needs ---------------------------------------------------------------------------- */
+
+static const char *write_script(const char *name, const char *text)
+{
+    static char path[128];
+    (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
+    FILE *f = fopen(path, "we");
+    assert_non_null(f);
+    (void)fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(chmod(path, 0755), 0);
+    return path;
+}
+
+static bool has(char *const *list, const char *path)
+{
+    for (; *list; list++)
+        if (strcmp(*list, path) == 0)
+            return true;
+    return false;
+}
+
+static void needs(void **state)
+{
+    static const struct {
+        const char *text, *wanted[2];
+    } cases[] = {
+        {"\177ELF", {NULL, NULL}},
+        {"#!/bin/sh\n", {"/bin/sh", NULL}},
+        {"#! /bin/sh -e\n", {"/bin/sh", NULL}},
+        {"#!/bin/sh", {"/bin/sh", NULL}},
+        {"#!/usr/bin/env sh\n", {"/usr/bin/env", "/bin/sh"}},
+        {"#!/usr/bin/env -S sh -e\n", {"/usr/bin/env", "/bin/sh"}},
+        {"#!/usr/bin/env no-such-program-here\n", {"/usr/bin/env", NULL}},
+        {"#!\n", {NULL, NULL}},
+        {"# !/bin/cat\n", {NULL, NULL}},
+        {"", {NULL, NULL}},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *program = write_script("program", cases[i].text);
+        char **read_only, **read_write;
+        assert_int_equal(confinement_needs(program, "/nonexistent:/bin", &read_only, &read_write), 0);
+        assert_true(has(read_only, program));
+        for (size_t k = 0; k < 2 && cases[i].wanted[k]; k++)
+            if (!has(read_only, cases[i].wanted[k]))
+                fail_msg("case %zu: no %s", i, cases[i].wanted[k]);
+        assert_int_equal(has(read_only, "/bin/sh"),
+                         cases[i].text[0] == '#' && strstr(cases[i].text, "sh") != NULL);
+        assert_true(has(read_write, "/dev/null"));
+        for (char **p = read_only; *p; p++)
+            assert_int_equal(access(*p, F_OK), 0);
+        strv_free(read_only);
+        strv_free(read_write);
+    }
+}
+
+/* A script whose interpreter is a script, and one that is its own. */
+static void interpreters_of_interpreters(void **state)
+{
+    char own[128], text[200], **read_only, **read_write;
+
+    (void)snprintf(own, sizeof(own), "%s", write_script("inner", "#!/bin/sh\n"));
+    (void)snprintf(text, sizeof(text), "#!%s\n", own);
+    assert_int_equal(confinement_needs(write_script("outer", text), NULL, &read_only, &read_write), 0);
+    assert_true(has(read_only, own));
+    assert_true(has(read_only, "/bin/sh"));
+    strv_free(read_only);
+    strv_free(read_write);
+    (void)snprintf(text, sizeof(text), "#!%s/own\n", directory);
+    assert_int_equal(confinement_needs(write_script("own", text), NULL, &read_only, &read_write), 0);
+    strv_free(read_only);
+    strv_free(read_write);
+}
+
+/* ---- the sandbox ------------------------------------------------------------------------------------- */
+
+static void made_anew_for_another_file(void **state)
+{
+    struct confinement_config config = {.mode = SANDBOX_STRICT};
+    struct confinement confinement = {0};
+    struct problem p = {0};
+    char program[128], other[128];
+
+    (void)snprintf(program, sizeof(program), "%s", write_script("program", "#!/bin/sh\n"));
+    int r = confinement_update(&confinement, &config, program, &p);
+    if (r == -EOPNOTSUPP) {
+        print_message("# SKIP: %s\n", p.text);
+        skip();
+    }
+    assert_int_equal(r, 0);
+    ait_sandbox *first = ait_sandbox_ref(confinement.sandbox);
+    assert_int_equal(confinement_update(&confinement, &config, program, &p), 0);
+    assert_ptr_equal(confinement.sandbox, first);
+    (void)snprintf(other, sizeof(other), "%s", write_script("other", "#!/bin/sh\n"));
+    assert_int_equal(rename(other, program), 0);
+    assert_int_equal(confinement_update(&confinement, &config, program, &p), 0);
+    assert_ptr_not_equal(confinement.sandbox, first);
+    ait_sandbox_unref(first);
+    /* Without the program there is nothing to be made, and what was there stays. */
+    first = confinement.sandbox;
+    assert_int_equal(unlink(program), 0);
+    assert_int_equal(confinement_update(&confinement, &config, program, &p), -ENOENT);
+    assert_int_equal(p.status, STATUS_CONFIG);
+    assert_ptr_equal(confinement.sandbox, first);
+    confinement_done(&confinement);
+
+    config.mode = SANDBOX_SERVICE;
+    assert_int_equal(confinement_update(&confinement, &config, "/bin/sh", &p), 0);
+    first = confinement.sandbox;
+    assert_int_equal(confinement_update(&confinement, &config, "/bin/cat", &p), 0);
+    assert_ptr_equal(confinement.sandbox, first);
+    confinement_done(&confinement);
+    config.mode = SANDBOX_NONE;
+    assert_int_equal(confinement_update(&confinement, &config, "/bin/sh", &p), 0);
+    assert_null(confinement.sandbox);
+    confinement_done(&confinement);
+}
+
+/* ---- files of policies -------------------------------------------------------------------------------- */
+
+static void unit_files(void **state)
+{
+    static const struct {
+        const char *text;
+        int result, error;
+        const char *left; /* without spaces and newlines */
+        unsigned line;
+    } cases[] = {
+        {"@io", 1, 0, "@io", 0},
+        {"@io\n~@mount:EACCES\n", 2, 0, "@io~@mount:EACCES", 0},
+        {"[Service]\nSystemCallFilter=@io\n# no\n; no\nUser = me\n", 1, 0, "@io", 0},
+        {"SystemCallFilter = @io read\nSystemCallErrorNumber=EACCES\n", 1, 13, "@ioread", 0},
+        {"SystemCallErrorNumber=7\n@io", 1, 7, "@io", 0},
+        {"SystemCallErrorNumber=7\nSystemCallErrorNumber=\n@io", 1, 0, "@io", 0},
+        {"SystemCallFilter=@io\nSystemCallFilter=\nSystemCallFilter=read\n", 1, 0, "read", 0},
+        {"SystemCallFilter=@io \\\n  read\n", 1, 0, "@ioread", 0},
+        /* A comment does not go on in the next line, and does not end the lines that it stands between. */
+        {"SystemCallFilter=@io\n# no \\\nSystemCallFilter=~@mount\n", 2, 0, "@io~@mount", 0},
+        {"SystemCallFilter=~@io \\\n ; no \\\n  @mount\n", 1, 0, "~@io@mount", 0},
+        {"SystemCallFilter=~@io \\\n# no\n  @mount\n", 1, 0, "~@io@mount", 0},
+        {"\n\nSystemCallErrorNumber=EWHAT\n", -EINVAL, 0, "", 3},
+        {"# nothing\n\n", 0, 0, "", 0},
+        {"", 0, 0, "", 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[200], left[200];
+        int error = 0;
+        unsigned line = 0;
+        size_t n = 0;
+        (void)snprintf(text, sizeof(text), "%s", cases[i].text);
+        int r = policy_file_strip_unit(text, &error, &line);
+        if (r != cases[i].result || line != cases[i].line || (r >= 0 && error != cases[i].error))
+            fail_msg("case %zu: %d, error %d, line %u", i, r, error, line);
+        for (const char *p = text; *p && r > 0; p++)
+            if (!strchr(" \n", *p))
+                left[n++] = *p;
+        left[n] = '\0';
+        assert_string_equal(left, cases[i].left);
+    }
+}
+
+static int imported(ait_policy **ret, const char *name, const char *text, size_t length,
+                    ait_sandbox_problem *problem)
+{
+    return text[length - 2] == '}' ? -EXDEV : -EIO;
+}
+
+static void languages(void **state)
+{
+    static const struct {
+        const char *text;
+        int result;
+    } cases[] = {
+        {"policy 1\ninclude service\n", 0}, {"# first\n\n  policy 1\ninclude service\n", 0},
+        {"@system-service\n", 0},           {"{}\n", -EXDEV},
+        {"\n# a comment\n {\n}\n", -EXDEV}, {"", -EINVAL},
+        {"Hello = world\n", -EINVAL},       {"policy 1\nno-such-call\n", -EINVAL},
+    };
+    ait_policy *policy = NULL;
+    ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int r = policy_file_load(&policy, write_script("policy", cases[i].text), imported, &problem);
+        if (r != cases[i].result)
+            fail_msg("case %zu: %d: %s", i, r, problem.message);
+        policy = ait_policy_unref(policy);
+    }
+    assert_int_equal(policy_file_load(&policy, write_script("policy", "{}\n"), NULL, &problem), -EOPNOTSUPP);
+    assert_int_equal(policy_file_load(&policy, "/nonexistent", NULL, &problem), -ENOENT);
+    assert_string_equal(problem.file, "/nonexistent");
+    assert_int_equal(policy_file_load(&policy, "/dev/zero", NULL, NULL), -E2BIG);
+    assert_int_equal(policy_file_load(&policy, directory, NULL, &problem), -EISDIR);
+}
+
+static int make_place(void **state)
+{
+    (void)snprintf(directory, sizeof(directory), "/tmp/test-confinement.XXXXXX");
+    return mkdtemp(directory) ? 0 : -1;
+}
+
+static int remove_place(void **state)
+{
+    char command[100];
+
+    (void)snprintf(command, sizeof(command), "rm -rf %s", directory);
+    return system(command);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lists_of_capabilities),
+        cmocka_unit_test(ports),
+        cmocka_unit_test(conflicts),
+        cmocka_unit_test(needs),
+        cmocka_unit_test(interpreters_of_interpreters),
+        cmocka_unit_test(made_anew_for_another_file),
+        cmocka_unit_test(unit_files),
+        cmocka_unit_test(languages),
+    };
+    return cmocka_run_group_tests(tests, make_place, remove_place);
+}
