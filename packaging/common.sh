@@ -5,7 +5,7 @@
 # $root set to the top of the source tree.
 
 # To build and to try.
-packages_build="gcc libc6-dev dpkg-dev meson ninja-build pkgconf libsystemd-dev libseccomp-dev libjansson-dev"
+packages_build="gcc libc6-dev dpkg-dev meson ninja-build pkgconf libsystemd-dev libseccomp-dev libjansson-dev libcap-dev"
 packages_demo="curl ca-certificates"
 # Tests cannot be built or run without these.
 packages_test="libcmocka-dev python3 procps"

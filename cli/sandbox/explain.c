@@ -10,12 +10,11 @@
 #include <string.h>
 
 #include "architecture.h"
-#include "worker/sandbox.h"
+#include "config/capabilities.h"
 #include "config/parse.h"
 #include "filters.h"
 
 #define STATUS_FAILED 1
-#define CAPABILITIES  41 /* of Linux 6.18 */
 #define X32_BIT       0x40000000
 #define ANSWERS_MAX   64
 
@@ -100,8 +99,10 @@ static int read_state(pid_t pid, struct state *ret)
 
 static void print_capabilities(const char *what, uint64_t set)
 {
-    const uint64_t all = (UINT64_C(1) << CAPABILITIES) - 1;
-    bool but = __builtin_popcountll(set & all) > CAPABILITIES / 2;
+    const unsigned n = capability_count();
+    const uint64_t all = UINT64_MAX >> (64 - n);
+    bool but = __builtin_popcountll(set & all) > (int)n / 2;
+    char name[CAPABILITY_NAME_SIZE];
     struct columns columns = {.indent = "                    "};
 
     printf("  %-17s", what);
@@ -110,9 +111,9 @@ static void print_capabilities(const char *what, uint64_t set)
         return;
     }
     printf(" %s\n", but ? "all but" : "these");
-    for (unsigned i = 0; i < CAPABILITIES; i++)
+    for (unsigned i = 0; i < n; i++)
         if ((bool)(set >> i & 1) != but)
-            columns_put(&columns, confinement_capability_name(i));
+            columns_put(&columns, capability_name(i, name));
     columns_end(&columns);
 }
 

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SERVER_CAPABILITIES_H
+#define SERVER_CAPABILITIES_H
+
+/*
+ * capabilities: names and sets of capabilities, as libcap knows them.
+ *
+ * A set has a bit per capability (1 << CAP_...). What the kernel has and libcap does not know yet goes by its number.
+ */
+
+#include <stdint.h>
+
+#define CAPABILITY_NAME_SIZE 40
+
+/* "all" (every bit), "none", "service" (AIT_SANDBOX_SERVICE_CAPABILITIES), or names with or without "CAP_", in either case, separated by commas or
+ * spaces. A parser as in parse.h. */
+int parse_capabilities(const char *text, uint64_t *ret, const char **ret_why);
+
+/* "chown" for 0 and so on, in text, which is returned. */
+const char *capability_name(unsigned number, char text[CAPABILITY_NAME_SIZE]);
+/* How many this kernel has: 1 to 64. */
+unsigned capability_count(void);
+
+#endif
