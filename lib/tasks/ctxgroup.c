@@ -4,7 +4,7 @@
 #include <aiotools-sd/ctxgroup.h>
 #include <aiotools-sd/task.h>
 
-#include "ctx.h"
+#include "defer.h"
 #include "macros.h"
 
 struct member {

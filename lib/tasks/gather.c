@@ -2,7 +2,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
-#include "call.h"
+#include "gather-call.h"
 
 #define FEW 8 /* calls at a time that lie in the frame of the caller */
 

@@ -10,9 +10,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "child.h"
+#include "process.h"
 #include "loop.h"
-#include "spawn-exec.h"
+#include "process-exec.h"
 
 /* ThreadSanitizer's clone() takes the child for a fork, and stops looking at what it believes to be the child: here that is us. */
 #ifdef CONTEXT_TSAN

@@ -8,7 +8,7 @@
 #include <aiotools-sd/io.h>
 #include <aiotools-sd/scope.h>
 
-#include "child.h"
+#include "process.h"
 #include "loop.h"
 
 #ifndef P_PIDFD

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TASKS_CTX_H
-#define TASKS_CTX_H
+#ifndef TASKS_DEFER_H
+#define TASKS_DEFER_H
 
 /* Contexts, for those who run them. */
 

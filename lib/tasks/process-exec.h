@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TASKS_SPAWN_EXEC_H
-#define TASKS_SPAWN_EXEC_H
+#ifndef TASKS_PROCESS_EXEC_H
+#define TASKS_PROCESS_EXEC_H
 
 /*
  * The child of ait_spawn() between clone and exec.

@@ -20,7 +20,7 @@
 
 #include <aiotools-sd/io.h>
 
-#include "child.h"
+#include "process.h"
 #include "loop.h"
 
 #define ALL_FLAGS (AIT_FORK_PROCESS_GROUP | AIT_FORK_SESSION | AIT_FORK_KEEP_SIGNALS)

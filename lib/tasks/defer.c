@@ -3,7 +3,7 @@
 
 #include <aiotools-sd/defer.h>
 
-#include "ctx.h"
+#include "defer.h"
 #include "macros.h"
 
 #define N_INLINE 8

@@ -6,7 +6,7 @@
 #include <aiotools-sd/debug.h>
 
 #include "taskset.h"
-#include "walk.h"
+#include "debug.h"
 
 #define PAGE            ((size_t)4096)
 #define PAGEMAP_PRESENT (UINT64_C(1) << 63)

@@ -6,7 +6,7 @@
 
 #include <aiotools-sd/debug.h>
 
-#include "walk.h"
+#include "debug.h"
 
 #define INDENT     2
 #define MAX_INDENT 60 /* of however deep a tree */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TASKS_CHILD_H
-#define TASKS_CHILD_H
+#ifndef TASKS_PROCESS_H
+#define TASKS_PROCESS_H
 
 /*
- * The handle of a child process, for the modules that make one (spawn.c, fork.c).
+ * The handle of a child process, for the modules that make one (process-spawn.c, process-fork.c).
  *
  * child_new() comes first and child_init() last, so that nothing can fail once there is a process. The handle owns pidfd and our ends of the
  * pipes; the process belongs to nobody (process.h).

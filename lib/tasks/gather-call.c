@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "call.h"
+#include "gather-call.h"
 
 bool call_valid(const ait_call *what)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdlib.h>
 
-#include "call.h"
+#include "gather-call.h"
 #include "taskset.h"
 #include "wait.h"
 

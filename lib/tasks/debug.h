@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TASKS_WALK_H
-#define TASKS_WALK_H
+#ifndef TASKS_DEBUG_H
+#define TASKS_DEBUG_H
 
 /*
  * The tree of a loop's scopes and tasks, from top to bottom: below a scope lie the root scopes of its tasks, then its task sets, then the scope

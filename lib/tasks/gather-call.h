@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TASKS_CALL_H
-#define TASKS_CALL_H
+#ifndef TASKS_GATHER_CALL_H
+#define TASKS_GATHER_CALL_H
 
 /*
  * One call of gather, race or a completion, run as a task.
