@@ -180,7 +180,7 @@ static ssize_t receive(struct connection *c)
     if (r < 0)
         return r;
     ssize_t n = ait_recv(c->fd, c->buffer + c->n, BUFFER_SIZE - c->n, 0);
-    if (n == -ECANCELED && !ait_scope_expired(scope)) {
+    if (n == -ECANCELED && !ait_scope_is_expired(scope)) {
         n = recv(c->fd, c->buffer + c->n, BUFFER_SIZE - c->n, MSG_DONTWAIT);
         n = n < 0 ? 0 : n;
     }

@@ -56,7 +56,7 @@ static int not_in_time(void *userdata)
     if (r < 0)
         return r;
     r = ait_scope_exit(limit, ait_sleep(AIT_USEC_INFINITY));
-    if (ait_scope_expired(limit))
+    if (ait_scope_is_expired(limit))
         puts("for ever took too long");
     return r;
 }

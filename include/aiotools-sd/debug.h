@@ -54,7 +54,7 @@ typedef struct ait_stack_use {
  * while. -EOPNOTSUPP: the kernel does not tell.
  */
 typedef int (*ait_stack_cb)(const ait_stack_use *use, void *userdata);
-int ait_stack_census(ait_loop *loop, ait_stack_cb cb, void *userdata);
+int ait_loop_foreach_stack(ait_loop *loop, ait_stack_cb cb, void *userdata);
 
 AIT_END_DECLS
 

@@ -22,7 +22,7 @@ void ait_future_unrefp(ait_future **p);
 /* Sets the result and wakes who waits. -EALREADY: it has one. -EPERM: it is a task. */
 int ait_future_resolve(ait_future *future, int result);
 /* 1: resolved, 0: pending. */
-int ait_future_done(ait_future *future);
+int ait_future_is_done(ait_future *future);
 /* -EBUSY: pending. */
 int ait_future_result(ait_future *future, int *ret_result);
 

@@ -7,7 +7,7 @@
  *
  * The fds stay the caller's. Sockets may be blocking or not; other fds are put into non-blocking mode at the first use, except
  * terminals, fds 0 to 2, and regular files, which never wait. The loop remembers each fd that it was given: close it with ait_close(), or, where
- * somebody else closes it, call ait_forget() before. Limits on time are scopes' deadlines.
+ * somebody else closes it, call ait_fd_forget() before. Limits on time are scopes' deadlines.
  */
 
 #include <sys/socket.h>
@@ -65,7 +65,7 @@ int ait_poll_many(struct pollfd *fds, size_t n);
 /* Wakes the fd's waiters with -EBADF and closes it. Not a suspension point. */
 int ait_close(int fd);
 /* The same without closing, for an fd that other code closes, or that is to be read by other means from here on. */
-int ait_forget(int fd);
+int ait_fd_forget(int fd);
 
 AIT_END_DECLS
 

@@ -135,11 +135,11 @@ typedef struct ait_process_result {
  * Runs a program to its end: writes input to its stdin, collects what it writes. stdout and stderr are pipes unless options say otherwise; stdin is
  * one where there is input, else /dev/null. Waits for the end of the output: descendants that have it, too, hold that up, unless a process group was asked for
  * and they are in it. Returns 0 whatever its exit status is. -EMSGSIZE: more output than max_output. On this, on
- * -ECANCELED and on other failures the process has been ended in order. ait_process_result_done() releases ret.
+ * -ECANCELED and on other failures the process has been ended in order. ait_process_result_free() releases ret.
  */
 int ait_run_process(ait_process_result *ret, char *const argv[], const void *input, size_t n_input,
                     const ait_spawn_options *options);
-void ait_process_result_done(ait_process_result *result);
+void ait_process_result_free(ait_process_result *result);
 #endif
 
 /* ---- fork ---------------------------------------------------------------------------------------- */

@@ -64,7 +64,7 @@ uint64_t ait_queue_n_dropped(ait_queue *queue);
 
 /* For whoever wants to know when everything put has been dealt with: a getter tells that it is done with an item, and join waits
  * until all items were told of (dropped ones count as done). -EOVERFLOW: more often than items were got. */
-int ait_queue_task_done(ait_queue *queue);
+int ait_queue_complete_one(ait_queue *queue);
 int ait_queue_join(ait_queue *queue);
 
 AIT_END_DECLS

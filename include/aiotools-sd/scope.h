@@ -66,7 +66,7 @@ int ait_scope_start(ait_scope *scope, ait_task **ret_task, ait_task_fn fn, void 
 /* Cancels the scope: its body and its children. Does not wait. Any task of the loop may call it. */
 int ait_scope_cancel(ait_scope *scope);
 /* Cancels, and waits until the scope's task has exited it. -EDEADLK from inside the scope. */
-int ait_scope_close(ait_scope *scope);
+int ait_scope_cancel_and_wait(ait_scope *scope);
 /* Cancels the children, not the body; the scope's own shield does not stop it. Does not wait. */
 int ait_scope_abort(ait_scope *scope);
 
@@ -78,17 +78,17 @@ uint64_t ait_scope_deadline(ait_scope *scope);
 
 /*
  * A grace period: cancels the scope usec from now, as ait_scope_cancel() does, and not as a timeout: exit returns 0 and
- * ait_scope_cancel_caught() tells. AIT_USEC_INFINITY: not any more. Goes through the scope's own shield, so that cleanup inside one ends in time. -ESTALE: it
+ * ait_scope_cancelled_caught() tells. AIT_USEC_INFINITY: not any more. Goes through the scope's own shield, so that cleanup inside one ends in time. -ESTALE: it
  * has been exited.
  */
 int ait_scope_cancel_after(ait_scope *scope, uint64_t usec);
 
 /* 1: the scope's own deadline has passed while it was entered. */
-int ait_scope_expired(ait_scope *scope);
+int ait_scope_is_expired(ait_scope *scope);
 /* 1: cancellation of this very scope (cancel, close, deadline) was absorbed by its exit. */
-int ait_scope_cancel_caught(ait_scope *scope);
+int ait_scope_cancelled_caught(ait_scope *scope);
 /* 1: the scope's body is cancelled now, from here or from outside. */
-int ait_scope_cancelled(ait_scope *scope);
+int ait_scope_is_cancelled(ait_scope *scope);
 
 /* For errors and dumps; copied. Never NULL: "scope" where none was given; borrowed until it changes or the scope is left. */
 int ait_scope_set_name(ait_scope *scope, const char *name);

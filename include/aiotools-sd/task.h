@@ -63,7 +63,7 @@ const char *ait_task_name(ait_task *task);
 int ait_task_set_name(ait_task *task, const char *name);
 
 /* 1: the task has ended, 0: not yet. */
-int ait_task_done(ait_task *task);
+int ait_task_is_done(ait_task *task);
 /* -EBUSY: not yet. */
 int ait_task_result(ait_task *task, int *ret_result);
 
@@ -109,7 +109,7 @@ int ait_check_cancel(void);
  * Calls fn(userdata) on the thread's own stack and returns its result: for code that needs more stack than a task should keep (a parked
  * task holds on to every page that it ever touched). fn cannot suspend: in it, there is no current task. Outside tasks a plain call.
  */
-int ait_call_deep(int (*fn)(void *userdata), void *userdata);
+int ait_call_on_thread_stack(int (*fn)(void *userdata), void *userdata);
 
 AIT_END_DECLS
 

@@ -10,7 +10,7 @@
  *     ait_taskset_new(&cache->workers, NULL, 0);
  *     ait_taskset_spawn(cache->workers, NULL, refresh, cache, NULL);
  *     ...
- *     ait_taskset_shutdown(cache->workers);
+ *     ait_taskset_cancel_and_wait(cache->workers);
  *     cache->workers = ait_taskset_unref(cache->workers);
  *
  * A set is made in a scope and never outlives it: cancelling that scope cancels the set's tasks, and leaving it ends the set, after the scope's own children
@@ -50,7 +50,7 @@ int ait_taskset_spawn(ait_taskset *set, ait_task **ret_task, ait_task_fn fn, voi
 int ait_taskset_cancel_all(ait_taskset *set);
 /* Ends the set: cancels its tasks and waits for them, even where the caller is cancelled meanwhile (then returns -ECANCELED). Nothing can be
  * spawned into it afterwards. -EDEADLK: from inside the set. */
-int ait_taskset_shutdown(ait_taskset *set);
+int ait_taskset_cancel_and_wait(ait_taskset *set);
 /* Waits until no task is left in the set. -EDEADLK: from inside the set. */
 int ait_taskset_wait(ait_taskset *set);
 /* How many tasks are in it. */

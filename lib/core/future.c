@@ -112,7 +112,7 @@ AIT_PUBLIC int ait_future_resolve(ait_future *future, int result)
     return 0;
 }
 
-AIT_PUBLIC int ait_future_done(ait_future *future)
+AIT_PUBLIC int ait_future_is_done(ait_future *future)
 {
     return future ? future->done : -EINVAL;
 }

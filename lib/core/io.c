@@ -454,7 +454,7 @@ static void fd_forget(struct ait_loop *loop, int fd, bool closing)
     wake_all(&e->writers);
 }
 
-AIT_PUBLIC int ait_forget(int fd)
+AIT_PUBLIC int ait_fd_forget(int fd)
 {
     if (fd < 0)
         return -EBADF;

@@ -50,7 +50,7 @@ struct post {
     bool lent; /* somebody else's memory, which may go in fn */
 };
 
-/* ait_call_deep(), in the frame of its caller. */
+/* ait_call_on_thread_stack(), in the frame of its caller. */
 struct deep_call {
     int (*fn)(void *userdata);
     void *userdata;

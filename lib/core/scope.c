@@ -492,7 +492,7 @@ AIT_PUBLIC int ait_scope_cancel(ait_scope *scope)
     return 0;
 }
 
-AIT_PUBLIC int ait_scope_close(ait_scope *scope)
+AIT_PUBLIC int ait_scope_cancel_and_wait(ait_scope *scope)
 {
     const struct wait wait = {.kind = "end of", .object = scope};
     struct waiter w = {};
@@ -582,17 +582,17 @@ AIT_PUBLIC uint64_t ait_scope_deadline(ait_scope *scope)
     return scope ? scope->deadline : AIT_USEC_INFINITY;
 }
 
-AIT_PUBLIC int ait_scope_expired(ait_scope *scope)
+AIT_PUBLIC int ait_scope_is_expired(ait_scope *scope)
 {
     return scope ? scope->expired : -EINVAL;
 }
 
-AIT_PUBLIC int ait_scope_cancel_caught(ait_scope *scope)
+AIT_PUBLIC int ait_scope_cancelled_caught(ait_scope *scope)
 {
     return scope ? scope->caught : -EINVAL;
 }
 
-AIT_PUBLIC int ait_scope_cancelled(ait_scope *scope)
+AIT_PUBLIC int ait_scope_is_cancelled(ait_scope *scope)
 {
     return scope ? scope->effective : -EINVAL;
 }

@@ -382,7 +382,7 @@ AIT_PUBLIC int ait_task_set_name(ait_task *task, const char *name)
     return 0;
 }
 
-AIT_PUBLIC int ait_task_done(ait_task *task)
+AIT_PUBLIC int ait_task_is_done(ait_task *task)
 {
     return task ? task->future.done : -EINVAL;
 }
@@ -601,7 +601,7 @@ AIT_PUBLIC int ait_sleep(uint64_t usec)
     return sleep_from(now, usec >= AIT_USEC_INFINITY - now ? AIT_USEC_INFINITY : now + usec);
 }
 
-AIT_PUBLIC int ait_call_deep(int (*fn)(void *userdata), void *userdata)
+AIT_PUBLIC int ait_call_on_thread_stack(int (*fn)(void *userdata), void *userdata)
 {
     struct ait_task *t = ait_task_current();
     struct deep_call call = {.fn = fn, .userdata = userdata, .task = t};

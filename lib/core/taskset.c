@@ -208,7 +208,7 @@ AIT_PUBLIC int ait_taskset_cancel_all(ait_taskset *set)
     return n;
 }
 
-AIT_PUBLIC int ait_taskset_shutdown(ait_taskset *set)
+AIT_PUBLIC int ait_taskset_cancel_and_wait(ait_taskset *set)
 {
     struct ait_loop *loop;
     struct ait_task *t;

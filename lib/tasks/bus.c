@@ -92,7 +92,7 @@ AIT_PUBLIC int ait_bus_call(sd_bus *bus, sd_bus_message *m, uint64_t usec, sd_bu
     r = bus_enter(bus, &loop, &call.task);
     if (r < 0)
         return r;
-    r = ait_call_deep(bus_send, &call);
+    r = ait_call_on_thread_stack(bus_send, &call);
     if (r < 0)
         return r == -ECANCELED || r == -ETIME ? -EREMOTEIO : r;
     while (!call.reply && !call.task->scope->effective)
@@ -407,7 +407,7 @@ static int signals_install(struct ait_bus_signals *s, struct ait_loop *loop, sd_
     struct ait_task *t = loop->current;
     int r;
 
-    r = ait_call_deep(install, &i);
+    r = ait_call_on_thread_stack(install, &i);
     if (r < 0 || !is_installed_there(bus, match))
         return r < 0 ? r : 0;
     s->installing = t;

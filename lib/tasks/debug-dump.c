@@ -255,7 +255,7 @@ AIT_PUBLIC int ait_loop_dump(ait_loop *loop, FILE *file, unsigned flags)
     d.now = loop_now(loop);
     if (flags & AIT_DUMP_STACKS)
         d.pagemap = walk_pagemap_open();
-    r = ait_call_deep(dump, &d);
+    r = ait_call_on_thread_stack(dump, &d);
     if (d.pagemap >= 0)
         (void)close(d.pagemap);
     return r;

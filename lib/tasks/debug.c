@@ -179,7 +179,7 @@ static int census_task(ait_task *t, void *userdata)
     return r < 0 ? r : c->cb(&use, c->userdata);
 }
 
-AIT_PUBLIC int ait_stack_census(ait_loop *loop, ait_stack_cb cb, void *userdata)
+AIT_PUBLIC int ait_loop_foreach_stack(ait_loop *loop, ait_stack_cb cb, void *userdata)
 {
     struct census c = {.cb = cb, .userdata = userdata};
     int r;

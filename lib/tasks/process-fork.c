@@ -3,7 +3,7 @@
 /*
  * A child that goes on in a function of ours.
  *
- * The fork happens on the thread's own stack (ait_call_deep()), and the child never returns from there: its loop is made on a proper stack, and nothing of the
+ * The fork happens on the thread's own stack (ait_call_on_thread_stack()), and the child never returns from there: its loop is made on a proper stack, and nothing of the
  * parent's frames is unwound. Parent and child share a socket until the child has said that it is ready, or that it never will be.
  */
 
@@ -167,7 +167,7 @@ static int make_process(struct fork *f, struct ait_child *c)
         return -errno;
     f->ours = fds[0];
     f->theirs = fds[1];
-    (void)ait_call_deep(do_fork, f);
+    (void)ait_call_on_thread_stack(do_fork, f);
     (void)close(f->theirs);
     if (f->pid < 0) {
         (void)close(f->ours);

@@ -197,7 +197,7 @@ AIT_PUBLIC int ait_run_process(ait_process_result *ret, char *const argv[], cons
     return r;
 }
 
-AIT_PUBLIC void ait_process_result_done(ait_process_result *result)
+AIT_PUBLIC void ait_process_result_free(ait_process_result *result)
 {
     if (!result)
         return;

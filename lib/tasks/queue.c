@@ -291,7 +291,7 @@ AIT_PUBLIC uint64_t ait_queue_n_dropped(ait_queue *queue)
     return queue ? queue->n_dropped : 0;
 }
 
-AIT_PUBLIC int ait_queue_task_done(ait_queue *queue)
+AIT_PUBLIC int ait_queue_complete_one(ait_queue *queue)
 {
     if (!queue)
         return -EINVAL;

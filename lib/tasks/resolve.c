@@ -131,7 +131,7 @@ AIT_PUBLIC int ait_getaddrinfo(struct addrinfo **ret, const char *host, const ch
     if (!l)
         return -ENOMEM;
     /* The resolver uses a few pages of stack, which a task would keep. */
-    r = ait_call_deep(lookup_numeric, l);
+    r = ait_call_on_thread_stack(lookup_numeric, l);
     if (r == -ENOENT) {
         r = ait_offload_full(&result, lookup_run, l, detach);
         if (r == -ECANCELED)

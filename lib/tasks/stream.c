@@ -129,7 +129,7 @@ AIT_PUBLIC ait_stream *ait_stream_close(ait_stream *stream)
     if (stream->own_fd)
         (void)ait_close(fd);
     else if (stream->reading || stream->writing)
-        (void)ait_forget(fd);
+        (void)ait_fd_forget(fd);
     stream_unref(stream);
     return NULL;
 }

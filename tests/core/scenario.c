@@ -101,8 +101,8 @@ static void read_scope(struct run *run, ait_scope *scope)
     const ait_error_info *errors = NULL;
     size_t n = 0;
 
-    run->caught = ait_scope_cancel_caught(scope);
-    run->expired = ait_scope_expired(scope);
+    run->caught = ait_scope_cancelled_caught(scope);
+    run->expired = ait_scope_is_expired(scope);
     run->errors = ait_scope_errors(scope, &errors, &n);
     CHECK_EQ(run->errors, n);
     if (n > 0)
@@ -155,8 +155,8 @@ static int outer_block(struct run *run)
     r = block(run);
     run->next = ait_yield();
     run->outer_exit = ait_scope_exit(outer, r);
-    run->outer_expired = ait_scope_expired(outer);
-    run->outer_caught = ait_scope_cancel_caught(outer);
+    run->outer_expired = ait_scope_is_expired(outer);
+    run->outer_caught = ait_scope_cancelled_caught(outer);
     run->outer = NULL;
     return run->outer_exit;
 }
@@ -196,7 +196,7 @@ static int act_cancel_scope(struct run *run)
 
 static int act_close_scope(struct run *run)
 {
-    return ait_scope_close(run->scope);
+    return ait_scope_cancel_and_wait(run->scope);
 }
 
 static int act_abort_scope(struct run *run)

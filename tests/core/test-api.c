@@ -52,7 +52,7 @@ static void test_null(void **unused)
     assert_int_equal(ait_task_cancel(NULL), -EINVAL);
     assert_int_equal(ait_task_uncancel(NULL), -EINVAL);
     assert_int_equal(ait_task_cancelling(NULL), -EINVAL);
-    assert_int_equal(ait_task_done(NULL), -EINVAL);
+    assert_int_equal(ait_task_is_done(NULL), -EINVAL);
     assert_int_equal(ait_task_result(NULL, NULL), -EINVAL);
     assert_int_equal(ait_task_wait(NULL, NULL), -EINVAL);
     assert_int_equal(ait_task_set_name(NULL, "x"), -EINVAL);
@@ -61,13 +61,13 @@ static void test_null(void **unused)
     assert_int_equal(ait_scope_spawn(NULL, NULL, NULL, NULL, NULL), -EINVAL);
     assert_int_equal(ait_scope_start(NULL, NULL, NULL, NULL, NULL), -EINVAL);
     assert_int_equal(ait_scope_cancel(NULL), -EINVAL);
-    assert_int_equal(ait_scope_close(NULL), -EINVAL);
+    assert_int_equal(ait_scope_cancel_and_wait(NULL), -EINVAL);
     assert_int_equal(ait_scope_abort(NULL), -EINVAL);
     assert_int_equal(ait_scope_set_deadline(NULL, 0), -EINVAL);
     assert_int_equal(ait_scope_set_timeout(NULL, 0), -EINVAL);
-    assert_int_equal(ait_scope_expired(NULL), -EINVAL);
-    assert_int_equal(ait_scope_cancel_caught(NULL), -EINVAL);
-    assert_int_equal(ait_scope_cancelled(NULL), -EINVAL);
+    assert_int_equal(ait_scope_is_expired(NULL), -EINVAL);
+    assert_int_equal(ait_scope_cancelled_caught(NULL), -EINVAL);
+    assert_int_equal(ait_scope_is_cancelled(NULL), -EINVAL);
     assert_int_equal(ait_scope_set_error_handler(NULL, NULL, NULL), -EINVAL);
     assert_int_equal(ait_loop_get_event(NULL, NULL), -EINVAL);
     assert_string_equal(ait_task_name(NULL), "task");

@@ -82,7 +82,7 @@ static int for_ever_main(void *userdata)
     CHECK_EQ(ait_scope_enter_after(&scope, AIT_SCOPE_MOVE_ON, 1000 * HOUR), 0);
     CHECK_EQ(ait_scope_spawn(scope, NULL, for_ever, NULL, NULL), 0);
     CHECK_EQ(ait_scope_exit(scope, 0), 0);
-    CHECK_EQ(ait_scope_expired(scope), 1);
+    CHECK_EQ(ait_scope_is_expired(scope), 1);
     CHECK_EQ(ait_now(NULL), TEST_START_US + 1000 * HOUR);
     return 0;
 }
@@ -114,7 +114,7 @@ static int deadline_main(void *userdata)
     CHECK_EQ(ait_scope_set_timeout(scope, MS(1)), 0); /* brought forward */
     CHECK_EQ(ait_sleep(MS(3)), -ECANCELED);
     CHECK_EQ(ait_now(NULL), TEST_START_US + MS(18) + HOUR + MS(1));
-    CHECK_EQ(ait_scope_expired(scope), 1);
+    CHECK_EQ(ait_scope_is_expired(scope), 1);
     CHECK_EQ(ait_scope_set_timeout(scope, MS(5)), -EALREADY);
     CHECK_EQ(ait_scope_exit(scope, -ECANCELED), -ETIME);
     CHECK_EQ(ait_scope_set_timeout(scope, MS(5)), -ESTALE);

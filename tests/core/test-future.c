@@ -12,11 +12,11 @@ static int manual_main(void *userdata)
     int result = 99;
 
     CHECK_EQ(ait_future_new(&f), 0);
-    CHECK_EQ(ait_future_done(f), 0);
+    CHECK_EQ(ait_future_is_done(f), 0);
     CHECK_EQ(ait_future_result(f, &result), -EBUSY);
     CHECK_EQ(result, 99);
     CHECK_EQ(ait_future_resolve(f, -EIO), 0);
-    CHECK_EQ(ait_future_done(f), 1);
+    CHECK_EQ(ait_future_is_done(f), 1);
     CHECK_EQ(ait_future_resolve(f, 5), -EALREADY);
     CHECK_EQ(ait_future_result(f, &result), 0);
     CHECK_EQ(result, -EIO);
@@ -49,7 +49,7 @@ static void test_arguments(void **unused)
     assert_null(f);
     assert_int_equal(ait_future_new(NULL), -EINVAL);
     assert_int_equal(ait_future_resolve(NULL, 0), -EINVAL);
-    assert_int_equal(ait_future_done(NULL), -EINVAL);
+    assert_int_equal(ait_future_is_done(NULL), -EINVAL);
     assert_int_equal(ait_future_result(NULL, &result), -EINVAL);
     assert_int_equal(result, 99);
     assert_int_equal(ait_await(NULL, &result), -EINVAL);
@@ -119,7 +119,7 @@ static int detach_main(void *userdata)
     CHECK_EQ(ait_scope_spawn(scope, NULL, wait_main, (void *)2, NULL), 0);
     CHECK_EQ(check_settle(), 0);
     CHECK_EQ(ait_cancel_and_wait(a, NULL), 0);
-    CHECK_EQ(ait_future_done(f), 0);
+    CHECK_EQ(ait_future_is_done(f), 0);
     CHECK_EQ(ait_future_resolve(f, 7), 0);
     ait_future_unref(f);
     CHECK_EQ(ait_scope_exit(scope, 0), 0);
@@ -295,7 +295,7 @@ static int result_main(void *userdata)
 
     CHECK_EQ(ait_scope_enter(&scope, 0), 0);
     CHECK_EQ(ait_scope_spawn(scope, &t, seven, NULL, AIT_TASK_OPTIONS(.name = "seven")), 0);
-    CHECK_EQ(ait_task_done(t), 0);
+    CHECK_EQ(ait_task_is_done(t), 0);
     CHECK_EQ(ait_task_result(t, &result), -EBUSY);
     CHECK_EQ(result, 99);
     CHECK_EQ(ait_task_wait(t, &result), 0);
@@ -303,7 +303,7 @@ static int result_main(void *userdata)
     CHECK_EQ(ait_scope_exit(scope, 0), 0);
     /* Kept by the reference, long after its scope. */
     result = 99;
-    CHECK_EQ(ait_task_done(t), 1);
+    CHECK_EQ(ait_task_is_done(t), 1);
     CHECK_EQ(ait_task_result(t, &result), 0);
     CHECK_EQ(result, 7);
     CHECK(strcmp(ait_task_name(t), "seven") == 0);

@@ -398,7 +398,7 @@ static void touch_all(int want)
     CHECK_EQ(ait_scope_start(theirs.scope, NULL, runner, NULL, NULL), want);
     CHECK_EQ(ait_scope_cancel(theirs.scope), want);
     CHECK_EQ(ait_scope_abort(theirs.scope), want);
-    CHECK_EQ(ait_scope_close(theirs.scope), want);
+    CHECK_EQ(ait_scope_cancel_and_wait(theirs.scope), want);
     CHECK_EQ(ait_scope_exit(theirs.scope, 0), want);
     CHECK_EQ(ait_scope_set_timeout(theirs.scope, 1), want);
     CHECK_EQ(ait_scope_set_deadline(theirs.scope, 1), want);
@@ -472,7 +472,7 @@ static void borrow(ait_scope *scope)
 
 static int give_back(ait_scope *scope)
 {
-    CHECK_EQ(ait_future_done(theirs.future), 0);
+    CHECK_EQ(ait_future_is_done(theirs.future), 0);
     CHECK_EQ(ait_task_cancelling(theirs.task), 0);
     ait_future_unref(theirs.future);
     ait_task_unref(theirs.task);

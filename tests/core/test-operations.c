@@ -409,9 +409,9 @@ static int wait_for_parents(void *userdata)
 {
     ait_scope **scopes = userdata;
 
-    CHECK_EQ(ait_scope_close(scopes[0]), -EDEADLK);
-    CHECK_EQ(ait_scope_close(scopes[1]), -EDEADLK);
-    CHECK_EQ(ait_scope_close(ait_loop_root(ait_loop_current())), -EDEADLK);
+    CHECK_EQ(ait_scope_cancel_and_wait(scopes[0]), -EDEADLK);
+    CHECK_EQ(ait_scope_cancel_and_wait(scopes[1]), -EDEADLK);
+    CHECK_EQ(ait_scope_cancel_and_wait(ait_loop_root(ait_loop_current())), -EDEADLK);
     CHECK_EQ(ait_cancel_and_wait(moment.task, NULL), -EDEADLK);
     CHECK_EQ(ait_cancel_and_wait(ait_task_current(), NULL), -EDEADLK);
     CHECK_EQ(ait_task_cancelling(moment.task), 0);
@@ -429,11 +429,11 @@ static int deadlock_main(void *userdata)
     CHECK_EQ(ait_scope_enter(&inner, 0), 0);
     scopes[0] = outer;
     scopes[1] = inner;
-    CHECK_EQ(ait_scope_close(inner), -EDEADLK);
-    CHECK_EQ(ait_scope_cancelled(inner), 0);
+    CHECK_EQ(ait_scope_cancel_and_wait(inner), -EDEADLK);
+    CHECK_EQ(ait_scope_is_cancelled(inner), 0);
     CHECK_EQ(ait_scope_spawn(inner, NULL, wait_for_parents, scopes, NULL), 0);
     CHECK_EQ(ait_scope_exit(inner, 0), 0);
-    CHECK_EQ(ait_scope_close(inner), 0); /* it is over: nothing to wait for */
+    CHECK_EQ(ait_scope_cancel_and_wait(inner), 0); /* it is over: nothing to wait for */
     return ait_scope_exit(outer, 0);
 }
 
@@ -489,7 +489,7 @@ static int start_main(void *userdata)
     CHECK_EQ(ait_scope_enter(&scope, AIT_SCOPE_SUPERVISOR), 0);
     CHECK_EQ(ait_scope_start(scope, &task, ready_then_work, NULL, NULL), 5);
     CHECK_EQ(now_ms(), 10);
-    CHECK_EQ(ait_task_done(task), 0);
+    CHECK_EQ(ait_task_is_done(task), 0);
     task = ait_task_unref(task);
     CHECK_EQ(ait_scope_start(scope, &task, fail_early, NULL, NULL), -ENOENT);
     CHECK(task == NULL);

@@ -213,7 +213,7 @@ static int give_up_main(void *userdata)
     CHECK_EQ(ait_sleep(MS(100)), -ECANCELED);
     CHECK_EQ(now_ms(), 10);
     CHECK_EQ(ait_scope_exit(scope, -ECANCELED), 0);
-    CHECK_EQ(ait_scope_cancel_caught(scope), 1);
+    CHECK_EQ(ait_scope_cancelled_caught(scope), 1);
     CHECK(traced("u"));
     return 0;
 }
@@ -287,7 +287,7 @@ static int chain_main(void *userdata)
     /* Cancelling one that waits cancels nothing that it waits for, ... */
     CHECK_EQ(ait_cancel_and_wait(chain[CHAIN / 2], &result), 0);
     CHECK_EQ(result, -ECANCELED);
-    CHECK_EQ(ait_task_done(chain[CHAIN / 2 - 1]), 0);
+    CHECK_EQ(ait_task_is_done(chain[CHAIN / 2 - 1]), 0);
     /* ... and those that wait for it see an outcome, not a cancel of their own. */
     CHECK_EQ(ait_task_wait(chain[CHAIN - 1], &result), 0);
     CHECK_EQ(result, 1);

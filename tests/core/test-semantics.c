@@ -276,7 +276,7 @@ static const struct scenario rows[] = {
                  .wait_at = 10},
     },
     {
-        .name = "ait_scope_close: waits until drained",
+        .name = "ait_scope_cancel_and_wait: waits until drained",
         .body = {.ms = 100},
         .child = {{true, 100}, {true, 50, .shield = true}},
         .act = {{10, CLOSE_SCOPE, 0, 50}, {20, CLOSE_SCOPE, 0, 50}},
@@ -291,7 +291,8 @@ static const struct scenario rows[] = {
                  .wait_at = 50},
     },
     {
-        .name = "ait_scope_close, its caller cancelled meanwhile: waits all the same, then -ECANCELED",
+        .name =
+            "ait_scope_cancel_and_wait, its caller cancelled meanwhile: waits all the same, then -ECANCELED",
         .body = {.ms = 100},
         .child = {{true, 50, .shield = true}},
         .act = {{10, CLOSE_SCOPE, CANCELED, 50}, {20, CANCEL_ACTOR, 1}},

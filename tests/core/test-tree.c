@@ -164,7 +164,7 @@ static bool compare(void)
     bool same = true;
 
     for (unsigned i = 0; i < tree.n_nodes; i++)
-        same &= CHECK_EQ(ait_scope_cancelled(tree.nodes[i].scope), effective(tree.nodes + i));
+        same &= CHECK_EQ(ait_scope_is_cancelled(tree.nodes[i].scope), effective(tree.nodes + i));
     return same;
 }
 

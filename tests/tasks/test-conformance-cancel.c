@@ -45,7 +45,7 @@ static int cancel_at_50(ait_task_fn fn, void *userdata, unsigned flags)
     CHECK_EQ(ait_sleep(MS(50)), 0);
     int r = ait_cancel_and_wait_full(task, flags, &result);
     trace("waited:%s", outcome(r));
-    CHECK_EQ(ait_task_done(task), 1);
+    CHECK_EQ(ait_task_is_done(task), 1);
     return 0;
 }
 

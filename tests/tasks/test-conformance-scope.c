@@ -53,7 +53,7 @@ static int closes(void *userdata)
 {
     CHECK_EQ(ait_sleep(MS(100)), 0);
     trace("close");
-    CHECK_EQ(ait_scope_close(userdata), 0);
+    CHECK_EQ(ait_scope_cancel_and_wait(userdata), 0);
     trace("closed");
     return 0;
 }
@@ -71,7 +71,7 @@ static int closed_by_another(void *userdata)
     int r = ait_sleep(MS(110));
     r = ait_scope_exit(s, r);
     trace("exit:%s", outcome(r));
-    CHECK_EQ(ait_scope_cancel_caught(s), 0);
+    CHECK_EQ(ait_scope_cancelled_caught(s), 0);
     return 0;
 }
 

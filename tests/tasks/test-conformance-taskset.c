@@ -63,7 +63,7 @@ static int all_done(void *userdata)
     fill(set, &plain);
     CHECK_EQ(ait_sleep(MS(200)), 0);
     CHECK_EQ(ait_taskset_n_tasks(set), 0);
-    CHECK_EQ(ait_taskset_shutdown(set), 0);
+    CHECK_EQ(ait_taskset_cancel_and_wait(set), 0);
     CHECK(in_set(set, NULL, &plain) < 0);
     return 0;
 }
@@ -79,7 +79,7 @@ static int object_life(uint64_t usec)
     new_set(&object.tasks);
     fill(object.tasks, &plain);
     CHECK_EQ(ait_sleep(usec), 0);
-    CHECK_EQ(ait_taskset_shutdown(object.tasks), 0);
+    CHECK_EQ(ait_taskset_cancel_and_wait(object.tasks), 0);
     CHECK_EQ(ait_taskset_n_tasks(object.tasks), 0);
     object.tasks = ait_taskset_unref(object.tasks);
     trace("gone");
@@ -101,7 +101,7 @@ static int shut_down_at_490(void *userdata)
     AIT_CLEANUP(ait_taskset_unrefp) ait_taskset *set = ait_taskset_ref(userdata);
 
     CHECK_EQ(ait_sleep(MS(490)), 0);
-    return ait_taskset_shutdown(set);
+    return ait_taskset_cancel_and_wait(set);
 }
 
 static int shut_down_by_another(void *userdata)
@@ -125,9 +125,9 @@ static int shut_down_after_all(void *userdata)
 
     fill(set, &plain);
     CHECK_EQ(ait_taskset_wait(set), 0);
-    CHECK_EQ(ait_taskset_shutdown(set), 0);
+    CHECK_EQ(ait_taskset_cancel_and_wait(set), 0);
     CHECK_EQ(ait_taskset_n_tasks(set), 0);
-    CHECK_EQ(ait_taskset_shutdown(set), 0);
+    CHECK_EQ(ait_taskset_cancel_and_wait(set), 0);
     return 0;
 }
 
@@ -136,7 +136,7 @@ static int shut_down_before_they_begin(void *userdata)
     SET(set);
 
     fill(set, &plain);
-    CHECK_EQ(ait_taskset_shutdown(set), 0);
+    CHECK_EQ(ait_taskset_cancel_and_wait(set), 0);
     CHECK_EQ(ait_taskset_n_tasks(set), 0);
     return 0;
 }
@@ -158,7 +158,7 @@ static int await_result(void *userdata)
 
     await_one(set, &plain);
     await_one(set, &plain);
-    return ait_taskset_shutdown(set);
+    return ait_taskset_cancel_and_wait(set);
 }
 
 static int await_error(void *userdata)
@@ -167,7 +167,7 @@ static int await_error(void *userdata)
 
     await_one(set, &bad);
     await_one(set, &bad);
-    CHECK_EQ(ait_taskset_shutdown(set), 0);
+    CHECK_EQ(ait_taskset_cancel_and_wait(set), 0);
     CHECK_EQ(n_errors, 2);
     return 0;
 }
@@ -189,7 +189,7 @@ static int cleanup_on_shutdown(void *userdata)
 
     fill(set, &job);
     CHECK_EQ(ait_sleep(MS(10)), 0);
-    CHECK_EQ(ait_taskset_shutdown(set), 0);
+    CHECK_EQ(ait_taskset_cancel_and_wait(set), 0);
     CHECK_EQ(ait_taskset_n_tasks(set), 0);
     return 0;
 }

@@ -36,7 +36,7 @@ static int run_timer(uint64_t every, ait_interval_policy policy, uint64_t until)
     CHECK_EQ(ait_scope_set_error_handler(ait_scope_current(), ignore_error, NULL), 0);
     CHECK_EQ(ait_interval_start(NULL, every, policy, tick, NULL, &timer), 0);
     CHECK_EQ(ait_sleep(until), 0);
-    CHECK_EQ(ait_task_done(timer), 0);
+    CHECK_EQ(ait_task_is_done(timer), 0);
     CHECK_EQ(ait_cancel_and_wait(timer, &result), 0);
     CHECK_EQ(result, -ECANCELED);
     CHECK_EQ(ait_loop_n_tasks(ait_loop_current()), n);

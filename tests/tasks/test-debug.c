@@ -377,7 +377,7 @@ static int census_main(void *unused)
              0);
     CHECK_EQ(ait_scope_spawn(scope, NULL, sleep_for_ever, NULL, AIT_TASK_OPTIONS(.name = "light")), 0);
     CHECK_EQ(ait_sleep(MS(1)), 0);
-    r = ait_stack_census(ait_loop_current(), on_stack, &c);
+    r = ait_loop_foreach_stack(ait_loop_current(), on_stack, &c);
     CHECK_EQ(c.n, 3);
     CHECK_EQ(c.heavy_size, 512 * 1024);
     CHECK(c.heavy_depth >= HEAVY && c.heavy_depth < 2 * HEAVY);
@@ -400,7 +400,7 @@ static int misuse_main(void *unused)
     CHECK_EQ(ait_loop_dump(loop, stderr, 1u << 31), -EINVAL);
     CHECK_EQ(ait_loop_foreach_task(loop, NULL, NULL), -EINVAL);
     CHECK_EQ(ait_loop_foreach_task(NULL, count_task, NULL), -EINVAL);
-    CHECK_EQ(ait_stack_census(loop, NULL, NULL), -EINVAL);
+    CHECK_EQ(ait_loop_foreach_stack(loop, NULL, NULL), -EINVAL);
     return 0;
 }
 

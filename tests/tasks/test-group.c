@@ -24,7 +24,7 @@ static int run_group(void *userdata)
     CHECK_EQ(result.exit_code, 3);
     CHECK_EQ(result.n_err, 4);
     CHECK(result.out && strtol(result.out, NULL, 10) > 1);
-    ait_process_result_done(&result);
+    ait_process_result_free(&result);
     return 0;
 }
 
@@ -50,7 +50,7 @@ static int run_much(void *unused)
     if (!CHECK_EQ(r, 0))
         return r;
     CHECK_EQ(result.n_out, 50000);
-    ait_process_result_done(&result);
+    ait_process_result_free(&result);
     return 0;
 }
 

@@ -234,7 +234,7 @@ static int failing_main(void *userdata)
     n_seen = 0;
     CHECK_EQ(ait_interval_start(NULL, MS(10), AIT_INTERVAL_SKIP, failing, NULL, &timer), 0);
     CHECK_EQ(ait_sleep(MS(45)), 0);
-    CHECK_EQ(ait_task_done(timer), 0);
+    CHECK_EQ(ait_task_is_done(timer), 0);
     CHECK_EQ(ait_cancel_and_wait(timer, NULL), 0);
     CHECK_EQ(n_seen, 5);
     return 0;
@@ -258,7 +258,7 @@ static int in_scope_main(void *userdata)
     for (int policy = AIT_INTERVAL_QUEUE; policy <= AIT_INTERVAL_BURST; policy++)
         CHECK_EQ(ait_interval_start(scope, MS(100), (ait_interval_policy)policy, tick, &n_seen, NULL), 0);
     CHECK_EQ(ait_scope_exit(scope, 0), 0);
-    CHECK_EQ(ait_scope_expired(scope), 1);
+    CHECK_EQ(ait_scope_is_expired(scope), 1);
     CHECK_EQ(n_seen, 4 * 3);
     CHECK_EQ(ait_interval_start(scope, MS(100), AIT_INTERVAL_QUEUE, tick, NULL, NULL), -ESTALE);
     return 0;

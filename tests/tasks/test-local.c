@@ -213,7 +213,7 @@ static int callback_main(void *userdata)
 
     CHECK_EQ(ait_loop_post(ait_loop_current(), spawn_it, NULL), 0);
     CHECK_EQ(ait_sleep(MS(1)), 0);
-    CHECK_EQ(ait_call_deep(deep, NULL), 0);
+    CHECK_EQ(ait_call_on_thread_stack(deep, NULL), 0);
     return 0;
 }
 

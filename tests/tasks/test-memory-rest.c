@@ -266,7 +266,7 @@ static int run_process_main(void *unused)
         CHECK_EQ(result.n_out, sizeof(input));
     else
         CHECK(!result.out && !result.err);
-    ait_process_result_done(&result);
+    ait_process_result_free(&result);
     TRY(r);
     return 0;
 }
@@ -399,7 +399,7 @@ static int dump_main(void *unused)
     for (int i = 0; i < 5; i++)
         TRY(ait_scope_spawn(scope, NULL, look, NULL, AIT_TASK_OPTIONS(.name = "looked at")));
     TRY(ait_loop_dump(loop, x.null, AIT_DUMP_STACKS));
-    TRY(ait_stack_census(loop, count_use, NULL));
+    TRY(ait_loop_foreach_stack(loop, count_use, NULL));
     return ait_scope_exit(scope, 0);
 }
 

@@ -436,7 +436,7 @@ static int taskset_main(void *userdata)
     TRY(ait_scope_enter(&scope, 0));
     TRY(ait_taskset_new(&set, NULL, 0));
     r = set_with(set);
-    TRY(ait_taskset_shutdown(set));
+    TRY(ait_taskset_cancel_and_wait(set));
     return ait_scope_exit(scope, r);
 }
 

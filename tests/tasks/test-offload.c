@@ -289,7 +289,7 @@ static int cancel_main(void *userdata)
     for (int i = 0; i < 5; i++)
         CHECK_EQ(ait_yield(), 0);
     waits = !c->queued && !(c->flags & AIT_OFFLOAD_DETACH);
-    CHECK_EQ(ait_task_done(task), !waits);
+    CHECK_EQ(ait_task_is_done(task), !waits);
     if (!c->queued)
         gate_open(&c->gate);
     else

@@ -159,7 +159,7 @@ static int run_role(ait_process_result *ret, char *const argv[], const char *inp
 static void expect(char *const argv[], const char *input, const ait_spawn_options *options, int exit_code,
                    const char *out, const char *err)
 {
-    AIT_CLEANUP(ait_process_result_done) ait_process_result result;
+    AIT_CLEANUP(ait_process_result_free) ait_process_result result;
 
     if (!CHECK_EQ(run_role(&result, argv, input, options), 0))
         return;
@@ -219,7 +219,7 @@ static int fds_main(void *userdata)
 /* What the test itself was started with may be inherited by AIT_SPAWN_INHERIT_FDS, and by that alone. */
 static int inherit_main(void *userdata)
 {
-    AIT_CLEANUP(ait_process_result_done) ait_process_result result;
+    AIT_CLEANUP(ait_process_result_free) ait_process_result result;
     int fd = fcntl(0, F_DUPFD, 50);
 
     CHECK(fd >= 50);
@@ -362,8 +362,8 @@ static void test_arguments(void **unused)
     result.size = sizeof(result);
     assert_int_equal(ait_run_process(&result, ROLE("show"), NULL, 1, NULL), -EINVAL);
     assert_int_equal(ait_run_process(&result, ROLE("show"), NULL, 0, NULL), -EPERM);
-    ait_process_result_done(NULL);
-    ait_process_result_done(&result);
+    ait_process_result_free(NULL);
+    ait_process_result_free(&result);
 
     /* Without a loop: started and ended, not awaited. */
     assert_int_equal(ait_spawn(&c, ROLE("hold"), AIT_SPAWN_OPTIONS(.flags = AIT_SPAWN_STDOUT_PIPE)), 0);
@@ -432,7 +432,7 @@ static int no_memory_main(void *userdata)
         if (r == 0)
             CHECK_EQ(result.n_out, 9);
         CHECK(!failed || !result.out);
-        ait_process_result_done(&result);
+        ait_process_result_free(&result);
     }
     return 0;
 }
@@ -491,7 +491,7 @@ static void test_pipes(void **unused)
 /* More than the pipes hold, in both directions at once. */
 static int volume_main(void *userdata)
 {
-    AIT_CLEANUP(ait_process_result_done) ait_process_result result = {.size = sizeof(result)};
+    AIT_CLEANUP(ait_process_result_free) ait_process_result result = {.size = sizeof(result)};
     size_t n = 1024 * 1024;
     char *text = malloc(n);
 

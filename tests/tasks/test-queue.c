@@ -325,10 +325,10 @@ static void join_body(ait_scope *scope)
     void *item;
 
     CHECK_EQ(ait_queue_join(queue), 0);
-    CHECK_EQ(ait_queue_task_done(queue), -EOVERFLOW);
+    CHECK_EQ(ait_queue_complete_one(queue), -EOVERFLOW);
     CHECK_EQ(ait_queue_put(queue, ITEM(1)), 0);
     CHECK_EQ(ait_queue_put(queue, ITEM(2)), 0);
-    CHECK_EQ(ait_queue_task_done(queue), -EOVERFLOW);
+    CHECK_EQ(ait_queue_complete_one(queue), -EOVERFLOW);
     come(scope, &cancelled, joiner, 5);
     CHECK_EQ(ait_cancel_and_wait(cancelled, NULL), 1);
     CHECK_EQ(last_result[5], -ECANCELED);
@@ -336,12 +336,12 @@ static void join_body(ait_scope *scope)
     for (int i = 0; i < 2; i++) {
         CHECK_EQ(ait_queue_get(queue, &item), 1);
         CHECK_EQ(ait_sleep(MS(1)), 0);
-        CHECK_EQ(ait_task_done(task), 0);
-        CHECK_EQ(ait_queue_task_done(queue), 0);
+        CHECK_EQ(ait_task_is_done(task), 0);
+        CHECK_EQ(ait_queue_complete_one(queue), 0);
     }
     CHECK_EQ(ait_task_wait(task, NULL), 0);
     CHECK_EQ(last_result[5], 0);
-    CHECK_EQ(ait_queue_task_done(queue), -EOVERFLOW);
+    CHECK_EQ(ait_queue_complete_one(queue), -EOVERFLOW);
 }
 
 static int join_main(void *userdata)
@@ -407,7 +407,7 @@ static int misuse_main(void *userdata)
     CHECK_EQ(ait_queue_try_get(NULL, &item), -EINVAL);
     CHECK_EQ(ait_queue_close(NULL), -EINVAL);
     CHECK_EQ(ait_queue_is_closed(NULL), -EINVAL);
-    CHECK_EQ(ait_queue_task_done(NULL), -EINVAL);
+    CHECK_EQ(ait_queue_complete_one(NULL), -EINVAL);
     CHECK_EQ(ait_queue_join(NULL), -EINVAL);
     CHECK_EQ(ait_queue_size(NULL) + ait_queue_capacity(NULL) + ait_queue_n_dropped(NULL), 0);
     CHECK(!ait_queue_ref(NULL) && !ait_queue_unref(NULL));

@@ -192,7 +192,7 @@ static int cancelled_write_body(struct bench *b)
     CHECK_EQ(result, -ECANCELED);
     /* The third has its turn now, and waits for room itself. */
     CHECK_EQ(ait_sleep(MS(1)), 0);
-    CHECK_EQ(ait_task_done(third), 0);
+    CHECK_EQ(ait_task_is_done(third), 0);
     CHECK_EQ(ait_stream_pending(b->stream), 8);
     CHECK_EQ(drain_socket(b->fds[1]), 0);
     CHECK_EQ(ait_task_wait(third, &result), 0);

@@ -401,7 +401,7 @@ static void condition_cancel_body(ait_scope *scope)
     CHECK_EQ(ait_mutex_lock(x.mutex), 0);
     CHECK_EQ(ait_task_cancel(task), 1);
     CHECK_EQ(ait_sleep(MS(10)), 0);
-    CHECK_EQ(ait_task_done(task), 0);
+    CHECK_EQ(ait_task_is_done(task), 0);
     CHECK_TRACE("");
     CHECK_EQ(ait_mutex_unlock(x.mutex), 0);
     CHECK_EQ(ait_task_wait(task, NULL), 0);
@@ -450,7 +450,7 @@ static void condition_all_body(ait_scope *scope)
     come(scope, &late, wait_condition, 2);
     CHECK_EQ(ait_sleep(MS(10)), 0);
     CHECK_EQ(x.result[1], -ECANCELED);
-    CHECK_EQ(ait_task_done(late), 0);
+    CHECK_EQ(ait_task_is_done(late), 0);
     CHECK_EQ(ait_condition_notify(x.condition, 1), 1);
 }
 

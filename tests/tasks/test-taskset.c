@@ -46,13 +46,13 @@ static int object_main(void *userdata)
             CHECK_EQ(ait_taskset_spawn(set, NULL, work_main, ms(100), NULL), 0);
         CHECK_EQ(ait_taskset_n_tasks(set), 10);
         CHECK_EQ(ait_sleep(MS(wait + 1)), 0);
-        CHECK_EQ(ait_taskset_shutdown(set), 0);
+        CHECK_EQ(ait_taskset_cancel_and_wait(set), 0);
         CHECK_EQ(ait_taskset_n_tasks(set), 0);
         CHECK_EQ(n_done, wait ? 10 : 0);
         CHECK_EQ(n_cancelled, wait ? 0 : 10);
         CHECK_EQ(now_ms() - start, wait ? 201 : 11);
         CHECK_EQ(ait_taskset_spawn(set, NULL, work_main, ms(1), NULL), -ESTALE);
-        CHECK_EQ(ait_taskset_shutdown(set), 0);
+        CHECK_EQ(ait_taskset_cancel_and_wait(set), 0);
         CHECK_EQ(ait_taskset_wait(set), 0);
     }
     return 0;
@@ -72,7 +72,7 @@ static int before_main(void *userdata)
     CHECK_EQ(ait_taskset_new(&set, NULL, 0), 0);
     for (int i = 0; i < 10; i++)
         CHECK_EQ(ait_taskset_spawn(set, NULL, work_main, ms(100), NULL), 0);
-    CHECK_EQ(ait_taskset_shutdown(set), 0);
+    CHECK_EQ(ait_taskset_cancel_and_wait(set), 0);
     CHECK_EQ(n_done + n_cancelled, 0);
     return 0;
 }
@@ -86,7 +86,7 @@ static void test_before(void **unused)
 static int stop_main(void *userdata)
 {
     CHECK_EQ(ait_sleep(MS(49)), 0);
-    return ait_taskset_shutdown(userdata);
+    return ait_taskset_cancel_and_wait(userdata);
 }
 
 static int other_main(void *userdata)
@@ -266,7 +266,7 @@ static int pushed_main(void *userdata)
     CHECK_EQ(ait_taskset_spawn(set, NULL, nested_main, NULL, NULL), 0);
     CHECK_EQ(ait_sleep(MS(1)), 0);
     CHECK_EQ(ait_scope_cancel(outer), 0);
-    CHECK_EQ(ait_scope_cancelled(ait_taskset_scope(empty)), 1);
+    CHECK_EQ(ait_scope_is_cancelled(ait_taskset_scope(empty)), 1);
     CHECK_EQ(ait_scope_exit(scope, 0), 0);
     CHECK_EQ(n_cancelled, 2);
     CHECK_EQ(ait_scope_exit(outer, 0), 0);
@@ -282,9 +282,9 @@ static void test_pushed(void **unused)
 
 static int inside_main(void *userdata)
 {
-    CHECK_EQ(ait_taskset_shutdown(shared), -EDEADLK);
+    CHECK_EQ(ait_taskset_cancel_and_wait(shared), -EDEADLK);
     CHECK_EQ(ait_taskset_wait(shared), -EDEADLK);
-    CHECK_EQ(ait_scope_close(ait_taskset_scope(shared)), -EDEADLK);
+    CHECK_EQ(ait_scope_cancel_and_wait(ait_taskset_scope(shared)), -EDEADLK);
     return 0;
 }
 
@@ -313,10 +313,10 @@ static int again_main(void *userdata)
     /* As a scope, too. */
     CHECK_EQ(ait_taskset_spawn(set, NULL, work_main, ms(1000), NULL), 0);
     CHECK_EQ(ait_sleep(MS(1)), 0);
-    CHECK_EQ(ait_scope_close(ait_taskset_scope(set)), 0);
+    CHECK_EQ(ait_scope_cancel_and_wait(ait_taskset_scope(set)), 0);
     CHECK_EQ(ait_taskset_n_tasks(set), 0);
     CHECK_EQ(ait_taskset_spawn(set, NULL, work_main, ms(1000), NULL), -ESTALE);
-    CHECK_EQ(ait_scope_close(ait_taskset_scope(set)), 0);
+    CHECK_EQ(ait_scope_cancel_and_wait(ait_taskset_scope(set)), 0);
     return 0;
 }
 
@@ -335,7 +335,7 @@ static int waiter_main(void *userdata)
 
 static int shutter_main(void *userdata)
 {
-    shutdown_result = ait_taskset_shutdown(userdata);
+    shutdown_result = ait_taskset_cancel_and_wait(userdata);
     return 0;
 }
 
@@ -435,7 +435,7 @@ static int deadline_main(void *userdata)
     CHECK_EQ(now_ms(), 30);
     CHECK_EQ(n_cancelled, 1);
     CHECK_EQ(ait_taskset_spawn(set, NULL, work_main, ms(1), NULL), -ESTALE);
-    CHECK_EQ(ait_scope_expired(ait_taskset_scope(set)), 1);
+    CHECK_EQ(ait_scope_is_expired(ait_taskset_scope(set)), 1);
     return 0;
 }
 
@@ -494,7 +494,7 @@ static void test_root(void **unused)
     assert_int_equal(ait_taskset_new(NULL, ait_taskset_scope(set), 0), -EINVAL);
     assert_int_equal(ait_taskset_spawn(set, NULL, fail_main, NULL, NULL), 0);
     assert_int_equal(ait_taskset_wait(set), -EPERM);
-    assert_int_equal(ait_taskset_shutdown(set), -EPERM);
+    assert_int_equal(ait_taskset_cancel_and_wait(set), -EPERM);
     assert_null(ait_scope_leave(ait_taskset_scope(set)));
     assert_int_equal(ait_scope_exit(ait_taskset_scope(set), 0), -EINVAL);
     assert_int_equal(ait_loop_run(loop), 0);
@@ -512,7 +512,7 @@ static void test_root(void **unused)
     assert_null(ait_taskset_scope(NULL));
     assert_int_equal(ait_taskset_spawn(NULL, NULL, fail_main, NULL, NULL), -EINVAL);
     assert_int_equal(ait_taskset_cancel_all(NULL), -EINVAL);
-    assert_int_equal(ait_taskset_shutdown(NULL), -EINVAL);
+    assert_int_equal(ait_taskset_cancel_and_wait(NULL), -EINVAL);
     assert_int_equal(ait_taskset_wait(NULL), -EINVAL);
     assert_int_equal(ait_taskset_set_name(NULL, "x"), -EINVAL);
     assert_int_equal(ait_taskset_set_error_handler(NULL, NULL, NULL), -EINVAL);
@@ -606,8 +606,8 @@ static void check_after(const struct after *a)
     r = ait_sleep(MS(a->body));
     CHECK_EQ(ait_scope_exit(scope, r < 0 ? r : 7), a->ret);
     CHECK_EQ(now_ms() - start, a->ms);
-    CHECK_EQ(ait_scope_cancel_caught(scope), a->caught);
-    CHECK_EQ(ait_scope_expired(scope), a->expired);
+    CHECK_EQ(ait_scope_cancelled_caught(scope), a->caught);
+    CHECK_EQ(ait_scope_is_expired(scope), a->expired);
     CHECK_EQ(ait_scope_cancel_after(scope, 1), -ESTALE);
     CHECK_EQ(ait_scope_exit(outer, 0), 0);
 }
@@ -737,7 +737,7 @@ static int enumerate_main(void *unused)
     CHECK_EQ(ait_taskset_foreach(set, list_name, names), 3);
     CHECK_EQ(strcmp(names, "Sstopabstop"), 0);
     CHECK_EQ(ait_taskset_wait(set), 0);
-    CHECK_EQ(ait_taskset_shutdown(set), 0);
+    CHECK_EQ(ait_taskset_cancel_and_wait(set), 0);
     names[0] = '\0';
     CHECK_EQ(ait_loop_foreach_taskset(loop, list_set, names), 4);
     CHECK_EQ(ait_taskset_foreach(set, list_name, names), 0);

@@ -15,7 +15,7 @@ static int run_for_a_second(void *userdata)
     if (r < 0)
         return r;
     r = ait_scope_exit(limit, ait_child_wait(child, NULL));
-    if (r >= 0 && ait_scope_expired(limit)) {
+    if (r >= 0 && ait_scope_is_expired(limit)) {
         puts("it takes too long");
         r = ait_child_terminate(child, SIGTERM, 5 * AIT_USEC_PER_SEC);
     }

@@ -13,7 +13,7 @@ static int sort_lines(void *userdata)
     if (r < 0)
         return r;
     printf("exit code %d\n%s", result.exit_code, result.out);
-    ait_process_result_done(&result);
+    ait_process_result_free(&result);
     return 0;
 }
 

@@ -21,7 +21,7 @@ static void cache_freep(struct cache **p)
 {
     if (!*p)
         return;
-    (void)ait_taskset_shutdown((*p)->tasks);
+    (void)ait_taskset_cancel_and_wait((*p)->tasks);
     ait_taskset_unref((*p)->tasks);
     free(*p);
 }

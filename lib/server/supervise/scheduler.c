@@ -25,7 +25,7 @@ static int start_one(struct replacement *p)
     int r = 0;
 
     /* The slot's own task may not have begun. */
-    while (r >= 0 && !p->slot->scope && !ait_task_done(p->slot->task))
+    while (r >= 0 && !p->slot->scope && !ait_task_is_done(p->slot->task))
         r = ait_yield();
     if (r < 0)
         return r;
@@ -229,7 +229,7 @@ static int reload(struct server *server)
         at_a_time = 1;
 
     upstream_reloading(server);
-    if (ait_call_deep(reread_policy, server) < 0) {
+    if (ait_call_on_thread_stack(reread_policy, server) < 0) {
         server->reload_state = "refused";
         upstream_reloaded(server);
         return 0;

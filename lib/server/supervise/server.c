@@ -52,11 +52,11 @@ int await_news(ait_future **news)
     ait_future *f = *news;
     int r;
 
-    if (ait_future_done(f) > 0 && ait_future_new(news) >= 0) {
+    if (ait_future_is_done(f) > 0 && ait_future_new(news) >= 0) {
         ait_future_unref(f);
         f = *news;
     }
-    if (ait_future_done(f) > 0)
+    if (ait_future_is_done(f) > 0)
         return ait_sleep(NEWS_PAUSE);
     ait_future_ref(f);
     r = ait_await(f, NULL);

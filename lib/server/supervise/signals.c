@@ -61,7 +61,7 @@ int services_new_guardian(struct server *server)
     log_event(server->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, server->guardian.pid,
               "the guardian was killed; starting another");
     /* Whoever waits for its end is woken. */
-    (void)ait_forget(server->guardian.pidfd);
+    (void)ait_fd_forget(server->guardian.pidfd);
     guardian_done(&server->guardian);
     r = guardian_start(&server->guardian);
     if (r < 0)
@@ -222,7 +222,7 @@ static int handle_signals(void *userdata)
         return r;
     (void)ait_task_started(0);
     while ((arrival.signo = ait_signals_next(signals, NULL)) >= 0)
-        (void)ait_call_deep(handle, &arrival);
+        (void)ait_call_on_thread_stack(handle, &arrival);
     return arrival.signo;
 }
 

@@ -175,7 +175,7 @@ static int slot_turn(struct slot *slot)
             slot->current = worker_ref(slot->replacement);
         } else if (!w->asked_to_stop) {
             verdict = (struct verdict){.slot = slot, .w = w};
-            (void)ait_call_deep(slot_judge, &verdict);
+            (void)ait_call_on_thread_stack(slot_judge, &verdict);
             server_steer(slot->server);
             server_changed(slot->server);
             if (slot->state != SLOT_ACTIVE)

@@ -46,5 +46,5 @@ static int settle_deep(void *userdata)
 
 void settle(void)
 {
-    (void)ait_call_deep(settle_deep, NULL);
+    (void)ait_call_on_thread_stack(settle_deep, NULL);
 }

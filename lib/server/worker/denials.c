@@ -177,7 +177,7 @@ static int answer_all(struct worker *w)
     do {
         r = ait_poll(ait_explainer_fd(w->explainer), POLLIN);
         if (r >= 0)
-            r = ait_call_deep(answer_some, w);
+            r = ait_call_on_thread_stack(answer_some, w);
         if (r > 0)
             r = ait_yield();
     } while (r >= 0);
@@ -202,7 +202,7 @@ static int answer_calls(void *userdata)
         return r;
     log_event(w->server->log, LOG_LEVEL_ERROR, (int)w->slot->index, w->pid,
               "what the sandbox denies cannot be told any more: %s", strerror(-r));
-    (void)ait_call_deep(give_up, w);
+    (void)ait_call_on_thread_stack(give_up, w);
     return 0;
 }
 
@@ -289,6 +289,6 @@ void explain_finish(struct worker *w)
     if (t)
         tell_totals(w, t);
     free(t);
-    (void)ait_forget(ait_explainer_fd(w->explainer));
+    (void)ait_fd_forget(ait_explainer_fd(w->explainer));
     w->explainer = ait_explainer_free(w->explainer);
 }

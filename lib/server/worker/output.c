@@ -18,7 +18,7 @@ void worker_is_ready(struct worker *w)
     char time[FORMAT_TIME_MAX];
 
     /* Too late is too late: its time is over, and it is about to be killed. */
-    if (w->state != WORKER_STARTING || (w->limit && ait_scope_expired(w->limit) > 0))
+    if (w->state != WORKER_STARTING || (w->limit && ait_scope_is_expired(w->limit) > 0))
         return;
     w->state = WORKER_READY;
     w->became_ready = ait_now(NULL);
@@ -120,7 +120,7 @@ static void pump_output(struct worker *w, enum log_channel channel)
     piece.n = read(w->out_fds[channel], server->buffer, sizeof(server->buffer));
     if (piece.n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    (void)ait_call_deep(log_piece, &piece);
+    (void)ait_call_on_thread_stack(log_piece, &piece);
     if (piece.n > 0)
         return;
     (void)ait_close(w->out_fds[channel]);
@@ -144,7 +144,7 @@ static int pump(void *userdata)
 
         r = ait_poll_many(fds, LOG_CHANNELS + 1);
         if (r >= 0 && fds[LOG_CHANNELS].revents)
-            r = ait_call_deep(take_messages, w);
+            r = ait_call_on_thread_stack(take_messages, w);
         if (r < 0)
             return r;
         for (unsigned i = 0; i < LOG_CHANNELS; i++)

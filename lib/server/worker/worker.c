@@ -316,10 +316,10 @@ static void worker_sweep(struct worker *w)
     uint64_t end = ait_now(NULL) + SWEEP_LIMIT;
     int left;
 
-    left = ait_call_deep(sweep_once, w);
+    left = ait_call_on_thread_stack(sweep_once, w);
     kill_leader(w);
     while (left > 0) {
-        left = ait_call_deep(sweep_once, w);
+        left = ait_call_on_thread_stack(sweep_once, w);
         if (left <= 0 || ait_now(NULL) >= end)
             break;
         if (ait_sleep(SWEEP_PAUSE) < 0)
@@ -391,7 +391,7 @@ static int worker_close(void *userdata)
 
     w->state = WORKER_EXITED;
     explain_finish(w);
-    (void)ait_forget(w->notify.fd);
+    (void)ait_fd_forget(w->notify.fd);
     notify_socket_close(&w->notify);
     for (unsigned i = 0; i < LOG_CHANNELS; i++) {
         log_stream_end(&w->streams[i]);
@@ -415,14 +415,14 @@ static int worker_main(void *userdata)
         log_event(w->server->log, LOG_LEVEL_ERROR, (int)w->slot->index, 0, "cannot start: %s", strerror(-r));
     } else {
         /* Deep, and this task is going to wait for long. */
-        r = ait_call_deep(worker_begin, w);
+        r = ait_call_on_thread_stack(worker_begin, w);
         if (r >= 0)
             worker_live(w, life);
     }
     (void)ait_scope_exit(life, r);
-    (void)ait_call_deep(worker_close, w);
+    (void)ait_call_on_thread_stack(worker_close, w);
     (void)ait_future_resolve(w->ready, -ECHILD);
-    (void)ait_call_deep(worker_repair_listeners, w);
+    (void)ait_call_on_thread_stack(worker_repair_listeners, w);
     server_changed(w->server);
     return 0;
 }
