@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "config/capabilities.h"
 #include "config/config.h"
 #include "sandbox/oci.h"
 #include "supervise/server.h"
@@ -94,36 +95,36 @@ static int take_non_blocking(const struct option_spec *spec, const char *text, v
 
 static int take_read_only(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
 {
-    struct confinement_config *c = field;
+    struct sandbox_options *c = field;
 
-    return confinement_add_path(&c->read_only, &c->n_read_only, text, ret_why);
+    return sandbox_options_add_path(&c->read_only, &c->n_read_only, text, ret_why);
 }
 
 static int take_read_write(const struct option_spec *spec, const char *text, void *field,
                            const char **ret_why)
 {
-    struct confinement_config *c = field;
+    struct sandbox_options *c = field;
 
-    return confinement_add_path(&c->read_write, &c->n_read_write, text, ret_why);
+    return sandbox_options_add_path(&c->read_write, &c->n_read_write, text, ret_why);
 }
 
 static int take_connect(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
 {
-    return confinement_add_port(field, text, ret_why);
+    return sandbox_options_add_port(field, text, ret_why);
 }
 
 static int take_capabilities(const struct option_spec *spec, const char *text, void *field,
                              const char **ret_why)
 {
-    struct confinement_config *c = field;
+    struct sandbox_options *c = field;
 
     c->capabilities_set = true;
-    return confinement_parse_capabilities(text, &c->capabilities, ret_why);
+    return parse_capabilities(text, &c->capabilities, ret_why);
 }
 
 static int take_deny(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
 {
-    struct confinement_config *c = field;
+    struct sandbox_options *c = field;
     int i, r = option_word(spec, text, &i, ret_why);
 
     if (r < 0)

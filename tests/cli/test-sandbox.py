@@ -455,7 +455,7 @@ def explain_a_filtered_process():
             wait_for("it to read", lambda: process_state(process.pid) == "S")
             done = sandbox("explain", str(process.pid))
             check("1 filter\n" in done.stdout and re.search(r"no_new_privs +yes", done.stdout), done.stdout)
-            check_equal(process_state(process.pid), "S", "it goes on")
+            check(process_state(process.pid) in "RSD", "it does not go on")
             if os.getuid() != 0 or "CAP_SYS_ADMIN" in done.stderr:
                 check_equal(done.returncode, 1, done.stderr)
                 raise Skip("only root is told of filters")

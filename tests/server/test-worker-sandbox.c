@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "config/capabilities.h"
 #include "worker/sandbox.h"
 #include "strv.h"
 
@@ -52,7 +53,7 @@ static void lists_of_capabilities(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         uint64_t set = 4711;
         const char *why = NULL;
-        int r = confinement_parse_capabilities(cases[i].text, &set, &why);
+        int r = parse_capabilities(cases[i].text, &set, &why);
         if (r != cases[i].result || set != (r < 0 ? 4711 : cases[i].set) || !why != !(r < 0))
             fail_msg("'%s': %d, %llx", cases[i].text, r, (unsigned long long)set);
     }
@@ -61,32 +62,32 @@ static void lists_of_capabilities(void **state)
 static void ports(void **state)
 {
     static const char *const bad[] = {"", "0", "65536", "-1", "http", "80 ", "+80", "NONE"};
-    struct confinement_config c = {0};
+    struct sandbox_options c = {0};
     const char *why = NULL;
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_int_equal(confinement_add_port(&c, bad[i], &why), -EINVAL);
+        assert_int_equal(sandbox_options_add_port(&c, bad[i], &why), -EINVAL);
     assert_int_equal(c.n_ports, 0);
     assert_false(c.connect_set);
-    assert_int_equal(confinement_add_port(&c, "none", &why), 0);
+    assert_int_equal(sandbox_options_add_port(&c, "none", &why), 0);
     assert_true(c.connect_set);
     assert_int_equal(c.n_ports, 0);
     /* Either none or some. */
-    assert_int_equal(confinement_add_port(&c, "none", &why), -EINVAL);
-    assert_int_equal(confinement_add_port(&c, "65535", &why), -EINVAL);
+    assert_int_equal(sandbox_options_add_port(&c, "none", &why), -EINVAL);
+    assert_int_equal(sandbox_options_add_port(&c, "65535", &why), -EINVAL);
     c.connect_set = false;
-    assert_int_equal(confinement_add_port(&c, "65535", &why), 0);
-    assert_int_equal(confinement_add_port(&c, "1", &why), 0);
-    assert_int_equal(confinement_add_port(&c, "none", &why), -EINVAL);
+    assert_int_equal(sandbox_options_add_port(&c, "65535", &why), 0);
+    assert_int_equal(sandbox_options_add_port(&c, "1", &why), 0);
+    assert_int_equal(sandbox_options_add_port(&c, "none", &why), -EINVAL);
     assert_int_equal(c.n_ports, 2);
     assert_int_equal(c.ports[0], 65535);
     assert_int_equal(c.ports[1], 1);
-    assert_int_equal(confinement_add_path(&c.read_only, &c.n_read_only, "", &why), -EINVAL);
-    assert_int_equal(confinement_add_path(&c.read_only, &c.n_read_only, "/x", &why), 0);
+    assert_int_equal(sandbox_options_add_path(&c.read_only, &c.n_read_only, "", &why), -EINVAL);
+    assert_int_equal(sandbox_options_add_path(&c.read_only, &c.n_read_only, "/x", &why), 0);
     assert_string_equal(c.read_only[0], "/x");
     assert_null(c.read_only[1]);
-    confinement_config_done(&c);
-    confinement_config_done(&c);
+    sandbox_options_done(&c);
+    sandbox_options_done(&c);
 }
 
 /* ---- what goes together ----------------------------------------------------------------------------- */
@@ -96,7 +97,7 @@ static void conflicts(void **state)
     static char root_path[] = "/", absent_path[] = "/nonexistent/x";
     char *root[] = {root_path, NULL}, *absent[] = {absent_path, NULL};
     const struct {
-        struct confinement_config config;
+        struct sandbox_options config;
         int status; /* 0: fine */
         const char *words;
     } cases[] = {
@@ -131,7 +132,7 @@ static void conflicts(void **state)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct problem p = {0};
-        int r = confinement_check(&cases[i].config, &p);
+        int r = sandbox_options_check(&cases[i].config, &p);
         if ((r < 0) != (cases[i].status != 0) || p.status != cases[i].status ||
             !strstr(p.text, cases[i].words))
             fail_msg("case %zu: %d, %d: %s", i, r, p.status, p.text);
@@ -179,7 +180,7 @@ static void needs(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const char *program = write_script("program", cases[i].text);
         char **read_only, **read_write;
-        assert_int_equal(confinement_needs(program, "/nonexistent:/bin", &read_only, &read_write), 0);
+        assert_int_equal(sandbox_needs(program, "/nonexistent:/bin", &read_only, &read_write), 0);
         assert_true(has(read_only, program));
         for (size_t k = 0; k < 2 && cases[i].wanted[k]; k++)
             if (!has(read_only, cases[i].wanted[k]))
@@ -201,13 +202,13 @@ static void interpreters_of_interpreters(void **state)
 
     (void)snprintf(own, sizeof(own), "%s", write_script("inner", "#!/bin/sh\n"));
     (void)snprintf(text, sizeof(text), "#!%s\n", own);
-    assert_int_equal(confinement_needs(write_script("outer", text), NULL, &read_only, &read_write), 0);
+    assert_int_equal(sandbox_needs(write_script("outer", text), NULL, &read_only, &read_write), 0);
     assert_true(has(read_only, own));
     assert_true(has(read_only, "/bin/sh"));
     strv_free(read_only);
     strv_free(read_write);
     (void)snprintf(text, sizeof(text), "#!%s/own\n", directory);
-    assert_int_equal(confinement_needs(write_script("own", text), NULL, &read_only, &read_write), 0);
+    assert_int_equal(sandbox_needs(write_script("own", text), NULL, &read_only, &read_write), 0);
     strv_free(read_only);
     strv_free(read_write);
 }
@@ -216,44 +217,44 @@ static void interpreters_of_interpreters(void **state)
 
 static void made_anew_for_another_file(void **state)
 {
-    struct confinement_config config = {.mode = SANDBOX_STRICT};
-    struct confinement confinement = {0};
+    struct sandbox_options config = {.mode = SANDBOX_STRICT};
+    struct worker_sandbox sandbox = {0};
     struct problem p = {0};
     char program[128], other[128];
 
     (void)snprintf(program, sizeof(program), "%s", write_script("program", "#!/bin/sh\n"));
-    int r = confinement_update(&confinement, &config, program, &p);
+    int r = worker_sandbox_update(&sandbox, &config, program, &p);
     if (r == -EOPNOTSUPP) {
         print_message("# SKIP: %s\n", p.text);
         skip();
     }
     assert_int_equal(r, 0);
-    ait_sandbox *first = ait_sandbox_ref(confinement.sandbox);
-    assert_int_equal(confinement_update(&confinement, &config, program, &p), 0);
-    assert_ptr_equal(confinement.sandbox, first);
+    ait_sandbox *first = ait_sandbox_ref(sandbox.sandbox);
+    assert_int_equal(worker_sandbox_update(&sandbox, &config, program, &p), 0);
+    assert_ptr_equal(sandbox.sandbox, first);
     (void)snprintf(other, sizeof(other), "%s", write_script("other", "#!/bin/sh\n"));
     assert_int_equal(rename(other, program), 0);
-    assert_int_equal(confinement_update(&confinement, &config, program, &p), 0);
-    assert_ptr_not_equal(confinement.sandbox, first);
+    assert_int_equal(worker_sandbox_update(&sandbox, &config, program, &p), 0);
+    assert_ptr_not_equal(sandbox.sandbox, first);
     ait_sandbox_unref(first);
     /* Without the program there is nothing to be made, and what was there stays. */
-    first = confinement.sandbox;
+    first = sandbox.sandbox;
     assert_int_equal(unlink(program), 0);
-    assert_int_equal(confinement_update(&confinement, &config, program, &p), -ENOENT);
+    assert_int_equal(worker_sandbox_update(&sandbox, &config, program, &p), -ENOENT);
     assert_int_equal(p.status, STATUS_CONFIG);
-    assert_ptr_equal(confinement.sandbox, first);
-    confinement_done(&confinement);
+    assert_ptr_equal(sandbox.sandbox, first);
+    worker_sandbox_done(&sandbox);
 
     config.mode = SANDBOX_SERVICE;
-    assert_int_equal(confinement_update(&confinement, &config, "/bin/sh", &p), 0);
-    first = confinement.sandbox;
-    assert_int_equal(confinement_update(&confinement, &config, "/bin/cat", &p), 0);
-    assert_ptr_equal(confinement.sandbox, first);
-    confinement_done(&confinement);
+    assert_int_equal(worker_sandbox_update(&sandbox, &config, "/bin/sh", &p), 0);
+    first = sandbox.sandbox;
+    assert_int_equal(worker_sandbox_update(&sandbox, &config, "/bin/cat", &p), 0);
+    assert_ptr_equal(sandbox.sandbox, first);
+    worker_sandbox_done(&sandbox);
     config.mode = SANDBOX_NONE;
-    assert_int_equal(confinement_update(&confinement, &config, "/bin/sh", &p), 0);
-    assert_null(confinement.sandbox);
-    confinement_done(&confinement);
+    assert_int_equal(worker_sandbox_update(&sandbox, &config, "/bin/sh", &p), 0);
+    assert_null(sandbox.sandbox);
+    worker_sandbox_done(&sandbox);
 }
 
 /* ---- files of policies -------------------------------------------------------------------------------- */
@@ -334,7 +335,7 @@ static void languages(void **state)
 
 static int make_place(void **state)
 {
-    (void)snprintf(directory, sizeof(directory), "/tmp/test-confinement.XXXXXX");
+    (void)snprintf(directory, sizeof(directory), "/tmp/test-sandbox.XXXXXX");
     return mkdtemp(directory) ? 0 : -1;
 }
 

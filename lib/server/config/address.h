@@ -34,6 +34,13 @@ struct address {
 /* 0, or -EINVAL, -ENAMETOOLONG, -ENODEV (no such interface) with a constant clause as in parse.h. */
 int address_parse(const char *text, struct address *ret, const char **ret_why);
 
+/* Which sockets workers get. */
+enum listen_model {
+    LISTEN_DEFAULT, /* slot for TCP and UDP that we open, else shared */
+    LISTEN_SLOT,    /* asked for: 64 where an address cannot have it */
+    LISTEN_SHARED,
+};
+
 /* Names of sockets that we store with the service manager begin with it: nobody else may use it. */
 #define ADDRESS_STORED_PREFIX "aiotools-sd."
 

@@ -45,7 +45,7 @@ void server_config_done(struct server_config *config)
     strv_free(config->argv);
     strv_free(config->env);
     free(config->chdir);
-    confinement_config_done(&config->sandbox);
+    sandbox_options_done(&config->sandbox);
     free(config->user);
     free(config->group);
     if (config->account_set)
@@ -234,7 +234,7 @@ static int check_access(struct server_config *c, struct problem *p)
 
 static int check_sandbox(struct server_config *c, struct problem *p)
 {
-    return confinement_check(&c->sandbox, p);
+    return sandbox_options_check(&c->sandbox, p);
 }
 
 int server_config_finish(struct server_config *config, struct problem *ret_problem)

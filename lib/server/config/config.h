@@ -16,10 +16,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "worker/sandbox.h"
-#include "sockets/set.h"
+#include "address.h"
 #include "parse.h"
 #include "problem.h"
+#include "sandbox-options.h"
 
 enum ready_mode {
     READY_AUTO,   /* READY=1; without it, alive for ready_auto_usec, unless READY=1 has ever been seen */
@@ -44,7 +44,7 @@ struct server_config {
     bool account_set;       /* user or group was given: account is what to become */
     struct account account; /* from server_config_finish() */
     int umask;              /* -1: inherited */
-    struct confinement_config sandbox;
+    struct sandbox_options sandbox;
 
     /* where, and under which name */
     char *name;    /* never NULL after server_config_finish() */

@@ -26,12 +26,6 @@
 #include "config/problem.h"
 #include "reuseport.h"
 
-enum listen_model {
-    LISTEN_DEFAULT, /* slot for TCP and UDP that we open, else shared */
-    LISTEN_SLOT,    /* asked for: 64 where an address cannot have it */
-    LISTEN_SHARED,
-};
-
 struct listen_options {
     const char *const *listen; /* texts of --listen, [NAME=]ADDRESS */
     size_t n_listen;

@@ -208,7 +208,7 @@ static int reread_policy(void *userdata)
     struct server *server = userdata;
     const struct server_config *config = server->config;
     struct problem p;
-    int r = confinement_reload(&server->confinement, &config->sandbox, config->program, &p);
+    int r = worker_sandbox_reload(&server->sandbox, &config->sandbox, config->program, &p);
 
     if (r < 0)
         log_event(server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,

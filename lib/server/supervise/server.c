@@ -251,7 +251,7 @@ static int make_slots(struct server *server)
 /* What it knows, and what it holds open, is not for workers of the same user: /proc shows nothing, ptrace finds nothing. */
 static void protect_from_workers(const struct server *server)
 {
-    if (server->confinement.sandbox)
+    if (server->sandbox.sandbox)
         (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
@@ -272,7 +272,7 @@ static int server_open(struct server *server)
     r = log_new(&server->log, config->name, config->log, STDOUT_FILENO, STDERR_FILENO);
     if (r < 0)
         return problem_set(p, STATUS_OS, r, "cannot open the log: %s", strerror(-r));
-    r = confinement_update(&server->confinement, &config->sandbox, config->program, p);
+    r = worker_sandbox_update(&server->sandbox, &config->sandbox, config->program, p);
     if (r < 0)
         return r;
     protect_from_workers(server);
@@ -323,7 +323,7 @@ static void server_close(struct server *server)
     if (server->guardian.pid > 0)
         kill_orphans(server);
     stop_guardian(server);
-    confinement_done(&server->confinement);
+    worker_sandbox_done(&server->sandbox);
     listen_set_close(server->listen);
     rundir_close(&server->rundir);
     if (server->log)
@@ -337,7 +337,7 @@ static bool root_writes_anywhere(const struct server *server)
     const struct server_config *config = server->config;
     uid_t uid = config->account_set ? config->account.uid : geteuid();
 
-    return uid == 0 && server->confinement.sandbox && server->confinement.identity == 0 &&
+    return uid == 0 && server->sandbox.sandbox && server->sandbox.identity == 0 &&
            config->sandbox.mode != SANDBOX_LOG;
 }
 
@@ -351,9 +351,9 @@ void server_announce(struct server *server)
                   listen_set_is_slot(server->listen, i) ? "a socket a slot" : "shared");
     log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, getpid(), "starting %u workers of %s, sandbox %s",
               server->n_slots, server->config->program, sandbox_mode_words[server->config->sandbox.mode]);
-    if (server->confinement.sandbox)
+    if (server->sandbox.sandbox)
         log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "sandbox: %s",
-                  ait_sandbox_text(server->confinement.sandbox));
+                  ait_sandbox_text(server->sandbox.sandbox));
     if (root_writes_anywhere(server))
         log_event(
             server->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,

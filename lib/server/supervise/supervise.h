@@ -26,6 +26,8 @@
 #include "log/log.h"
 #include "worker/notify.h"
 #include "rundir.h"
+#include "sockets/set.h"
+#include "worker/sandbox.h"
 #include "worker/spawn.h"
 
 enum worker_state { WORKER_STARTING, WORKER_READY, WORKER_DRAINING, WORKER_EXITED };
@@ -91,7 +93,7 @@ struct server {
     struct rundir rundir;
     struct listen_set *listen;
     struct guardian guardian;
-    struct confinement confinement;
+    struct worker_sandbox sandbox;
 
     struct slot **slots;
     unsigned n_slots;

@@ -65,7 +65,7 @@ static void extend_timeout(struct worker *w, uint64_t usec)
 /* Without a sandbox, whoever would speak for another worker could kill it just as well. */
 static bool could_be_another_slot(const struct server *server)
 {
-    return server->confinement.sandbox && server->n_slots > 1;
+    return server->sandbox.sandbox && server->n_slots > 1;
 }
 
 static void take_message(struct worker *w, const struct notify_message *m)

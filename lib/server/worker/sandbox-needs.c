@@ -117,7 +117,7 @@ static int add_existing(char ***list, size_t *n, const char *const *paths, size_
     return r;
 }
 
-int confinement_needs(const char *program, const char *path, char ***ret_read_only, char ***ret_read_write)
+int sandbox_needs(const char *program, const char *path, char ***ret_read_only, char ***ret_read_write)
 {
     struct needs needs = {0};
     int r = add_program(&needs, program, path);

@@ -132,7 +132,7 @@ static int worker_exec(struct worker *w, struct far_ends *far, struct problem *p
     r = worker_environment(w, fdnames, n, &environment, p);
     if (r < 0)
         goto finish;
-    r = confinement_update(&server->confinement, &config->sandbox, config->program, p);
+    r = worker_sandbox_update(&server->sandbox, &config->sandbox, config->program, p);
     if (r < 0)
         goto finish;
     params.path = config->program;
@@ -148,8 +148,8 @@ static int worker_exec(struct worker *w, struct far_ends *far, struct problem *p
     params.working_directory = config->chdir;
     params.umask = config->umask;
     params.guardian_fd = server->guardian.fd;
-    params.sandbox = server->confinement.sandbox;
-    if (server->confinement.sandbox && config->sandbox.deny == AIT_SANDBOX_DENY_EXPLAIN) {
+    params.sandbox = server->sandbox.sandbox;
+    if (server->sandbox.sandbox && config->sandbox.deny == AIT_SANDBOX_DENY_EXPLAIN) {
         params.explain = explain_event;
         params.explain_userdata = w;
         params.ret_explainer = &w->explainer;
