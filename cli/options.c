@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nearest.h"
+
 #define MAX_OPTIONS 64
 #define LONG_BASE   256 /* getopt_long's values for long options: above every letter */
 #define HELP_COLUMN 30
@@ -21,37 +23,6 @@ static size_t count(const struct option_spec *options)
 
 /* ---- misspelt words ------------------------------------------------------------------------------- */
 
-static unsigned min3(unsigned a, unsigned b, unsigned c)
-{
-    unsigned m = a < b ? a : b;
-
-    return m < c ? m : c;
-}
-
-/* Edit distance; words longer than the row are not near anything. */
-static unsigned distance(const char *a, const char *b)
-{
-    unsigned row[33];
-    size_t n = strlen(b);
-
-    if (n >= sizeof(row) / sizeof(*row))
-        return ~0u;
-    for (size_t k = 0; k <= n; k++)
-        row[k] = (unsigned)k;
-    for (size_t i = 0; a[i]; i++) {
-        unsigned diagonal = row[0];
-
-        row[0] = (unsigned)i + 1;
-        for (size_t k = 1; k <= n; k++) {
-            unsigned above = row[k];
-
-            row[k] = min3(above + 1, row[k - 1] + 1, diagonal + (a[i] != b[k - 1]));
-            diagonal = above;
-        }
-    }
-    return row[n];
-}
-
 /* A longer or shorter form of the same word is near, whatever the distance. */
 static bool is_form(const char *a, size_t n, const char *b, size_t k)
 {
@@ -61,11 +32,11 @@ static bool is_form(const char *a, size_t n, const char *b, size_t k)
 int options_nearest(const char *word, const char *const *words)
 {
     size_t n = strlen(word);
-    unsigned limit = n < 3 ? 0 : 1 + (unsigned)n / 3, least = ~0u;
+    unsigned limit = n < 3 ? 0 : 1 + (unsigned)n / 3, least = NEAREST_WORD_MAX;
     int best = -1;
 
     for (int i = 0; words[i]; i++) {
-        unsigned d = distance(word, words[i]);
+        unsigned d = edit_distance(word, n, words[i]);
 
         if (d >= least || (d > limit && !is_form(word, n, words[i], strlen(words[i]))))
             continue;

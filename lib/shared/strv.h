@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_STRV_H
-#define SERVER_STRV_H
+#ifndef SHARED_STRV_H
+#define SHARED_STRV_H
 
 /* Lists of strings: NULL-terminated, each string and the list allocated. NULL is the empty list. */
 

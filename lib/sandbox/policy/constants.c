@@ -35,6 +35,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "nearest.h"
 #include "scan.h"
 #include "syscalls/syscalls.h"
 
@@ -688,20 +689,9 @@ const struct policy_constant *policy_constant_find(const char *name, size_t n)
 
 const char *policy_constant_nearest(const char *name, size_t n)
 {
-    char buffer[SYSCALL_DISTANCE_MAX + 1];
-    const char *best = NULL;
-    unsigned distance = 2 + (unsigned)n / 5;
+    struct nearest nearest = {.word = name, .n = n, .distance = 2 + (unsigned)n / 5};
 
-    if (n >= sizeof(buffer))
-        return NULL;
-    memcpy(buffer, name, n);
-    buffer[n] = 0;
-    for (size_t i = 0; i < policy_n_constants; i++) {
-        unsigned d = syscall_distance(buffer, policy_constants[i].name);
-        if (d < distance) {
-            distance = d;
-            best = policy_constants[i].name;
-        }
-    }
-    return best;
+    for (size_t i = 0; i < policy_n_constants; i++)
+        (void)nearest_offer(&nearest, policy_constants[i].name);
+    return nearest.best;
 }

@@ -5,6 +5,7 @@
 #include <seccomp.h>
 #include <string.h>
 
+#include "nearest.h"
 #include "policy/model.h"
 #include "syscalls.h"
 
@@ -142,54 +143,17 @@ int syscall_group_expand(const char *group, int (*fn)(int number, void *userdata
 
 /* ---- suggestions --------------------------------------------------------------------------------- */
 
-static unsigned least(unsigned a, unsigned b, unsigned c)
-{
-    a = a < b ? a : b;
-    return a < c ? a : c;
-}
-
-unsigned syscall_distance(const char *a, const char *b)
-{
-    unsigned row[SYSCALL_DISTANCE_MAX + 1];
-    size_t n = strlen(b);
-
-    if (n > SYSCALL_DISTANCE_MAX || strlen(a) > SYSCALL_DISTANCE_MAX)
-        return SYSCALL_DISTANCE_MAX;
-    for (size_t k = 0; k <= n; k++)
-        row[k] = (unsigned)k;
-    for (; *a; a++) {
-        unsigned diagonal = row[0];
-        row[0]++;
-        for (size_t k = 1; k <= n; k++) {
-            unsigned above = row[k];
-            row[k] = least(above + 1, row[k - 1] + 1, diagonal + (*a != b[k - 1]));
-            diagonal = above;
-        }
-    }
-    return row[n];
-}
-
-static void prefer(const char **best, unsigned *distance, const char *name, const char *candidate)
-{
-    unsigned d = syscall_distance(name, candidate);
-
-    if (d < *distance) {
-        *distance = d;
-        *best = candidate;
-    }
-}
-
 const char *syscall_nearest(const char *name)
 {
-    unsigned distance = 2 + (unsigned)strlen(name) / 5;
-    const char *best = NULL;
+    size_t n = strlen(name);
+    struct nearest nearest = {.word = name, .n = n, .distance = 2 + (unsigned)n / 5};
 
     if (*name == '@')
         for (size_t i = 0; i < syscall_n_groups; i++)
-            prefer(&best, &distance, name, syscall_groups[i].name);
+            (void)nearest_offer(&nearest, syscall_groups[i].name);
     else
         for (int i = 0; i <= SYSCALL_NEWEST; i++)
             if (ait_syscall_name(i))
-                prefer(&best, &distance, name, ait_syscall_name(i));
-    return best;
+                (void)nearest_offer(&nearest, ait_syscall_name(i));
+    return nearest.best;
 }

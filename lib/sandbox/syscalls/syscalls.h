@@ -35,9 +35,5 @@ int syscall_group_expand(const char *group, int (*fn)(int number, void *userdata
 /* The known call, or group if it begins with '@', whose name is most like this one; NULL: none is. */
 const char *syscall_nearest(const char *name);
 
-/* Edit distance, at most SYSCALL_DISTANCE_MAX. */
-#define SYSCALL_DISTANCE_MAX 32
-unsigned syscall_distance(const char *a, const char *b);
-
 /* A bit per argument that the kernel reads as 32 bits (or of which it ignores the upper half). */
 unsigned syscall_int_arguments(int number);

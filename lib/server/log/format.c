@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "utf8.h"
+
 /* At the end of each piece of a split line but the last. */
 #define SPLIT_MARK " \\"
 
@@ -48,35 +50,6 @@ static void put_number(struct log_text *t, unsigned long long v, unsigned width)
     put(t, digits + i, sizeof(digits) - i);
 }
 
-/* ---- UTF-8 -------------------------------------------------------------------------------------- */
-
-/* Well-formed sequences, after table 3-7 of the Unicode standard: by first byte, the bounds of the
- * second. */
-static const struct {
-    unsigned char first, last, length, low, high;
-} utf8_forms[] = {
-    {0x20, 0x7f, 1, 0x00, 0x00}, {0xc2, 0xdf, 2, 0x80, 0xbf}, {0xe0, 0xe0, 3, 0xa0, 0xbf},
-    {0xe1, 0xec, 3, 0x80, 0xbf}, {0xed, 0xed, 3, 0x80, 0x9f}, {0xee, 0xef, 3, 0x80, 0xbf},
-    {0xf0, 0xf0, 4, 0x90, 0xbf}, {0xf1, 0xf3, 4, 0x80, 0xbf}, {0xf4, 0xf4, 4, 0x80, 0x8f},
-};
-
-/* The length of the well-formed sequence at p, 0 where there is none. */
-static size_t utf8_length(const unsigned char *p, size_t n)
-{
-    for (size_t i = 0; i < sizeof(utf8_forms) / sizeof(*utf8_forms); i++) {
-        if (p[0] < utf8_forms[i].first || p[0] > utf8_forms[i].last)
-            continue;
-        size_t length = utf8_forms[i].length;
-        if (n < length || (length > 1 && (p[1] < utf8_forms[i].low || p[1] > utf8_forms[i].high)))
-            return 0;
-        for (size_t k = 2; k < length; k++)
-            if ((p[k] & 0xc0) != 0x80)
-                return 0;
-        return length;
-    }
-    return 0;
-}
-
 /* ---- JSON --------------------------------------------------------------------------------------- */
 
 static void put_json_escape(struct log_text *t, unsigned c)
@@ -92,50 +65,34 @@ static void put_json_escape(struct log_text *t, unsigned c)
     put(t, escape, sizeof(escape));
 }
 
-/* The control characters and line separators of Unicode, which terminals and some readers of lines obey; else 0. */
-static unsigned control_character(const unsigned char *p, size_t length)
+static size_t put_json_special(struct log_text *t, const char *p, size_t n)
 {
-    if (length == 1)
-        return p[0] == 0x7f ? p[0] : 0;
-    if (length == 2)
-        return p[0] == 0xc2 && p[1] < 0xa0 ? p[1] : 0;
-    return length == 3 && p[0] == 0xe2 && p[1] == 0x80 && (p[2] & 0xfe) == 0xa8 ? 0x2000u + (p[2] & 0x3fu)
-                                                                                : 0;
-}
+    uint32_t code = 0xfffd;
+    size_t length = utf8_character(p, n, &code);
 
-static size_t put_json_special(struct log_text *t, const unsigned char *p, size_t n)
-{
-    if (p[0] < 0x20) {
-        put_json_escape(t, p[0]);
-        return 1;
-    }
-    size_t length = utf8_length(p, n);
-    unsigned control = length ? control_character(p, length) : 0xfffd;
-    if (control) {
-        put_json_escape(t, control);
+    if (length == 0 || utf8_is_control(code)) {
+        put_json_escape(t, code);
         return length ? length : 1;
     }
-    if (p[0] == '"' || p[0] == '\\')
+    if (*p == '"' || *p == '\\')
         put(t, "\\", 1);
-    put(t, (const char *)p, length);
+    put(t, p, length);
     return length;
 }
 
 /* Bytes that are not UTF-8 become U+FFFD, one each. */
 static void put_json_string(struct log_text *t, const char *text, size_t n)
 {
-    const unsigned char *p = (const unsigned char *)text;
-
     put(t, "\"", 1);
     while (n > 0) {
         size_t k = 0;
 
-        while (k < n && p[k] >= 0x20 && p[k] < 0x7f && p[k] != '"' && p[k] != '\\')
+        while (k < n && text[k] >= 0x20 && text[k] < 0x7f && text[k] != '"' && text[k] != '\\')
             k++;
-        put(t, (const char *)p, k);
+        put(t, text, k);
         if (k < n)
-            k += put_json_special(t, p + k, n - k);
-        p += k;
+            k += put_json_special(t, text + k, n - k);
+        text += k;
         n -= k;
     }
     put(t, "\"", 1);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "utf8.h"
+
 struct value {
     const char *p, *end;
 };
@@ -96,29 +98,6 @@ static bool take_load(struct notify_message *m, struct value v)
 
 /* ---- text -------------------------------------------------------------------------------------- */
 
-/* Length of the UTF-8 character at v.p and its code point; 0: it is none (overlong forms and surrogates included). */
-static size_t character(struct value v, uint32_t *ret)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    unsigned char c = (unsigned char)*v.p;
-    size_t n = c < 0x80 ? 1 : c < 0xc0 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf8 ? 4 : 0;
-    uint32_t code;
-
-    if (n == 0 || n > (size_t)(v.end - v.p))
-        return 0;
-    code = n == 1 ? c : c & (0x7fu >> n);
-    for (size_t i = 1; i < n; i++) {
-        c = (unsigned char)v.p[i];
-        if ((c & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (c & 0x3f);
-    }
-    if (code < least[n] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
-        return 0;
-    *ret = code;
-    return n;
-}
-
 /* Control characters would reach the terminal of whoever asks for the status. */
 static bool take_status(struct notify_message *m, struct value v)
 {
@@ -128,12 +107,12 @@ static bool take_status(struct notify_message *m, struct value v)
 
     while (v.p < v.end) {
         uint32_t code;
-        size_t n = character(v, &code);
+        size_t n = utf8_character(v.p, (size_t)(v.end - v.p), &code);
         bool control;
 
         if (n == 0)
             return false;
-        control = code < 0x20 || (code >= 0x7f && code < 0xa0);
+        control = utf8_is_control(code);
         full |= used + n >= sizeof status;
         if (!full && control)
             status[used++] = '?';
