@@ -16,7 +16,7 @@ static int an_hour(void *userdata)
     int r;
 
     (void)userdata;
-    r = ait_interval_start(NULL, 1200 * AIT_USEC_PER_SEC, AIT_INTERVAL_SKIP, tick, NULL, &timer);
+    r = ait_interval_start(&timer, NULL, 1200 * AIT_USEC_PER_SEC, AIT_INTERVAL_SKIP, tick, NULL);
     if (r < 0)
         return r;
     r = ait_sleep(3500 * AIT_USEC_PER_SEC);

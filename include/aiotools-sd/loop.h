@@ -35,7 +35,7 @@ int ait_run(ait_task_fn fn, void *userdata, unsigned flags);
 int ait_loop_new(ait_loop **ret);
 
 /* A loop for tasks inside event, which its owner runs with sd_event_loop(). Takes a reference to event. */
-int ait_loop_attach(struct sd_event *event, ait_loop **ret);
+int ait_loop_attach(ait_loop **ret, struct sd_event *event);
 
 ait_loop *ait_loop_ref(ait_loop *loop);
 /* Returns NULL. The last reference may go only when no task is live; else aborts, with a message. */

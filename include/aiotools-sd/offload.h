@@ -65,7 +65,7 @@ int ait_fsync(int fd);
 int ait_fdatasync(int fd);
 
 /* A whole file: ret_data is the caller's to free(), and has one more byte behind its n, a zero. -EFBIG: it has more than max bytes. */
-int ait_read_file(const char *path, size_t max, void **ret_data, size_t *ret_n);
+int ait_read_file(void **ret_data, size_t *ret_n, const char *path, size_t max);
 /* Puts a file in place of path, all or nothing: written beside it, synced, renamed, the directory synced. mode is that of the new file. */
 int ait_write_file(const char *path, const void *data, size_t n, mode_t mode);
 

@@ -34,6 +34,14 @@ typedef enum ait_sandbox_deny {
     AIT_SANDBOX_DENY_LEARN,   /* allowed, and an event: also for what is allowed anyway */
 } ait_sandbox_deny;
 
+enum {
+    AIT_SANDBOX_KEEP_CAPABILITIES = 1 << 0, /* capabilities stays unread */
+    AIT_SANDBOX_SCOPE =
+        1 << 1, /* no signals and no abstract sockets to outside, where Landlock can (ABI 6) */
+    AIT_SANDBOX_EXEC =
+        1 << 2, /* entered just before an exec, which is let through whatever the policy says */
+};
+
 typedef struct ait_sandbox_options {
     size_t size;        /* sizeof(ait_sandbox_options) */
     ait_policy *policy; /* NULL: no filter of system calls */
@@ -49,7 +57,7 @@ typedef struct ait_sandbox_options {
 
     /* Bit per capability (1 << CAP_...) that is kept by who has it. Zero keeps none; see AIT_SANDBOX_KEEP_CAPABILITIES. */
     uint64_t capabilities;
-    uint64_t flags;
+    unsigned flags;
 
     /* 0: nobody; else a process outside, usually the one that supervises, that those inside may neither signal nor re-schedule, and whose process
      * group they may not name for that either: by the policy, for what the kernel leaves open to who runs as its user. Without a policy, and while
@@ -58,12 +66,6 @@ typedef struct ait_sandbox_options {
 } ait_sandbox_options;
 
 #define AIT_SANDBOX_OPTIONS(...) AIT_OPTIONS_(ait_sandbox_options, __VA_ARGS__)
-
-#define AIT_SANDBOX_KEEP_CAPABILITIES ((uint64_t)1 << 0) /* capabilities stays unread */
-#define AIT_SANDBOX_SCOPE                                                                                    \
-    ((uint64_t)1 << 1) /* no signals and no abstract sockets to outside, where Landlock can (ABI 6) */
-#define AIT_SANDBOX_EXEC                                                                                     \
-    ((uint64_t)1 << 2) /* entered just before an exec, which is let through whatever the policy says */
 
 /* CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, IPC_LOCK, SYS_NICE, SYS_RESOURCE, AUDIT_WRITE: what
  * servers use to bind, to read their files and to become their own user. */
@@ -147,15 +149,17 @@ int ait_explainer_foreach_count(const ait_explainer *explainer,
                                           uint64_t count, void *userdata),
                                 void *userdata);
 
+enum {
+    AIT_LEARN_BY_COUNT = 1 << 0, /* the most used first, instead of by group */
+};
+
 /*
  * Writes the policy that would have let through what was seen while learning, as text that ait_policy_from_file() reads: the base included, and a line a call
  * with how often it was used. Calls that the sandbox's own policy (without one: "service") restricts by their arguments keep these restrictions, but
  * for those that were in the program's way; what it answers with ENOSYS stays so. title (may be NULL) becomes part of a comment: what was run.
  * -EINVAL: it was not learning.
  */
-int ait_explainer_write_policy(const ait_explainer *explainer, FILE *out, const char *title, uint64_t flags);
-
-#define AIT_LEARN_BY_COUNT ((uint64_t)1 << 0) /* the most used first, instead of by group */
+int ait_explainer_write_policy(const ait_explainer *explainer, FILE *out, const char *title, unsigned flags);
 
 AIT_END_DECLS
 

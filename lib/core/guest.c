@@ -143,7 +143,7 @@ static int add_sources(struct ait_loop *loop)
     return event_add_exit(loop);
 }
 
-AIT_PUBLIC int ait_loop_attach(struct sd_event *event, ait_loop **ret)
+AIT_PUBLIC int ait_loop_attach(ait_loop **ret, struct sd_event *event)
 {
     struct ait_loop *loop;
     int r;

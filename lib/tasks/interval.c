@@ -137,8 +137,8 @@ static int interval_main(void *userdata)
     return r;
 }
 
-AIT_PUBLIC int ait_interval_start(ait_scope *scope, uint64_t usec, ait_interval_policy policy,
-                                  ait_interval_cb cb, void *userdata, ait_task **ret_task)
+AIT_PUBLIC int ait_interval_start(ait_task **ret_task, ait_scope *scope, uint64_t usec,
+                                  ait_interval_policy policy, ait_interval_cb cb, void *userdata)
 {
     static const ait_task_options options = {.size = sizeof(options), .name = interval_name, .destroy = free};
     struct interval *iv;

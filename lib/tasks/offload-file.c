@@ -205,7 +205,7 @@ static int do_read_file(void *userdata)
     return 0;
 }
 
-AIT_PUBLIC int ait_read_file(const char *path, size_t max, void **ret_data, size_t *ret_n)
+AIT_PUBLIC int ait_read_file(void **ret_data, size_t *ret_n, const char *path, size_t max)
 {
     struct file_call c = {.path = path, .n = max};
     int r;

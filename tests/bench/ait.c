@@ -47,7 +47,7 @@ static int run_as_guest(struct run *run)
 
     r = sd_event_default(&run->event);
     if (r >= 0)
-        r = ait_loop_attach(run->event, &loop);
+        r = ait_loop_attach(&loop, run->event);
     if (r >= 0)
         r = ait_task_spawn(NULL, run_row, run, NULL);
     if (r >= 0)

@@ -39,7 +39,7 @@ static void host_open(bool guest)
     host.guest = guest;
     if (guest) {
         assert_true(sd_event_new(&host.event) >= 0);
-        assert_int_equal(ait_loop_attach(host.event, &host.loop), 0);
+        assert_int_equal(ait_loop_attach(&host.loop, host.event), 0);
     } else {
         assert_int_equal(ait_loop_new(&host.loop), 0);
         assert_int_equal(ait_loop_get_event(host.loop, &host.event), 0);
@@ -657,11 +657,11 @@ static void test_attach(void **unused)
     int before = count_fds();
 
     assert_true(sd_event_new(&event) >= 0);
-    assert_int_equal(ait_loop_attach(NULL, &loop), -EINVAL);
-    assert_int_equal(ait_loop_attach(event, NULL), -EINVAL);
+    assert_int_equal(ait_loop_attach(&loop, NULL), -EINVAL);
+    assert_int_equal(ait_loop_attach(NULL, event), -EINVAL);
     for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(ait_loop_attach(event, &loop), 0);
-        assert_int_equal(ait_loop_attach(event, &other), -EBUSY);
+        assert_int_equal(ait_loop_attach(&loop, event), 0);
+        assert_int_equal(ait_loop_attach(&other, event), -EBUSY);
         assert_int_equal(ait_loop_run(loop), -EBUSY);
         assert_int_equal(ait_task_spawn(NULL, late, NULL, NULL), 0);
         while (ait_loop_n_tasks(loop) > 0)

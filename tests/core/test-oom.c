@@ -268,7 +268,7 @@ static int run_as_guest(ait_task_fn fn)
     AIT_CLEANUP(sd_event_unrefp) sd_event *event = NULL;
 
     CHECK(sd_event_new(&event) >= 0);
-    TRY(ait_loop_attach(event, &loop));
+    TRY(ait_loop_attach(&loop, event));
     TRY(ait_scope_set_error_handler(ait_loop_root(loop), on_error, NULL));
     TRY(ait_task_spawn(NULL, fn, NULL, NULL));
     while (ait_loop_n_tasks(loop) > 0)

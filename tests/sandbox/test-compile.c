@@ -39,7 +39,7 @@ static void add(ait_policy *policy, int number, ait_policy_action action, ait_po
     assert_int_equal(policy_add_rule(policy, number, action, &compare, 1), 0);
 }
 
-static struct sandbox_filter compile(const ait_policy *policy, ait_sandbox_deny deny, uint64_t flags)
+static struct sandbox_filter compile(const ait_policy *policy, ait_sandbox_deny deny, unsigned flags)
 {
     ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
     struct sandbox_filter filter;

@@ -34,7 +34,7 @@ static int run_timer(uint64_t every, ait_interval_policy policy, uint64_t until)
 
     ticks.begun = ticks.ended = ticks.cancelled = 0;
     CHECK_EQ(ait_scope_set_error_handler(ait_scope_current(), ignore_error, NULL), 0);
-    CHECK_EQ(ait_interval_start(NULL, every, policy, tick, NULL, &timer), 0);
+    CHECK_EQ(ait_interval_start(&timer, NULL, every, policy, tick, NULL), 0);
     CHECK_EQ(ait_sleep(until), 0);
     CHECK_EQ(ait_task_is_done(timer), 0);
     CHECK_EQ(ait_cancel_and_wait(timer, &result), 0);

@@ -263,7 +263,7 @@ static void test_guest(void **unused)
     char *text;
 
     assert_true(sd_event_new(&event) >= 0);
-    assert_int_equal(ait_loop_attach(event, &loop), 0);
+    assert_int_equal(ait_loop_attach(&loop, event), 0);
     text = dump_text(0);
     assert_non_null(strstr(text, ": guest, 0 tasks, clock at "));
     free(text);

@@ -181,7 +181,7 @@ static void check_row(void)
 
     n_seen = n_done = n_cancelled = 0;
     start = now_ms();
-    CHECK_EQ(ait_interval_start(NULL, MS(row->interval), row->policy, tick, &n_seen, &timer), 0);
+    CHECK_EQ(ait_interval_start(&timer, NULL, MS(row->interval), row->policy, tick, &n_seen), 0);
     CHECK_EQ(strcmp(ait_task_name(timer), "interval"), 0);
     CHECK_EQ(ait_sleep(MS(row->ms)), 0);
     CHECK_EQ(ait_cancel_and_wait(timer, &result), 0);
@@ -232,7 +232,7 @@ static int failing_main(void *userdata)
     AIT_CLEANUP(ait_task_unrefp) ait_task *timer = NULL;
 
     n_seen = 0;
-    CHECK_EQ(ait_interval_start(NULL, MS(10), AIT_INTERVAL_SKIP, failing, NULL, &timer), 0);
+    CHECK_EQ(ait_interval_start(&timer, NULL, MS(10), AIT_INTERVAL_SKIP, failing, NULL), 0);
     CHECK_EQ(ait_sleep(MS(45)), 0);
     CHECK_EQ(ait_task_is_done(timer), 0);
     CHECK_EQ(ait_cancel_and_wait(timer, NULL), 0);
@@ -256,11 +256,11 @@ static int in_scope_main(void *userdata)
     start = now_ms();
     CHECK_EQ(ait_scope_enter_after(&scope, AIT_SCOPE_MOVE_ON, MS(250)), 0);
     for (int policy = AIT_INTERVAL_QUEUE; policy <= AIT_INTERVAL_BURST; policy++)
-        CHECK_EQ(ait_interval_start(scope, MS(100), (ait_interval_policy)policy, tick, &n_seen, NULL), 0);
+        CHECK_EQ(ait_interval_start(NULL, scope, MS(100), (ait_interval_policy)policy, tick, &n_seen), 0);
     CHECK_EQ(ait_scope_exit(scope, 0), 0);
     CHECK_EQ(ait_scope_is_expired(scope), 1);
     CHECK_EQ(n_seen, 4 * 3);
-    CHECK_EQ(ait_interval_start(scope, MS(100), AIT_INTERVAL_QUEUE, tick, NULL, NULL), -ESTALE);
+    CHECK_EQ(ait_interval_start(NULL, scope, MS(100), AIT_INTERVAL_QUEUE, tick, NULL), -ESTALE);
     return 0;
 }
 
@@ -277,7 +277,7 @@ static void check_late(ait_clock *clock, ait_interval_policy policy, int n, int 
     n_seen = n_done = 0;
     memset(seen, 0, sizeof(seen));
     start = now_ms();
-    CHECK_EQ(ait_interval_start(NULL, MS(10), policy, tick, &n_seen, &timer), 0);
+    CHECK_EQ(ait_interval_start(&timer, NULL, MS(10), policy, tick, &n_seen), 0);
     for (int i = 0; i < 1000; i++)
         CHECK_EQ(ait_yield(), 0);
     CHECK_EQ(ait_vclock_advance(clock, MS(47)), 0);
@@ -330,7 +330,7 @@ static int drift_main(void *userdata)
 {
     AIT_CLEANUP(ait_task_unrefp) ait_task *timer = NULL;
 
-    CHECK_EQ(ait_interval_start(NULL, 333, AIT_INTERVAL_SKIP, drift_tick, NULL, &timer), 0);
+    CHECK_EQ(ait_interval_start(&timer, NULL, 333, AIT_INTERVAL_SKIP, drift_tick, NULL), 0);
     CHECK_EQ(ait_sleep(333 * 10000 - 1), 0);
     CHECK_EQ(ait_cancel_and_wait(timer, NULL), 0);
     CHECK_EQ(drift_ticks, 10000);
@@ -349,16 +349,16 @@ static void test_misuse(void **unused)
     ait_task *timer = NULL;
     ait_loop *loop = NULL;
 
-    assert_int_equal(ait_interval_start(NULL, 1, AIT_INTERVAL_QUEUE, tick, NULL, &timer), -EPERM);
+    assert_int_equal(ait_interval_start(&timer, NULL, 1, AIT_INTERVAL_QUEUE, tick, NULL), -EPERM);
     assert_int_equal(ait_loop_new(&loop), 0);
-    assert_int_equal(ait_interval_start(NULL, 0, AIT_INTERVAL_QUEUE, tick, NULL, &timer), -EINVAL);
-    assert_int_equal(ait_interval_start(NULL, 1, (ait_interval_policy)9, tick, NULL, &timer), -EINVAL);
-    assert_int_equal(ait_interval_start(NULL, 1, AIT_INTERVAL_QUEUE, NULL, NULL, &timer), -EINVAL);
+    assert_int_equal(ait_interval_start(&timer, NULL, 0, AIT_INTERVAL_QUEUE, tick, NULL), -EINVAL);
+    assert_int_equal(ait_interval_start(&timer, NULL, 1, (ait_interval_policy)9, tick, NULL), -EINVAL);
+    assert_int_equal(ait_interval_start(&timer, NULL, 1, AIT_INTERVAL_QUEUE, NULL, NULL), -EINVAL);
     assert_null(timer);
     /* So far in the future that it never comes. */
     row = rows;
     n_seen = 0;
-    assert_int_equal(ait_interval_start(NULL, UINT64_MAX, AIT_INTERVAL_SKIP, tick, &n_seen, &timer), 0);
+    assert_int_equal(ait_interval_start(&timer, NULL, UINT64_MAX, AIT_INTERVAL_SKIP, tick, &n_seen), 0);
     assert_int_equal(ait_task_cancel(timer), 1);
     assert_int_equal(ait_loop_run(loop), 0);
     timer = ait_task_unref(timer);
@@ -373,7 +373,7 @@ static int far_main(void *userdata)
     row = rows;
     n_seen = 0;
     start = now_ms();
-    CHECK_EQ(ait_interval_start(NULL, UINT64_MAX / 2 + 1, AIT_INTERVAL_BURST, tick, &n_seen, &timer), 0);
+    CHECK_EQ(ait_interval_start(&timer, NULL, UINT64_MAX / 2 + 1, AIT_INTERVAL_BURST, tick, &n_seen), 0);
     CHECK_EQ(ait_sleep(MS(1)), 0);
     CHECK_EQ(n_seen, 1);
     CHECK_EQ(ait_cancel_and_wait(timer, NULL), 0);
@@ -398,9 +398,9 @@ static int names_main(void *userdata)
 {
     AIT_CLEANUP(ait_task_unrefp) ait_task *a = NULL, *b = NULL;
 
-    CHECK_EQ(ait_interval_start(NULL, MS(100), AIT_INTERVAL_SKIP, named_tick, NULL, &a), 0);
+    CHECK_EQ(ait_interval_start(&a, NULL, MS(100), AIT_INTERVAL_SKIP, named_tick, NULL), 0);
     CHECK_EQ(ait_sleep(MS(10)), 0);
-    CHECK_EQ(ait_interval_start(NULL, MS(100), AIT_INTERVAL_QUEUE, named_tick, NULL, &b), 0);
+    CHECK_EQ(ait_interval_start(&b, NULL, MS(100), AIT_INTERVAL_QUEUE, named_tick, NULL), 0);
     CHECK_EQ(ait_task_set_name(b, "reload"), 0);
     CHECK_EQ(ait_sleep(MS(150)), 0);
     CHECK_EQ(ait_task_set_name(a, "flush"), 0);

@@ -344,11 +344,11 @@ static int files_main(void *unused)
 
     (void)snprintf(path, sizeof(path), "%s/file", x.directory);
     TRY(ait_write_file(path, data, sizeof(data), 0600));
-    TRY(ait_read_file(path, sizeof(data), &got, &n));
+    TRY(ait_read_file(&got, &n, path, sizeof(data)));
     CHECK_EQ(n, sizeof(data));
     free(got);
     got = NULL;
-    TRY(ait_read_file("/proc/self/status", 1 << 20, &got, &n));
+    TRY(ait_read_file(&got, &n, "/proc/self/status", 1 << 20));
     free(got);
     TRY(ait_fsync(x.file));
     TRY(ait_pwrite(x.file, "x", 1, 0));

@@ -393,7 +393,7 @@ static int interval_main(void *userdata)
 
     n_ticks = 0;
     n_missed = 0;
-    TRY(ait_interval_start(NULL, MS(10), (ait_interval_policy)(intptr_t)userdata, tick, NULL, &timer));
+    TRY(ait_interval_start(&timer, NULL, MS(10), (ait_interval_policy)(intptr_t)userdata, tick, NULL));
     TRY(ait_sleep(MS(95)));
     TRY(ait_cancel_and_wait(timer, NULL));
     /* The last ones may have been missed without another to tell of it. */

@@ -162,7 +162,7 @@ static void run_in(int (*body)(void), bool guest)
     n_begun = n_cancelled = 0;
     if (guest) {
         assert_true(sd_event_new(&event) >= 0);
-        assert_int_equal(ait_loop_attach(event, &loop), 0);
+        assert_int_equal(ait_loop_attach(&loop, event), 0);
     } else {
         assert_int_equal(ait_loop_new(&loop), 0);
         assert_int_equal(ait_loop_get_event(loop, &event), 0);

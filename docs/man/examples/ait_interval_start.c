@@ -15,7 +15,7 @@ static int program(void *userdata)
     AIT_CLEANUP(ait_task_unrefp) ait_task *timer = NULL;
     int r;
 
-    r = ait_interval_start(NULL, 10 * AIT_USEC_PER_MSEC, AIT_INTERVAL_SKIP, report, NULL, &timer);
+    r = ait_interval_start(&timer, NULL, 10 * AIT_USEC_PER_MSEC, AIT_INTERVAL_SKIP, report, NULL);
     if (r >= 0)
         r = ait_sleep(35 * AIT_USEC_PER_MSEC);
     if (timer)

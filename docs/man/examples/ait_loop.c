@@ -18,7 +18,7 @@ int main(void)
 
     r = sd_event_default(&event);
     if (r >= 0)
-        r = ait_loop_attach(event, &loop);
+        r = ait_loop_attach(&loop, event);
     if (r >= 0)
         r = ait_task_spawn(NULL, work, event, AIT_TASK_OPTIONS(.name = "work"));
     if (r >= 0)

@@ -24,7 +24,7 @@ static int checksum(void *userdata)
     void *data;
     int r;
 
-    r = ait_read_file(userdata, 1 << 20, &data, &sum.n);
+    r = ait_read_file(&data, &sum.n, userdata, 1 << 20);
     if (r < 0)
         return r;
     sum.data = data;

@@ -31,7 +31,7 @@ struct ait_sandbox {
     unsigned refs;
     ait_policy *policy; /* NULL: none */
     ait_sandbox_deny deny;
-    uint64_t flags;
+    unsigned flags;
     uint64_t capabilities;               /* what is kept; UINT64_MAX: untouched */
     struct sandbox_filter filter;        /* program NULL: no filter */
     struct sock_filter guard[GUARD_MAX]; /* loaded first */

@@ -431,7 +431,7 @@ AIT_PUBLIC int ait_explainer_foreach_count(const ait_explainer *e,
 }
 
 AIT_PUBLIC int ait_explainer_write_policy(const ait_explainer *e, FILE *out, const char *title,
-                                          uint64_t flags)
+                                          unsigned flags)
 {
     if (!e || !out || !e->learned || (flags & ~AIT_LEARN_BY_COUNT))
         return -EINVAL;

@@ -264,7 +264,7 @@ static int compare_by_count(const void *a, const void *b)
     return compare_by_group(a, b);
 }
 
-static void collect(const struct learned *l, struct entries *e, uint64_t flags)
+static void collect(const struct learned *l, struct entries *e, unsigned flags)
 {
     find_groups(e);
     for (int i = 0; i <= SYSCALL_NEWEST; i++)
@@ -274,7 +274,7 @@ static void collect(const struct learned *l, struct entries *e, uint64_t flags)
           flags & AIT_LEARN_BY_COUNT ? compare_by_count : compare_by_group);
 }
 
-static void write_calls(const struct learned *l, FILE *out, uint64_t flags, const struct entries *e)
+static void write_calls(const struct learned *l, FILE *out, unsigned flags, const struct entries *e)
 {
     unsigned group = UINT32_MAX;
 
@@ -350,7 +350,7 @@ static void write_head(FILE *out, const struct entries *e, const char *title, bo
         (void)fprintf(out, "\ninclude base\n");
 }
 
-int learned_write(const struct learned *learned, FILE *out, const char *title, uint64_t flags)
+int learned_write(const struct learned *learned, FILE *out, const char *title, unsigned flags)
 {
     struct entries *e = calloc(1, sizeof(*e));
 

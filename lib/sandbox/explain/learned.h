@@ -36,4 +36,4 @@ struct learned *learned_free(struct learned *learned);
 /* number is one that is known. */
 void learned_count(struct learned *learned, int number, const uint64_t args[6]);
 /* flags: AIT_LEARN_... */
-int learned_write(const struct learned *learned, FILE *out, const char *title, uint64_t flags);
+int learned_write(const struct learned *learned, FILE *out, const char *title, unsigned flags);

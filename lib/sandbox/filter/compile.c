@@ -170,7 +170,7 @@ static bool has_listener(ait_sandbox_deny deny)
 }
 
 /* A key has something in each half, so that no argument that is plainly zero is one. */
-static int draw_keys(struct compiler *c, uint64_t flags)
+static int draw_keys(struct compiler *c, unsigned flags)
 {
     uint64_t keys[2];
     int r = draw(keys, sizeof(keys));
@@ -196,7 +196,7 @@ static int finish(const struct compiler *c, struct sandbox_filter *filter)
     return filter_verify_quiet(&c->terms, filter->quiet, filter->n_quiet, c->problem);
 }
 
-int filter_compile(const ait_policy *policy, ait_sandbox_deny deny, uint64_t flags,
+int filter_compile(const ait_policy *policy, ait_sandbox_deny deny, unsigned flags,
                    struct sandbox_filter *ret, ait_sandbox_problem *problem)
 {
     char failure[PROGRAM_FAILURE_MAX] = "";

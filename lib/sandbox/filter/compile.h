@@ -44,6 +44,6 @@ struct sandbox_filter {
  * Of flags, AIT_SANDBOX_EXEC counts. policy may be NULL with AIT_SANDBOX_DENY_LEARN: then every call is notified. -E2BIG: the
  * policy needs more than a seccomp program may have; -EBADMSG: what libseccomp made is not what the policy says.
  */
-int filter_compile(const ait_policy *policy, ait_sandbox_deny deny, uint64_t flags,
+int filter_compile(const ait_policy *policy, ait_sandbox_deny deny, unsigned flags,
                    struct sandbox_filter *ret, ait_sandbox_problem *problem);
 void filter_done(struct sandbox_filter *filter);
