@@ -97,7 +97,7 @@ int draft_finish(struct draft *draft, const char *name, ait_policy **ret, ait_sa
 bool action_equal(ait_policy_action a, ait_policy_action b);
 bool action_denies(ait_policy_action action);
 
-/* ---- comparisons (policy-compare.c) -------------------------------------------------------------- */
+/* ---- comparisons (compare.c) --------------------------------------------------------------------- */
 
 bool compare_is_ordering(const ait_policy_compare *c);
 bool compare_never(const ait_policy_compare *c);

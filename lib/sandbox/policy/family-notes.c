@@ -1,38 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "syscalls/families.h"
 #include "draft.h"
-#include "problem.h"
+#include "syscalls/families.h"
 #include "syscalls/syscalls.h"
-
-#define NOTES_MAX 256
-
-void draft_note(struct draft *draft, struct place place, const char *format, ...)
-{
-    struct policy_note **end = &draft->notes;
-    char message[sizeof(((ait_sandbox_problem *)NULL)->message)];
-    va_list arguments;
-
-    if (draft->n_notes == NOTES_MAX)
-        return;
-    struct policy_note *note = calloc(1, sizeof(*note));
-    if (!note)
-        return;
-    va_start(arguments, format);
-    (void)vsnprintf(message, sizeof(message), format, arguments);
-    va_end(arguments);
-    note->text.size = sizeof(note->text);
-    problem_at(&note->text, 0, place.source->name, place.line, place.column, "%s", message);
-    while (*end)
-        end = &(*end)->next;
-    *end = note;
-    draft->n_notes++;
-}
 
 static bool is_open(const struct draft *draft, int number)
 {

@@ -13,6 +13,9 @@
 
 static const struct place nowhere = {0};
 
+static int include(struct draft *draft, const struct reading *from, struct place place, const char *what,
+                   bool is_path, ait_sandbox_problem *problem);
+
 /* About the file itself, or about the line that includes it. */
 static int fail(ait_sandbox_problem *problem, int error, struct place place, const char *what,
                 const char *message)
@@ -135,7 +138,8 @@ static const struct policy_preset *find_preset(const char *name)
 static int read_preset(struct draft *draft, const struct reading *from, struct place place,
                        const struct policy_preset *preset, ait_sandbox_problem *problem)
 {
-    struct reading reading = {.parent = from, .preset = true, .depth = from ? from->depth + 1 : 0};
+    struct reading reading = {
+        .include = include, .parent = from, .preset = true, .depth = from ? from->depth + 1 : 0};
 
     draft->n_files++;
     reading.source = draft_source(draft, preset->name);
@@ -148,7 +152,7 @@ static int read_preset(struct draft *draft, const struct reading *from, struct p
 static int read_file(struct draft *draft, const struct reading *from, struct place place, const char *path,
                      ait_sandbox_problem *problem)
 {
-    struct reading reading = {.parent = from, .depth = from ? from->depth + 1 : 0};
+    struct reading reading = {.include = include, .parent = from, .depth = from ? from->depth + 1 : 0};
     __attribute__((cleanup(text_freep))) char *text = NULL;
     const char *message = NULL;
     size_t length = 0;
@@ -177,7 +181,7 @@ static char *beside(const struct reading *from, const char *path)
     return joined;
 }
 
-int policy_include(struct draft *draft, const struct reading *from, struct place place, const char *what,
+static int include(struct draft *draft, const struct reading *from, struct place place, const char *what,
                    bool is_path, ait_sandbox_problem *problem)
 {
     const struct policy_preset *preset = is_path ? NULL : find_preset(what);
@@ -213,7 +217,7 @@ AIT_PUBLIC int ait_policy_from_text(ait_policy **ret, const char *name, const ch
         return -EINVAL;
     name = name ? name : "policy";
     __attribute__((cleanup(draft_freep))) struct draft *draft = calloc(1, sizeof(*draft));
-    struct reading reading = {.source = draft ? draft_source(draft, name) : NULL};
+    struct reading reading = {.include = include, .source = draft ? draft_source(draft, name) : NULL};
     int e = reading.source ? policy_parse_text(draft, &reading, text ? text : "", length, problem) : -ENOMEM;
 
     if (e >= 0)

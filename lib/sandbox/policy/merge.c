@@ -10,6 +10,8 @@
 #include "problem.h"
 #include "syscalls/syscalls.h"
 
+#define NOTES_MAX 256
+
 static struct draft_rule *rules_free(struct draft_rule *rules)
 {
     while (rules) {
@@ -58,6 +60,28 @@ const struct source *draft_source(struct draft *draft, const char *name)
     source->next = draft->sources;
     draft->sources = source;
     return source;
+}
+
+void draft_note(struct draft *draft, struct place place, const char *format, ...)
+{
+    struct policy_note **end = &draft->notes;
+    char message[sizeof(((ait_sandbox_problem *)NULL)->message)];
+    va_list arguments;
+
+    if (draft->n_notes == NOTES_MAX)
+        return;
+    struct policy_note *note = calloc(1, sizeof(*note));
+    if (!note)
+        return;
+    va_start(arguments, format);
+    (void)vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    note->text.size = sizeof(note->text);
+    problem_at(&note->text, 0, place.source->name, place.line, place.column, "%s", message);
+    while (*end)
+        end = &(*end)->next;
+    *end = note;
+    draft->n_notes++;
 }
 
 bool action_equal(ait_policy_action a, ait_policy_action b)

@@ -23,8 +23,7 @@
 
 #include <aiotools-sd/policy.h>
 
-/* The newest system call of Linux 6.18. What is newer answers ENOSYS, so that libc falls back. */
-#define SYSCALL_NEWEST 469
+#include "syscalls/syscalls.h"
 
 #define POLICY_RULES_MAX    4096 /* that look at arguments, over all calls */
 #define POLICY_COMPARES_MAX 12   /* a rule */

@@ -478,7 +478,7 @@ static int parse_include(struct parser *p)
     (void)snprintf(what, p->scan.n + 1, "%.*s", (int)p->scan.n, p->scan.text);
     scan_next(&p->scan);
     int e = parse_end(p);
-    return e < 0 ? e : policy_include(p->draft, p->reading, place, what, is_path, p->problem);
+    return e < 0 ? e : p->reading->include(p->draft, p->reading, place, what, is_path, p->problem);
 }
 
 /* ---- lines --------------------------------------------------------------------------------------- */

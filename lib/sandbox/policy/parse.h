@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Reads the language: files and presets (policy-load.c), and the statements in them (policy-parse.c).
+ * Reads the language: the statements of one text. What a line "include" names is read by whoever reads the file (load.c).
  *
  * Invariants: a file is read whole into memory before its first line is looked at, and is at most POLICY_TEXT_MAX long; nothing but regular files is opened.
  * Includes go at most POLICY_DEPTH_MAX deep, and no file includes itself. A problem names file, line and column.
@@ -19,8 +19,11 @@
 #define POLICY_FILES_MAX 64
 #define POLICY_DEPTH_MAX 8
 
-/* A file that is being read, and the one that includes it. */
+/* A text that is being read, and the one that includes it. */
 struct reading {
+    /* What an include says, at a place. */
+    int (*include)(struct draft *draft, const struct reading *from, struct place place, const char *what,
+                   bool is_path, ait_sandbox_problem *problem);
     const struct reading *parent;
     const struct source *source;
     const char *path; /* NULL: a text */
@@ -32,10 +35,6 @@ struct reading {
 
 int policy_parse_text(struct draft *draft, const struct reading *reading, const char *text, size_t length,
                       ait_sandbox_problem *problem);
-
-/* What an include says, at a place. */
-int policy_include(struct draft *draft, const struct reading *from, struct place place, const char *what,
-                   bool is_path, ait_sandbox_problem *problem);
 
 /* "allow", "errno" and so on; false: no such action. */
 bool policy_action_kind(const char *name, size_t n, ait_policy_action *ret);

@@ -50,7 +50,7 @@ struct scan_value {
 /* What is wrong with it: NULL, and the scan is behind the value; else the scan is at what is wrong. */
 const char *scan_read_value(struct scan *scan, struct scan_value *ret);
 
-/* Constants of the kernel's interfaces (policy-constants.c). */
+/* Constants of the kernel's interfaces (constants.c). */
 struct policy_constant {
     const char *name;
     int64_t value;

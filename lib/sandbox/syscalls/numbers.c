@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "nearest.h"
-#include "policy/model.h"
 #include "syscalls.h"
 
 /* What libseccomp 2.5.4 does not know. */

@@ -17,6 +17,9 @@
 
 #include <aiotools-sd/policy.h>
 
+/* The newest one of Linux 6.18. What is newer answers ENOSYS, so that libc falls back. */
+#define SYSCALL_NEWEST 469
+
 struct syscall_group {
     const char *name;
     const char *text;

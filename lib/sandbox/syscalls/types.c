@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 
-#include "policy/model.h"
 #include "syscalls.h"
 
 #define A(n) (1u << (n))
