@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The least of a test runner: @case functions, run one after the other, reported in cmocka's words."""
 import contextlib
+import os
+import shutil
 import subprocess
 import sys
 import time
 import traceback
 
+sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import reachable  # noqa: E402
+
+UNPRIVILEGED = 65534
 PATIENCE = 60
 _cases = []
 
@@ -39,6 +45,26 @@ def run(*argv, **options):
     """The finished process, with its output as text."""
     return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           timeout=PATIENCE, check=False, **options)
+
+
+def command(path):
+    """The command, or a copy of it that every user can run."""
+    return reachable.program(path)
+
+
+@contextlib.contextmanager
+def another_user(*paths):
+    """A directory that is a user's who is not root, and the words that make subprocess start something as that user."""
+    if os.getuid() != 0:
+        raise Skip("needs root to become another user")
+    if not next(reachable.places(), None) or not reachable.can_reach(*paths):
+        raise Skip("there is no temporary directory that another user may enter and run programs from")
+    folder = reachable.directory("ait-cli-")
+    os.chown(folder, UNPRIVILEGED, UNPRIVILEGED)
+    try:
+        yield folder, {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []}
+    finally:
+        shutil.rmtree(folder)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ import tempfile
 from cases import Skip, case, check, check_equal, main, run
 
 CMD = sys.argv[1]
-UNPRIVILEGED = 65534
 
 # words after the command, exit status, what the line has to say
 TABLE = [

@@ -11,10 +11,9 @@ import subprocess
 import sys
 import tempfile
 
-from cases import Skip, case, check, check_equal, ended, main, run, wait_for
+from cases import UNPRIVILEGED, Skip, another_user, case, check, check_equal, command, ended, main, run, wait_for
 
-CMD, POLICIES = map(os.path.abspath, sys.argv[1:3])
-UNPRIVILEGED = 65534
+CMD, POLICIES = command(sys.argv[1]), os.path.abspath(sys.argv[2])
 
 
 def sandbox(*words, **options):
@@ -414,15 +413,9 @@ def learn_fails_before_it_starts():
 
 @case
 def learn_as_an_ordinary_user():
-    if os.getuid() != 0:
-        raise Skip("needs root to become another user")
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o777)
+    with another_user(CMD) as (folder, credentials):
         path = os.path.join(folder, "a.policy")
-        try:
-            done = learn("-o", path, "--", "/bin/true", user=UNPRIVILEGED, group=UNPRIVILEGED, extra_groups=[])
-        except PermissionError:
-            raise Skip("another user cannot reach the command here") from None
+        done = learn("-o", path, "--", "/bin/true", **credentials)
         check_equal((done.returncode, os.stat(path).st_uid), (0, UNPRIVILEGED), done.stderr)
 
 
@@ -475,10 +468,8 @@ def explain_a_filtered_process():
 
 
 def explain_as_nobody(pid):
-    try:
-        done = sandbox("explain", str(pid), user=UNPRIVILEGED, group=UNPRIVILEGED, extra_groups=[])
-    except PermissionError:
-        return
+    with another_user(CMD) as (_, credentials):
+        done = sandbox("explain", str(pid), **credentials)
     check(done.returncode == 1 and "needs root" in done.stderr and "1 filter\n" in done.stdout, done.stderr)
 
 

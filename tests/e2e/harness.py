@@ -10,7 +10,8 @@ Waits are for events, with a generous bound: a datagram, the end of a process (p
 worker.c writes, a state of /proc. No test sleeps for a time and hopes. The few tests of the kind "this must not
 happen" watch for a while and say so (`stays`).
 
-Paths come from the environment, set by meson.build: AIT_CMD, AIT_LOAD, AIT_WORKER, AIT_HTTP_HELLO;
+Paths come from the environment, set by meson.build: AIT_CMD, AIT_LOAD, AIT_WORKER, AIT_HTTP_HELLO, which
+../reachable.py replaces by copies where another user could not run them;
 AIT_SANITIZED=1 where times and sizes mean nothing; AIT_E2E_FULL=1 for the long variants. A scenario that cannot run
 raises Skip with the reason: exit status 77.
 """
@@ -28,13 +29,20 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-APPS = os.path.join(HERE, "apps")
+sys.path.insert(1, os.path.dirname(HERE))
+import reachable  # noqa: E402
+
+# Workers of another user have to reach what they run.
+for variable in ("AIT_CMD", "AIT_DENIED", "AIT_ESCAPES", "AIT_HTTP_HELLO", "AIT_LEARN", "AIT_LOAD", "AIT_WORKER"):
+    if os.path.exists(os.environ.get(variable, "")):
+        os.environ[variable] = reachable.program(os.environ[variable])
+
+APPS = reachable.tree(os.path.join(HERE, "apps"))
 CMD = os.environ.get("AIT_CMD", "")
 LOAD = os.environ.get("AIT_LOAD", "")
 WORKER = os.environ.get("AIT_WORKER", "")
@@ -507,8 +515,7 @@ class Server:
 class Sandpit:
     def __init__(self, name):
         self.name = name
-        self.path = tempfile.mkdtemp(prefix="ait-e2e-")
-        os.chmod(self.path, 0o755)
+        self.path = reachable.directory("ait-e2e-")
         self.runtime = os.path.join(self.path, "run")
         os.mkdir(self.runtime)
         self.mark = f"AIT_E2E_MARK={os.path.basename(self.path)}"
@@ -661,11 +668,10 @@ def need_root():
 
 
 def need_nobody():
-    """Root, and a build that an ordinary user can reach."""
+    """Root, and a place that an ordinary user can reach."""
     need_root()
-    for path in (CMD, WORKER):
-        if subprocess.run(["test", "-x", path], user=NOBODY, group=NOBODY, extra_groups=[]).returncode != 0:
-            raise Skip(f"an ordinary user cannot reach {path}")
+    if not next(reachable.places(), None) or not reachable.can_reach(CMD, WORKER, APPS):
+        raise Skip("there is no temporary directory that an ordinary user may enter and run programs from")
 
 
 def need_program(name):

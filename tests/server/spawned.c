@@ -15,7 +15,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "config/access.h"
+#include "config/parse.h"
 #include "spawned.h"
+
+#define NOBODY 65534u
 
 extern char **environ;
 
@@ -261,6 +265,22 @@ void spawned_done(struct spawned *s)
         (void)close(s->output);
     s->environment = spawn_environment_free(s->environment);
     s->pidfd = s->output = s->pid = -1;
+}
+
+const char *spawned_why_not_as_nobody(void)
+{
+    static gid_t group = NOBODY;
+    static const struct account nobody = {.uid = NOBODY, .gid = NOBODY, .groups = &group, .n_groups = 1};
+    struct problem problem;
+    char self[512];
+
+    if (geteuid() != 0)
+        return "needs root to change the user";
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    must(n > 0, "readlink");
+    self[n] = '\0';
+    return access_check(&nobody, NULL, self, &problem) < 0 ? "another user cannot reach this program here"
+                                                           : NULL;
 }
 
 const char *spawned_value(const char *text, const char *name)

@@ -36,6 +36,10 @@ int spawned_finish(struct spawned *s, char **ret_text);
 void spawned_read_line(struct spawned *s, char *line, size_t size);
 void spawned_done(struct spawned *s);
 
+/* Why the test cannot start itself as user 65534, or NULL where it can: that needs root, and a binary that this user
+ * can reach, to which ../reachable.py helps. */
+const char *spawned_why_not_as_nobody(void);
+
 /* The value of NAME in such a text, in a static buffer; NULL where it is absent. */
 const char *spawned_value(const char *text, const char *name);
 
