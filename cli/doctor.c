@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "slurp.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
@@ -113,11 +114,7 @@ static enum verdict probe_seccomp(remark found)
 static enum verdict probe_seccomp_log(remark found)
 {
     char names[128] = "";
-    int fd = open("/proc/sys/kernel/seccomp/actions_logged", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, names, sizeof(names) - 1) : -1;
-    if (fd >= 0)
-        close(fd);
-    if (n > 0)
+    if (read_text("/proc/sys/kernel/seccomp/actions_logged", names, sizeof(names)) > 0)
         snprintf(found, sizeof(remark), "the kernel logs: %.*s", (int)strcspn(names, "\n"), names);
     return verdict(action_is_there(SECCOMP_RET_LOG));
 }

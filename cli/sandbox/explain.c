@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "architecture.h"
+#include "proc.h"
 #include "config/capabilities.h"
 #include "config/parse.h"
 #include "filters.h"
@@ -39,60 +40,40 @@ struct state {
     uint64_t sets[N_SETS];
 };
 
-static void take_line(struct state *s, const char *key, const char *value)
+static unsigned long number(const char *status, const char *name)
 {
-    static const struct {
-        const char *key;
-        enum capability_set set;
-    } sets[] = {{"CapEff", EFFECTIVE},
-                {"CapPrm", PERMITTED},
-                {"CapInh", INHERITABLE},
-                {"CapBnd", BOUNDING},
-                {"CapAmb", AMBIENT}};
+    char value[32] = "";
 
-    for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
-        if (strcmp(key, sets[i].key) == 0)
-            s->sets[sets[i].set] = strtoull(value, NULL, 16);
-    if (strcmp(key, "Name") == 0)
-        (void)snprintf(s->name, sizeof(s->name), "%s", value);
-    else if (strcmp(key, "Uid") == 0)
-        s->user = (unsigned)strtoul(value, NULL, 10);
-    else if (strcmp(key, "TracerPid") == 0)
-        s->tracer = strtol(value, NULL, 10);
-    else if (strcmp(key, "Threads") == 0)
-        s->threads = (unsigned)strtoul(value, NULL, 10);
-    else if (strcmp(key, "NoNewPrivs") == 0)
-        s->no_new_privs = *value == '1';
-    else if (strcmp(key, "Seccomp") == 0)
-        s->mode = (unsigned)strtoul(value, NULL, 10);
-    else if (strcmp(key, "Seccomp_filters") == 0) {
-        s->filters = (unsigned)strtoul(value, NULL, 10);
-        s->filters_known = true;
-    }
+    return proc_status_value(status, name, value, sizeof(value)) ? strtoul(value, NULL, 10) : 0;
 }
 
 static int read_state(pid_t pid, struct state *ret)
 {
-    char path[64], line[512];
+    static const char *const sets[N_SETS] = {[EFFECTIVE] = "CapEff",
+                                             [PERMITTED] = "CapPrm",
+                                             [INHERITABLE] = "CapInh",
+                                             [BOUNDING] = "CapBnd",
+                                             [AMBIENT] = "CapAmb"};
+    char *status, value[32];
+    int r = proc_read_status(pid, &status);
 
-    (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return errno == ENOENT ? -ESRCH : -errno;
-    *ret = (struct state){0};
-    while (fgets(line, sizeof(line), file)) {
-        char *value = strchr(line, ':');
-
-        if (!value)
-            continue;
-        *value++ = '\0';
-        value += strspn(value, " \t");
-        value[strcspn(value, "\n")] = '\0';
-        take_line(ret, line, value);
-    }
-    bool bad = ferror(file);
-    (void)fclose(file);
-    return bad ? -ESRCH : 0;
+    if (r < 0)
+        return r;
+    *ret = (struct state){
+        .user = (unsigned)number(status, "Uid"),
+        .tracer = (long)number(status, "TracerPid"),
+        .threads = (unsigned)number(status, "Threads"),
+        .mode = (unsigned)number(status, "Seccomp"),
+        .filters = (unsigned)number(status, "Seccomp_filters"),
+        .filters_known = proc_status_value(status, "Seccomp_filters", value, sizeof(value)),
+        .no_new_privs = number(status, "NoNewPrivs") == 1,
+    };
+    (void)proc_status_value(status, "Name", ret->name, sizeof(ret->name));
+    for (int i = 0; i < N_SETS; i++)
+        if (proc_status_value(status, sets[i], value, sizeof(value)))
+            ret->sets[i] = strtoull(value, NULL, 16);
+    free(status);
+    return 0;
 }
 
 /* ---- what it has ---------------------------------------------------------------------------------- */

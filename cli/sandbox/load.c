@@ -6,10 +6,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "oci.h"
 #include "config/policy-file.h"
+#include "slurp.h"
 
 #define FILE_SIZE_MAX (1024 * 1024)
 
@@ -67,53 +67,16 @@ static int set_problem(ait_sandbox_problem *problem, int error, const char *name
     return error;
 }
 
-static ssize_t read_all(int fd, char *text, size_t size)
-{
-    size_t n = 0;
-
-    while (n < size) {
-        ssize_t got = read(fd, text + n, size - n);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -errno;
-        if (got == 0)
-            break;
-        n += (size_t)got;
-    }
-    return (ssize_t)n;
-}
-
-/* With a NUL behind it. */
-static int slurp(const char *name, char **ret, size_t *ret_length, ait_sandbox_problem *problem)
-{
-    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-
-    if (fd < 0)
-        return set_problem(problem, -errno, name, strerror(errno));
-    char *text = malloc(FILE_SIZE_MAX + 1);
-    ssize_t n = text ? read_all(fd, text, FILE_SIZE_MAX + 1) : -ENOMEM;
-    (void)close(fd);
-    if (n >= 0 && n <= FILE_SIZE_MAX) {
-        text[n] = '\0';
-        *ret = text;
-        *ret_length = (size_t)n;
-        return 0;
-    }
-    free(text);
-    if (n > FILE_SIZE_MAX)
-        return set_problem(problem, -E2BIG, name, "it is larger than 1 MiB, which no policy needs to be");
-    return set_problem(problem, (int)n, name, strerror((int)-n));
-}
-
 static int load_as(ait_policy **ret, const char *name, enum sandbox_format from, ait_sandbox_problem *problem)
 {
     char *text = NULL;
     size_t length = 0;
-    int r = slurp(name, &text, &length, problem);
+    int r = slurp_path(name, O_NOCTTY, FILE_SIZE_MAX, &text, &length);
 
+    if (r == -EFBIG)
+        return set_problem(problem, -E2BIG, name, "it is larger than 1 MiB, which no policy needs to be");
     if (r < 0)
-        return r;
+        return set_problem(problem, r, name, strerror(-r));
     if (from == FORMAT_OCI)
         r = import_json(ret, name, text, length, problem);
     else if (strlen(text) != length)

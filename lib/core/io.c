@@ -11,6 +11,7 @@
 #include <aiotools-sd/io.h>
 
 #include "io-call.h"
+#include "slurp.h"
 
 /* ---- edges --------------------------------------------------------------------------------------- */
 
@@ -125,19 +126,9 @@ static void look_at_socket(int fd, struct fd_entry *e)
 static bool is_plain_eventfd(int fd)
 {
     char path[48], text[512];
-    ssize_t n;
-    int info;
 
     (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-    info = open(path, O_RDONLY | O_CLOEXEC);
-    if (info < 0)
-        return false;
-    n = read(info, text, sizeof(text) - 1);
-    (void)close(info);
-    if (n <= 0)
-        return false;
-    text[n] = '\0';
-    return strstr(text, "eventfd-semaphore: 0") != NULL;
+    return read_text(path, text, sizeof(text)) > 0 && strstr(text, "eventfd-semaphore: 0");
 }
 
 static int look_at(int fd, struct fd_entry *e)

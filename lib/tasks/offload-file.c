@@ -14,6 +14,7 @@
 #include <aiotools-sd/offload.h>
 
 #include "loop.h"
+#include "slurp.h"
 
 struct file_call {
     const char *path;
@@ -145,64 +146,16 @@ AIT_PUBLIC int ait_fdatasync(int fd)
 
 /* ---- whole files --------------------------------------------------------------------------------- */
 
-/* One more byte than was asked for, so that the end is seen; *data grows for files that do not tell their size. */
-static int read_all(int fd, size_t max, char **data, size_t *n)
-{
-    size_t capacity = 0;
-    struct stat st;
-
-    if (fstat(fd, &st) < 0)
-        return -errno;
-    if (S_ISREG(st.st_mode) && (uintmax_t)st.st_size > max)
-        return -EFBIG;
-    for (;;) {
-        ssize_t k;
-
-        if (*n + 1 >= capacity) {
-            char *grown;
-
-            capacity = capacity ? capacity * 2 : (size_t)st.st_size + 2;
-            if (capacity < 4096)
-                capacity = 4096;
-            grown = realloc(*data, capacity);
-            if (!grown)
-                return -ENOMEM;
-            *data = grown;
-        }
-        k = read(fd, *data + *n, capacity - *n - 1);
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k < 0)
-            return -errno;
-        if (k == 0)
-            break;
-        *n += (size_t)k;
-        if (*n > max)
-            return -EFBIG;
-    }
-    (*data)[*n] = '\0';
-    return 0;
-}
-
 static int do_read_file(void *userdata)
 {
     struct file_call *c = userdata;
-    char *data = NULL;
-    size_t n = 0;
-    int r, fd;
 
-    fd = open(c->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    r = read_all(fd, c->n, &data, &n);
-    (void)close(fd);
-    if (r < 0) {
-        free(data);
-        return r;
-    }
-    c->buf = data;
-    c->n = n;
-    return 0;
+    char *data;
+    int r = slurp_path(c->path, 0, c->n, &data, &c->n);
+
+    if (r >= 0)
+        c->buf = data;
+    return r;
 }
 
 AIT_PUBLIC int ait_read_file(void **ret_data, size_t *ret_n, const char *path, size_t max)

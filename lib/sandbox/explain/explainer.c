@@ -13,6 +13,8 @@
 
 #include "enter/sandbox.h"
 #include "explainer.h"
+#include "proc.h"
+#include "slurp.h"
 
 /* Looks at the listener in one call of ait_explainer_process(): callers may go away between the look and the taking. */
 #define LOOKS_MAX 16
@@ -203,32 +205,16 @@ AIT_PUBLIC int ait_explainer_fd(const ait_explainer *e)
 
 /* ---- who it was ---------------------------------------------------------------------------------- */
 
-/* Beginning at the line's name, up to the end of the line. */
-static void copy_line(const char *text, const char *name, char *buf, size_t size)
-{
-    const char *at = strstr(text, name);
-
-    if (!at)
-        return;
-    at += strlen(name);
-    size_t n = strcspn(at, "\n");
-    if (n >= size)
-        n = size - 1;
-    memcpy(buf, at, n);
-    buf[n] = '\0';
-}
-
 static void parse_identity(const char *text, ait_sandbox_event *event)
 {
     char number[16] = "";
 
-    copy_line(text, "Name:\t", event->command, sizeof(event->command));
+    (void)proc_status_value(text, "Name", event->command, sizeof(event->command));
     /* A name is whatever the thread likes. The kernel escapes line ends and backslashes only. */
     for (char *c = event->command; *c; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f)
             *c = '?';
-    copy_line(text, "\nTgid:\t", number, sizeof(number));
-    if (number[0])
+    if (proc_status_value(text, "Tgid", number, sizeof(number)))
         event->pid = (pid_t)strtol(number, NULL, 10);
 }
 
@@ -238,15 +224,9 @@ static void read_identity(const ait_explainer *e, ait_sandbox_event *event)
     char path[32], text[512];
 
     (void)snprintf(path, sizeof(path), "/proc/%u/status", e->request->pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    ssize_t n = read(fd, text, sizeof(text) - 1);
-    (void)close(fd);
-    if (n <= 0 || ioctl(e->fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &e->request->id) < 0)
-        return;
-    text[n] = '\0';
-    parse_identity(text, event);
+    if (read_text(path, text, sizeof(text)) > 0 &&
+        ioctl(e->fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &e->request->id) >= 0)
+        parse_identity(text, event);
 }
 
 /* ---- answering ----------------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 
 #include "parse.h"
 #include "problem.h"
+#include "slurp.h"
 
 static const struct place nowhere = {0};
 
@@ -39,29 +40,6 @@ static void text_freep(char **p)
     free(*p);
 }
 
-static int read_all(int fd, char **ret, size_t *ret_length)
-{
-    __attribute__((cleanup(text_freep))) char *text = malloc(POLICY_TEXT_MAX + 1);
-    size_t n = 0;
-
-    if (!text)
-        return -ENOMEM;
-    while (n <= POLICY_TEXT_MAX) {
-        ssize_t r = read(fd, text + n, POLICY_TEXT_MAX + 1 - n);
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r < 0)
-            return -errno;
-        if (r == 0)
-            break;
-        n += (size_t)r;
-    }
-    *ret = text;
-    *ret_length = n;
-    text = NULL;
-    return 0;
-}
-
 /* Opening never waits: not for the writer of a FIFO, and not for a terminal. */
 static int load(const char *path, struct reading *reading, char **ret, size_t *ret_length,
                 const char **ret_message)
@@ -81,7 +59,11 @@ static int load(const char *path, struct reading *reading, char **ret, size_t *r
     reading->path = path;
     reading->device = st.st_dev;
     reading->inode = st.st_ino;
-    int e = read_all(fd, ret, ret_length);
+    int e = slurp(fd, POLICY_TEXT_MAX, ret, ret_length);
+    if (e == -EFBIG) {
+        *ret_length = POLICY_TEXT_MAX + 1; /* refused by whoever parses it, who looks at nothing else */
+        return 0;
+    }
     if (e < 0)
         *ret_message = strerrordesc_np(-e);
     return e;

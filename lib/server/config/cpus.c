@@ -2,12 +2,12 @@
 #include "parse.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "slurp.h"
 
 /* Where the two hierarchies are mounted; with both, v2 is in "unified". */
 static const struct hierarchy {
@@ -17,24 +17,6 @@ static const struct hierarchy {
     {"", {"", "/unified", NULL}},
     {"cpu", {"/cpu", "/cpu,cpuacct", NULL}},
 };
-
-static ssize_t read_file(const char *path, char *buffer, size_t size)
-{
-    ssize_t n;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return -errno;
-    do
-        n = read(fd, buffer, size - 1);
-    while (n < 0 && errno == EINTR);
-    if (n < 0)
-        n = -errno;
-    else
-        buffer[n] = 0;
-    close(fd);
-    return n;
-}
 
 static unsigned quota_to_cpus(long long quota, long long period)
 {
@@ -53,7 +35,7 @@ static unsigned quota_v2(const char *folder)
     long long quota, period;
 
     snprintf(path, sizeof path, "%s/cpu.max", folder);
-    if (read_file(path, text, sizeof text) < 0 || sscanf(text, "%lld %lld", &quota, &period) != 2)
+    if (read_text(path, text, sizeof text) < 0 || sscanf(text, "%lld %lld", &quota, &period) != 2)
         return UINT_MAX;
     return quota_to_cpus(quota, period);
 }
@@ -64,10 +46,10 @@ static unsigned quota_v1(const char *folder)
     long long quota, period;
 
     snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", folder);
-    if (read_file(path, text, sizeof text) < 0 || sscanf(text, "%lld", &quota) != 1)
+    if (read_text(path, text, sizeof text) < 0 || sscanf(text, "%lld", &quota) != 1)
         return UINT_MAX;
     snprintf(path, sizeof path, "%s/cpu.cfs_period_us", folder);
-    if (read_file(path, text, sizeof text) < 0 || sscanf(text, "%lld", &period) != 1)
+    if (read_text(path, text, sizeof text) < 0 || sscanf(text, "%lld", &period) != 1)
         return UINT_MAX;
     return quota_to_cpus(quota, period);
 }
@@ -138,7 +120,7 @@ unsigned cpu_quota(const char *proc_self_cgroup, const char *cgroup_root)
     char text[8192], *save = NULL;
     unsigned least = UINT_MAX;
 
-    if (read_file(proc_self_cgroup, text, sizeof text) < 0)
+    if (read_text(proc_self_cgroup, text, sizeof text) < 0)
         return UINT_MAX;
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         char *list = strchr(line, ':');

@@ -4,19 +4,17 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "parse.h"
+#include "slurp.h"
 
 #define FILE_SIZE_MAX (1024 * 1024)
 #define ERRNO_MAX     4095
-#define PATIENCE_MSEC 5000
 
 static int fail(ait_sandbox_problem *p, int error, const char *path, unsigned line, const char *message)
 {
@@ -31,57 +29,6 @@ static int fail(ait_sandbox_problem *p, int error, const char *path, unsigned li
 }
 
 /* ---- reading -------------------------------------------------------------------------------------- */
-
-/* A pipe is read as it comes, but nobody is waited for for long: signals do not end us here. */
-static int wait_for_text(int fd)
-{
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    int r = poll(&p, 1, PATIENCE_MSEC);
-
-    if (r < 0)
-        return errno == EINTR ? 0 : -errno;
-    return r == 0 ? -ETIMEDOUT : 0;
-}
-
-static ssize_t read_all(int fd, char *text, size_t size)
-{
-    size_t n = 0;
-    int r = 0;
-
-    while (n < size && r >= 0) {
-        ssize_t got = read(fd, text + n, size - n);
-        if (got == 0)
-            break;
-        if (got > 0)
-            n += (size_t)got;
-        else if (errno == EAGAIN)
-            r = wait_for_text(fd);
-        else if (errno != EINTR)
-            r = -errno;
-    }
-    return r < 0 ? r : (ssize_t)n;
-}
-
-static int slurp(const char *path, char **ret_text, size_t *ret_length)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-
-    if (fd < 0)
-        return -errno;
-    char *text = malloc(FILE_SIZE_MAX + 1);
-    ssize_t n = text ? read_all(fd, text, FILE_SIZE_MAX + 1) : -ENOMEM;
-    (void)close(fd);
-    if (n > FILE_SIZE_MAX)
-        n = -E2BIG;
-    if (n < 0) {
-        free(text);
-        return (int)n;
-    }
-    text[n] = '\0';
-    *ret_text = text;
-    *ret_length = (size_t)n;
-    return 0;
-}
 
 static const char *first_line(const char *text)
 {
@@ -284,10 +231,11 @@ int policy_file_load(ait_policy **ret, const char *path, policy_importer import,
 {
     char *text = NULL;
     size_t length = 0;
-    int r = slurp(path, &text, &length);
+    /* A pipe is read as it comes, but nobody is waited for for long: signals do not end us here. */
+    int r = slurp_path(path, O_NOCTTY | O_NONBLOCK, FILE_SIZE_MAX, &text, &length);
 
-    if (r == -E2BIG)
-        return fail(problem, r, path, 0, "it is larger than 1 MiB, which no policy needs to be");
+    if (r == -EFBIG)
+        return fail(problem, -E2BIG, path, 0, "it is larger than 1 MiB, which no policy needs to be");
     if (r == -ENOENT && !strchr(path, '/') && ait_policy_from_preset(ret, path, NULL) >= 0) {
         *ret = ait_policy_unref(*ret);
         return fail(

@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,40 +11,23 @@
 #include <unistd.h>
 
 #include "proc-scan.h"
+#include "proc.h"
 
 #define INSTANCE_PREFIX "AIOTOOLS_SD_INSTANCE="
 
-static ssize_t read_file(const char *path, char *buffer, size_t size)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    ssize_t n = read(fd, buffer, size - 1);
-    if (n < 0)
-        n = -errno;
-    else
-        buffer[n] = '\0';
-    (void)close(fd);
-    return n;
-}
-
 int scan_read_process(pid_t pid, struct scan_process *ret)
 {
-    char path[64], text[1024], state;
-    struct scan_process p = {.pid = pid};
+    struct proc_stat stat;
+    int r = proc_read_stat(pid, &stat);
 
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    ssize_t n = read_file(path, text, sizeof(text));
-    if (n < 0)
-        return n == -ENOENT ? -ESRCH : (int)n;
-    /* The command's name may hold anything, parentheses too. */
-    char *rest = strrchr(text, ')');
-    if (!rest ||
-        sscanf(rest + 1, " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
-               &state, &p.parent, &p.group, &p.session, &p.start) != 5)
-        return -ESRCH;
-    p.dead = state == 'Z' || state == 'X';
-    *ret = p;
+    if (r < 0)
+        return r;
+    *ret = (struct scan_process){.pid = pid,
+                                 .parent = stat.parent,
+                                 .group = stat.group,
+                                 .session = stat.session,
+                                 .start = stat.start,
+                                 .dead = stat.state == 'Z' || stat.state == 'X'};
     return 0;
 }
 

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "proc.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "slurp.h"
+
+#define STATUS_SIZE_MAX ((size_t)1024 * 1024) /* the groups of a process may be 65536 */
+
+static int no_process(int error)
+{
+    return error == -ENOENT ? -ESRCH : error;
+}
+
+int proc_read_stat(pid_t pid, struct proc_stat *ret)
+{
+    char path[32], text[1024];
+    struct proc_stat p;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    ssize_t n = read_text(path, text, sizeof(text));
+    if (n < 0)
+        return no_process((int)n);
+    /* The command's name may hold anything, parentheses and blanks too. */
+    const char *rest = strrchr(text, ')');
+    if (!rest ||
+        sscanf(rest + 1, " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
+               &p.state, &p.parent, &p.group, &p.session, &p.start) != 5)
+        return -EBADMSG;
+    *ret = p;
+    return 0;
+}
+
+int proc_read_status(pid_t pid, char **ret)
+{
+    char path[32];
+    size_t n;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    return no_process(slurp_path(path, 0, STATUS_SIZE_MAX, ret, &n));
+}
+
+bool proc_status_value(const char *status, const char *name, char *ret, size_t size)
+{
+    size_t n = strlen(name);
+
+    for (const char *line = status; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        if (strncmp(line, name, n) != 0 || line[n] != ':')
+            continue;
+        const char *value = line + n + 1 + strspn(line + n + 1, " \t");
+        (void)snprintf(ret, size, "%.*s", (int)strcspn(value, "\n"), value);
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What /proc says of one process: out of date as soon as it is read. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct proc_stat {
+    char state; /* as in ps(1): 'Z' is a zombie */
+    pid_t parent, group, session;
+    uint64_t start; /* clock ticks since boot: with the pid, the identity */
+};
+
+/* -ESRCH: it does not exist, not even as a zombie. */
+int proc_read_stat(pid_t pid, struct proc_stat *ret);
+
+/* The text of /proc/PID/status, in new memory. -ESRCH as above. */
+int proc_read_status(pid_t pid, char **ret);
+/* The value of one of its lines, cut where it does not fit; false where there is no such line. */
+bool proc_status_value(const char *status, const char *name, char *ret, size_t size);
