@@ -6,7 +6,7 @@ alias that leads to it.
     manual.py --names HEADER... -- PAGE...        what it makes of these pages, a file name a line
     manual.py --make FOLDER HEADER... -- PAGE...  makes it
 
-In a page, @SYNOPSIS@ becomes the prototypes of its functions, @TYPE name@ the definition of that type, or of the constants that name is one of, each as in
+A page says which library it is about in the last word of its .TH line. In a page, @SYNOPSIS@ becomes the prototypes of its functions, @TYPE name@ the definition of that type, or of the constants that name is one of, each as in
 the headers; @EXAMPLE@ becomes examples/PAGE.c; @ERRORS@ what may happen to any call. Outside examples and macro lines, ait_name(), AIT_NAME, ret_name and -ENAME are set in their fonts.
 """
 import os
@@ -100,6 +100,12 @@ def definition(headers, name):
     sys.exit(f"{name}: in no header")
 
 
+def library(path):
+    """A section, before the synopsis: what a program is linked with."""
+    name = re.search(r'^\.TH .*"([^"]*)"$', read(path), re.M).group(1)
+    return f".SH LIBRARY\n{roff(name)} (\\fB{roff('-' + name.replace('lib', 'l', 1))}\\fR, \\fBpkg\\-config {roff(name)}\\fR)"
+
+
 def shown(path, headers):
     """The names of the types and constants that a page shows."""
     for name in re.findall(r"^@TYPE (\w+)@$", read(path), re.M):
@@ -122,6 +128,8 @@ def page(path, headers):
     for line in text.splitlines():
         inside = (inside or line in (".EX", ".SH NAME")) and line not in (".EE", ".SH SYNOPSIS")
         match = re.fullmatch(r"@(\w+)(?: (\w+))?@", line)
+        if line == ".SH SYNOPSIS":
+            out.append(library(path))
         if not match:
             out.append(line if inside else fonts(line))
         elif match.group(1) == "SYNOPSIS":

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""overview.py PAGE SOURCE OUTPUT HEADER...: completes the overview page from what it speaks of.
+"""overview.py PAGE SOURCE OUTPUT HEADER... -- SANDBOX-HEADER...: completes the overview page from what it speaks of.
 
-@HEADERS@ becomes a paragraph for each header: the first one of its block comment, and its functions in their order;
-cleanup functions (whose names end in p) are left out. @QUICKSTART@ becomes the source file.
+@HEADERS@ and @SANDBOX-HEADERS@ become a paragraph for each header: the first one of its block comment, and its functions
+in their order; cleanup functions (whose names end in p) are left out. @QUICKSTART@ becomes the source file.
 """
 import os
 import re
@@ -46,7 +46,9 @@ def main():
     page, source, output, *headers = sys.argv[1:]
     example = "\n".join(roff(line) for line in read(source).splitlines() if "SPDX-" not in line)
     text = read(page).replace("@QUICKSTART@", example)
-    text = text.replace("@HEADERS@\n", "".join(map(describe, sorted(headers))))
+    at = headers.index("--")
+    text = text.replace("@HEADERS@\n", "".join(map(describe, sorted(headers[:at]))))
+    text = text.replace("@SANDBOX-HEADERS@\n", "".join(map(describe, sorted(headers[at + 1:]))))
     with open(output, "w", encoding="utf-8") as file:
         file.write(text)
 

@@ -2,7 +2,7 @@
 #ifndef AIT_AIOTOOLS_SD_H
 #define AIT_AIOTOOLS_SD_H
 
-/* All of libaiotools-sd. */
+/* All of libaiotools-sd. Not of libaiotools-sd-sandbox: that is sandbox.h, and policy.h alone. */
 
 #include <aiotools-sd/base.h>
 #include <aiotools-sd/block.h>
@@ -19,11 +19,9 @@
 #include <aiotools-sd/local.h>
 #include <aiotools-sd/loop.h>
 #include <aiotools-sd/offload.h>
-#include <aiotools-sd/policy.h>
 #include <aiotools-sd/process.h>
 #include <aiotools-sd/queue.h>
 #include <aiotools-sd/resolve.h>
-#include <aiotools-sd/sandbox.h>
 #include <aiotools-sd/scope.h>
 #include <aiotools-sd/signal.h>
 #include <aiotools-sd/stream.h>

@@ -13,6 +13,7 @@ import tempfile
 from cases import Skip, case, check, check_equal, main, run
 
 BUILD, ROOT = sys.argv[1:3]
+LIBRARIES = "libaiotools-sd", "libaiotools-sd-sandbox"
 
 CONSUMER = """
 #include <aiotools-sd/aiotools-sd.h>
@@ -56,6 +57,23 @@ int main(void)
 }
 """
 
+# Neither loop nor task.
+SANDBOX = """
+#include <aiotools-sd/sandbox.h>
+#include <stdio.h>
+
+int main(void)
+{
+    ait_policy *policy = NULL;
+    ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
+    int r = ait_policy_from_preset(&policy, "service", &problem);
+
+    printf("%d %d\\n", r, policy != NULL);
+    ait_policy_unref(policy);
+    return r < 0;
+}
+"""
+
 MESON = """
 project('consumer', '{language}')
 aiotools = dependency('libaiotools-sd', fallback : ['aiotools-sd', 'libaiotools_dep'])
@@ -76,11 +94,12 @@ class Installed:
         self.prefix = destination + self.options["prefix"]
         self.lib = self.path("libdir")
         self.pkgconfig = os.path.join(self.lib, "pkgconfig")
-        path = os.path.join(self.pkgconfig, "libaiotools-sd.pc")
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(re.sub(r"^prefix=.*$", f"prefix={self.prefix}", text, flags=re.M))
+        for name in LIBRARIES:
+            path = os.path.join(self.pkgconfig, name + ".pc")
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(re.sub(r"^prefix=.*$", f"prefix={self.prefix}", text, flags=re.M))
         self.env = {**os.environ, "PKG_CONFIG_PATH": self.pkgconfig, "LD_LIBRARY_PATH": self.lib}
 
     def path(self, option, *names):
@@ -106,15 +125,16 @@ def write(folder, name, text):
 @case
 def files():
     tree = installed()
-    wanted = [tree.path("bindir", "aiotools-sd"), tree.path("libdir", "libaiotools-sd.so"),
-              tree.path("libdir", "libaiotools-sd.so.0"), tree.path("mandir", "man1", "aiotools-sd.1"),
+    wanted = [tree.path("bindir", "aiotools-sd"), tree.path("mandir", "man1", "aiotools-sd.1"),
               tree.path("mandir", "man7", "libaiotools-sd.7"), tree.path("mandir", "man7", "libaiotools-sd-policy.7"),
               tree.path("datadir", "bash-completion", "completions", "aiotools-sd")]
+    wanted += [tree.path("libdir", *path) for name in LIBRARIES
+               for path in ((name + ".so",), (name + ".so.0",), ("pkgconfig", name + ".pc"))]
     wanted += [tree.path("includedir", "aiotools-sd", name)
                for name in os.listdir(os.path.join(ROOT, "include", "aiotools-sd")) if name.endswith(".h")]
     for path in wanted:
         check(os.path.exists(path) or os.path.exists(path + ".gz"), f"{path} is not installed")
-    # One page of the manual a symbol, which the test "manual" counts; gdb's script; what pkg-config reads.
+    # One page of the manual a symbol, which the test "manual" counts; gdb's script; the files that libraries' names lead to.
     manual, debugger = tree.path("mandir", "man3"), tree.path("datadir", "gdb")
     found = [os.path.join(folder, name) for folder, _, names in os.walk(tree.prefix) for name in names
              if folder != manual and not folder.startswith(debugger)]
@@ -133,27 +153,28 @@ def exported_symbols():
     if not shutil.which("nm"):
         raise Skip("nm is not installed")
     tree = installed()
-    text = run("nm", "-D", "--defined-only", os.path.join(tree.lib, "libaiotools-sd.so.0")).stdout
-    got = {line.split()[2].split("@")[0] for line in text.splitlines() if line.split()[1] != "A"}
-    with open(os.path.join(ROOT, "lib", "libaiotools-sd.sym"), encoding="utf-8") as file:
-        wanted = set(re.findall(r"^\s+(ait_\w+);", file.read(), re.M))
-    check_equal(sorted(got), sorted(wanted), "exported symbols")
+    for name in LIBRARIES:
+        text = run("nm", "-D", "--defined-only", os.path.join(tree.lib, name + ".so.0")).stdout
+        got = {line.split()[2].split("@")[0] for line in text.splitlines() if line.split()[1] != "A"}
+        with open(os.path.join(ROOT, "lib", name + ".sym"), encoding="utf-8") as file:
+            wanted = set(re.findall(r"^\s+(ait_\w+);", file.read(), re.M))
+        check_equal(sorted(got), sorted(wanted), f"exported symbols of {name}")
 
 
-def plain_compiler(compiler, suffix, *options):
+def plain_compiler(compiler, suffix, *options, library="libaiotools-sd", text=CONSUMER, printed="0 10\n"):
     if not shutil.which(compiler):
         raise Skip(f"{compiler} is not installed")
     tree = installed()
     with tempfile.TemporaryDirectory() as folder:
-        source = write(folder, "consumer." + suffix, CONSUMER)
-        flags = run("pkg-config", "--cflags", "--libs", "libaiotools-sd", env=tree.env).stdout.split()
+        source = write(folder, "consumer." + suffix, text)
+        flags = run("pkg-config", "--cflags", "--libs", library, env=tree.env).stdout.split()
         check(flags, "pkg-config says nothing")
         program = os.path.join(folder, "consumer")
         done = run(compiler, *options, "-Wall", "-Wextra", "-Wpedantic", "-Wno-unused-parameter", "-Werror", source,
                    "-o", program, *flags)
         check_equal((done.returncode, done.stderr), (0, ""), f"{compiler} {' '.join(options)}")
         done = run(program, env=tree.env)
-        check_equal((done.returncode, done.stdout), (0, "0 10\n"), "the program")
+        check_equal((done.returncode, done.stdout), (0, printed), "the program")
 
 
 @case
@@ -164,6 +185,12 @@ def plain_cc_c99():
 @case
 def plain_cc_gnu17():
     plain_compiler("cc", "c", "-std=gnu17")
+
+
+@case
+def sandbox_alone():
+    for compiler, suffix, option in ("cc", "c", "-std=c99"), ("c++", "cc", "-std=c++17"):
+        plain_compiler(compiler, suffix, option, library="libaiotools-sd-sandbox", text=SANDBOX, printed="0 1\n")
 
 
 @case

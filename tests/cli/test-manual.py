@@ -15,6 +15,7 @@ from cases import Skip, case, check, check_equal, main, run
 ROOT, BUILD, COMPILER = sys.argv[1], sys.argv[2], sys.argv[3:]
 PAGES = os.path.join(BUILD, "docs")
 INCLUDE = os.path.join(ROOT, "include")
+SCRIPTS = "libaiotools-sd.sym", "libaiotools-sd-sandbox.sym"
 
 
 def read(*path):
@@ -23,7 +24,7 @@ def read(*path):
 
 
 def exported():
-    found = re.findall(r"^\s+(ait_\w+);", read("lib", "libaiotools-sd.sym"), re.M)
+    found = [name for script in SCRIPTS for name in re.findall(r"^\s+(ait_\w+);", read("lib", script), re.M)]
     check(len(found) > 100, f"only {len(found)} symbols in the version script")
     return found
 
@@ -54,6 +55,16 @@ def each_symbol_has_a_page():
     check_equal(missing, [], "symbols without a page of the manual (docs/man)")
     for symbol in exported():
         check(os.path.exists(os.path.join(PAGES, symbol + ".3")), f"{symbol}.3 is not made")
+
+
+@case
+def each_page_names_its_library():
+    for script in SCRIPTS:
+        library = script.removesuffix(".sym")
+        symbols = set(re.findall(r"^\s+(ait_\w+);", read("lib", script), re.M))
+        for page, names, text in pages():
+            if symbols.intersection(names):
+                check(f"pkg-config {library})" in plain(text), f"{page} does not say that it is about {library}")
 
 
 # What headers are made of, and no program uses.

@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Usage: check-symbols.sh LIBRARY VERSION-SCRIPT HEADER-DIRECTORY
-# The library exports what the version script names, and the headers declare the same: nothing more, nothing less.
+# Usage: check-symbols.sh LIBRARY VERSION-SCRIPT HEADER...
+# The library exports what the version script names, and its headers declare the same: nothing more, nothing less.
 set -eu
 
-library=$1 script=$2 headers=$3
+library=$1 script=$2
+shift 2
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
 export LC_ALL=C
@@ -13,7 +14,7 @@ sed -n 's/^ *\(ait_[a-z0-9_]*\);$/\1/p' "$script" | sort >"$directory/script"
 nm -D --defined-only "$library" | sed -n 's/^[0-9a-f]* [TDBRWV] \([^@]*\).*/\1/p' | grep -v '^LIBAIOTOOLS_SD_' |
     sort -u >"$directory/library"
 # A declaration begins in the first column, a name is followed by its arguments.
-cat "$headers"/*.h | grep -E '^(static inline )?[a-z]' | grep -vE '^(typedef|static|extern|enum|struct [a-z_]+;)' |
+cat "$@" | grep -E '^(static inline )?[a-z]' | grep -vE '^(typedef|static|extern|enum|struct [a-z_]+;)' |
     grep -oE '\bait_[a-z0-9_]+\(' | tr -d '(' | sort -u >"$directory/headers"
 
 status=0

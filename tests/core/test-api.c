@@ -7,34 +7,45 @@
 
 #include <dlfcn.h>
 
+#include <aiotools-sd/sandbox.h>
+
 #include "check.h"
 
-static const struct {
+struct symbol {
     const char *name;
     void (*address)(void);
-} symbols[] = {
+};
+
 #define SYMBOL(name) {#name, (void (*)(void))name},
-#include "api-symbols.h"
+static const struct symbol symbols[] = {
+#include "libaiotools-sd-symbols.h"
+};
+static const struct symbol sandbox_symbols[] = {
+#include "libaiotools-sd-sandbox-symbols.h"
+};
+
+static const struct {
+    const char *version;
+    const struct symbol *symbols;
+    size_t n;
+} libraries[] = {
+    {"LIBAIOTOOLS_SD_0", symbols, ELEMENTS(symbols)},
+    {"LIBAIOTOOLS_SD_SANDBOX_0", sandbox_symbols, ELEMENTS(sandbox_symbols)},
 };
 
 static void test_symbols(void **unused)
 {
-    assert_true(ELEMENTS(symbols) > 80);
-    for (size_t i = 0; i < ELEMENTS(symbols); i++) {
-        void *found = dlsym(RTLD_DEFAULT, symbols[i].name);
+    assert_true(ELEMENTS(symbols) > 80 && ELEMENTS(sandbox_symbols) > 20);
+    for (size_t i = 0; i < ELEMENTS(libraries); i++)
+        for (size_t k = 0; k < libraries[i].n; k++) {
+            const struct symbol *symbol = libraries[i].symbols + k;
+            void *found = dlvsym(RTLD_DEFAULT, symbol->name, libraries[i].version);
 
-        if (!found || found != (void *)(uintptr_t)symbols[i].address)
-            fail_msg("%s is not exported", symbols[i].name);
-        if (i > 0 && strcmp(symbols[i - 1].name, symbols[i].name) >= 0)
-            fail_msg("%s is not in its place", symbols[i].name);
-    }
-}
-
-static void test_version(void **unused)
-{
-    for (size_t i = 0; i < ELEMENTS(symbols); i++)
-        if (!dlvsym(RTLD_DEFAULT, symbols[i].name, "LIBAIOTOOLS_SD_0"))
-            fail_msg("%s has no version", symbols[i].name);
+            if (!found || found != (void *)(uintptr_t)symbol->address)
+                fail_msg("%s is not exported, or not as %s", symbol->name, libraries[i].version);
+            if (k > 0 && strcmp(symbol[-1].name, symbol->name) >= 0)
+                fail_msg("%s is not in its place", symbol->name);
+        }
 }
 
 static void test_hidden(void **unused)
@@ -88,7 +99,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_symbols),
-        cmocka_unit_test(test_version),
         cmocka_unit_test(test_hidden),
         cmocka_unit_test(test_null),
     };
