@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "process.h"
+#include "find-program.h"
 #include "loop.h"
 #include "process-exec.h"
 
@@ -84,51 +85,16 @@ static int check_options(const ait_spawn_options *o)
 
 /* ---- the program --------------------------------------------------------------------------------- */
 
-static int try_program(const char *directory, size_t n, const char *name, char **ret)
-{
-    struct stat st;
-    char *path;
-    int r = 0;
-
-    if (asprintf(&path, "%.*s%s%s", (int)n, directory, n > 0 ? "/" : "", name) < 0)
-        return -ENOMEM;
-    if (stat(path, &st) < 0)
-        r = -errno;
-    else if (!S_ISREG(st.st_mode))
-        r = -EACCES;
-    else if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0)
-        r = -errno;
-    if (r < 0) {
-        free(path);
-        return r;
-    }
-    *ret = path;
-    return 0;
-}
-
-/* As execvp(3) looks for it: what cannot be executed is remembered while something better may follow. */
+/* exec would say no more of what it may not execute. */
 static int find_program(const char *name, char **ret)
 {
-    const char *directories = getenv("PATH");
-    int error = -ENOENT;
+    const char *path = getenv("PATH");
+    int r;
 
     if (!*name)
         return -ENOENT;
-    if (!directories)
-        directories = "/bin:/usr/bin";
-    for (const char *p = directories;; p++) {
-        size_t n = strcspn(p, ":");
-        int r;
-
-        r = try_program(p, n, name, ret);
-        if (r >= 0 || r == -ENOMEM)
-            return r;
-        if (r == -EACCES)
-            error = -EACCES;
-        p += n;
-        if (!*p)
-            return error;
-    }
+    r = program_search(name, path ? path : "/bin:/usr/bin", NULL, ret, NULL);
+    return r == -EISDIR || r == -EINVAL || r == -EPERM ? -EACCES : r;
 }
 
 static int prepare_program(struct spawn *s, char *const argv[], const ait_spawn_options *o)

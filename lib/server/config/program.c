@@ -7,10 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "find-program.h"
 #include "program.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -26,25 +25,6 @@ static int refuse(struct problem *p, int error, const char *program, const char 
 static bool is_absent(int error)
 {
     return error == -ENOENT || error == -ENOTDIR;
-}
-
-/* 0, or why exec would refuse this file itself; says nothing of its interpreter. */
-static int check_file(const char *path)
-{
-    struct stat st;
-    struct statvfs fs;
-
-    if (stat(path, &st) < 0)
-        return -errno;
-    if (S_ISDIR(st.st_mode))
-        return -EISDIR;
-    if (!S_ISREG(st.st_mode))
-        return -EINVAL;
-    if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0)
-        return -errno;
-    if (statvfs(path, &fs) == 0 && fs.f_flag & ST_NOEXEC)
-        return -EPERM;
-    return 0;
 }
 
 static int explain_file(struct problem *p, int error, const char *path)
@@ -73,7 +53,7 @@ static int explain_file(struct problem *p, int error, const char *path)
 
 static int check_interpreter(const char *path, const char *interpreter, const char *remedy, struct problem *p)
 {
-    int r = check_file(interpreter);
+    int r = program_check(interpreter);
     if (r == 0)
         return 0;
     return problem_set(p, STATUS_CONFIG, r, "program %s: its interpreter %s %s; %s", path, interpreter,
@@ -164,50 +144,22 @@ static char *join_path(const char *directory, size_t length, const char *name)
     return asprintf(&joined, "%.*s/%s", (int)length, directory, name) < 0 ? NULL : joined;
 }
 
-/* An empty element of PATH, and a relative one, mean the worker's directory. */
-static char *path_candidate(const char *element, size_t length, const char *working_directory,
-                            const char *program)
-{
-    if (length > 0 && element[0] == '/')
-        return join_path(element, length, program);
-    char *directory = length > 0 ? join_path(working_directory, strlen(working_directory), element)
-                                 : strdup(working_directory);
-    if (!directory)
-        return NULL;
-    if (length > 0)
-        directory[strlen(working_directory) + 1 + length] = '\0';
-    char *candidate = join_path(directory, strlen(directory), program);
-    free(directory);
-    return candidate;
-}
-
-/* As execvp: the first that can be executed; what only resembles it is remembered for the message. */
+/* As execvp: the first that can be executed; what only resembles it gets into the message. */
 static int search_path(const char *program, const char *path, const char *working_directory, char **ret,
                        struct problem *p)
 {
-    int refused = 0;
+    char *refused = NULL;
+    int r = program_search(program, path, working_directory, ret, &refused);
 
-    for (const char *element = path;; element++) {
-        size_t length = strcspn(element, ":");
-        char *candidate = path_candidate(element, length, working_directory, program);
-        if (!candidate)
-            return problem_set(p, STATUS_OS, -ENOMEM, "program %s: out of memory", program);
-        int r = check_file(candidate);
-        if (r == 0) {
-            *ret = candidate;
-            return 0;
-        }
-        if (!is_absent(r) && refused == 0)
-            refused = explain_file(p, r, candidate);
-        free(candidate);
-        element += length;
-        if (*element == '\0')
-            break;
-    }
-    if (refused < 0)
-        return refused;
-    return problem_set(p, STATUS_CONFIG, -ENOENT,
-                       "program %s: not found in PATH (%s); install it, or give its path", program, path);
+    if (refused)
+        r = explain_file(p, r, refused);
+    else if (r == -ENOMEM)
+        r = problem_set(p, STATUS_OS, r, "program %s: out of memory", program);
+    else if (r < 0)
+        r = problem_set(p, STATUS_CONFIG, r,
+                        "program %s: not found in PATH (%s); install it, or give its path", program, path);
+    free(refused);
+    return r;
 }
 
 static int locate(const char *program, const char *path, const char *working_directory, char **ret,
@@ -221,7 +173,7 @@ static int locate(const char *program, const char *path, const char *working_dir
                                    : join_path(working_directory, strlen(working_directory), program);
     if (!full)
         return problem_set(p, STATUS_OS, -ENOMEM, "program %s: out of memory", program);
-    int r = check_file(full);
+    int r = program_check(full);
     if (r < 0) {
         r = explain_file(p, r, full);
         free(full);
