@@ -1,31 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "process.h"
+#include "clone-exec.h"
 #include "find-program.h"
 #include "loop.h"
-#include "process-exec.h"
 
-/* ThreadSanitizer's clone() takes the child for a fork, and stops looking at what it believes to be the child: here that is us. */
-#ifdef CONTEXT_TSAN
-extern int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
-#define shared_clone __clone
-#else
-#define shared_clone clone
-#endif
-
-#define PAGE       ((size_t)4096)
-#define STACK_SIZE ((size_t)32 * 1024)
-#define MAX_FDS    4096
+#define MAX_FDS 4096
 
 /* Of each of the three: its flags, and which way its pipe goes. */
 static const struct {
@@ -42,8 +27,7 @@ static const struct {
 struct spawn {
     struct exec_plan plan;
     struct ait_child *child;
-    char *path;  /* as found in PATH */
-    char *stack; /* a guard page, the child's stack, the report */
+    char *path; /* as found in PATH */
     int child_ends[3];
     int null_fd;
 };
@@ -105,7 +89,7 @@ static int prepare_program(struct spawn *s, char *const argv[], const ait_spawn_
     s->plan.path = name;
     s->plan.argv = argv;
     s->plan.envp = o->envp ? o->envp : environ;
-    s->plan.cwd = o->cwd;
+    s->plan.directory = o->cwd;
     if (strchr(name, '/'))
         return 0;
     r = find_program(name, &s->path);
@@ -144,9 +128,23 @@ static int open_null(struct spawn *s, int fd)
     return 0;
 }
 
+/* What becomes a fd of the child. */
+static int source_of(const struct spawn *s, int target)
+{
+    for (size_t i = 0; i < s->plan.n_fds; i++)
+        if (s->plan.fds[i].target == target)
+            return s->plan.fds[i].source;
+    return target;
+}
+
+static int by_target(const void *a, const void *b)
+{
+    return ((const struct exec_fd *)a)->target - ((const struct exec_fd *)b)->target;
+}
+
 static int prepare_fds(struct spawn *s, const ait_spawn_options *o)
 {
-    s->plan.fds = calloc(o->n_fds + 3, sizeof(*s->plan.fds));
+    s->plan.fds = calloc(o->n_fds + ARRAY_SIZE(stdio), sizeof(*s->plan.fds));
     if (!s->plan.fds)
         return -ENOMEM;
     for (int fd = 0; fd < 3; fd++) {
@@ -161,24 +159,20 @@ static int prepare_fds(struct spawn *s, const ait_spawn_options *o)
     }
     for (size_t i = 0; i < o->n_fds; i++)
         plan_fd(s, o->fds[i].fd, o->fds[i].target);
-    s->plan.stderr_to_stdout = o->flags & AIT_SPAWN_STDERR_TO_STDOUT;
+    if (o->flags & AIT_SPAWN_STDERR_TO_STDOUT)
+        plan_fd(s, source_of(s, STDOUT_FILENO), STDERR_FILENO);
+    qsort(s->plan.fds, s->plan.n_fds, sizeof(*s->plan.fds), by_target);
     s->plan.inherit_fds = o->flags & AIT_SPAWN_INHERIT_FDS;
     return 0;
 }
 
 /* ---- the process --------------------------------------------------------------------------------- */
 
-static int prepare_memory(struct spawn *s)
-{
-    char *map =
-        mmap(NULL, PAGE + STACK_SIZE + PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    if (map == MAP_FAILED)
-        return -errno;
-    s->stack = map;
-    s->plan.report = (int *)(void *)(map + PAGE + STACK_SIZE);
-    return mprotect(map, PAGE, PROT_NONE) < 0 ? -errno : 0;
-}
+/* SIGPIPE is ignored by ait_run(), which is its own affair; what else is ignored stays so. */
+static const exec_step steps[] = {
+    exec_start_session,    exec_reset_signals, exec_arrange_fds,     exec_change_directory,
+    exec_set_death_signal, exec_check_parent,  exec_unblock_signals, exec_execute,
+};
 
 static int prepare(struct spawn *s, char *const argv[], const ait_spawn_options *o)
 {
@@ -190,12 +184,12 @@ static int prepare(struct spawn *s, char *const argv[], const ait_spawn_options 
     r = prepare_program(s, argv, o);
     if (r >= 0)
         r = prepare_fds(s, o);
-    if (r >= 0)
-        r = prepare_memory(s);
+    s->plan.steps = steps;
+    s->plan.n_steps = ARRAY_SIZE(steps);
+    s->plan.keep_ignored = ~(UINT64_C(1) << (SIGPIPE - 1));
     s->plan.process_group = o->flags & AIT_SPAWN_PROCESS_GROUP;
     s->plan.session = o->flags & AIT_SPAWN_SESSION;
     s->plan.death_signal = o->death_signal;
-    s->plan.parent = getpid();
     return r;
 }
 
@@ -206,41 +200,18 @@ static void cleanup(struct spawn *s)
             (void)close(s->child_ends[fd]);
     if (s->null_fd >= 0)
         (void)close(s->null_fd);
-    if (s->stack)
-        (void)munmap(s->stack, PAGE + STACK_SIZE + PAGE);
     free(s->plan.fds);
     free(s->path);
     ait_child_unref(s->child);
 }
 
-/* With the kernel's own mask: libc's functions leave its internal signals unblocked. */
-static int clone_child(struct spawn *s, int *ret_pidfd)
-{
-    uint64_t all = UINT64_MAX, before;
-    int pid, r;
-
-    if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof(all)) < 0)
-        return -errno;
-    /* libc's wrapper is plain assembly; clone3 would offer no more here, and is refused by older sandboxes. */
-    pid = shared_clone(exec_child, s->stack + PAGE + STACK_SIZE,
-                       CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &s->plan, ret_pidfd);
-    r = pid < 0 ? -errno : pid;
-    (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof(before));
-    return r;
-}
-
 static int start(struct spawn *s)
 {
-    int pid, pidfd = -1;
+    int pidfd;
+    pid_t pid = exec_start(&s->plan, &pidfd);
 
-    pid = clone_child(s, &pidfd);
     if (pid < 0)
         return pid;
-    if (*s->plan.report < 0) {
-        child_discard(pid);
-        (void)close(pidfd);
-        return *s->plan.report;
-    }
     child_init(s->child, pid, pidfd, s->plan.process_group || s->plan.session);
     if ((s->plan.n_fds > 0 || s->plan.inherit_fds) && this_loop)
         fdtable_shared(&this_loop->fds);
