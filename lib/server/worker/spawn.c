@@ -3,23 +3,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "process/proc-scan.h"
 #include "config/parse.h"
 #include "spawn-child.h"
-
-#define CHILD_STACK_SIZE (64 * 1024)
-#define GUARD_SIZE       (64 * 1024) /* the largest page size there is */
 
 /* How often a child is looked after that has not exec'ed yet, and when it is given up. */
 #define RESUME_MS     20
@@ -27,15 +20,17 @@
 
 /* All that the child needs, and what is to be undone. */
 struct spawn {
-    struct spawn_plan plan;
+    struct spawn_plan plan; /* first */
     struct guardian_registration registration;
     struct guardian_tree tree;
-    char *map; /* guard, then the child's stack, then the report */
     int null_fd;
     int socket
         [2]; /* ours and the child's, for the sandbox's listener; it is over when the child execs or ends */
     ait_explainer *explainer;
+    int hand_over; /* negative errno where it has failed */
 };
+
+#define NO_SANDBOX "no worker runs unprotected; a kernel with seccomp is needed, or --sandbox=none"
 
 struct step_words {
     const char *name;
@@ -46,6 +41,7 @@ struct step_words {
 static const struct step_words step_words[] = {
     [SPAWN_STEP_SESSION] = {"new session", STATUS_OS, "this should not happen"},
     [SPAWN_STEP_SIGNALS] = {"signals", STATUS_OS, "an outer sandbox may be in the way"},
+    [SPAWN_STEP_UNBLOCK] = {"signals", STATUS_OS, "an outer sandbox may be in the way"},
     [SPAWN_STEP_GUARDIAN] = {"telling the guardian", STATUS_OS,
                              "the guardian process has died; it is started again"},
     [SPAWN_STEP_FDS] = {"arranging descriptors", STATUS_OS, "raise the limit of open files (ulimit -n)"},
@@ -57,8 +53,8 @@ static const struct step_words step_words[] = {
     [SPAWN_STEP_DIRECTORY] = {"--chdir", STATUS_CONFIG, "name a directory that the worker's user may enter"},
     [SPAWN_STEP_DEATH_SIGNAL] = {"parent-death signal", STATUS_OS, "an outer sandbox may be in the way"},
     [SPAWN_STEP_PARENT] = {"checking the parent", STATUS_OS, "the supervisor has died"},
-    [SPAWN_STEP_SANDBOX] = {"sandbox", STATUS_SANDBOX,
-                            "no worker runs unprotected; a kernel with seccomp is needed, or --sandbox=none"},
+    [SPAWN_STEP_PREPARE_SANDBOX] = {"sandbox", STATUS_SANDBOX, NO_SANDBOX},
+    [SPAWN_STEP_SANDBOX] = {"sandbox", STATUS_SANDBOX, NO_SANDBOX},
 };
 
 struct exec_words {
@@ -92,12 +88,12 @@ static int explain_exec(const struct spawn_params *params, int error, struct pro
                        params->path, strerror(-error));
 }
 
-static int explain(const struct spawn_params *params, const struct spawn_report *report, struct problem *p)
+static int explain(const struct spawn_params *params, const struct exec_report *report, struct problem *p)
 {
     if (report->step == SPAWN_STEP_EXEC)
         return explain_exec(params, report->error, p);
     const struct step_words *words = &step_words[report->step];
-    const char *detail = report->step == SPAWN_STEP_SANDBOX ? report->sandbox_step : NULL;
+    const char *detail = report->detail;
     /* One listener in a chain of filters is all that there can be. */
     const char *remedy = detail && report->error == -EBUSY ? "leave out --deny=explain" : words->remedy;
     return problem_set(p, words->status, report->error, "starting %s: %s%s%s: %s; %s", params->path,
@@ -118,21 +114,64 @@ static const char *remedy_for(int error, const char *otherwise)
                                                 : otherwise;
 }
 
-static int prepare_memory(struct spawn *s)
+static void close_fd(int *fd)
 {
-    size_t size = GUARD_SIZE + CHILD_STACK_SIZE + sizeof(struct spawn_report);
-    char *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+}
 
-    if (map == MAP_FAILED)
-        return -errno;
-    s->map = map;
-    s->plan.report = (struct spawn_report *)(void *)(map + GUARD_SIZE + CHILD_STACK_SIZE);
-    return mprotect(map, GUARD_SIZE, PROT_NONE) < 0 ? -errno : 0;
+/* Until the child says something, or is not there any more. Where the kernel does not keep the signals of its new user's processes from it, one of them
+ * may stop it: it goes on, and is given up where that does not help. */
+static void wait_for_child(struct pollfd *fds, nfds_t n, pid_t pid, unsigned *rounds)
+{
+    while (poll(fds, n, RESUME_MS) <= 0)
+        (void)kill(pid, ++*rounds < RESUME_ROUNDS ? SIGCONT : SIGKILL);
+}
+
+/* It lives in our memory, on our stack. A child that could not exec and asks for its end, where not even that is allowed, is helped. */
+static void wait_for_exec(struct spawn *s, pid_t pid, unsigned *rounds)
+{
+    struct pollfd fds[] = {{.fd = s->socket[0], .events = POLLIN},
+                           {.fd = s->explainer ? ait_explainer_fd(s->explainer) : -1, .events = POLLIN}};
+
+    for (;;) {
+        wait_for_child(fds, 2, pid, rounds);
+        if (fds[0].revents)
+            return;
+        if (fds[1].revents && s->plan.exec.report->error < 0)
+            (void)kill(pid, SIGKILL);
+        if (fds[1].revents)
+            fds[1].fd = -1;
+    }
+}
+
+/* The parent's half of the hand-over. That the child has ended without it is no failure of ours. */
+static int take_listener(struct exec_plan *plan, pid_t pid)
+{
+    struct spawn *s = (struct spawn *)plan;
+    const struct spawn_params *params = s->plan.params;
+    struct pollfd listener = {.fd = s->socket[0], .events = POLLIN};
+    unsigned rounds = 0;
+    int r = 0;
+
+    close_fd(&s->socket[1]);
+    wait_for_child(&listener, 1, pid, &rounds);
+    if (params->explain)
+        r = ait_explainer_new(&s->explainer, params->sandbox, s->socket[0], params->explain,
+                              params->explain_userdata);
+    if (r == -ECONNRESET)
+        r = 0;
+    if (r < 0)
+        (void)kill(pid, SIGKILL);
+    wait_for_exec(s, pid, &rounds);
+    s->hand_over = r;
+    return r;
 }
 
 static void add_fd(struct spawn *s, int source, int target)
 {
-    s->plan.fds[s->plan.n_fds++] = (struct spawn_fd){.source = source, .copy = -1, .target = target};
+    s->plan.exec.fds[s->plan.exec.n_fds++] = (struct exec_fd){.source = source, .target = target};
 }
 
 /* Above all that the worker keeps. */
@@ -140,9 +179,10 @@ static int add_socket(struct spawn *s)
 {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s->socket) < 0)
         return -errno;
-    s->plan.socket = s->plan.fds[s->plan.n_fds - 1].target + 1;
+    s->plan.socket = s->plan.exec.fds[s->plan.exec.n_fds - 1].target + 1;
     add_fd(s, s->socket[1], s->plan.socket);
-    s->plan.fds[s->plan.n_fds - 1].flags = O_CLOEXEC;
+    s->plan.exec.fds[s->plan.exec.n_fds - 1].flags = O_CLOEXEC;
+    s->plan.exec.meanwhile = take_listener;
     return 0;
 }
 
@@ -169,8 +209,8 @@ static int own_or_null(const struct spawn *s, int given, int own)
 
 static int prepare_fds(struct spawn *s, const struct spawn_params *params)
 {
-    s->plan.fds = calloc(params->n_socket_fds + 5, sizeof(*s->plan.fds));
-    if (!s->plan.fds)
+    s->plan.exec.fds = calloc(params->n_socket_fds + 5, sizeof(*s->plan.exec.fds));
+    if (!s->plan.exec.fds)
         return -ENOMEM;
     add_fd(s, params->stdin_fd >= 0 ? params->stdin_fd : s->null_fd, 0);
     add_fd(s, own_or_null(s, params->stdout_fd, 1), 1);
@@ -181,19 +221,7 @@ static int prepare_fds(struct spawn *s, const struct spawn_params *params)
         add_fd(s, params->ready_fd, params->ready_target);
     s->plan.socket = -1;
     /* Whose user the child becomes, may stop it before it execs, which CLONE_VFORK would wait for in vain. */
-    return params->explain || s->plan.change_account ? add_socket(s) : 0;
-}
-
-static uint64_t changed_signals(void)
-{
-    uint64_t changed = 0;
-
-    for (int signo = 1; signo <= 64; signo++) {
-        struct sigaction action;
-        if (sigaction(signo, NULL, &action) == 0 && action.sa_handler != SIG_DFL)
-            changed |= UINT64_C(1) << (signo - 1);
-    }
-    return changed;
+    return params->explain || s->plan.exec.changes_credentials ? add_socket(s) : 0;
 }
 
 /* Whoever is not root may keep what it is, and asks for no more than that by naming itself. */
@@ -229,25 +257,23 @@ static int prepare(struct spawn *s, const struct spawn_params *params)
     int r = check(params);
     if (r < 0)
         return r;
-    r = prepare_memory(s);
-    if (r < 0)
-        return r;
-    s->plan.change_account = must_change(params->account);
+    s->plan.exec = (struct exec_plan){
+        .steps = spawn_steps,
+        .n_steps = SPAWN_N_STEPS,
+        .path = params->path,
+        .argv = params->argv,
+        .envp = params->environment->envp,
+        .directory = params->working_directory,
+        .session = true,
+        .death_signal = SIGKILL,
+        .changes_credentials = must_change(params->account),
+    };
     r = prepare_fds(s, params);
     if (r < 0)
         return r;
     s->plan.params = params;
-    s->plan.changed_signals = changed_signals();
-    s->plan.parent = getpid();
     prepare_tree(s, params);
     return 0;
-}
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-    *fd = -1;
 }
 
 static void cleanup(struct spawn *s)
@@ -255,104 +281,30 @@ static void cleanup(struct spawn *s)
     ait_explainer_free(s->explainer);
     close_fd(&s->socket[0]);
     close_fd(&s->socket[1]);
-    if (s->map)
-        (void)munmap(s->map, GUARD_SIZE + CHILD_STACK_SIZE + sizeof(struct spawn_report));
     close_fd(&s->null_fd);
-    free(s->plan.fds);
+    free(s->plan.exec.fds);
 }
 
-/* libc's wrapper is plain assembly that calls the function on the new stack; it offers all that clone3 would give us
- * here, and exists under sandboxes that refuse clone3. */
-static int clone_child(struct spawn *s, int *ret_pidfd)
-{
-    char *stack_top = s->map + GUARD_SIZE + CHILD_STACK_SIZE;
-    int pidfd = -1, wait = s->socket[0] < 0 ? CLONE_VFORK : 0;
-    int pid = clone(spawn_child, stack_top, CLONE_VM | wait | CLONE_PIDFD | SIGCHLD, &s->plan, &pidfd);
-
-    if (pid < 0)
-        return -errno;
-    *ret_pidfd = pidfd;
-    return pid;
-}
-
-/* Until the child says something, or is not there any more. Where the kernel does not keep the signals of its new user's processes from it, one of them
- * may stop it: it goes on, and is given up where that does not help. */
-static void wait_for_child(struct pollfd *fds, nfds_t n, pid_t pid, unsigned *rounds)
-{
-    while (poll(fds, n, RESUME_MS) <= 0)
-        (void)kill(pid, ++*rounds < RESUME_ROUNDS ? SIGCONT : SIGKILL);
-}
-
-/* It lives in our memory, on our stack. A child that could not exec and asks for its end, where not even that is allowed, is helped. */
-static void wait_for_exec(struct spawn *s, pid_t pid, unsigned *rounds)
-{
-    struct pollfd fds[] = {{.fd = s->socket[0], .events = POLLIN},
-                           {.fd = s->explainer ? ait_explainer_fd(s->explainer) : -1, .events = POLLIN}};
-
-    for (;;) {
-        wait_for_child(fds, 2, pid, rounds);
-        if (fds[0].revents)
-            return;
-        if (fds[1].revents && s->plan.report->step != SPAWN_STEP_NONE)
-            (void)kill(pid, SIGKILL);
-        if (fds[1].revents)
-            fds[1].fd = -1;
-    }
-}
-
-/* The parent's half of the hand-over. That the child has ended without it is no failure of ours. */
-static int take_listener(struct spawn *s, pid_t pid)
+static int fail(struct spawn *s, int error, struct problem *p)
 {
     const struct spawn_params *params = s->plan.params;
-    struct pollfd listener = {.fd = s->socket[0], .events = POLLIN};
-    unsigned rounds = 0;
-    int r = 0;
 
-    close_fd(&s->socket[1]);
-    wait_for_child(&listener, 1, pid, &rounds);
-    if (params->explain)
-        r = ait_explainer_new(&s->explainer, params->sandbox, s->socket[0], params->explain,
-                              params->explain_userdata);
-    if (r == -ECONNRESET)
-        r = 0;
-    if (r < 0)
-        (void)kill(pid, SIGKILL);
-    wait_for_exec(s, pid, &rounds);
-    return r;
-}
-
-/* With the kernel's own mask: libc's functions keep its internal signals unblocked. What changes the credentials of a
- * process that shares our memory makes us undumpable: put that back. */
-static int clone_guarded(struct spawn *s, int *ret_pidfd, int *ret_hand_over)
-{
-    uint64_t all = UINT64_MAX, before;
-    int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
-
-    if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof(all)) < 0)
-        return -errno;
-    int r = clone_child(s, ret_pidfd);
-    *ret_hand_over = r >= 0 && s->socket[0] >= 0 ? take_listener(s, r) : 0;
-    if ((dumpable == 0 || dumpable == 1) && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != dumpable)
-        (void)prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0);
-    (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof(before));
-    return r;
-}
-
-/* It has ended, or is about to: this does not wait for anything else. */
-static void bury(const struct spawn_params *params, pid_t pid, int pidfd)
-{
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    (void)close(pidfd);
-    if (params->guardian_fd >= 0)
-        (void)guardian_send(params->guardian_fd,
-                            &(struct guardian_message){.kind = GUARDIAN_REMOVE, .tree = {.pid = pid}}, -1);
+    if (s->plan.exec.pid > 0 && params->guardian_fd >= 0)
+        (void)guardian_send(
+            params->guardian_fd,
+            &(struct guardian_message){.kind = GUARDIAN_REMOVE, .tree = {.pid = s->plan.exec.pid}}, -1);
+    if (s->plan.exec.failed.error < 0)
+        return explain(params, &s->plan.exec.failed, p);
+    if (s->hand_over < 0)
+        return fail_os(p, error, params, "taking the sandbox's listener",
+                       remedy_for(error, "raise the limit of memory"));
+    return fail_os(p, error, params, "no new process",
+                   remedy_for(error, "raise the limit of processes (ulimit -u, pids.max) or of memory"));
 }
 
 static int run(struct spawn *s, const struct spawn_params *params, pid_t *ret_pid, int *ret_pidfd,
                struct problem *p)
 {
-    int pidfd = -1, hand_over = 0;
     int r = open_null(s, params, p);
 
     if (r < 0)
@@ -360,21 +312,10 @@ static int run(struct spawn *s, const struct spawn_params *params, pid_t *ret_pi
     r = prepare(s, params);
     if (r < 0)
         return fail_os(p, r, params, "preparing it", remedy_for(r, "raise the limit of memory"));
-    pid_t pid = clone_guarded(s, &pidfd, &hand_over);
+    pid_t pid = exec_start(&s->plan.exec, ret_pidfd);
     if (pid < 0)
-        return fail_os(p, pid, params, "no new process",
-                       remedy_for(pid, "raise the limit of processes (ulimit -u, pids.max) or of memory"));
-    if (s->plan.report->step != SPAWN_STEP_NONE) {
-        bury(params, pid, pidfd);
-        return explain(params, s->plan.report, p);
-    }
-    if (hand_over < 0) {
-        bury(params, pid, pidfd);
-        return fail_os(p, hand_over, params, "taking the sandbox's listener",
-                       remedy_for(hand_over, "raise the limit of memory"));
-    }
+        return fail(s, pid, p);
     *ret_pid = pid;
-    *ret_pidfd = pidfd;
     return 0;
 }
 
