@@ -6,8 +6,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "view.h"
+
 struct check_config {
-    int from; /* enum sandbox_format */
+    int from; /* ait_policy_format */
 };
 
 const struct option_spec check_options[] = {
@@ -30,8 +32,6 @@ static int print_note(const ait_sandbox_problem *note, void *userdata)
     char text[sizeof(note->message) + sizeof("note: ")];
     ait_sandbox_problem marked = *note;
 
-    if (sandbox_was_json())
-        marked.line = 0;
     (void)snprintf(text, sizeof(text), "note: %s", note->message);
     (void)snprintf(marked.message, sizeof(marked.message), "%.*s", (int)sizeof(marked.message) - 1, text);
     sandbox_print_problem(stderr, &marked);
@@ -74,7 +74,7 @@ static int print_verdict(const char *name, const ait_policy *policy, const ait_s
     return 0;
 }
 
-static int check_one(const char *name, enum sandbox_format from)
+static int check_one(const char *name, ait_policy_format from)
 {
     ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
     ait_policy *policy AIT_CLEANUP(ait_policy_unrefp) = NULL;
@@ -109,7 +109,7 @@ int check_main(const struct command *command, int argc, char **argv)
         return report(&p);
     }
     for (int i = 0; i < n; i++) {
-        int one = check_one(argv[i], (enum sandbox_format)config.from);
+        int one = check_one(argv[i], (ait_policy_format)config.from);
 
         if (one > status)
             status = one;

@@ -14,6 +14,7 @@
 #include "config/capabilities.h"
 #include "config/parse.h"
 #include "filters.h"
+#include "view.h"
 
 #define STATUS_FAILED 1
 #define X32_BIT       0x40000000
@@ -126,7 +127,7 @@ static void print_state(pid_t pid, const struct state *s)
 
 /* ---- what its filters answer ---------------------------------------------------------------------- */
 
-static const char *answer_text(uint32_t answer, char text[ACTION_TEXT_SIZE])
+static const char *answer_text(uint32_t answer, char text[AIT_POLICY_ACTION_SIZE])
 {
     const ait_policy_action error = {AIT_POLICY_ERRNO, (uint16_t)(answer & SECCOMP_RET_DATA)};
 
@@ -140,7 +141,7 @@ static const char *answer_text(uint32_t answer, char text[ACTION_TEXT_SIZE])
     case SECCOMP_RET_USER_NOTIF:
         return "ask the holder of the listener";
     case SECCOMP_RET_ERRNO:
-        return sandbox_action_text(error, text);
+        return ait_policy_action_text(error, text);
     case SECCOMP_RET_TRAP:
         return "trap";
     case SECCOMP_RET_KILL_THREAD:
@@ -158,7 +159,7 @@ static bool is_allowed(uint32_t answer)
 static void print_calls_with(const struct filters *filters, uint32_t answer)
 {
     struct columns columns = {.indent = "    "};
-    char text[ACTION_TEXT_SIZE];
+    char text[AIT_POLICY_ACTION_SIZE];
 
     printf("  %s\n", answer_text(answer, text));
     for (int i = 0; i <= ait_syscall_newest(); i++)
@@ -170,7 +171,7 @@ static void print_calls_with(const struct filters *filters, uint32_t answer)
 /* Other ways into the kernel than this architecture's known calls. */
 static void print_others(const struct filters *filters)
 {
-    char text[ACTION_TEXT_SIZE];
+    char text[AIT_POLICY_ACTION_SIZE];
 
     printf("\nBesides\n  %-17s %s\n", "newer calls",
            answer_text(filters_run(filters, NATIVE_ARCHITECTURE, ait_syscall_newest() + 1), text));

@@ -11,17 +11,21 @@
 #include "oci.h"
 #include "output.h"
 
+enum { TO_NATIVE, TO_SYSTEMD, TO_OCI, TO_BPF };
+static const char *const to_words[] = {
+    [TO_NATIVE] = "native", [TO_SYSTEMD] = "systemd", [TO_OCI] = "oci", [TO_BPF] = "bpf", NULL};
+
 struct export_config {
-    int from;               /* enum sandbox_format */
-    enum sandbox_format to; /* FORMAT_AUTO: not said */
-    char *output;           /* NULL: standard output */
+    int from;     /* ait_policy_format */
+    int to;       /* -1: not said */
+    char *output; /* NULL: standard output */
 };
 
 const struct option_spec export_options[] = {
-    {"to", 0, "native|systemd|oci|bpf", sandbox_take_to, offsetof(struct export_config, to),
+    {"to", 0, "native|systemd|oci|bpf", option_word, offsetof(struct export_config, to),
      "our language, SystemCallFilter= lines, JSON of container\n"
      "runtimes, or the raw seccomp program",
-     sandbox_to_words},
+     to_words},
     {"from", 0, "auto|native|systemd|oci", option_word, offsetof(struct export_config, from),
      "the language of a FILE (auto: its first line tells)", sandbox_from_words},
     {"output", 'o', "FILE", option_string, offsetof(struct export_config, output),
@@ -44,21 +48,14 @@ static int write_program(ait_policy *policy, FILE *out, ait_sandbox_problem *pro
     return fwrite(program, sizeof(*program), n, out) == n ? 0 : -EIO;
 }
 
-static int write_as(ait_policy *policy, const char *name, enum sandbox_format to, FILE *out,
-                    ait_sandbox_problem *problem)
+static int write_as(ait_policy *policy, const char *name, int to, FILE *out, ait_sandbox_problem *problem)
 {
-    switch (to) {
-    case FORMAT_SYSTEMD:
-        return ait_policy_write(policy, out, AIT_POLICY_FORMAT_SYSTEMD, problem);
-    case FORMAT_OCI:
+    if (to == TO_OCI)
         return oci_export(policy, name, out, problem);
-    case FORMAT_BPF:
+    if (to == TO_BPF)
         return write_program(policy, out, problem);
-    case FORMAT_AUTO:
-    case FORMAT_NATIVE:
-        break;
-    }
-    return ait_policy_write(policy, out, AIT_POLICY_FORMAT_NATIVE, problem);
+    return ait_policy_write(policy, out,
+                            to == TO_SYSTEMD ? AIT_POLICY_FORMAT_SYSTEMD : AIT_POLICY_FORMAT_NATIVE, problem);
 }
 
 static int export_policy(const struct export_config *config, const char *name)
@@ -67,7 +64,7 @@ static int export_policy(const struct export_config *config, const char *name)
     ait_policy *policy AIT_CLEANUP(ait_policy_unrefp) = NULL;
     struct output output;
     struct problem p;
-    int r = sandbox_load(&policy, name, (enum sandbox_format)config->from, &problem);
+    int r = sandbox_load(&policy, name, (ait_policy_format)config->from, &problem);
 
     if (r < 0)
         return sandbox_report(&problem);
@@ -86,10 +83,10 @@ static int export_policy(const struct export_config *config, const char *name)
 
 static int check_config(const struct export_config *config, struct problem *p)
 {
-    if (config->to == FORMAT_AUTO)
+    if (config->to < 0)
         return problem_set(p, STATUS_USAGE, -EINVAL,
                            "--to: is not given; write --to=native, systemd, oci or bpf");
-    if (config->to == FORMAT_BPF && !config->output && isatty(STDOUT_FILENO))
+    if (config->to == TO_BPF && !config->output && isatty(STDOUT_FILENO))
         return problem_set(p, STATUS_USAGE, -EINVAL,
                            "--to=bpf: is no text for a terminal; name a file by --output");
     return output_check(config->output, p);
@@ -97,7 +94,7 @@ static int check_config(const struct export_config *config, struct problem *p)
 
 int export_main(const struct command *command, int argc, char **argv)
 {
-    struct export_config config = {0};
+    struct export_config config = {.to = -1};
     struct problem p;
     int status;
     const char *name = sandbox_one_word(command, &config, argc, argv, "a preset or a file", &status);

@@ -766,7 +766,7 @@ static void free_calls(struct import *im)
 }
 
 int oci_import(ait_policy **ret, const char *name, const char *text, size_t length,
-               ait_sandbox_problem *problem)
+               ait_sandbox_problem *problem, void *userdata)
 {
     struct import im = {.name = name, .problem = problem, .newest = ait_syscall_newest()};
     char *copy = NULL;

@@ -18,9 +18,9 @@
 
 #include <aiotools-sd/policy.h>
 
-/* As ait_policy_from_text(); where in the JSON, as far as it is known. */
+/* An ait_policy_import_cb; userdata is not used. It tells where in the JSON, as far as it is known. */
 int oci_import(ait_policy **ret, const char *name, const char *text, size_t length,
-               ait_sandbox_problem *problem);
+               ait_sandbox_problem *problem, void *userdata);
 /* -EOPNOTSUPP: a call needs more entries than runtimes take. */
 int oci_export(const ait_policy *policy, const char *name, FILE *out, ait_sandbox_problem *problem);
 

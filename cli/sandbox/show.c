@@ -8,12 +8,14 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "view.h"
+
 #define GROUP_DEPTH_MAX 8
 #define NAME_COLUMN     30
 #define SUGGESTIONS_MAX 1024
 
 struct show_config {
-    int from; /* enum sandbox_format */
+    int from; /* ait_policy_format */
 };
 
 const struct option_spec show_options[] = {
@@ -136,7 +138,7 @@ static int show_in_preset(const char *preset, int number)
 {
     ait_policy *policy = NULL;
     struct view view;
-    char text[ACTION_TEXT_SIZE];
+    char text[AIT_POLICY_ACTION_SIZE];
     int r = ait_policy_from_preset(&policy, preset, NULL);
 
     if (r >= 0)
@@ -145,7 +147,7 @@ static int show_in_preset(const char *preset, int number)
     if (r < 0)
         return r;
     const struct view_call *call = &view.calls[number];
-    printf("%s: %s%s\n", preset, sandbox_action_text(call->otherwise, text),
+    printf("%s: %s%s\n", preset, ait_policy_action_text(call->otherwise, text),
            call->n_rules > 0 ? ", but" : "");
     view_print_rules(&view, call->name, "  ", false);
     view_done(&view);
@@ -177,15 +179,15 @@ static int show_call(const char *name, int number)
 
 static bool is_plain(const struct view_call *call, ait_policy_action action)
 {
-    return call->name && call->n_rules == 0 && sandbox_same_action(call->otherwise, action);
+    return call->name && call->n_rules == 0 && ait_policy_action_is_equal(call->otherwise, action);
 }
 
 static void show_calls_with(const struct view *view, ait_policy_action action)
 {
     struct columns columns = {.indent = "  "};
-    char text[ACTION_TEXT_SIZE];
+    char text[AIT_POLICY_ACTION_SIZE];
 
-    printf("\n%s\n", sandbox_action_text(action, text));
+    printf("\n%s\n", ait_policy_action_text(action, text));
     for (int i = 0; i <= view->newest; i++)
         if (is_plain(&view->calls[i], action))
             columns_put(&columns, view->calls[i].name);
@@ -195,20 +197,14 @@ static void show_calls_with(const struct view *view, ait_policy_action action)
 /* By the action of the first call that has it. */
 static void show_plain_calls(const struct view *view)
 {
-    for (int i = 0; i <= view->newest; i++) {
-        const struct view_call *call = &view->calls[i];
-        bool first = call->name && call->n_rules == 0;
-
-        for (int k = 0; k < i && first; k++)
-            first = !is_plain(&view->calls[k], call->otherwise);
-        if (first)
-            show_calls_with(view, call->otherwise);
-    }
+    for (int i = 0; i <= view->newest; i++)
+        if (view_is_first(view, i))
+            show_calls_with(view, view->calls[i].otherwise);
 }
 
 static void show_calls_by_arguments(const struct view *view)
 {
-    char text[ACTION_TEXT_SIZE];
+    char text[AIT_POLICY_ACTION_SIZE];
 
     if (view->n_by_arguments == 0)
         return;
@@ -219,16 +215,16 @@ static void show_calls_by_arguments(const struct view *view)
         if (!call->name || call->n_rules == 0)
             continue;
         view_print_rules(view, call->name, "  ", true);
-        printf("  %s: else %s\n", call->name, sandbox_action_text(call->otherwise, text));
+        printf("  %s: else %s\n", call->name, ait_policy_action_text(call->otherwise, text));
     }
 }
 
-static int show_policy(const char *name, enum sandbox_format from)
+static int show_policy(const char *name, ait_policy_format from)
 {
     ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
     ait_policy *policy = NULL;
     struct view view;
-    char text[ACTION_TEXT_SIZE];
+    char text[AIT_POLICY_ACTION_SIZE];
     int r = sandbox_load(&policy, name, from, &problem);
 
     if (r < 0)
@@ -244,7 +240,7 @@ static int show_policy(const char *name, enum sandbox_format from)
     printf("%s: of %u system calls, %u are allowed, %u denied, and %u looked at more closely; what is not "
            "named: %s\n",
            name, view.n_allowed + view.n_denied + view.n_by_arguments, view.n_allowed, view.n_denied,
-           view.n_by_arguments, sandbox_action_text(view.fallback, text));
+           view.n_by_arguments, ait_policy_action_text(view.fallback, text));
     show_plain_calls(&view);
     show_calls_by_arguments(&view);
     view_done(&view);
@@ -310,10 +306,10 @@ int show_main(const struct command *command, int argc, char **argv)
     if (*word && word[strspn(word, "0123456789")] == '\0')
         return show_number(word);
     if (sandbox_is_preset(word))
-        return show_policy(word, FORMAT_AUTO);
+        return show_policy(word, AIT_POLICY_FORMAT_AUTO);
     int number = ait_syscall_from_name(word);
     if (number >= 0 || number == -EOPNOTSUPP)
         return show_call(word, number);
-    return strchr(word, '/') || access(word, F_OK) == 0 ? show_policy(word, (enum sandbox_format)config.from)
+    return strchr(word, '/') || access(word, F_OK) == 0 ? show_policy(word, (ait_policy_format)config.from)
                                                         : unknown(word);
 }

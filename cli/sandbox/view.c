@@ -1,43 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A policy for people: call by call. */
-#include "sandbox.h"
+#include "view.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define WIDTH 100
-
-/* ---- actions -------------------------------------------------------------------------------------- */
-
-bool sandbox_same_action(ait_policy_action a, ait_policy_action b)
-{
-    return a.kind == b.kind && a.error == b.error;
-}
-
-bool sandbox_allows(ait_policy_action action)
-{
-    return action.kind == AIT_POLICY_ALLOW || action.kind == AIT_POLICY_LOG;
-}
-
-const char *sandbox_action_text(ait_policy_action action, char text[ACTION_TEXT_SIZE])
-{
-    static const char *const words[] = {
-        [AIT_POLICY_ALLOW] = "allow",   [AIT_POLICY_LOG] = "log",   [AIT_POLICY_TRAP] = "trap",
-        [AIT_POLICY_NOTIFY] = "notify", [AIT_POLICY_KILL] = "kill",
-    };
-    const char *error = strerrorname_np(action.error);
-
-    if (action.kind != AIT_POLICY_ERRNO)
-        return words[action.kind];
-    if (action.error == ENOSYS)
-        return "enosys";
-    if (error)
-        (void)snprintf(text, ACTION_TEXT_SIZE, "errno(%s)", error);
-    else
-        (void)snprintf(text, ACTION_TEXT_SIZE, "errno(%u)", action.error);
-    return text;
-}
 
 /* ---- views ---------------------------------------------------------------------------------------- */
 
@@ -77,10 +46,10 @@ static void count(struct view *view)
         view->n_rules += call->n_rules;
         if (call->n_rules > 0)
             view->n_by_arguments++;
-        else if (sandbox_allows(call->otherwise))
-            view->n_allowed++;
-        else
+        else if (ait_policy_action_is_denial(call->otherwise))
             view->n_denied++;
+        else
+            view->n_allowed++;
     }
 }
 
@@ -108,6 +77,19 @@ void view_done(struct view *view)
     free(view->calls);
     free(view->text);
     *view = (struct view){0};
+}
+
+bool view_is_first(const struct view *view, int number)
+{
+    const struct view_call *call = &view->calls[number];
+
+    if (!call->name || call->n_rules > 0)
+        return false;
+    for (int i = 0; i < number; i++)
+        if (view->calls[i].name && view->calls[i].n_rules == 0 &&
+            ait_policy_action_is_equal(view->calls[i].otherwise, call->otherwise))
+            return false;
+    return true;
 }
 
 /* A rule with comparisons has a space behind the name, one without has a colon or nothing. */

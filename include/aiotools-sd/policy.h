@@ -57,6 +57,21 @@ typedef struct ait_policy_action {
     uint16_t error; /* ERRNO and NOTIFY: a positive errno */
 } ait_policy_action;
 
+static inline int ait_policy_action_is_equal(ait_policy_action a, ait_policy_action b)
+{
+    return a.kind == b.kind && a.error == b.error;
+}
+
+/* Whether the call is not made, or not without being asked about. */
+static inline int ait_policy_action_is_denial(ait_policy_action action)
+{
+    return action.kind != AIT_POLICY_ALLOW && action.kind != AIT_POLICY_LOG;
+}
+
+/* As in the language, "errno(EPERM)", in text, which is returned. */
+#define AIT_POLICY_ACTION_SIZE 32
+const char *ait_policy_action_text(ait_policy_action action, char text[AIT_POLICY_ACTION_SIZE]);
+
 /*
  * Makes a policy from text, a file or a preset: "service", "strict", and "base", which is what both include. problem may be NULL. -EINVAL: the text is wrong, or
  * the file is none that can hold a text, and problem says where; -E2BIG: it is larger than a policy may be; -ELOOP: files that include each other; -ENOENT: no such
@@ -70,6 +85,25 @@ int ait_policy_from_preset(ait_policy **ret, const char *name, ait_sandbox_probl
  * the lines SystemCallFilter= and SystemCallErrorNumber= count; what is denied without an errno of its own gets error (positive; 0: EPERM). */
 int ait_policy_from_systemd(ait_policy **ret, const char *name, const char *lists, int error,
                             ait_sandbox_problem *problem);
+
+/* Languages of policies. */
+typedef enum ait_policy_format {
+    AIT_POLICY_FORMAT_AUTO,    /* whichever the first line tells that is neither empty nor a comment */
+    AIT_POLICY_FORMAT_NATIVE,  /* our own: "policy 1" */
+    AIT_POLICY_FORMAT_SYSTEMD, /* as for ait_policy_from_systemd() */
+    AIT_POLICY_FORMAT_JSON,    /* "{": read by whoever knows what is meant by it */
+} ait_policy_format;
+
+/* As ait_policy_from_text(). */
+typedef int (*ait_policy_import_cb)(ait_policy **ret, const char *name, const char *text, size_t length,
+                                    ait_sandbox_problem *problem, void *userdata);
+
+/*
+ * Makes a policy from a file of a user's, in whichever language. It may be a pipe (the shell's <(...)), which is not waited for for long: -ETIMEDOUT; paths that it
+ * includes are then relative to the current directory. import_json(..., userdata) reads JSON; NULL: that is -EOPNOTSUPP. Other errors as above.
+ */
+int ait_policy_load(ait_policy **ret, const char *path, ait_policy_format format,
+                    ait_policy_import_cb import_json, void *userdata, ait_sandbox_problem *problem);
 
 ait_policy *ait_policy_ref(ait_policy *policy);
 ait_policy *ait_policy_unref(ait_policy *policy);
@@ -115,12 +149,8 @@ ait_policy_action ait_policy_fallback(const ait_policy *policy);
 int ait_policy_foreach_note(const ait_policy *policy,
                             int (*fn)(const ait_sandbox_problem *note, void *userdata), void *userdata);
 
-typedef enum ait_policy_format {
-    AIT_POLICY_FORMAT_NATIVE,
-    AIT_POLICY_FORMAT_SYSTEMD, /* -EOPNOTSUPP, with the rule in problem: it looks at arguments, which systemd's lists cannot say */
-} ait_policy_format;
-
-/* Writes the policy to out. What is written in the native format is read as an equal policy. */
+/* Writes the policy to out, NATIVE or SYSTEMD. What is written is read as an equal policy. -EOPNOTSUPP, with the call in problem: it is answered by its
+ * arguments, or with something that systemd's lists cannot say. */
 int ait_policy_write(const ait_policy *policy, FILE *out, ait_policy_format format,
                      ait_sandbox_problem *problem);
 

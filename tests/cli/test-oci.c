@@ -79,7 +79,7 @@ static ait_policy *there_and_back(const ait_policy *policy)
     assert_int_equal(fclose(out), 0);
     if (r < 0)
         fail_msg("export: %s", problem.message);
-    r = oci_import(&back, "test", text, size, &problem);
+    r = oci_import(&back, "test", text, size, &problem, NULL);
     if (r < 0)
         fail_msg("import: %u:%u: %s\n%s", problem.line, problem.column, problem.message, text);
     free(text);
@@ -180,7 +180,7 @@ static void test_profile(void **unused)
     size_t size;
     char *text = read_file(profile, &size);
 
-    if (oci_import(&policy, "container.json", text, size, &problem) < 0)
+    if (oci_import(&policy, "container.json", text, size, &problem, NULL) < 0)
         fail_msg("%u:%u: %s", problem.line, problem.column, problem.message);
     free(text);
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -285,7 +285,7 @@ static void test_mistakes(void **unused)
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
         ait_policy *policy = NULL;
-        int r = oci_import(&policy, "test.json", table[i].text, strlen(table[i].text), &problem);
+        int r = oci_import(&policy, "test.json", table[i].text, strlen(table[i].text), &problem, NULL);
 
         if (r >= 0 || policy)
             fail_msg("%s: was taken", table[i].text);
@@ -294,7 +294,8 @@ static void test_mistakes(void **unused)
             !strstr(problem.message, table[i].message) || strcmp(problem.file, "test.json") != 0)
             fail_msg("%s: got %d, %u:%u: %s", table[i].text, problem.error, problem.line, problem.column,
                      problem.message);
-        assert_int_equal(oci_import(&policy, "test.json", table[i].text, strlen(table[i].text), NULL), r);
+        assert_int_equal(oci_import(&policy, "test.json", table[i].text, strlen(table[i].text), NULL, NULL),
+                         r);
     }
 }
 
@@ -311,7 +312,7 @@ static void test_damage(void **unused)
         char before = text[i];
 
         text[i] = (char)(chance() % 255 + 1);
-        int r = oci_import(&policy, "test.json", text, cut ? i : size, &problem);
+        int r = oci_import(&policy, "test.json", text, cut ? i : size, &problem, NULL);
         text[i] = before;
         if (r < 0)
             assert_true(problem.error == r && problem.message[0]);

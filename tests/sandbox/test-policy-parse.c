@@ -414,7 +414,7 @@ static void test_no_policy(void **unused)
     assert_non_null(out);
     assert_int_equal(ftruncate(fileno(out), 1 << 30), 0);
     assert_int_equal(fclose(out), 0);
-    file_wrong("big", -E2BIG, 0, 0, "larger than 1048576 bytes");
+    file_wrong("big", -E2BIG, 0, 0, "larger than 1 MiB");
 }
 
 static void test_loops(void **unused)

@@ -85,7 +85,7 @@ static void test_groups(void **unused)
         assert_int_equal(ait_syscall_group_foreach(name, count, &n), 0);
         assert_true(n > 0);
     }
-    assert_int_equal(n_groups, 29);
+    assert_int_equal(n_groups, 30);
     assert_int_equal(ait_syscall_group_foreach("@nosuch", count, &n), -ENOENT);
     assert_int_equal(ait_syscall_group_foreach(NULL, count, &n), -EINVAL);
     assert_int_equal(ait_syscall_group_foreach("@clock", stop, NULL), 7);

@@ -257,82 +257,6 @@ static void made_anew_for_another_file(void **state)
     worker_sandbox_done(&sandbox);
 }
 
-/* ---- files of policies -------------------------------------------------------------------------------- */
-
-static void unit_files(void **state)
-{
-    static const struct {
-        const char *text;
-        int result, error;
-        const char *left; /* without spaces and newlines */
-        unsigned line;
-    } cases[] = {
-        {"@io", 1, 0, "@io", 0},
-        {"@io\n~@mount:EACCES\n", 2, 0, "@io~@mount:EACCES", 0},
-        {"[Service]\nSystemCallFilter=@io\n# no\n; no\nUser = me\n", 1, 0, "@io", 0},
-        {"SystemCallFilter = @io read\nSystemCallErrorNumber=EACCES\n", 1, 13, "@ioread", 0},
-        {"SystemCallErrorNumber=7\n@io", 1, 7, "@io", 0},
-        {"SystemCallErrorNumber=7\nSystemCallErrorNumber=\n@io", 1, 0, "@io", 0},
-        {"SystemCallFilter=@io\nSystemCallFilter=\nSystemCallFilter=read\n", 1, 0, "read", 0},
-        {"SystemCallFilter=@io \\\n  read\n", 1, 0, "@ioread", 0},
-        /* A comment does not go on in the next line, and does not end the lines that it stands between. */
-        {"SystemCallFilter=@io\n# no \\\nSystemCallFilter=~@mount\n", 2, 0, "@io~@mount", 0},
-        {"SystemCallFilter=~@io \\\n ; no \\\n  @mount\n", 1, 0, "~@io@mount", 0},
-        {"SystemCallFilter=~@io \\\n# no\n  @mount\n", 1, 0, "~@io@mount", 0},
-        {"\n\nSystemCallErrorNumber=EWHAT\n", -EINVAL, 0, "", 3},
-        {"# nothing\n\n", 0, 0, "", 0},
-        {"", 0, 0, "", 0},
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char text[200], left[200];
-        int error = 0;
-        unsigned line = 0;
-        size_t n = 0;
-        (void)snprintf(text, sizeof(text), "%s", cases[i].text);
-        int r = policy_file_strip_unit(text, &error, &line);
-        if (r != cases[i].result || line != cases[i].line || (r >= 0 && error != cases[i].error))
-            fail_msg("case %zu: %d, error %d, line %u", i, r, error, line);
-        for (const char *p = text; *p && r > 0; p++)
-            if (!strchr(" \n", *p))
-                left[n++] = *p;
-        left[n] = '\0';
-        assert_string_equal(left, cases[i].left);
-    }
-}
-
-static int imported(ait_policy **ret, const char *name, const char *text, size_t length,
-                    ait_sandbox_problem *problem)
-{
-    return text[length - 2] == '}' ? -EXDEV : -EIO;
-}
-
-static void languages(void **state)
-{
-    static const struct {
-        const char *text;
-        int result;
-    } cases[] = {
-        {"policy 1\ninclude service\n", 0}, {"# first\n\n  policy 1\ninclude service\n", 0},
-        {"@system-service\n", 0},           {"{}\n", -EXDEV},
-        {"\n# a comment\n {\n}\n", -EXDEV}, {"", -EINVAL},
-        {"Hello = world\n", -EINVAL},       {"policy 1\nno-such-call\n", -EINVAL},
-    };
-    ait_policy *policy = NULL;
-    ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
-
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        int r = policy_file_load(&policy, write_script("policy", cases[i].text), imported, &problem);
-        if (r != cases[i].result)
-            fail_msg("case %zu: %d: %s", i, r, problem.message);
-        policy = ait_policy_unref(policy);
-    }
-    assert_int_equal(policy_file_load(&policy, write_script("policy", "{}\n"), NULL, &problem), -EOPNOTSUPP);
-    assert_int_equal(policy_file_load(&policy, "/nonexistent", NULL, &problem), -ENOENT);
-    assert_string_equal(problem.file, "/nonexistent");
-    assert_int_equal(policy_file_load(&policy, "/dev/zero", NULL, NULL), -E2BIG);
-    assert_int_equal(policy_file_load(&policy, directory, NULL, &problem), -EISDIR);
-}
-
 static int make_place(void **state)
 {
     (void)snprintf(directory, sizeof(directory), "/tmp/test-sandbox.XXXXXX");
@@ -356,8 +280,6 @@ int main(void)
         cmocka_unit_test(needs),
         cmocka_unit_test(interpreters_of_interpreters),
         cmocka_unit_test(made_anew_for_another_file),
-        cmocka_unit_test(unit_files),
-        cmocka_unit_test(languages),
     };
     return cmocka_run_group_tests(tests, make_place, remove_place);
 }

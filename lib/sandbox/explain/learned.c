@@ -69,11 +69,6 @@ static unsigned find_rule(const ait_policy *reference, int number, const uint64_
     return i;
 }
 
-static bool is_allowed(ait_policy_action action)
-{
-    return action.kind == AIT_POLICY_ALLOW || action.kind == AIT_POLICY_LOG;
-}
-
 static bool is_absent(ait_policy_action action)
 {
     return action.kind == AIT_POLICY_ERRNO && action.error == ENOSYS;
@@ -93,7 +88,7 @@ static bool base_has(const struct learned *l, int number, const uint64_t args[6]
     if (!l->base)
         return false;
     ait_policy_action action = ait_policy_evaluate(l->base, number, args);
-    return is_absent(wanted) ? is_absent(action) : is_allowed(action);
+    return is_absent(wanted) ? is_absent(action) : !ait_policy_action_is_denial(action);
 }
 
 void learned_count(struct learned *learned, int number, const uint64_t args[6])
@@ -146,9 +141,9 @@ static bool base_allows_some(const ait_policy *base, int number)
         return false;
     const struct policy_call *call = &base->calls[number];
     for (unsigned i = 0; i < call->n_rules; i++)
-        if (is_allowed(call->rules[i].action))
+        if (!ait_policy_action_is_denial(call->rules[i].action))
             return true;
-    return is_allowed(call->otherwise);
+    return !ait_policy_action_is_denial(call->otherwise);
 }
 
 /* ---- lines --------------------------------------------------------------------------------------- */
@@ -177,7 +172,9 @@ static void write_needed(FILE *out, int number, const struct policy_rule *rule, 
 
     begin_line(out, number, rule, is_absent(reference) ? reference : allow);
     (void)fprintf(out, "%" PRIu64 "%s\n", hits,
-                  is_absent(reference) || is_allowed(reference) ? "" : ", which the reference would deny");
+                  is_absent(reference) || !ait_policy_action_is_denial(reference)
+                      ? ""
+                      : ", which the reference would deny");
 }
 
 static void write_kept(FILE *out, int number, const struct policy_rule *rule)
@@ -201,7 +198,7 @@ static void write_call(const struct learned *l, FILE *out, int number)
         hits = hits_of(l, number, i);
         if (hits > 0 && (!general || is_absent(action)))
             write_needed(out, number, &rules[i], action, hits);
-        else if (hits == 0 && general && !is_allowed(action))
+        else if (hits == 0 && general && ait_policy_action_is_denial(action))
             write_kept(out, number, &rules[i]);
     }
 }

@@ -49,23 +49,17 @@ int policy_errno_from_name(const char *name, size_t n)
     return 0;
 }
 
-static void format_error(const char *before, int error, char *buffer, size_t size)
+AIT_PUBLIC const char *ait_policy_action_text(ait_policy_action action, char text[AIT_POLICY_ACTION_SIZE])
 {
-    const char *name = strerrorname_np(error);
+    const char *kind = action.kind == AIT_POLICY_NOTIFY ? "notify" : "errno",
+               *error = strerrorname_np(action.error);
 
-    if (name)
-        (void)snprintf(buffer, size, "%s(%s)", before, name);
-    else
-        (void)snprintf(buffer, size, "%s(%d)", before, error);
-}
-
-const char *policy_action_text(ait_policy_action action, char *buffer, size_t size)
-{
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
-        if (action_equal(actions[i].action, action) && action.kind != AIT_POLICY_ERRNO)
-            return actions[i].name;
-    if (action.kind == AIT_POLICY_ERRNO && action.error == ENOSYS)
-        return "enosys";
-    format_error(action.kind == AIT_POLICY_NOTIFY ? "notify" : "errno", action.error, buffer, size);
-    return buffer;
+        if (ait_policy_action_is_equal(actions[i].action, action) && strcmp(actions[i].name, "errno") != 0)
+            return strcpy(text, actions[i].name);
+    if (error)
+        (void)snprintf(text, AIT_POLICY_ACTION_SIZE, "%s(%s)", kind, error);
+    else
+        (void)snprintf(text, AIT_POLICY_ACTION_SIZE, "%s(%u)", kind, action.error);
+    return text;
 }

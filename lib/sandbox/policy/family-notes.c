@@ -10,12 +10,12 @@
 static bool is_open(const struct draft *draft, int number)
 {
     const struct draft_call *call = &draft->calls[number];
-    bool fallback_denies = !draft->has_fallback || action_denies(draft->fallback);
+    bool fallback_denies = !draft->has_fallback || ait_policy_action_is_denial(draft->fallback);
 
-    if (call->said ? action_denies(call->action) : fallback_denies)
+    if (call->said ? ait_policy_action_is_denial(call->action) : fallback_denies)
         return false;
     for (const struct draft_rule *r = call->rules; r; r = r->next)
-        if (action_denies(r->action))
+        if (ait_policy_action_is_denial(r->action))
             return false;
     return true;
 }
@@ -24,9 +24,10 @@ static bool is_open(const struct draft *draft, int number)
 static const struct place *denied_at(const struct draft *draft, const struct layer *layer, int number)
 {
     if (layer->calls[number].has_action)
-        return action_denies(layer->calls[number].action) ? &layer->calls[number].action_place : NULL;
+        return ait_policy_action_is_denial(layer->calls[number].action) ? &layer->calls[number].action_place
+                                                                        : NULL;
     for (const struct draft_rule *r = draft->calls[number].rules; r; r = r->next)
-        if (action_denies(r->action) && layer->calls[number].n_rules > 0 &&
+        if (ait_policy_action_is_denial(r->action) && layer->calls[number].n_rules > 0 &&
             r->place.source == draft->calls[number].rules->place.source)
             return &r->place;
     return NULL;

@@ -40,8 +40,8 @@ static void text_freep(char **p)
     free(*p);
 }
 
-/* Opening never waits: not for the writer of a FIFO, and not for a terminal. */
-static int load(const char *path, struct reading *reading, char **ret, size_t *ret_length,
+/* Opening never waits: not for the writer of a FIFO, and not for a terminal. What is no regular file can be read once, and nothing lies beside it. */
+static int load(const char *path, bool regular, struct reading *reading, char **ret, size_t *ret_length,
                 const char **ret_message)
 {
     __attribute__((cleanup(closep))) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -52,21 +52,19 @@ static int load(const char *path, struct reading *reading, char **ret, size_t *r
         *ret_message = strerrordesc_np(-e);
         return e;
     }
-    if (!S_ISREG(st.st_mode)) {
+    if (S_ISREG(st.st_mode)) {
+        reading->path = path;
+        reading->device = st.st_dev;
+        reading->inode = st.st_ino;
+    } else if (regular || S_ISDIR(st.st_mode)) {
         *ret_message = S_ISDIR(st.st_mode) ? "a directory; a policy is a regular file" : "not a regular file";
         return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
     }
-    reading->path = path;
-    reading->device = st.st_dev;
-    reading->inode = st.st_ino;
     int e = slurp(fd, POLICY_TEXT_MAX, ret, ret_length);
-    if (e == -EFBIG) {
-        *ret_length = POLICY_TEXT_MAX + 1; /* refused by whoever parses it, who looks at nothing else */
-        return 0;
-    }
     if (e < 0)
-        *ret_message = strerrordesc_np(-e);
-    return e;
+        *ret_message =
+            e == -EFBIG ? "it is larger than 1 MiB, which no policy needs to be" : strerrordesc_np(-e);
+    return e == -EFBIG ? -E2BIG : e;
 }
 
 /* ---- includes ------------------------------------------------------------------------------------ */
@@ -143,7 +141,7 @@ static int read_file(struct draft *draft, const struct reading *from, struct pla
     reading.source = draft_source(draft, path);
     if (!reading.source)
         return -ENOMEM;
-    int e = load(path, &reading, &text, &length, &message);
+    int e = load(path, true, &reading, &text, &length, &message);
     if (e < 0)
         return fail(problem, e, place, path, message);
     e = check_chain(draft, &reading, place, problem);
@@ -192,19 +190,26 @@ static int no_memory(ait_sandbox_problem *problem, int error, const char *name)
     return error == -ENOMEM ? problem_at(problem, error, name, 0, 0, "out of memory") : error;
 }
 
-AIT_PUBLIC int ait_policy_from_text(ait_policy **ret, const char *name, const char *text, size_t length,
-                                    ait_sandbox_problem *problem)
+static int parse(ait_policy **ret, struct reading *reading, const char *name, const char *text, size_t length,
+                 ait_sandbox_problem *problem)
 {
-    if (!ret || (!text && length > 0))
-        return -EINVAL;
-    name = name ? name : "policy";
     __attribute__((cleanup(draft_freep))) struct draft *draft = calloc(1, sizeof(*draft));
-    struct reading reading = {.include = include, .source = draft ? draft_source(draft, name) : NULL};
-    int e = reading.source ? policy_parse_text(draft, &reading, text ? text : "", length, problem) : -ENOMEM;
 
+    reading->source = draft ? draft_source(draft, name) : NULL;
+    int e = reading->source ? policy_parse_text(draft, reading, text, length, problem) : -ENOMEM;
     if (e >= 0)
         e = draft_finish(draft, name, ret, problem);
     return no_memory(problem, e, name);
+}
+
+AIT_PUBLIC int ait_policy_from_text(ait_policy **ret, const char *name, const char *text, size_t length,
+                                    ait_sandbox_problem *problem)
+{
+    struct reading reading = {.include = include};
+
+    if (!ret || (!text && length > 0))
+        return -EINVAL;
+    return parse(ret, &reading, name ? name : "policy", text ? text : "", length, problem);
 }
 
 AIT_PUBLIC int ait_policy_from_file(ait_policy **ret, const char *path, ait_sandbox_problem *problem)
@@ -232,4 +237,85 @@ AIT_PUBLIC int ait_policy_from_preset(ait_policy **ret, const char *name, ait_sa
     if (e >= 0)
         e = draft_finish(draft, name, ret, problem);
     return no_memory(problem, e, name);
+}
+
+/* ---- any language -------------------------------------------------------------------------------- */
+
+static const char *first_line(const char *text)
+{
+    for (;;) {
+        text += strspn(text, " \t\r\n");
+        if (*text != '#' && *text != ';')
+            return text;
+        text += strcspn(text, "\n");
+    }
+}
+
+static ait_policy_format recognise(const char *text)
+{
+    const char *first = first_line(text);
+
+    if (strncmp(first, "policy", 6) == 0 && strchr(" \t\r\n", first[6]))
+        return AIT_POLICY_FORMAT_NATIVE;
+    return *first == '{' ? AIT_POLICY_FORMAT_JSON : AIT_POLICY_FORMAT_SYSTEMD;
+}
+
+/* What is our own language without its first line is taken for lists. */
+static int guess_lists(ait_policy **ret, const char *path, const char *text, ait_sandbox_problem *problem)
+{
+    int e = ait_policy_from_systemd(ret, path, text, 0, problem);
+
+    if (e != -EINVAL || !problem)
+        return e;
+    if (problem->line == 0)
+        return problem_at(problem, e, path, 0, 0,
+                          "this is no policy; begin it with the line \"policy 1\", or write lists as for "
+                          "SystemCallFilter=");
+    if (!strchr("@~[", *first_line(text)) && !strstr(text, "SystemCall")) {
+        size_t n = strlen(problem->message);
+        (void)snprintf(problem->message + n, sizeof(problem->message) - n,
+                       " (a policy in our own language begins with the line \"policy 1\")");
+    }
+    return e;
+}
+
+/* Lines that it speaks of are those of whatever the importer has made of it. */
+static int import(ait_policy **ret, const char *path, const char *text, size_t length,
+                  ait_policy_import_cb import_json, void *userdata, ait_sandbox_problem *problem)
+{
+    if (!import_json)
+        return fail(problem, -EOPNOTSUPP, nowhere, path,
+                    "JSON cannot be read here; write the policy as text");
+    int e = import_json(ret, path, text, length, problem, userdata);
+    for (struct policy_note *note = e < 0 ? NULL : (*ret)->notes; note; note = note->next)
+        note->text.line = note->text.column = 0;
+    return e;
+}
+
+AIT_PUBLIC int ait_policy_load(ait_policy **ret, const char *path, ait_policy_format format,
+                               ait_policy_import_cb import_json, void *userdata, ait_sandbox_problem *problem)
+{
+    struct reading reading = {.include = include};
+    __attribute__((cleanup(text_freep))) char *text = NULL;
+    const char *message;
+    size_t length;
+
+    if (!ret || !path || (unsigned)format > AIT_POLICY_FORMAT_JSON)
+        return -EINVAL;
+    int e = load(path, false, &reading, &text, &length, &message);
+    if (e == -ENOENT && find_preset(path))
+        message = "there is no such file; the preset of this name is read by a line \"include\" in a file";
+    if (e < 0)
+        return fail(problem, e, nowhere, path, message);
+    bool guessed = format == AIT_POLICY_FORMAT_AUTO;
+    if (guessed)
+        format = recognise(text);
+    if (format == AIT_POLICY_FORMAT_NATIVE)
+        return parse(ret, &reading, path, text, length, problem);
+    if (format == AIT_POLICY_FORMAT_JSON)
+        return import(ret, path, text, length, import_json, userdata, problem);
+    if (strlen(text) != length)
+        return fail(problem, -EINVAL, nowhere, path, "there is a zero byte in it; a policy is text");
+    return guessed ? guess_lists(ret, path, text, problem)
+                   : ait_policy_from_systemd(ret, path, text, 0, problem);
 }

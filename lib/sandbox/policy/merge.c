@@ -84,11 +84,6 @@ void draft_note(struct draft *draft, struct place place, const char *format, ...
     draft->n_notes++;
 }
 
-bool action_equal(ait_policy_action a, ait_policy_action b)
-{
-    return a.kind == b.kind && a.error == b.error;
-}
-
 static unsigned strictness(ait_policy_action action)
 {
     static const unsigned ranks[] = {
@@ -97,11 +92,6 @@ static unsigned strictness(ait_policy_action action)
     };
 
     return ranks[action.kind];
-}
-
-bool action_denies(ait_policy_action action)
-{
-    return strictness(action) > strictness((ait_policy_action){.kind = AIT_POLICY_LOG});
 }
 
 /* ---- a file upon what it includes ---------------------------------------------------------------- */
@@ -126,7 +116,7 @@ static int check_dropped(const struct layer_call *call, int number, ait_sandbox_
 static int check_pair(const struct draft_rule *rule, const struct draft_rule *other, int number,
                       ait_sandbox_problem *problem)
 {
-    if (action_equal(rule->action, other->action) || rule_disjoint(rule, other))
+    if (ait_policy_action_is_equal(rule->action, other->action) || rule_disjoint(rule, other))
         return 0;
     return fail_at(
         problem, -EINVAL, rule->place,
@@ -226,10 +216,10 @@ static void put_action(struct draft_call *call, const struct layer_call *upper)
 static void note_opened(struct draft *draft, const struct draft_call *call, const struct layer_call *upper,
                         int number)
 {
-    if (!upper->has_action || action_denies(upper->action))
+    if (!upper->has_action || ait_policy_action_is_denial(upper->action))
         return;
     for (const struct draft_rule *r = call->rules; r; r = r->next)
-        if (action_denies(r->action)) {
+        if (ait_policy_action_is_denial(r->action)) {
             draft_note(
                 draft, upper->action_place,
                 "%s is opened as a whole: this replaces what is denied by its arguments (%s %u); rules with "
@@ -293,7 +283,7 @@ static int finish_call(const struct draft_call *call, int number, ait_policy *po
     if (call->said)
         policy->calls[number].otherwise = call->action;
     for (const struct draft_rule *r = call->rules; r; r = r->next) {
-        if (action_equal(r->action, policy->calls[number].otherwise))
+        if (ait_policy_action_is_equal(r->action, policy->calls[number].otherwise))
             continue;
         int e = policy_add_rule(policy, number, r->action, r->compares, r->n_compares);
         if (e == -E2BIG)

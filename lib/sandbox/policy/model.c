@@ -132,14 +132,9 @@ AIT_PUBLIC ait_policy_action ait_policy_fallback(const ait_policy *policy)
     return policy->fallback;
 }
 
-static bool same_action(ait_policy_action a, ait_policy_action b)
-{
-    return a.kind == b.kind && a.error == b.error;
-}
-
 static bool same_rule(const struct policy_rule *a, const struct policy_rule *b)
 {
-    if (!same_action(a->action, b->action) || a->n_compares != b->n_compares)
+    if (!ait_policy_action_is_equal(a->action, b->action) || a->n_compares != b->n_compares)
         return false;
     for (unsigned i = 0; i < a->n_compares; i++) {
         const ait_policy_compare *x = &a->compares[i], *y = &b->compares[i];
@@ -151,11 +146,11 @@ static bool same_rule(const struct policy_rule *a, const struct policy_rule *b)
 
 bool policy_equal(const ait_policy *a, const ait_policy *b)
 {
-    if (!same_action(a->fallback, b->fallback))
+    if (!ait_policy_action_is_equal(a->fallback, b->fallback))
         return false;
     for (int i = 0; i <= SYSCALL_NEWEST; i++) {
         const struct policy_call *x = &a->calls[i], *y = &b->calls[i];
-        if (!same_action(x->otherwise, y->otherwise) || x->n_rules != y->n_rules)
+        if (!ait_policy_action_is_equal(x->otherwise, y->otherwise) || x->n_rules != y->n_rules)
             return false;
         for (unsigned k = 0; k < x->n_rules; k++)
             if (!same_rule(&x->rules[k], &y->rules[k]))
@@ -179,7 +174,7 @@ static int tell_call(const struct policy_call *call, int number, ait_policy_acti
         if (r != 0)
             return r;
     }
-    if (same_action(call->otherwise, fallback))
+    if (ait_policy_action_is_equal(call->otherwise, fallback))
         return 0;
     rule.action = call->otherwise;
     rule.n_compares = 0;

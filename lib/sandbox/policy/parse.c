@@ -326,7 +326,7 @@ static int say_action(struct parser *p, const struct statement *st)
 {
     struct layer_call *call = &p->layer->calls[st->number];
 
-    if (call->has_action && !action_equal(call->action, st->action))
+    if (call->has_action && !ait_policy_action_is_equal(call->action, st->action))
         return fail(p, st->place.column, -EINVAL,
                     "conflicting: line %u gives %s another action; leave one of them out",
                     call->action_place.line, ait_syscall_name(st->number));

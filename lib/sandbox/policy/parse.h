@@ -38,7 +38,6 @@ int policy_parse_text(struct draft *draft, const struct reading *reading, const 
 
 /* "allow", "errno" and so on; false: no such action. */
 bool policy_action_kind(const char *name, size_t n, ait_policy_action *ret);
-const char *policy_action_text(ait_policy_action action, char *buffer, size_t size);
 /* A positive errno by name; 0: none. */
 int policy_errno_from_name(const char *name, size_t n);
 

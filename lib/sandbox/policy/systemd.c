@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -222,27 +223,34 @@ static int read_error(struct import *im, const char *p, const char *end)
     return 0;
 }
 
+/* Where the value begins; NULL: the line is a bare value. */
+static const char *value_of(const char *p, const char *end)
+{
+    while (p < end && (isalnum((unsigned char)*p) || *p == '-' || *p == '_'))
+        p++;
+    while (p < end && is_space(*p))
+        p++;
+    return p < end && *p == '=' ? p + 1 : NULL;
+}
+
 static const char *read_key(struct import *im, const char *p, const char *end)
 {
     static const struct {
         const char *name;
         enum value_kind kind;
     } keys[] = {{"SystemCallFilter", VALUE_LIST}, {"SystemCallErrorNumber", VALUE_ERROR}};
-    const char *equals = memchr(p, '=', (size_t)(end - p));
+    const char *value = value_of(p, end);
+    size_t n = strcspn(p, " \t\r=");
 
-    im->kind = VALUE_LIST;
-    if (!equals)
+    im->kind = value ? VALUE_OTHER : VALUE_LIST;
+    if (!value)
         return p;
-    const char *key_end = equals;
-    while (key_end > p && is_space(key_end[-1]))
-        key_end--;
-    im->kind = VALUE_OTHER;
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-        if (strlen(keys[i].name) == (size_t)(key_end - p) && !memcmp(keys[i].name, p, (size_t)(key_end - p)))
+        if (strlen(keys[i].name) == n && !memcmp(keys[i].name, p, n))
             im->kind = keys[i].kind;
-    for (p = equals + 1; p < end && is_space(*p);)
-        p++;
-    return p;
+    while (value < end && is_space(*value))
+        value++;
+    return value;
 }
 
 static int read_line(struct import *im, const char *p, const char *end)

@@ -10,9 +10,9 @@
 #include "problem.h"
 #include "syscalls/syscalls.h"
 
-#define TEXT_SIZE   160
-#define ACTION_SIZE 32
-#define LINE_WIDTH  100
+#define TEXT_SIZE  160
+#define ERROR_SIZE 32
+#define LINE_WIDTH 100
 
 /* Which constants an argument's values are, so that people can read them. */
 static const struct symbolic {
@@ -119,7 +119,7 @@ static void write_compare(FILE *out, const ait_policy_rule *rule, const ait_poli
 
 void policy_write_rule(FILE *out, const ait_policy_rule *rule)
 {
-    char action[ACTION_SIZE];
+    char action[AIT_POLICY_ACTION_SIZE];
 
     (void)fputs(rule->name, out);
     for (size_t i = 0; i < rule->n_compares; i++) {
@@ -127,7 +127,7 @@ void policy_write_rule(FILE *out, const ait_policy_rule *rule)
         write_compare(out, rule, &rule->compares[i]);
     }
     if (rule->action.kind != AIT_POLICY_ALLOW)
-        (void)fprintf(out, ": %s", policy_action_text(rule->action, action, sizeof(action)));
+        (void)fprintf(out, ": %s", ait_policy_action_text(rule->action, action));
 }
 
 static int native_rule(const ait_policy_rule *rule, void *userdata)
@@ -143,10 +143,9 @@ static int native_rule(const ait_policy_rule *rule, void *userdata)
 
 static int write_native(const ait_policy *policy, FILE *out)
 {
-    char action[ACTION_SIZE];
+    char action[AIT_POLICY_ACTION_SIZE];
 
-    (void)fprintf(out, "policy 1\ndefault %s\n\n",
-                  policy_action_text(policy->fallback, action, sizeof(action)));
+    (void)fprintf(out, "policy 1\ndefault %s\n\n", ait_policy_action_text(policy->fallback, action));
     return ait_policy_foreach_rule(policy, native_rule, out);
 }
 
@@ -182,16 +181,16 @@ static int check_rule(const ait_policy_rule *rule, void *userdata)
     return systemd_can(rule->action) ? 0 : refuse(w, name, "is logged, trapped or asked about");
 }
 
-static void error_text(ait_policy_action action, char text[static ACTION_SIZE])
+static void error_text(ait_policy_action action, char text[static ERROR_SIZE])
 {
     const char *name = strerrorname_np(action.error);
 
     if (action.kind == AIT_POLICY_KILL)
-        (void)snprintf(text, ACTION_SIZE, "kill");
+        (void)snprintf(text, ERROR_SIZE, "kill");
     else if (name)
-        (void)snprintf(text, ACTION_SIZE, "%s", name);
+        (void)snprintf(text, ERROR_SIZE, "%s", name);
     else
-        (void)snprintf(text, ACTION_SIZE, "%u", action.error);
+        (void)snprintf(text, ERROR_SIZE, "%u", action.error);
 }
 
 static void end_list(struct systemd_writer *w)
@@ -215,14 +214,18 @@ static void list(struct systemd_writer *w, const char *name, const char *suffix)
         w->column += (size_t)fprintf(w->out, ":%s", suffix);
 }
 
+/* What is allowed, or in a list that denies the others: an errno of its own has no place in a list that allows. */
 static int list_rule(const ait_policy_rule *rule, void *userdata)
 {
-    char suffix[ACTION_SIZE] = "";
+    struct systemd_writer *w = userdata;
+    bool denied = rule->action.kind != AIT_POLICY_ALLOW;
+    char suffix[ERROR_SIZE] = "";
 
-    if (rule->action.kind != AIT_POLICY_ALLOW)
+    if (!rule->name || denied != (*w->prefix == '~'))
+        return 0;
+    if (denied)
         error_text(rule->action, suffix);
-    if (rule->name)
-        list(userdata, rule->name, suffix);
+    list(w, rule->name, suffix);
     return 0;
 }
 
@@ -232,7 +235,7 @@ static int unlist_default(int number, void *userdata)
     struct systemd_writer *w = userdata;
     const struct policy_call *call = &w->policy->calls[number];
 
-    if (action_equal(call->otherwise, w->policy->fallback))
+    if (ait_policy_action_is_equal(call->otherwise, w->policy->fallback))
         list(w, ait_syscall_name(number), "");
     return 0;
 }
@@ -240,7 +243,7 @@ static int unlist_default(int number, void *userdata)
 static int write_systemd(const ait_policy *policy, FILE *out, ait_sandbox_problem *problem)
 {
     struct systemd_writer w = {.out = out, .policy = policy, .problem = problem, .prefix = ""};
-    char text[ACTION_SIZE];
+    char text[ERROR_SIZE];
     int e = ait_policy_foreach_rule(policy, check_rule, &w);
 
     if (e >= 0 && !systemd_can(policy->fallback))
@@ -258,6 +261,7 @@ static int write_systemd(const ait_policy *policy, FILE *out, ait_sandbox_proble
         (void)ait_policy_foreach_rule(policy, list_rule, &w);
         end_list(&w);
         w.prefix = "~";
+        (void)ait_policy_foreach_rule(policy, list_rule, &w);
         (void)syscall_group_expand("@default", unlist_default, &w);
     }
     end_list(&w);

@@ -2,7 +2,7 @@
 
 #include "syscalls.h"
 
-/* The groups are those of systemd 252, by name and member, so that lists written for it mean the same here. Calls that are newer than it (Linux
+/* The groups are those of systemd 252, and @sandbox of 254, by name and member, so that lists written for it mean the same here. Calls that are newer than it (Linux
  * 6.3 to 6.18) stand where their older relatives do. Each string ends with an empty member. */
 const struct syscall_group syscall_groups[] = {
     {"@default", "what every program needs: memory, threads, clocks, its own identity",
@@ -81,6 +81,8 @@ const struct syscall_group syscall_groups[] = {
      "ioprio_set\0mbind\0migrate_pages\0move_pages\0nice\0sched_setaffinity\0sched_setattr\0"
      "sched_setparam\0sched_setscheduler\0set_mempolicy\0set_mempolicy_home_node\0setpriority\0"
      "setrlimit\0"},
+    {"@sandbox", "giving up rights for good: seccomp and Landlock",
+     "landlock_add_rule\0landlock_create_ruleset\0landlock_restrict_self\0seccomp\0"},
     {"@setuid", "changing user and groups",
      "setgid\0setgid32\0setgroups\0setgroups32\0setregid\0setregid32\0setresgid\0setresgid32\0"
      "setresuid\0setresuid32\0setreuid\0setreuid32\0setuid\0setuid32\0"},

@@ -21,7 +21,6 @@
 
 #include <aiotools-sd/sandbox.h>
 
-#include "policy-file.h"
 #include "problem.h"
 
 enum sandbox_mode { SANDBOX_SERVICE, SANDBOX_STRICT, SANDBOX_LOG, SANDBOX_NONE };
@@ -41,8 +40,8 @@ struct sandbox_options {
     uint16_t *ports;
     size_t n_ports;
     bool capabilities_set;
-    uint64_t capabilities;       /* UINT64_MAX: all */
-    policy_importer import_json; /* NULL: JSON is not read */
+    uint64_t capabilities;            /* UINT64_MAX: all */
+    ait_policy_import_cb import_json; /* NULL: JSON is not read */
 };
 
 void sandbox_options_done(struct sandbox_options *c);

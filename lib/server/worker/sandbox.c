@@ -29,7 +29,7 @@ static int policy_problem(const struct sandbox_options *c, const ait_sandbox_pro
 static int load_policy(const struct sandbox_options *c, ait_policy **ret, struct problem *p)
 {
     ait_sandbox_problem sp = AIT_SANDBOX_PROBLEM_INIT;
-    int r = c->policy ? policy_file_load(ret, c->policy, c->import_json, &sp)
+    int r = c->policy ? ait_policy_load(ret, c->policy, AIT_POLICY_FORMAT_AUTO, c->import_json, NULL, &sp)
                       : ait_policy_from_preset(ret, "service", &sp);
 
     return r < 0 ? policy_problem(c, &sp, r, p) : 0;
