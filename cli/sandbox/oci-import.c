@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * From the JSON of container runtimes to a policy: entries are collected call by call, and written as text of our language, which is then read. So
- * everything that the language checks is checked here, too; what it complains about is told with the place in the JSON.
+ * everything that the language checks is checked here, too; what it complains about is told of the entry that it was made from. Places are JSON pointers
+ * (/syscalls/3/names/0): jansson tells lines of mistakes in the syntax only.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -12,11 +13,9 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-#include "cubes.h"
-#include "oci-place.h"
 #include "oci.h"
 
-#define STEPS_MAX 8
+#define PATH_SIZE 128
 #define ERRNO_MAX 4095
 #define ARGUMENTS 6
 #define LINES_MAX 65536
@@ -47,10 +46,9 @@ struct oci_rule {
 
 struct import {
     const char *name;
-    const char *text; /* as jansson gets it */
     ait_sandbox_problem *problem;
-    struct json_step path[STEPS_MAX];
-    size_t depth;
+    const char *root;     /* of the profile in the document */
+    char path[PATH_SIZE]; /* of what is looked at; empty: the document */
     ait_policy_action fallback;
     int newest;
     struct oci_rule **calls; /* by number, in order */
@@ -61,51 +59,41 @@ struct import {
 
 /* ---- problems ------------------------------------------------------------------------------------- */
 
-static int fail_at(struct import *im, int error, unsigned line, unsigned column, const char *format,
-                   va_list ap)
-{
-    ait_sandbox_problem *p = im->problem;
-
-    if (!p)
-        return error;
-    p->error = error;
-    p->line = line;
-    p->column = column;
-    (void)snprintf(p->file, sizeof(p->file), "%s", im->name);
-    (void)vsnprintf(p->message, sizeof(p->message), format, ap);
-    return error;
-}
-
 /* At the path. */
 __attribute__((format(printf, 2, 3))) static int fail(struct import *im, const char *format, ...)
 {
-    unsigned line, column;
+    ait_sandbox_problem *p = im->problem;
     va_list ap;
 
-    json_find_place(im->text, im->path, im->depth, &line, &column);
+    if (!p)
+        return -EINVAL;
+    p->error = -EINVAL;
+    p->line = p->column = 0;
+    (void)snprintf(p->file, sizeof(p->file), "%s", im->name);
+    int n = snprintf(p->message, sizeof(p->message), "%s%s", im->path, *im->path ? ": " : "");
     va_start(ap, format);
-    int r = fail_at(im, -EINVAL, line, column, format, ap);
+    (void)vsnprintf(p->message + n, sizeof(p->message) - (size_t)n, format, ap);
     va_end(ap);
-    return r;
+    return -EINVAL;
 }
 
 static void enter_key(struct import *im, const char *key)
 {
-    if (im->depth < STEPS_MAX)
-        im->path[im->depth] = (struct json_step){.key = key};
-    im->depth++;
+    size_t n = strlen(im->path);
+
+    (void)snprintf(im->path + n, sizeof(im->path) - n, "/%s", key);
 }
 
 static void enter_index(struct import *im, size_t index)
 {
-    if (im->depth < STEPS_MAX)
-        im->path[im->depth] = (struct json_step){.index = index};
-    im->depth++;
+    size_t n = strlen(im->path);
+
+    (void)snprintf(im->path + n, sizeof(im->path) - n, "/%zu", index);
 }
 
 static int leave(struct import *im, int r)
 {
-    im->depth--;
+    *strrchr(im->path, '/') = '\0';
     return r;
 }
 
@@ -130,16 +118,13 @@ static int check_keys(struct import *im, const json_t *object, const char *const
 
         while (known[i] && strcmp(known[i], key) != 0)
             i++;
-        if (known[i])
-            continue;
-        enter_key(im, key);
-        return leave(
-            im, fail(im, "\"%.64s\" is not known here, and what is not known may matter; leave it out", key));
+        if (!known[i])
+            return fail(im, "\"%.64s\" is not known here, and what is not known may matter; leave it out",
+                        key);
     }
     return 0;
 }
 
-/* Numbers above 2^63 have become strings (see json_quote_large_numbers()). */
 static int get_number(struct import *im, const json_t *object, const char *key, uint64_t fallback,
                       uint64_t *ret)
 {
@@ -152,15 +137,8 @@ static int get_number(struct import *im, const json_t *object, const char *key, 
         *ret = (uint64_t)json_integer_value(value);
         return 0;
     }
-    const char *text = json_string_value(value);
-    errno = 0;
-    if (text && *text && text[strspn(text, "0123456789")] == '\0') {
-        *ret = strtoull(text, NULL, 10);
-        if (errno == 0)
-            return 0;
-    }
     enter_key(im, key);
-    return leave(im, fail(im, "a number from 0 to 2^64-1 is expected"));
+    return leave(im, fail(im, "a number from 0 to 2^63-1 is expected"));
 }
 
 /* ---- actions -------------------------------------------------------------------------------------- */
@@ -522,26 +500,16 @@ static int read_document(struct import *im, const json_t *document)
         return fail(im, "an object with defaultAction and syscalls is expected");
     if (!seccomp)
         return read_root(im, document);
-    enter_key(im, "linux");
-    enter_key(im, "seccomp");
-    int r = read_root(im, seccomp);
-    im->depth -= 2;
-    return r;
+    im->root = "/linux/seccomp";
+    (void)snprintf(im->path, sizeof(im->path), "%s", im->root);
+    return read_root(im, seccomp);
 }
 
 /* ---- as text -------------------------------------------------------------------------------------- */
 
-static bool same(ait_policy_action a, ait_policy_action b)
+static void enter_entry(struct import *im, size_t entry)
 {
-    return a.kind == b.kind && a.error == b.error;
-}
-
-static int fail_entry(struct import *im, size_t entry, const char *message)
-{
-    im->depth = 0;
-    enter_key(im, "syscalls");
-    enter_index(im, entry);
-    return leave(im, leave(im, fail(im, "%s", message)));
+    (void)snprintf(im->path, sizeof(im->path), "%s/syscalls/%zu", im->root, entry);
 }
 
 /* Whether the kernel reads 32 bits of an argument: then the upper half does not count. */
@@ -575,32 +543,16 @@ static void narrow(const char *name, struct oci_rule *rule)
     }
 }
 
-static void put_action(FILE *out, ait_policy_action action)
-{
-    static const char *const words[] = {
-        [AIT_POLICY_ALLOW] = "allow",   [AIT_POLICY_LOG] = "log",   [AIT_POLICY_TRAP] = "trap",
-        [AIT_POLICY_NOTIFY] = "notify", [AIT_POLICY_KILL] = "kill",
-    };
-
-    if (action.kind == AIT_POLICY_ERRNO)
-        (void)fprintf(out, "errno(%u)\n", action.error);
-    else
-        (void)fprintf(out, "%s\n", words[action.kind]);
-}
-
-static int end_line(struct import *im, size_t entry, ait_policy_action action)
-{
-    put_action(im->out, action);
-    if (im->n_lines == LINES_MAX)
-        return fail_entry(im, entry, "more rules than a policy may have");
-    im->entries[im->n_lines++] = entry;
-    return 0;
-}
-
 static int put_rule(struct import *im, const char *name, const struct oci_rule *rule)
 {
     static const char *const words[] = {"==", "!=", "<", "<=", ">", ">="};
+    char action[AIT_POLICY_ACTION_SIZE];
 
+    if (im->n_lines == LINES_MAX) {
+        enter_entry(im, rule->entry);
+        return fail(im, "more rules than a policy may have");
+    }
+    im->entries[im->n_lines++] = rule->entry;
     (void)fprintf(im->out, "%s", name);
     for (size_t i = 0; i < rule->n_compares; i++) {
         const ait_policy_compare *c = &rule->compares[i];
@@ -610,8 +562,8 @@ static int put_rule(struct import *im, const char *name, const struct oci_rule *
             (void)fprintf(im->out, " & %#" PRIx64, c->mask);
         (void)fprintf(im->out, " %s %#" PRIx64, words[c->op], c->value);
     }
-    (void)fprintf(im->out, ": ");
-    return end_line(im, rule->entry, rule->action);
+    (void)fprintf(im->out, ": %s\n", ait_policy_action_text(rule->action, action));
+    return 0;
 }
 
 static bool is_ordering(const ait_policy_compare *c)
@@ -619,30 +571,35 @@ static bool is_ordering(const ait_policy_compare *c)
     return c->op != AIT_POLICY_EQ && c->op != AIT_POLICY_NE;
 }
 
-/* Bit by bit: of each ordering one alternative. */
+/* An ordering, bit by bit from the highest one: what leaves the constant there is less or greater whatever follows. */
 static int put_alternatives(struct import *im, const char *name, const struct oci_rule *rule, size_t from)
 {
     struct oci_rule one = *rule;
-    struct cubes cubes = {0};
     int r = 0;
 
     while (from < rule->n_compares && !is_ordering(&rule->compares[from]))
         from++;
     if (from == rule->n_compares)
         return put_rule(im, name, rule);
+    const ait_policy_compare *order = &rule->compares[from];
     ait_policy_compare *c = &one.compares[from];
-    if (is_narrow(name, c->arg))
-        c->mask = UINT32_MAX;
-    r = cubes_of_compare(&cubes, c);
-    for (size_t i = 0; i < cubes.n && r >= 0; i++) {
-        *c = (ait_policy_compare){.arg = c->arg,
-                                  .op = AIT_POLICY_EQ,
-                                  .mask = cubes.list[i].mask[c->arg],
-                                  .value = cubes.list[i].value[c->arg]};
+    uint64_t width = is_narrow(name, order->arg) ? UINT32_MAX : UINT64_MAX;
+    bool less = order->op == AIT_POLICY_LT || order->op == AIT_POLICY_LE;
+    if (order->value > width) /* whoever reads the text refuses that */
+        return put_rule(im, name, rule);
+    c->op = AIT_POLICY_EQ;
+    for (uint64_t bit = width ^ width >> 1; bit && r >= 0; bit >>= 1) {
+        if (!(order->value & bit) == less)
+            continue;
+        c->mask = width & ~(bit - 1);
+        c->value = (order->value & c->mask) ^ bit;
         r = put_alternatives(im, name, &one, from + 1);
     }
-    cubes_done(&cubes);
-    return r;
+    if (r < 0 || order->op == AIT_POLICY_LT || order->op == AIT_POLICY_GT)
+        return r;
+    c->mask = width;
+    c->value = order->value;
+    return put_alternatives(im, name, &one, from + 1);
 }
 
 static unsigned count_orderings(const struct oci_rule *rules)
@@ -671,11 +628,16 @@ static int put_call(struct import *im, int number)
     int r = 0;
 
     for (struct oci_rule *rule = im->calls[number]; rule && r >= 0; rule = rule->next) {
-        if (plain && !same(plain->action, rule->action))
-            return fail_entry(im, rule->entry > plain->entry ? rule->entry : plain->entry,
-                              "conflicting: another entry gives a call of this one another action, and one "
-                              "of the two has no "
-                              "arguments and decides alone; leave one of them out");
+        if (plain && !ait_policy_action_is_equal(plain->action, rule->action)) {
+            bool later = rule->entry > plain->entry;
+
+            enter_entry(im, later ? rule->entry : plain->entry);
+            return fail(
+                im,
+                "conflicting: %s/syscalls/%zu gives %s another action, and one of the two has no arguments "
+                "and decides alone; leave one of them out",
+                im->root, later ? plain->entry : rule->entry, name);
+        }
         if (plain)
             continue;
         narrow(name, rule);
@@ -692,11 +654,9 @@ static int translate(struct import *im, int error, const ait_sandbox_problem *of
     const unsigned head = 2;
     unsigned line = of_text->line;
 
-    im->depth = 0;
-    if (line > head && line - head <= im->n_lines) {
-        enter_key(im, "syscalls");
-        enter_index(im, im->entries[line - head - 1]);
-    }
+    *im->path = '\0';
+    if (line > head && line - head <= im->n_lines)
+        enter_entry(im, im->entries[line - head - 1]);
     (void)fail(im, "%s", of_text->message[0] ? of_text->message : strerror(-error));
     if (im->problem)
         im->problem->error = error;
@@ -706,7 +666,7 @@ static int translate(struct import *im, int error, const ait_sandbox_problem *of
 static int make_policy(struct import *im, ait_policy **ret)
 {
     ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
-    char *text = NULL;
+    char *text = NULL, action[AIT_POLICY_ACTION_SIZE];
     size_t size = 0;
     int r = 0;
 
@@ -714,10 +674,8 @@ static int make_policy(struct import *im, ait_policy **ret)
     im->entries = calloc(LINES_MAX, sizeof(*im->entries));
     if (!im->out || !im->entries)
         r = -ENOMEM;
-    if (r >= 0) {
-        (void)fprintf(im->out, "policy 1\ndefault ");
-        put_action(im->out, im->fallback);
-    }
+    if (r >= 0)
+        (void)fprintf(im->out, "policy 1\ndefault %s\n", ait_policy_action_text(im->fallback, action));
     for (int i = 0; i <= im->newest && r >= 0; i++)
         r = put_call(im, i);
     if (im->out && fclose(im->out) == EOF && r >= 0)
@@ -734,10 +692,10 @@ static int make_policy(struct import *im, ait_policy **ret)
 
 /* ---- the document --------------------------------------------------------------------------------- */
 
-static json_t *parse(struct import *im, int *ret_error)
+static json_t *parse(struct import *im, const char *text, size_t length, int *ret_error)
 {
     json_error_t error;
-    json_t *document = json_loads(im->text, JSON_REJECT_DUPLICATES, &error);
+    json_t *document = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
     ait_sandbox_problem *p = im->problem;
 
     if (document)
@@ -768,20 +726,13 @@ static void free_calls(struct import *im)
 int oci_import(ait_policy **ret, const char *name, const char *text, size_t length,
                ait_sandbox_problem *problem, void *userdata)
 {
-    struct import im = {.name = name, .problem = problem, .newest = ait_syscall_newest()};
-    char *copy = NULL;
+    struct import im = {.name = name, .root = "", .problem = problem, .newest = ait_syscall_newest()};
     json_t *document = NULL;
     int r = -ENOMEM;
 
-    im.text = text;
-    if (memchr(text, 0, length))
-        return fail(&im, "there is a zero byte in it; JSON is text");
     im.calls = calloc((size_t)im.newest + 1, sizeof(struct oci_rule *));
-    copy = json_quote_large_numbers(text, length);
-    if (im.calls && copy) {
-        im.text = copy;
-        document = parse(&im, &r);
-    }
+    if (im.calls)
+        document = parse(&im, text, length, &r);
     if (document)
         r = read_document(&im, document);
     if (document && r >= 0)
@@ -790,6 +741,5 @@ int oci_import(ait_policy **ret, const char *name, const char *text, size_t leng
         problem->error = r;
     json_decref(document);
     free_calls(&im);
-    free(copy);
     return r;
 }

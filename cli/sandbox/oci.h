@@ -9,7 +9,7 @@
  * use; where it contradicts one with arguments, that is refused. Comparisons of an argument of which the kernel reads 32 bits are made with 32 bits. Conditions of docker's
  * (capabilities, architecture, kernel) are decided for the process that reads: no capabilities, this architecture, this kernel.
  *
- * Writing: what an entry cannot say (all but some arguments) is written as the comparisons that are left, bit by bit.
+ * Writing: an entry with arguments says nothing of all others, which get the default. A policy that answers them otherwise is refused.
  *
  * Nothing is kept; the policy is the caller's. libjansson reads and writes the JSON.
  */
@@ -18,10 +18,10 @@
 
 #include <aiotools-sd/policy.h>
 
-/* An ait_policy_import_cb; userdata is not used. It tells where in the JSON, as far as it is known. */
+/* An ait_policy_import_cb; userdata is not used. Messages begin with the JSON pointer of what is wrong. */
 int oci_import(ait_policy **ret, const char *name, const char *text, size_t length,
                ait_sandbox_problem *problem, void *userdata);
-/* -EOPNOTSUPP: a call needs more entries than runtimes take. */
+/* -EOPNOTSUPP: a call looks at its arguments in a way that an entry cannot say. Whatever is written is as strict as the policy. */
 int oci_export(const ait_policy *policy, const char *name, FILE *out, ait_sandbox_problem *problem);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Policies to JSON of container runtimes and back, which has to be the same policy; a profile as docker has them; what is wrong in a file, with its
- * place; and the sets of arguments behind it against a count of all of them.
+ * Policies to JSON of container runtimes and back, which has to be the same policy, and those that cannot be told to them; a profile as docker has
+ * them; orderings, which become sets of bits; and what is wrong in a file, with its place.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -12,7 +12,6 @@
 
 #include <cmocka.h>
 
-#include "sandbox/cubes.h"
 #include "sandbox/oci.h"
 
 #define ROUNDS 400 /* of random arguments a call and policy */
@@ -81,7 +80,7 @@ static ait_policy *there_and_back(const ait_policy *policy)
         fail_msg("export: %s", problem.message);
     r = oci_import(&back, "test", text, size, &problem, NULL);
     if (r < 0)
-        fail_msg("import: %u:%u: %s\n%s", problem.line, problem.column, problem.message, text);
+        fail_msg("import: %s\n%s", problem.message, text);
     free(text);
     return back;
 }
@@ -110,16 +109,12 @@ static void test_round_trips(void **unused)
         "policy 1\ndefault allow\nswapon: errno(EPERM)\nbpf: kill\nptrace: enosys\n",
         "policy 1\ndefault kill\nread\nwrite: log\nclose: trap\n",
         "policy 1\nioctl\n",
-        "policy 1\nioctl: allow\nioctl arg1 == TIOCSTI: errno(EPERM)\nioctl arg1 == TIOCLINUX: kill\n",
-        "policy 1\nioctl: errno(ENOTTY)\nioctl arg1 == TIOCSTI: errno(EPERM)\n",
-        "policy 1\nclone arg0 & 0x10010000 == 0x10000\nclone arg0 & 0x10000000 != 0: errno(EACCES)\n",
-        "policy 1\nsocket\nsocket arg0 == 2 && arg1 & 0xf == 3: errno(1)\nsocket arg0 == 17: errno(1)\n",
+        "policy 1\nioctl arg1 == TIOCSTI: kill\nioctl arg1 == FIONREAD\n",
+        "policy 1\nclone arg0 & 0x10010000 == 0x10000\n",
+        "policy 1\nsocket arg0 == 2 && arg1 & 0xf == 3\nsocket arg0 == 17: log\n",
         "policy 1\nlseek arg1 < 4096\n",
         "policy 1\ndefault allow\nlseek arg1 >= 4097: errno(EFBIG)\n",
-        "policy 1\nlseek: allow\nlseek arg1 > 4096 && arg2 == 1: errno(EFBIG)\n",
-        "policy 1\nmmap arg1 <= 4096 && arg2 != 7\n",
-        "policy 1\nread arg2 != 0x8000000000000000\n",
-        "policy 1\ninclude service\n",
+        "policy 1\nread arg2 != 0x4000000000000000\n",
         "policy 1\ninclude strict\n",
         "policy 1\ninclude base\n",
     };
@@ -129,6 +124,85 @@ static void test_round_trips(void **unused)
         ait_policy *back AIT_CLEANUP(ait_policy_unrefp) = there_and_back(policy);
 
         check_same(policy, back);
+    }
+}
+
+/* What is left of the arguments has an answer of its own, or one argument is looked at twice, or a part of it in a way that no operator has. */
+static void test_what_cannot_be_said(void **unused)
+{
+    static const char *const policies[] = {
+        "policy 1\nread\nioctl: allow\nioctl arg1 == TIOCSTI: errno(EPERM)\n",
+        "policy 1\nread\nioctl: errno(ENOTTY)\nioctl arg1 == FIONREAD: allow\n",
+        "policy 1\nread\nioctl arg1 & 0xff != 3\n",
+        "policy 1\nread\nioctl arg1 != 3 && arg1 != 4\n",
+        "policy 1\nread\nioctl arg1 <= 4096\n",
+        "policy 1\ndefault allow\nioctl: errno(EPERM)\nioctl arg1 == 3: allow\n",
+    };
+
+    for (size_t i = 0; i <= sizeof(policies) / sizeof(policies[0]); i++) {
+        bool last = i == sizeof(policies) / sizeof(policies[0]);
+        ait_policy *policy AIT_CLEANUP(ait_policy_unrefp) =
+            from_text(last ? "policy 1\ninclude service\n" : policies[i]);
+        ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
+        char *text = NULL;
+        size_t size;
+        FILE *out = open_memstream(&text, &size);
+
+        assert_non_null(out);
+        int r = oci_export(policy, "test", out, &problem);
+        assert_int_equal(fclose(out), 0);
+        free(text);
+        if (r != -EOPNOTSUPP || problem.error != r || !strstr(problem.message, "arguments") ||
+            (!last && strncmp(problem.message, "ioctl ", 6) != 0))
+            fail_msg("case %zu: %d: %s", i, r, problem.message);
+    }
+}
+
+/* ---- orderings ------------------------------------------------------------------------------------ */
+
+static bool holds(const char *op, uint64_t x, uint64_t value)
+{
+    return strcmp(op, "LT") == 0   ? x < value
+           : strcmp(op, "LE") == 0 ? x <= value
+           : strcmp(op, "GT") == 0 ? x > value
+                                   : x >= value;
+}
+
+/* Two of one call, so that none of them stays what it is; the first has 64 bits to compare (lseek), or 32 (ioctl). */
+static void test_orderings(void **unused)
+{
+    static const uint64_t values[] = {1, 2, 38, 4096, 0x7fffffff, 0x80000000, 0xfffffffe};
+    static const char *const ops[] = {"LT", "LE", "GT", "GE"};
+    static const char *const calls[] = {"lseek", "ioctl"};
+
+    for (size_t i = 0; i < 2 * 4 * 7; i++) {
+        const char *call = calls[i % 2], *op = ops[i / 2 % 4];
+        uint64_t value = values[i / 8];
+        ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
+        ait_policy *policy AIT_CLEANUP(ait_policy_unrefp) = NULL;
+        char text[512];
+        int n = snprintf(text, sizeof(text),
+                         "{\"defaultAction\":\"SCMP_ACT_KILL\",\"syscalls\":["
+                         "{\"names\":[\"%s\"],\"action\":\"SCMP_ACT_ALLOW\","
+                         "\"args\":[{\"index\":1,\"value\":%llu,\"op\":\"SCMP_CMP_%s\"}]},"
+                         "{\"names\":[\"%s\"],\"action\":\"SCMP_ACT_ALLOW\","
+                         "\"args\":[{\"index\":2,\"value\":3,\"op\":\"SCMP_CMP_GE\"}]}]}",
+                         call, (unsigned long long)value, op, call);
+
+        if (oci_import(&policy, "test", text, (size_t)n, &problem, NULL) < 0)
+            fail_msg("%s: %s", text, problem.message);
+        for (int round = 0; round < ROUNDS; round++) {
+            uint64_t args[6] = {0, round % 2 ? choose_argument() : value + (uint64_t)(round % 8) - 4,
+                                chance() % 6};
+            uint64_t x = i % 2 ? (uint32_t)args[1] : args[1];
+            bool wanted = holds(op, x, value) || args[2] >= 3;
+            bool got =
+                ait_policy_evaluate(policy, ait_syscall_from_name(call), args).kind == AIT_POLICY_ALLOW;
+
+            if (got != wanted)
+                fail_msg("%s %s %#llx: %#llx, %#llx", call, op, (unsigned long long)value,
+                         (unsigned long long)args[1], (unsigned long long)args[2]);
+        }
     }
 }
 
@@ -181,7 +255,7 @@ static void test_profile(void **unused)
     char *text = read_file(profile, &size);
 
     if (oci_import(&policy, "container.json", text, size, &problem, NULL) < 0)
-        fail_msg("%u:%u: %s", problem.line, problem.column, problem.message);
+        fail_msg("%s", problem.message);
     free(text);
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         uint64_t args[6] = {table[i].first, table[i].second};
@@ -192,94 +266,98 @@ static void test_profile(void **unused)
             fail_msg("%s(%#llx): got %d/%d", table[i].name, (unsigned long long)table[i].first, got.kind,
                      got.error);
     }
-    ait_policy *back AIT_CLEANUP(ait_policy_unrefp) = there_and_back(policy);
-    check_same(policy, back);
 }
 
 /* ---- mistakes ------------------------------------------------------------------------------------- */
 
-#define HEAD "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\n \"syscalls\": [\n"
-#define TAIL "\n]}"
+#define ENTRY(entry)                                                                                         \
+    "{\"defaultAction\":\"SCMP_ACT_ERRNO\", \"syscalls\": [{\"names\": [], \"action\": "                     \
+    "\"SCMP_ACT_LOG\"}, " entry "]}"
+#define ALLOW(call) "{\"names\":[\"" call "\"],\"action\":\"SCMP_ACT_ALLOW\""
 
 static void test_mistakes(void **unused)
 {
     static const struct {
         const char *text;
-        unsigned line, column;
-        const char *message;
+        const char *message; /* begins like this */
+        const char *more;    /* and has this in it */
     } table[] = {
-        {"", 1, 0, "JSON"},
-        {"{", 1, 1, "JSON"},
-        {"[]", 1, 1, "defaultAction"},
-        {"{}", 1, 1, "\"defaultAction\" is missing"},
-        {"{\"defaultAction\": 3}", 1, 19, "an action is expected"},
-        {"{\"defaultAction\": \"SCMP_ACT_TRACE\"}", 1, 19, "SCMP_ACT_TRACE"},
-        {"{\"defaultAction\": \"SCMP_ACT_ALLOW\",\n  \"syscals\": []}", 2, 14, "\"syscals\" is not known"},
-        {"{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"defaultErrnoRet\": 1}", 1, 56, "only SCMP_ACT_ERRNO"},
-        {"{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"defaultErrnoRet\": 5000}", 1, 56, "1 to 4095"},
-        {"{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"defaultAction\": \"SCMP_ACT_ALLOW\"}", 1, 0, "JSON"},
-        {"{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": 1}", 1, 49, "array"},
-        {"{\"linux\": {\"seccomp\": {\n\"defaultAction\": 1}}}", 2, 18, "an action"},
-        {HEAD "1" TAIL, 3, 1, "an object"},
-        {HEAD "{\"action\":\"SCMP_ACT_ALLOW\"}" TAIL, 3, 1, "names"},
-        {HEAD "{\"names\":[\"read\",\n\"opennat\"],\"action\":\"SCMP_ACT_ALLOW\"}" TAIL, 4, 1,
-         "unknown system call 'opennat'"},
-        {HEAD "{\"names\":[1],\"action\":\"SCMP_ACT_ALLOW\"}" TAIL, 3, 11, "name of a system call"},
-        {HEAD "{\"names\":[\"read\"]}" TAIL, 3, 1, "\"action\" is missing"},
-        {HEAD "{\"names\":[\"read\"],\"action\":\"ALLOW\"}" TAIL, 3, 28, "an action is expected"},
-        {HEAD "{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\",\"errnoRet\":1}" TAIL, 3, 56,
-         "only SCMP_ACT_ERRNO"},
-        {HEAD "{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\",\n\"args\":[{\"index\":0,\"op\":\"SCMP_"
-              "CMP_EQ\"}]}" TAIL,
-         4, 9, "\"value\""},
-        {HEAD "{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\",\n\"args\":[{\"index\":6,\"value\":1,"
-              "\"op\":\"SCMP_CMP_EQ\"}]}" TAIL,
-         4, 9, "0 to 5"},
-        {HEAD "{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\",\n\"args\":[{\"index\":0,\"value\":-1,"
-              "\"op\":\"SCMP_CMP_EQ\"}]}" TAIL,
-         4, 28, "2^64"},
-        {HEAD "{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\",\n\"args\":[{\"index\":0,\"value\":1,"
-              "\"op\":\"EQ\"}]}" TAIL,
-         4, 35, "operator"},
-        {HEAD "{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\",\n\"args\":[{\"index\":0,\"value\":"
-              "99999999999999999999,\"op\":\"SCMP_CMP_EQ\"}]}" TAIL,
-         4, 28, "2^64"},
-        {HEAD "{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":1,\"op\":"
-              "\"SCMP_CMP_EQ\"},\n{\"index\":0,\"value\":2,\"op\":\"SCMP_CMP_EQ\"}]}" TAIL,
-         4, 1, "a second comparison of argument 0"},
-        {HEAD "{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"capz\":[]}}" TAIL, 3, 64,
-         "\"capz\""},
-        {HEAD "{\"names\":[\"mount\"],\"action\":\"SCMP_ACT_ALLOW\",\n\"includes\":{\"caps\":\"CAP_SYS_"
-              "ADMIN\"}}" TAIL,
-         4, 20, "a list of words"},
-        {HEAD "{\"names\":[\"mount\"],\"action\":\"SCMP_ACT_ALLOW\",\n\"includes\":{\"caps\":[21]}}" TAIL, 4,
-         21, "a word"},
-        {HEAD "{\"names\":[\"bpf\"],\"action\":\"SCMP_ACT_ALLOW\",\n\"excludes\":{\"arches\":{}}}" TAIL, 4,
-         22, "a list of words"},
-        {HEAD "{\"names\":[\"bpf\"],\"action\":\"SCMP_ACT_ALLOW\",\n\"includes\":{\"minKernel\":99}}" TAIL, 4,
-         25, "\"5.10\""},
-        {HEAD
-         "{\"names\":[\"bpf\"],\"action\":\"SCMP_ACT_ALLOW\",\n\"excludes\":{\"minKernel\":\"new\"}}" TAIL,
-         4, 25, "\"5.10\""},
-        {HEAD "{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":"
-              "1099511627775,\"valueTwo\":4294967297,\"op\":\"SCMP_CMP_MASKED_EQ\"}]}" TAIL,
-         3, 1, ""},
-        {HEAD "{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\"},\n{\"names\":[\"read\"],\"action\":"
-              "\"SCMP_ACT_LOG\"}" TAIL,
-         4, 1, "conflicting"},
-        {HEAD "{\"names\":[\"lseek\"],\"action\":\"SCMP_ACT_ALLOW\"},\n{\"names\":[\"lseek\"],\"action\":"
-              "\"SCMP_ACT_LOG\",\"args\":[{\"index\":1,\"value\":1,\"op\":\"SCMP_CMP_EQ\"}]}" TAIL,
-         4, 1, "conflicting"},
-        {HEAD "{\"names\":[\"lseek\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":1,\"value\":1,"
-              "\"op\":\"SCMP_CMP_EQ\"}]},\n{\"names\":[\"lseek\"],\"action\":\"SCMP_ACT_LOG\",\"args\":[{"
-              "\"index\":1,\"value\":1,\"op\":\"SCMP_CMP_EQ\"}]}" TAIL,
-         4, 1, "conflicting"},
-        {HEAD "{\"names\":[\"lseek\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":1,\"value\":1,"
-              "\"valueTwo\":2,\"op\":\"SCMP_CMP_MASKED_EQ\"}]}" TAIL,
-         3, 1, "never hold"},
-        {HEAD "{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":"
-              "4294967296,\"op\":\"SCMP_CMP_EQ\"}]}" TAIL,
-         3, 1, "32 bits"},
+        {"", "JSON: ", ""},
+        {"{", "JSON: ", ""},
+        {"{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"x\": \"\0\"}", "JSON: ", ""},
+        {"[]", "an object", "defaultAction"},
+        {"{}", "\"defaultAction\" is missing", ""},
+        {"{\"defaultAction\": 3}", "/defaultAction: an action is expected", ""},
+        {"{\"defaultAction\": \"SCMP_ACT_TRACE\"}", "/defaultAction: SCMP_ACT_TRACE", ""},
+        {"{\"defaultAction\": \"SCMP_ACT_ALLOW\",\n  \"syscals\": []}", "\"syscals\" is not known", ""},
+        {"{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"defaultErrnoRet\": 1}",
+         "/defaultErrnoRet: only SCMP_ACT_ERRNO", ""},
+        {"{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"defaultErrnoRet\": 5000}",
+         "/defaultErrnoRet: ", "1 to 4095"},
+        {"{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"defaultAction\": \"SCMP_ACT_ALLOW\"}", "JSON: ", ""},
+        {"{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": 1}", "/syscalls: an array", ""},
+        {"{\"linux\": {\"seccomp\": {\"defaultAction\": 1}}}", "/linux/seccomp/defaultAction: an action", ""},
+        {"{\"linux\": {\"seccomp\": {\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": "
+         "[{\"names\":[\"lseek\"],\"action\":"
+         "\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":1,\"value\":1,\"valueTwo\":2,\"op\":\"SCMP_CMP_MASKED_EQ\"}"
+         "]}]}}}",
+         "/linux/seccomp/syscalls/0: ", "never hold"},
+        {ENTRY("1"), "/syscalls/1: an object", ""},
+        {ENTRY("{\"action\":\"SCMP_ACT_ALLOW\"}"), "/syscalls/1: \"names\"", ""},
+        {ENTRY("{\"names\":[\"read\",\"opennat\"],\"action\":\"SCMP_ACT_ALLOW\"}"),
+         "/syscalls/1/names/1: unknown system call 'opennat'", ""},
+        {ENTRY("{\"names\":[1],\"action\":\"SCMP_ACT_ALLOW\"}"),
+         "/syscalls/1/names/0: the name of a system call", ""},
+        {ENTRY("{\"names\":[\"read\"]}"), "/syscalls/1: \"action\" is missing", ""},
+        {ENTRY("{\"names\":[\"read\"],\"action\":\"ALLOW\"}"), "/syscalls/1/action: an action is expected",
+         ""},
+        {ENTRY(ALLOW("read") ",\"errnoRet\":1}"), "/syscalls/1/errnoRet: only SCMP_ACT_ERRNO", ""},
+        {ENTRY(ALLOW("read") ",\"args\":[{\"index\":0,\"op\":\"SCMP_CMP_EQ\"}]}"),
+         "/syscalls/1/args/0: ", "\"value\""},
+        {ENTRY(ALLOW("read") ",\"args\":[{\"index\":6,\"value\":1,\"op\":\"SCMP_CMP_EQ\"}]}"),
+         "/syscalls/1/args/0: ", "0 to 5"},
+        {ENTRY(ALLOW("read") ",\"args\":[{\"index\":0,\"value\":-1,\"op\":\"SCMP_CMP_EQ\"}]}"),
+         "/syscalls/1/args/0/value: ", "2^63"},
+        {ENTRY(ALLOW("read") ",\"args\":[{\"index\":0,\"value\":\"1\",\"op\":\"SCMP_CMP_EQ\"}]}"),
+         "/syscalls/1/args/0/value: ", "2^63"},
+        {ENTRY(ALLOW("read") ",\"args\":[{\"index\":0,\"value\":1,\"op\":\"EQ\"}]}"),
+         "/syscalls/1/args/0/op: ", "operator"},
+        {ENTRY(
+             ALLOW("read") ",\"args\":[{\"index\":0,\"value\":9223372036854775808,\"op\":\"SCMP_CMP_EQ\"}]}"),
+         "JSON: too big integer", ""},
+        {ENTRY(ALLOW("read") ",\"args\":[{\"index\":0,\"value\":1,\"op\":\"SCMP_CMP_EQ\"},{\"index\":0,"
+                             "\"value\":2,\"op\":\"SCMP_CMP_EQ\"}]}"),
+         "/syscalls/1/args/1: a second comparison of argument 0", ""},
+        {ENTRY(ALLOW("read") ",\"includes\":{\"capz\":[]}}"), "/syscalls/1/includes: \"capz\"", ""},
+        {ENTRY(ALLOW("mount") ",\"includes\":{\"caps\":\"CAP_SYS_ADMIN\"}}"),
+         "/syscalls/1/includes/caps: a list of words", ""},
+        {ENTRY(ALLOW("mount") ",\"includes\":{\"caps\":[21]}}"), "/syscalls/1/includes/caps/0: a word", ""},
+        {ENTRY(ALLOW("bpf") ",\"excludes\":{\"arches\":{}}}"), "/syscalls/1/excludes/arches: a list of words",
+         ""},
+        {ENTRY(ALLOW("bpf") ",\"includes\":{\"minKernel\":99}}"),
+         "/syscalls/1/includes/minKernel: ", "\"5.10\""},
+        {ENTRY(ALLOW("bpf") ",\"excludes\":{\"minKernel\":\"new\"}}"),
+         "/syscalls/1/excludes/minKernel: ", "\"5.10\""},
+        {ENTRY(ALLOW("socket") ",\"args\":[{\"index\":0,\"value\":1099511627775,\"valueTwo\":4294967297,"
+                               "\"op\":\"SCMP_CMP_MASKED_EQ\"}]}"),
+         "/syscalls/1: ", ""},
+        {ENTRY(ALLOW("read") "},{\"names\":[\"read\"],\"action\":\"SCMP_ACT_LOG\"}"),
+         "/syscalls/2: conflicting: /syscalls/1 gives read", ""},
+        {ENTRY(ALLOW("lseek") "},{\"names\":[\"lseek\"],\"action\":\"SCMP_ACT_LOG\",\"args\":[{\"index\":1,"
+                              "\"value\":1,\"op\":\"SCMP_CMP_EQ\"}]}"),
+         "/syscalls/2: conflicting", ""},
+        {ENTRY(ALLOW("lseek") ",\"args\":[{\"index\":1,\"value\":1,\"op\":\"SCMP_CMP_EQ\"}]},{\"names\":["
+                              "\"lseek\"],\"action\":\"SCMP_ACT_LOG\","
+                              "\"args\":[{\"index\":1,\"value\":1,\"op\":\"SCMP_CMP_EQ\"}]}"),
+         "/syscalls/2: conflicting", ""},
+        {ENTRY(ALLOW(
+             "lseek") ",\"args\":[{\"index\":1,\"value\":1,\"valueTwo\":2,\"op\":\"SCMP_CMP_MASKED_EQ\"}]}"),
+         "/syscalls/1: ", "never hold"},
+        {ENTRY(ALLOW("socket") ",\"args\":[{\"index\":0,\"value\":4294967296,\"op\":\"SCMP_CMP_EQ\"}]}"),
+         "/syscalls/1: ", "32 bits"},
+        {ENTRY(ALLOW("socket") ",\"args\":[{\"index\":0,\"value\":4294967296,\"op\":\"SCMP_CMP_LT\"},{"
+                               "\"index\":1,\"value\":3,\"op\":\"SCMP_CMP_LT\"}]}"),
+         "/syscalls/1: ", "32 bits"},
     };
 
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -289,9 +367,9 @@ static void test_mistakes(void **unused)
 
         if (r >= 0 || policy)
             fail_msg("%s: was taken", table[i].text);
-        if (problem.error != r || problem.line != table[i].line ||
-            (table[i].column > 0 && problem.column != table[i].column) ||
-            !strstr(problem.message, table[i].message) || strcmp(problem.file, "test.json") != 0)
+        if (problem.error != r || strncmp(problem.message, table[i].message, strlen(table[i].message)) != 0 ||
+            !strstr(problem.message, table[i].more) || strcmp(problem.file, "test.json") != 0 ||
+            (problem.line > 0) != (strncmp(problem.message, "JSON", 4) == 0))
             fail_msg("%s: got %d, %u:%u: %s", table[i].text, problem.error, problem.line, problem.column,
                      problem.message);
         assert_int_equal(oci_import(&policy, "test.json", table[i].text, strlen(table[i].text), NULL, NULL),
@@ -323,90 +401,12 @@ static void test_damage(void **unused)
     free(text);
 }
 
-/* ---- sets of arguments ---------------------------------------------------------------------------- */
-
-static bool holds(const ait_policy_compare *c, uint64_t x)
-{
-    uint64_t left = x & c->mask;
-
-    switch ((ait_policy_op)c->op) {
-    case AIT_POLICY_EQ:
-        return left == c->value;
-    case AIT_POLICY_NE:
-        return left != c->value;
-    case AIT_POLICY_LT:
-        return left < c->value;
-    case AIT_POLICY_LE:
-        return left <= c->value;
-    case AIT_POLICY_GT:
-        return left > c->value;
-    case AIT_POLICY_GE:
-        return left >= c->value;
-    }
-    return false;
-}
-
-/* How many cubes have it. */
-static unsigned count(const struct cubes *cubes, uint64_t x, uint64_t y)
-{
-    unsigned n = 0;
-
-    for (size_t i = 0; i < cubes->n; i++)
-        n += (x & cubes->list[i].mask[0]) == cubes->list[i].value[0] &&
-             (y & cubes->list[i].mask[1]) == cubes->list[i].value[1];
-    return n;
-}
-
-/* Arguments of 4 bits: all of them can be asked. */
-static void check_cubes(const ait_policy_compare *a, const ait_policy_compare *b)
-{
-    struct cubes first, second, rest, other;
-
-    assert_int_equal(cubes_of_compare(&first, a), 0);
-    assert_int_equal(cubes_of_compare(&second, b), 0);
-    assert_int_equal(cubes_of_opposite(&rest, a), 0);
-    assert_int_equal(cubes_of_opposite(&other, b), 0);
-    assert_int_equal(cubes_unite(&rest, &other), 0);
-    for (uint64_t i = 0; i < 256; i++) {
-        uint64_t x = i & 15, y = i >> 4;
-        bool in_a = holds(a, x), in_b = holds(b, y);
-
-        assert_int_equal(count(&first, x, y), in_a);
-        assert_int_equal(count(&second, x, y), in_b);
-        assert_int_equal(count(&rest, x, y) > 0, !in_a || !in_b);
-    }
-    cubes_merge(&rest);
-    assert_int_equal(cubes_intersect(&first, &second), 0);
-    for (uint64_t i = 0; i < 256; i++) {
-        bool in_a = holds(a, i & 15), in_b = holds(b, i >> 4);
-
-        assert_int_equal(count(&rest, i & 15, i >> 4) > 0, !in_a || !in_b);
-        assert_int_equal(count(&first, i & 15, i >> 4), in_a && in_b);
-    }
-    cubes_done(&first);
-    cubes_done(&second);
-    cubes_done(&rest);
-    cubes_done(&other);
-}
-
-static void test_cubes(void **unused)
-{
-    for (int op = AIT_POLICY_EQ; op <= AIT_POLICY_GE; op++)
-        for (uint64_t mask = 0; mask < 16; mask++)
-            for (uint64_t value = 0; value < 16; value++) {
-                ait_policy_compare a = {.arg = 0, .op = (uint8_t)op, .mask = mask, .value = value};
-                ait_policy_compare b = {
-                    .arg = 1, .op = (uint8_t)(chance() % 6), .mask = chance() % 16, .value = chance() % 16};
-
-                check_cubes(&a, &b);
-            }
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cubes),    cmocka_unit_test(test_round_trips), cmocka_unit_test(test_profile),
-        cmocka_unit_test(test_mistakes), cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_what_cannot_be_said),
+        cmocka_unit_test(test_orderings),   cmocka_unit_test(test_profile),
+        cmocka_unit_test(test_mistakes),    cmocka_unit_test(test_damage),
     };
 
     profile = argc > 1 ? argv[1] : "container.json";

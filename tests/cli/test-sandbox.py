@@ -171,7 +171,7 @@ BAD = [
     ("read\nioctl arg1 == TIOCSTI: errno(EPERM)\n", "2:7", 'begins with the line "policy 1"'),
     ("ExecStart=/bin/true\n", "", "no policy"),
     ("{\n", "", "JSON"),
-    ('{"defaultAction": "SCMP_ACT_ALLOW",\n "syscalls": [{"names": ["reed"], "action": "SCMP_ACT_LOG"}]}\n', "2:26", "unknown system call 'reed'"),
+    ('{"defaultAction": "SCMP_ACT_ALLOW",\n "syscalls": [{"names": ["reed"], "action": "SCMP_ACT_LOG"}]}\n', "", ": /syscalls/0/names/0: unknown system call 'reed'"),
 ]
 
 
@@ -239,7 +239,7 @@ def export(name, to, *words):
 def exports_are_read_again():
     with tempfile.TemporaryDirectory() as folder:
         plain = write(folder, "plain.policy", "policy 1\ndefault errno(EACCES)\n@system-service\n!clone3\nswapon: kill\nacct: errno(ENOSPC)\n")
-        for name, formats in ("service", ["native", "oci"]), ("strict", ["native", "oci"]), (plain, ["native", "oci", "systemd"]):
+        for name, formats in ("service", ["native"]), ("strict", ["native", "oci"]), (plain, ["native", "oci", "systemd"]):
             native = export(name, "native")
             for to in formats:
                 path = write(folder, f"export.{to}", export(name, to))
@@ -247,8 +247,8 @@ def exports_are_read_again():
                 check_equal(again, read(path).decode(), f"{name} to {to} and again")
                 if name == plain:
                     check_equal(export(path, "native"), native, f"{name} through {to}")
-        profile = json.loads(export("service", "oci"))
-        check_equal((profile["defaultAction"], profile["defaultErrnoRet"]), ("SCMP_ACT_ERRNO", 1), "service as JSON")
+        profile = json.loads(export("strict", "oci"))
+        check_equal((profile["defaultAction"], profile["defaultErrnoRet"]), ("SCMP_ACT_ERRNO", 1), "strict as JSON")
         check(export(os.path.join(POLICIES, "container.json"), "native").startswith("policy 1\ndefault enosys\n"), "native of JSON")
 
 
@@ -256,9 +256,10 @@ def exports_are_read_again():
 def export_fails_whole():
     with tempfile.TemporaryDirectory() as folder:
         path = write(folder, "out", "as it was\n")
-        done = sandbox("export", "service", "--to=systemd", "-o", path)
-        check_equal((done.returncode, read(path)), (78, b"as it was\n"), done.stderr)
-        check("arguments" in done.stderr, done.stderr)
+        for to in "systemd", "oci":
+            done = sandbox("export", "service", f"--to={to}", "-o", path)
+            check_equal((done.returncode, read(path)), (78, b"as it was\n"), done.stderr)
+            check("arguments" in done.stderr, done.stderr)
         done = sandbox("export", "base", "--to=systemd", "-o", path)
         check_equal((done.returncode, done.stdout), (0, ""), done.stderr)
         check(read(path).startswith(b"SystemCallErrorNumber="), read(path))
