@@ -7,6 +7,7 @@
  */
 #include "sandbox.h"
 
+#include <aiotools-sd/aiotools-sd.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -15,18 +16,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "output.h"
 #include "config/parse.h"
-#include "worker/spawn.h"
+#include "config/program.h"
+#include "output.h"
 
-#define KILL_AFTER_USEC UINT64_C(5000000)
-#define KILL_AGAIN_USEC UINT64_C(200000)
+#define KILL_AFTER_USEC (5 * AIT_USEC_PER_SEC)
+#define KILL_AGAIN_USEC (AIT_USEC_PER_SEC / 5)
+#define ANSWERS_A_TURN  64
 #define TITLE_SIZE      512
 
 struct learn_config {
@@ -44,14 +44,15 @@ struct failure {
 struct learner {
     ait_sandbox *sandbox;
     ait_explainer *explainer;
+    const char *name;
+    uint64_t timeout; /* 0: none */
+    sigset_t signals;
     pid_t program;
-    bool ended; /* the program itself */
-    int status; /* of waitpid() */
-    bool asked; /* they have been asked to end */
+    bool ended;       /* the program itself */
+    int status;       /* of waitpid() */
+    ait_event *asked; /* set: they have been asked to end */
     struct failure failure;
     int failures; /* a pipe, closed by the exec */
-    int signals;
-    int timer;
 };
 
 static int take_flag(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
@@ -169,16 +170,6 @@ static int start_program(struct learner *l, struct start *start)
 
 /* ---- what happens while it runs ------------------------------------------------------------------- */
 
-static void set_timer(struct learner *l, uint64_t usec, uint64_t again)
-{
-    struct itimerspec spec = {
-        .it_value = {.tv_sec = (time_t)(usec / 1000000), .tv_nsec = (long)(usec % 1000000) * 1000},
-        .it_interval = {.tv_sec = (time_t)(again / 1000000), .tv_nsec = (long)(again % 1000000) * 1000},
-    };
-
-    (void)timerfd_settime(l->timer, 0, &spec, NULL);
-}
-
 /* Those that were left behind are children of ours. */
 static void signal_children(int signo)
 {
@@ -199,24 +190,41 @@ static void pass_on(struct learner *l, int signo)
         return;
     }
     signal_children(signo);
-    if (!l->asked)
-        set_timer(l, KILL_AFTER_USEC, KILL_AGAIN_USEC);
-    l->asked = true;
+    (void)ait_event_set(l->asked);
 }
 
-/* First the word, then the deed. */
-static void on_timer(struct learner *l)
+/* A task. First the word, then the deed. */
+static int end_them(void *userdata)
 {
-    uint64_t expirations;
+    struct learner *l = userdata;
+    int r;
 
-    if (read(l->timer, &expirations, sizeof(expirations)) < 0)
-        return;
-    if (!l->asked) {
-        l->asked = true;
-        set_timer(l, KILL_AFTER_USEC, KILL_AGAIN_USEC);
+    AIT_MOVE_ON_AFTER(r, l->timeout > 0 ? l->timeout : AIT_USEC_INFINITY)
+        r = ait_event_wait(l->asked);
+    if (r < 0)
+        return r;
+    if (!ait_event_is_set(l->asked))
         signal_children(SIGTERM);
-    } else
+    (void)ait_event_set(l->asked);
+    for (r = ait_sleep(KILL_AFTER_USEC); r >= 0; r = ait_sleep(KILL_AGAIN_USEC))
         signal_children(SIGKILL);
+    return r;
+}
+
+/* A task: until all have ended, or it is cancelled. */
+static int answer(void *userdata)
+{
+    struct learner *l = userdata;
+    int r = 0;
+
+    while (r >= 0) {
+        r = ait_poll(ait_explainer_fd(l->explainer), POLLIN);
+        for (int i = 0; i < ANSWERS_A_TURN && r > 0; i++)
+            r = ait_explainer_process(l->explainer);
+        if (r > 0)
+            r = ait_yield();
+    }
+    return r == -EPIPE ? 0 : r;
 }
 
 /* Whether there are any left. */
@@ -233,76 +241,60 @@ static bool reap(struct learner *l)
     return pid == 0 || errno != ECHILD;
 }
 
-/* What the terminal sends it sends to the program, too. */
-static void on_signals(struct learner *l)
-{
-    struct signalfd_siginfo info;
-
-    while (read(l->signals, &info, sizeof(info)) == sizeof(info))
-        if (info.ssi_signo != SIGCHLD && info.ssi_code != SI_KERNEL)
-            pass_on(l, (int)info.ssi_signo);
-}
-
-static void on_failure(struct learner *l)
+static void read_failure(struct learner *l)
 {
     struct failure f;
 
     if (read(l->failures, &f, sizeof(f)) == sizeof(f))
         l->failure = f;
-    (void)close(l->failures);
-    l->failures = -1;
 }
 
-static void on_calls(struct learner *l, struct pollfd *listener)
+static void tell_of_those_left(const struct learner *l)
 {
-    int r;
-
-    while ((r = ait_explainer_process(l->explainer)) > 0)
-        ;
-    if (r < 0)
-        listener->fd = -1; /* all have ended; we hear of the last one by SIGCHLD */
-}
-
-static void tell_of_those_left(const struct learner *l, const char *name, bool *told)
-{
-    if (*told || !l->ended)
-        return;
-    *told = true;
     fprintf(
         stderr,
         "aiotools-sd: %s has ended; learning goes on with what it left behind, until that ends or a signal "
         "comes\n",
-        name);
+        l->name);
 }
 
-static void serve(struct learner *l, const char *name)
+/* What the terminal sends it sends to the program, too. */
+static int serve_signals(struct learner *l, ait_signals *signals)
 {
-    struct pollfd fds[] = {
-        {.fd = ait_explainer_fd(l->explainer), .events = POLLIN},
-        {.fd = l->signals, .events = POLLIN},
-        {.fd = l->timer, .events = POLLIN},
-        {.fd = l->failures, .events = POLLIN},
-    };
+    struct signalfd_siginfo info;
     bool told = false;
+    int r = 0;
 
-    for (;;) {
-        if (poll(fds, sizeof(fds) / sizeof(fds[0]), -1) < 0 && errno != EINTR)
-            return;
-        if (fds[0].revents)
-            on_calls(l, &fds[0]);
-        if (fds[2].revents)
-            on_timer(l);
-        if (fds[3].revents) {
-            on_failure(l);
-            fds[3].fd = -1;
-        }
-        if (!fds[1].revents)
-            continue;
-        on_signals(l);
-        if (!reap(l))
-            return;
-        tell_of_those_left(l, name, &told);
+    while (r >= 0 && reap(l)) {
+        if (l->ended && !told)
+            tell_of_those_left(l);
+        told = l->ended;
+        r = ait_signals_next(signals, &info);
+        if (r > 0 && r != SIGCHLD && info.ssi_code != SI_KERNEL)
+            pass_on(l, r);
     }
+    return r;
+}
+
+/* The first task: until none is left. When calls cannot be answered any more, nothing goes on. */
+static int serve(void *userdata)
+{
+    struct learner *l = userdata;
+    ait_signals *signals AIT_CLEANUP(ait_signals_closep) = NULL;
+    ait_event *asked AIT_CLEANUP(ait_event_unrefp) = NULL;
+    AIT_SCOPE(scope);
+    int r = ait_scope_enter(&scope, AIT_SCOPE_FAIL_FAST);
+
+    if (r >= 0)
+        r = ait_signals_open(&signals, &l->signals);
+    if (r >= 0)
+        r = ait_event_new(&asked);
+    l->asked = asked;
+    if (r >= 0)
+        r = ait_scope_spawn(scope, NULL, answer, l, NULL);
+    if (r >= 0)
+        r = ait_scope_spawn(scope, NULL, end_them, l, NULL);
+    return r < 0 ? r : serve_signals(l, signals);
 }
 
 /* ---- the result ----------------------------------------------------------------------------------- */
@@ -360,7 +352,7 @@ static int program_status(int status)
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static int report_failure(const struct learner *l, int error, const char *name)
+static int report_failure(const struct learner *l, int error)
 {
     struct problem p;
 
@@ -370,9 +362,9 @@ static int report_failure(const struct learner *l, int error, const char *name)
         (void)problem_set(&p, STATUS_SANDBOX, error, "sandbox learn: %s: %s", l->failure.step,
                           strerror(-error));
     else if (l->failure.error < 0)
-        (void)problem_set(&p, STATUS_CONFIG, error, "%s: cannot be executed: %s", name, strerror(-error));
+        (void)problem_set(&p, STATUS_CONFIG, error, "%s: cannot be executed: %s", l->name, strerror(-error));
     else
-        (void)problem_set(&p, STATUS_OS, error, "%s: cannot be started: %s", name, strerror(-error));
+        (void)problem_set(&p, STATUS_OS, error, "%s: cannot be started: %s", l->name, strerror(-error));
     return report(&p);
 }
 
@@ -402,15 +394,12 @@ static int take_signals(struct learner *l, sigset_t *ret_before)
 {
     static const int passed[] = {SIGCHLD, SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,
                                  SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH};
-    sigset_t set;
 
-    (void)sigemptyset(&set);
+    (void)sigemptyset(&l->signals);
     for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++)
-        (void)sigaddset(&set, passed[i]);
-    (void)sigprocmask(SIG_BLOCK, &set, ret_before);
-    l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    return l->signals < 0 || l->timer < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ? -errno : 0;
+        (void)sigaddset(&l->signals, passed[i]);
+    (void)sigprocmask(SIG_BLOCK, &l->signals, ret_before);
+    return prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ? -errno : 0;
 }
 
 static int learn(struct learner *l, const struct learn_config *config, const char *path, char **argv)
@@ -420,29 +409,27 @@ static int learn(struct learner *l, const struct learn_config *config, const cha
 
     if (r >= 0)
         r = start_program(l, &start);
-    if (r < 0 && l->failures >= 0 && l->program > 0)
-        on_failure(l);
-    if (r < 0)
-        return report_failure(l, r, argv[0]);
-    if (config->timeout > 0)
-        set_timer(l, config->timeout, 0);
-    serve(l, argv[0]);
-    if (l->failure.error < 0)
-        return report_failure(l, l->failure.error, argv[0]);
+    if (r >= 0)
+        r = ait_run(serve, l, AIT_RUN_KEEP_SIGNALS);
+    /* It has been executed or has ended: there is nothing to wait for. */
+    if (l->program > 0)
+        read_failure(l);
+    if (r < 0 || l->failure.error < 0)
+        return report_failure(l, r);
     int status = write_policy(l, config, argv);
     return status != 0 ? status : program_status(l->status);
 }
 
 static int learn_with(const struct learn_config *config, const char *path, char **argv)
 {
-    struct learner l = {.program = -1, .failures = -1, .signals = -1, .timer = -1};
+    struct learner l = {.name = argv[0], .timeout = config->timeout, .program = -1, .failures = -1};
     int status = make_sandbox(&l.sandbox);
 
     if (status == 0)
         status = learn(&l, config, path, argv);
     ait_explainer_free(l.explainer);
     ait_sandbox_unref(l.sandbox);
-    close_all((int[]){l.failures, l.signals, l.timer}, 3);
+    close_all(&l.failures, 1);
     return status;
 }
 
