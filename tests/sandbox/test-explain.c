@@ -254,7 +254,7 @@ static unsigned run_storm(bool killable)
     assert_int_equal(notified_serve(&child), 0);
     for (size_t i = 0; i < child.n_events && i < EVENTS_MAX; i++)
         repeats += child.events[i].repeats;
-    repeats += child.explainer->interrupted[child.events[0].tid % EXPLAIN_INTERRUPTED].repeats;
+    repeats += child.explainer->interrupted[child.events[0].tid % EXPLAINER_INTERRUPTED].repeats;
     /* A signal may overtake an answer that was given: such a call comes again, and nothing tells it from a new one. */
     uint64_t n = notified_count(&child, SYS_mount), overtaken = n - STORM_CALLS;
     assert_true(n >= STORM_CALLS && overtaken <= (killable ? 0 : STORM_CALLS / 10));

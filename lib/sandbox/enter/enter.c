@@ -163,11 +163,11 @@ RAW_CODE static int load_filters(const struct ait_sandbox *s, int socket, const 
     int r = 0;
 
     *step = "seccomp filter for connections";
-    if (s->n_guard > 0)
-        r = load(s, s->guard, s->n_guard, SECCOMP_FILTER_FLAG_LOG);
+    if (s->n_connect_filter > 0)
+        r = load(s, s->connect_filter, s->n_connect_filter, SECCOMP_FILTER_FLAG_LOG);
     if (r < 0 || !s->filter.program)
         return r;
-    return confine_listens(s) ? load_and_listen(s, socket, step) : load_main(s, step);
+    return filter_listens(s->deny) ? load_and_listen(s, socket, step) : load_main(s, step);
 }
 
 AIT_PUBLIC RAW_CODE int ait_sandbox_enter_child(const ait_sandbox *sandbox, int socket, const char **ret_step)

@@ -61,20 +61,21 @@ static int choose_filter_flags(struct ait_sandbox *s, ait_sandbox_problem *probl
     unsigned flags = SECCOMP_FILTER_FLAG_LOG;
     int r;
 
-    if (confine_listens(s))
+    if (filter_listens(s->deny))
         flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
     r = try_flags(flags);
     if (r == -ENOSYS || r == -EINVAL)
-        return problem_at(
-            problem, -EOPNOTSUPP, "", 0, 0, "%s; take a newer kernel, or one that is built with it",
-            confine_listens(s) ? "explaining and learning need seccomp's user notification (Linux 5.0)"
-                               : "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER, Linux 4.14)");
+        return problem_at(problem, -EOPNOTSUPP, "", 0, 0,
+                          "%s; take a newer kernel, or one that is built with it",
+                          filter_listens(s->deny)
+                              ? "explaining and learning need seccomp's user notification (Linux 5.0)"
+                              : "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER, Linux 4.14)");
     if (r < 0)
         return problem_at(problem, r, "", 0, 0,
                           "seccomp: %s; an outer sandbox may be in the way, let it allow seccomp(2)",
                           strerror(-r));
     /* A call that waits for its answer is then not begun anew by each signal. */
-    if (confine_listens(s) && try_flags(flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) >= 0)
+    if (filter_listens(s->deny) && try_flags(flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) >= 0)
         flags |= SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
     s->filter_flags = flags;
     return 0;
@@ -99,8 +100,8 @@ static int make_filters(struct ait_sandbox *s, const ait_sandbox_options *o, ait
     int r = 0;
 
     if (o->connect_ports)
-        s->n_guard = guard_make(s->guard, s->deny == AIT_SANDBOX_DENY_LOG);
-    if (!s->policy && s->deny != AIT_SANDBOX_DENY_LEARN && s->n_guard == 0)
+        s->n_connect_filter = connect_filter_make(s->connect_filter, s->deny == AIT_SANDBOX_DENY_LOG);
+    if (!s->policy && s->deny != AIT_SANDBOX_DENY_LEARN && s->n_connect_filter == 0)
         return 0;
     r = choose_filter_flags(s, problem);
     if (r < 0 || (!s->policy && s->deny != AIT_SANDBOX_DENY_LEARN))
@@ -210,7 +211,7 @@ AIT_PUBLIC int ait_sandbox_new(ait_sandbox **ret, const ait_sandbox_options *opt
         return r;
     }
     /* Only a listener has to know afterwards what the policy says. */
-    if (s->deny != AIT_SANDBOX_DENY_EXPLAIN && s->deny != AIT_SANDBOX_DENY_LEARN)
+    if (!filter_listens(s->deny))
         s->policy = ait_policy_unref(s->policy);
     *ret = s;
     return 0;
@@ -271,7 +272,7 @@ AIT_PUBLIC int ait_sandbox_enter(ait_sandbox *sandbox, const char **ret_step)
 {
     int r;
 
-    if (!sandbox || confine_listens(sandbox)) {
+    if (!sandbox || filter_listens(sandbox->deny)) {
         if (ret_step)
             *ret_step = "a sandbox that explains is entered by ait_sandbox_enter_child()";
         return -EINVAL;

@@ -14,7 +14,7 @@
  * Ownership: the sandbox owns its filter, the ruleset's descriptor (CLOEXEC, never below 3) and the text, and has a reference to the policy. All of it
  * must outlive every process that is about to enter.
  *
- * What this is not: it answers no notifications (explain.c), and knows nothing of servers and workers.
+ * What this is not: it answers no notifications (explainer.c), and knows nothing of servers and workers.
  */
 
 #include <linux/filter.h>
@@ -25,25 +25,19 @@
 #include "filter/compile.h"
 #include "filter/connect-filter.h"
 
-#define CONFINE_TEXT_MAX 768
+#define SANDBOX_TEXT_MAX 768
 
 struct ait_sandbox {
     unsigned refs;
     ait_policy *policy; /* NULL: none */
     ait_sandbox_deny deny;
     unsigned flags;
-    uint64_t capabilities;               /* what is kept; UINT64_MAX: untouched */
-    struct sandbox_filter filter;        /* program NULL: no filter */
-    struct sock_filter guard[GUARD_MAX]; /* loaded first */
-    size_t n_guard;
+    uint64_t capabilities;                                 /* what is kept; UINT64_MAX: untouched */
+    struct sandbox_filter filter;                          /* program NULL: no filter */
+    struct sock_filter connect_filter[CONNECT_FILTER_MAX]; /* loaded first */
+    size_t n_connect_filter;
     unsigned filter_flags; /* SECCOMP_FILTER_FLAG_... of the main filter */
     int ruleset;           /* Landlock's; -1: none */
     unsigned restrict_flags;
-    char text[CONFINE_TEXT_MAX];
+    char text[SANDBOX_TEXT_MAX];
 };
-
-/* Denied calls come to a listener. */
-static inline bool confine_listens(const struct ait_sandbox *s)
-{
-    return s->deny == AIT_SANDBOX_DENY_EXPLAIN || s->deny == AIT_SANDBOX_DENY_LEARN;
-}

@@ -159,7 +159,7 @@ AIT_PUBLIC int ait_explainer_new(ait_explainer **ret, ait_sandbox *sandbox, int 
     ait_policy *policy AIT_CLEANUP(ait_policy_unrefp) = NULL;
     ait_policy *base AIT_CLEANUP(ait_policy_unrefp) = NULL;
 
-    if (!ret || !sandbox || socket < 0 || !confine_listens(sandbox))
+    if (!ret || !sandbox || socket < 0 || !filter_listens(sandbox->deny))
         return -EINVAL;
     int r = learning_policies(sandbox, &policy, &base);
     if (r < 0)
@@ -261,12 +261,12 @@ static int answer(ait_explainer *e, ait_policy_action action)
     return 0;
 }
 
-static struct explain_interrupted *interrupted_of(ait_explainer *e)
+static struct explainer_interrupted *interrupted_of(ait_explainer *e)
 {
-    return &e->interrupted[e->request->pid % EXPLAIN_INTERRUPTED];
+    return &e->interrupted[e->request->pid % EXPLAINER_INTERRUPTED];
 }
 
-static bool is_same(const struct explain_interrupted *i, const struct seccomp_notif *request)
+static bool is_same(const struct explainer_interrupted *i, const struct seccomp_notif *request)
 {
     return i->tid == (pid_t)request->pid && i->number == request->data.nr &&
            i->address == request->data.instruction_pointer;
@@ -275,7 +275,7 @@ static bool is_same(const struct explain_interrupted *i, const struct seccomp_no
 /* Whether this is what a signal has interrupted before we could answer. */
 static bool is_repeat(ait_explainer *e)
 {
-    struct explain_interrupted *i = interrupted_of(e);
+    struct explainer_interrupted *i = interrupted_of(e);
 
     if (!is_same(i, e->request) || !i->waits)
         return false;
@@ -286,10 +286,10 @@ static bool is_repeat(ait_explainer *e)
 
 static void note_interrupted(ait_explainer *e)
 {
-    struct explain_interrupted *i = interrupted_of(e);
+    struct explainer_interrupted *i = interrupted_of(e);
 
     if (!is_same(i, e->request))
-        *i = (struct explain_interrupted){
+        *i = (struct explainer_interrupted){
             .tid = (pid_t)e->request->pid,
             .number = e->request->data.nr,
             .address = e->request->data.instruction_pointer,
@@ -299,7 +299,7 @@ static void note_interrupted(ait_explainer *e)
 
 static unsigned take_repeats(ait_explainer *e)
 {
-    struct explain_interrupted *i = interrupted_of(e);
+    struct explainer_interrupted *i = interrupted_of(e);
     unsigned n = is_same(i, e->request) ? i->repeats : 0;
 
     if (n > 0)

@@ -26,9 +26,9 @@
 #include "policy/model.h"
 
 /* Threads whose call a signal may have interrupted; with more of them at once, a call may be told twice. */
-#define EXPLAIN_INTERRUPTED 64
+#define EXPLAINER_INTERRUPTED 64
 
-struct explain_interrupted {
+struct explainer_interrupted {
     pid_t tid;
     int number;
     uint64_t address;
@@ -48,7 +48,7 @@ struct ait_explainer {
     struct seccomp_notif_resp *response;
     size_t request_size, response_size;
 
-    struct explain_interrupted interrupted[EXPLAIN_INTERRUPTED];
+    struct explainer_interrupted interrupted[EXPLAINER_INTERRUPTED];
     /* The last element stands for calls that we do not know. */
     uint64_t counts[SYSCALL_NEWEST + 2];
     ait_policy_action actions[SYSCALL_NEWEST + 2]; /* the last one of each */

@@ -164,11 +164,6 @@ static int draw(void *ret, size_t size)
     return n == (ssize_t)size ? 0 : n < 0 ? -errno : -EIO;
 }
 
-static bool has_listener(ait_sandbox_deny deny)
-{
-    return deny == AIT_SANDBOX_DENY_EXPLAIN || deny == AIT_SANDBOX_DENY_LEARN;
-}
-
 /* A key has something in each half, so that no argument that is plainly zero is one. */
 static int draw_keys(struct compiler *c, unsigned flags)
 {
@@ -179,7 +174,7 @@ static int draw_keys(struct compiler *c, unsigned flags)
         return fail(c, r, "random numbers");
     if (flags & AIT_SANDBOX_EXEC)
         c->terms.exec_key = keys[0] | UINT64_C(0x8000000080000000);
-    if (has_listener(c->terms.deny))
+    if (filter_listens(c->terms.deny))
         c->terms.send_key = (uint32_t)keys[1] | UINT32_C(0x80000000);
     return 0;
 }
@@ -188,7 +183,7 @@ static int finish(const struct compiler *c, struct sandbox_filter *filter)
 {
     int r = filter_verify(&c->terms, filter->program, filter->n, c->problem);
 
-    if (r < 0 || has_listener(c->terms.deny))
+    if (r < 0 || filter_listens(c->terms.deny))
         return r;
     r = program_quiet(&c->terms, &filter->quiet, &filter->n_quiet);
     if (r < 0)

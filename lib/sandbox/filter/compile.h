@@ -30,6 +30,8 @@
 
 #include <aiotools-sd/sandbox.h>
 
+#include "verify.h"
+
 struct sandbox_filter {
     const struct sock_filter *program;
     size_t n;

@@ -32,7 +32,7 @@ static const struct {
 
 #define HEAD_SIZE 6
 #define WAY_SIZE  5
-_Static_assert(HEAD_SIZE + N_WAYS * WAY_SIZE + 1 <= GUARD_MAX, "the guard fits");
+_Static_assert(HEAD_SIZE + N_WAYS * WAY_SIZE + 1 <= CONNECT_FILTER_MAX, "the filter fits");
 
 #define PUT(...) (ret[n++] = (struct sock_filter)__VA_ARGS__)
 
@@ -41,7 +41,7 @@ static uint32_t arg_offset(uint32_t arg)
     return (uint32_t)(offsetof(struct seccomp_data, args) + arg * sizeof(uint64_t));
 }
 
-size_t guard_make(struct sock_filter ret[GUARD_MAX], bool lenient)
+size_t connect_filter_make(struct sock_filter ret[CONNECT_FILTER_MAX], bool lenient)
 {
     size_t n = 0;
 

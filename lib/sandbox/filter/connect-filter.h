@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define GUARD_MAX 48 /* instructions */
+#define CONNECT_FILTER_MAX 48 /* instructions */
 
 /* lenient: other architectures are let through, as where nothing is denied. Returns how many instructions there are. */
-size_t guard_make(struct sock_filter ret[GUARD_MAX], bool lenient);
+size_t connect_filter_make(struct sock_filter ret[CONNECT_FILTER_MAX], bool lenient);

@@ -75,7 +75,7 @@ uint32_t filter_expected(const struct filter_terms *terms, const struct seccomp_
 
 uint32_t filter_expected_quiet(const struct filter_terms *terms, const struct seccomp_data *data)
 {
-    bool listened = terms->deny == AIT_SANDBOX_DENY_EXPLAIN || terms->deny == AIT_SANDBOX_DENY_LEARN;
+    bool listened = filter_listens(terms->deny);
 
     if (data->arch != NATIVE_ARCHITECTURE || listened)
         return SECCOMP_RET_ALLOW;

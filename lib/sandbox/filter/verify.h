@@ -28,6 +28,12 @@ struct filter_terms {
     uint32_t send_key; /* 0: none */
 };
 
+/* Denied calls come to a listener. */
+static inline bool filter_listens(ait_sandbox_deny deny)
+{
+    return deny == AIT_SANDBOX_DENY_EXPLAIN || deny == AIT_SANDBOX_DENY_LEARN;
+}
+
 /* What a filter of these terms answers: a SECCOMP_RET_ value with its data. */
 uint32_t filter_action(ait_policy_action action, ait_sandbox_deny deny);
 uint32_t filter_expected(const struct filter_terms *terms, const struct seccomp_data *data);

@@ -32,8 +32,8 @@ static int try_all(const struct account *a, const char *directory, const char *p
     return STEPS;
 }
 
-static int explain(int step, int error, const struct account *a, const char *directory, const char *program,
-                   struct problem *p)
+static int describe(int step, int error, const struct account *a, const char *directory, const char *program,
+                    struct problem *p)
 {
     switch (step) {
     case STEP_USER:
@@ -82,5 +82,5 @@ int access_check(const struct account *account, const char *directory, const cha
     if (read(p[0], found, sizeof(found)) != sizeof(found))
         found[0] = STEPS;
     close(p[0]);
-    return explain(found[0], found[1], account, directory, program, ret_problem);
+    return describe(found[0], found[1], account, directory, program, ret_problem);
 }

@@ -27,7 +27,7 @@ static bool is_absent(int error)
     return error == -ENOENT || error == -ENOTDIR;
 }
 
-static int explain_file(struct problem *p, int error, const char *path)
+static int describe_file(struct problem *p, int error, const char *path)
 {
     switch (error) {
     case -ENOENT:
@@ -152,7 +152,7 @@ static int search_path(const char *program, const char *path, const char *workin
     int r = program_search(program, path, working_directory, ret, &refused);
 
     if (refused)
-        r = explain_file(p, r, refused);
+        r = describe_file(p, r, refused);
     else if (r == -ENOMEM)
         r = problem_set(p, STATUS_OS, r, "program %s: out of memory", program);
     else if (r < 0)
@@ -175,7 +175,7 @@ static int locate(const char *program, const char *path, const char *working_dir
         return problem_set(p, STATUS_OS, -ENOMEM, "program %s: out of memory", program);
     int r = program_check(full);
     if (r < 0) {
-        r = explain_file(p, r, full);
+        r = describe_file(p, r, full);
         free(full);
         return r;
     }

@@ -72,7 +72,7 @@ static void fill(char *buffer, size_t size, const char *remedy, const char *word
     buffer[n] = 0;
 }
 
-int listen_explain(const struct listen_entry *e, int error, struct problem *ret_problem)
+int listen_describe(const struct listen_entry *e, int error, struct problem *ret_problem)
 {
     const struct address *a = listen_entry_address(e);
     const struct remedy *r = find(-error, kind_of(a));

@@ -3,8 +3,8 @@
 #define SERVER_LISTEN_INTERNAL_H
 
 /*
- * The inside of listen.h, for its files alone: listen-plan.c says what there shall be, listen.c opens and closes it,
- * listen-slots.c looks after it while the server runs, listen-explain.c says what went wrong.
+ * The inside of set.h, for its files alone: plan.c says what there shall be, set.c opens and closes it,
+ * slots.c looks after it while the server runs, remedies.c says what went wrong.
  */
 
 #include "set.h"
@@ -36,6 +36,6 @@ const struct address *listen_entry_address(const struct listen_entry *e);
 int listen_plan(struct listen_set *s, const struct listen_options *o, struct problem *ret_problem);
 
 /* "--listen=TEXT: cause (remedy)" for a failure to open an entry. Returns `error`. */
-int listen_explain(const struct listen_entry *e, int error, struct problem *ret_problem);
+int listen_describe(const struct listen_entry *e, int error, struct problem *ret_problem);
 
 #endif

@@ -35,7 +35,7 @@ static int open_entry(struct listen_entry *e, unsigned n_slots, struct problem *
             e->fd = r, r = 0;
     }
     if (r < 0)
-        return listen_explain(e, r, p);
+        return listen_describe(e, r, p);
     e->text = strdup(address_format(listen_entry_address(e), text));
     return e->text ? 0 : problem_set(p, STATUS_OS, -ENOMEM, "out of memory");
 }

@@ -19,7 +19,7 @@ int listen_set_add_slot(struct listen_set *s, unsigned slot, struct problem *ret
 
         if (r < 0) {
             listen_set_remove_slot(s, slot);
-            return listen_explain(e, r, ret_problem);
+            return listen_describe(e, r, ret_problem);
         }
     }
     return 0;
@@ -74,14 +74,14 @@ static int check_shared(struct listen_entry *e)
     return r < 0 ? r : 1;
 }
 
-static int explain_dead(const struct listen_entry *e, int error, struct problem *p)
+static int describe_dead(const struct listen_entry *e, int error, struct problem *p)
 {
     if (error == -EBADFD)
         return problem_set(
             p, STATUS_OS, error,
             "inherited socket %s, %s: a worker has shut it down (restart the unit that it comes from)",
             e->name, e->text);
-    return listen_explain(e, error, p);
+    return listen_describe(e, error, p);
 }
 
 int listen_set_check(struct listen_set *s, unsigned slot, struct problem *ret_problem)
@@ -95,7 +95,7 @@ int listen_set_check(struct listen_set *s, unsigned slot, struct problem *ret_pr
         if (r > 0)
             repaired += r;
         else if (r < 0 && result == 0)
-            result = explain_dead(e, r, ret_problem);
+            result = describe_dead(e, r, ret_problem);
     }
     return result < 0 ? result : repaired;
 }

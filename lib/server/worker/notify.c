@@ -77,7 +77,7 @@ static int bind_and_publish(struct notify_socket *s, const char *directory, uid_
     return 0;
 }
 
-static int explain(int error, const char *directory, struct problem *p)
+static int describe(int error, const char *directory, struct problem *p)
 {
     if (error == -ENAMETOOLONG)
         return problem_set(
@@ -107,7 +107,7 @@ int notify_socket_open(struct notify_socket *ret, const char *directory, unsigne
     if (r < 0) {
         if (s.fd >= 0)
             close(s.fd);
-        return explain(r, directory, ret_problem);
+        return describe(r, directory, ret_problem);
     }
     *ret = s;
     return 0;

@@ -78,7 +78,7 @@ static const struct exec_words exec_words[] = {
     {-ETXTBSY, STATUS_OS, "somebody is writing to the file; try again when that is done"},
 };
 
-static int explain_exec(const struct spawn_params *params, int error, struct problem *p)
+static int describe_exec(const struct spawn_params *params, int error, struct problem *p)
 {
     for (size_t i = 0; i < sizeof(exec_words) / sizeof(exec_words[0]); i++)
         if (exec_words[i].error == error)
@@ -88,10 +88,10 @@ static int explain_exec(const struct spawn_params *params, int error, struct pro
                        params->path, strerror(-error));
 }
 
-static int explain(const struct spawn_params *params, const struct exec_report *report, struct problem *p)
+static int describe(const struct spawn_params *params, const struct exec_report *report, struct problem *p)
 {
     if (report->step == SPAWN_STEP_EXEC)
-        return explain_exec(params, report->error, p);
+        return describe_exec(params, report->error, p);
     const struct step_words *words = &step_words[report->step];
     const char *detail = report->detail;
     /* One listener in a chain of filters is all that there can be. */
@@ -294,7 +294,7 @@ static int fail(struct spawn *s, int error, struct problem *p)
             params->guardian_fd,
             &(struct guardian_message){.kind = GUARDIAN_REMOVE, .tree = {.pid = s->plan.exec.pid}}, -1);
     if (s->plan.exec.failed.error < 0)
-        return explain(params, &s->plan.exec.failed, p);
+        return describe(params, &s->plan.exec.failed, p);
     if (s->hand_over < 0)
         return fail_os(p, error, params, "taking the sandbox's listener",
                        remedy_for(error, "raise the limit of memory"));

@@ -397,7 +397,10 @@ static void broken_filters_fail_closed(void **state)
         {.ruleset = -1,
          .capabilities = UINT64_MAX,
          .filter = {.program = harmless, .n = 1, .quiet = endless, .n_quiet = 1}},
-        {.ruleset = -1, .capabilities = UINT64_MAX, .guard = {BPF_STMT(BPF_LD | BPF_IMM, 0)}, .n_guard = 1},
+        {.ruleset = -1,
+         .capabilities = UINT64_MAX,
+         .connect_filter = {BPF_STMT(BPF_LD | BPF_IMM, 0)},
+         .n_connect_filter = 1},
     };
     for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++)
         assert_int_equal(inside(NULL, enter_broken, &broken[i]), EINVAL);
