@@ -14,6 +14,7 @@ import re
 import sys
 import textwrap
 
+CLEANUP = r"^AIT_DEFINE_CLEANUP_\((\w+), (\w+)\)"
 PROTOTYPE = r"(?:^|;)\s*([\w\s*]*?\bait_\w+\([^;]*?\)(?:\s*__attribute__[^;]*)?)(?=;)"
 ERRORS = """\
 Besides what is said above, any of these calls may return
@@ -76,7 +77,8 @@ def prototypes(headers, path):
     wanted, lines = names(path), []
     for header in headers:
         text = re.sub(r"/\*.*?\*/|^#.*?[^\\]$|\btypedef\b[^;{]*;", "", read(header), flags=re.S | re.M)
-        text = re.sub(r"\{[^{}]*\}|AIT_(BEGIN|END)_DECLS", ";", text)
+        text = re.sub(CLEANUP, r"static inline void \2p(\1 **p);", text, flags=re.M)
+        text = re.sub(r"\{[^{}]*\}|AIT_(BEGIN|END)_DECLS", ";", text.replace("AIT_MUST_CHECK", ""))
         found = [re.sub(r"\s+", " ", declaration).strip()
                  for declaration in re.findall(PROTOTYPE, text)]
         found = [one for one in found if re.search(r"\b(ait_\w+)\(", one).group(1) in wanted]

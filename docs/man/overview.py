@@ -27,6 +27,7 @@ def first_paragraph(text):
 
 
 def functions(text):
+    text = re.sub(r"^AIT_DEFINE_CLEANUP_.*$", "", text, flags=re.M)
     code = re.sub(r"/\*.*?\*/|^#.*?[^\\]$|\btypedef\b[^;{]*;", "", text, flags=re.S | re.M)
     names = list(dict.fromkeys(re.findall(r"\b(ait_\w+)\(", code)))
     return [name for name in names if not (name.endswith("p") and name[:-1] in names)]

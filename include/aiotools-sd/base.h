@@ -33,6 +33,15 @@
 
 #define AIT_PUBLIC        __attribute__((visibility("default")))
 #define AIT_CLEANUP(func) __attribute__((cleanup(func)))
+/* Where ignoring the result is always wrong. gcc is not silenced by a cast to void. */
+#define AIT_MUST_CHECK    __attribute__((warn_unused_result))
+
+/* Defines endp(), for AIT_CLEANUP(): ends what the variable holds with end(), which takes NULL and returns it. */
+#define AIT_DEFINE_CLEANUP_(type, end)                                                                       \
+    static inline void end##p(type **p)                                                                      \
+    {                                                                                                        \
+        *p = end(*p);                                                                                        \
+    }
 
 /*
  * What AIT_..._OPTIONS(.name = "x", ...) are made of: the address of options with their size and these members, all others zero. In C
@@ -46,9 +55,9 @@
 #define AIT_OPTIONS_(type, ...) (&(const type){.size = sizeof(type), __VA_ARGS__})
 #endif
 
-/* A name of its own for each line, for macros that declare what nobody names. */
+/* A name of its own at each use, for macros that declare what nobody names: several may stand on a line. */
 #define AIT_UNUSED       __attribute__((unused))
-#define AIT_UNIQUE(name) AIT_JOIN_(name, __LINE__)
+#define AIT_UNIQUE(name) AIT_JOIN_(name, __COUNTER__)
 #define AIT_JOIN_(a, b)  AIT_JOIN__(a, b)
 #define AIT_JOIN__(a, b) a##b
 

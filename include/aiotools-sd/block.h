@@ -28,7 +28,7 @@
 
 AIT_BEGIN_DECLS
 
-/* What lies in the frame; its members are the library's. */
+/* What lies in the frame; its members are the library's. Frozen. */
 typedef struct ait_block {
     ait_scope *scope;
     int *result;
@@ -38,11 +38,11 @@ typedef struct ait_block {
 /* What the macros below are made of. Enters a scope at the first call and returns 1; exits it at the second and returns 0, as where it could not be entered. */
 int ait_block_next(ait_block *block, unsigned flags, uint64_t usec);
 /* Exits what has not been exited, its tasks cancelled. */
-void ait_block_endp(ait_block *block);
+void ait_block_end(ait_block *block);
 
-#define AIT_BLOCK_(r, flags, usec)                                                                           \
-    for (AIT_CLEANUP(ait_block_endp) ait_block AIT_UNIQUE(ait_block_) = {NULL, &(r), 0};                     \
-         ait_block_next(&AIT_UNIQUE(ait_block_), (flags), (usec));)
+#define AIT_BLOCK_(r, flags, usec) AIT_BLOCK__(AIT_UNIQUE(ait_block_), r, flags, usec)
+#define AIT_BLOCK__(name, r, flags, usec)                                                                    \
+    for (AIT_CLEANUP(ait_block_end) ait_block name = {NULL, &(r), 0}; ait_block_next(&name, (flags), (usec));)
 
 /*
  * Runs the statement for at most usec; then everything in it is cancelled. r, an int variable, is the result: 0 to begin with, set by the
@@ -57,11 +57,11 @@ void ait_block_endp(ait_block *block);
  * Runs the statement where cancellation from outside does not come in, for usec at most (AIT_USEC_INFINITY: for ever): AIT_SHIELD_CLEANUP() for a part of
  * a block. The statement runs in any case; outside tasks, and where there is no memory, without a shield.
  */
-#define AIT_SHIELD(usec)                                                                                     \
-    for (int AIT_UNIQUE(ait_once_) = 1; AIT_UNIQUE(ait_once_); AIT_UNIQUE(ait_once_) = 0)                    \
-        for (AIT_CLEANUP(ait_scope_leavep) ait_scope * AIT_UNIQUE(ait_shield_) = ait_shield_enter(usec);     \
-             AIT_UNIQUE(ait_once_);                                                                          \
-             AIT_UNIQUE(ait_once_) = ((void)ait_scope_exit(AIT_UNIQUE(ait_shield_), 0), 0))
+#define AIT_SHIELD(usec) AIT_SHIELD_(AIT_UNIQUE(ait_once_), AIT_UNIQUE(ait_shield_), usec)
+#define AIT_SHIELD_(once, shield, usec)                                                                      \
+    for (int once = 1; once; once = 0)                                                                       \
+        for (AIT_CLEANUP(ait_scope_leavep) ait_scope *shield = ait_shield_enter(usec); once;                 \
+             once = ((void)ait_scope_exit(shield, 0), 0))
 
 AIT_END_DECLS
 

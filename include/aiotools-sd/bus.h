@@ -66,14 +66,15 @@ int ait_bus_serve(sd_bus *bus, const char *path, const char *interface, const sd
  */
 typedef struct ait_bus_signals ait_bus_signals;
 
-int ait_bus_signals_open(ait_bus_signals **ret, sd_bus *bus, const char *match, size_t capacity);
+int ait_bus_signals_open(ait_bus_signals **ret, sd_bus *bus, const char *match,
+                         size_t capacity) AIT_MUST_CHECK;
 /* Takes the oldest message, waiting for it: 1, and a reference to it. 0: the connection has ended, or the registration was closed. */
 int ait_bus_signals_next(ait_bus_signals *signals, sd_bus_message **ret);
 /* How many were dropped. */
-uint64_t ait_bus_signals_n_dropped(ait_bus_signals *signals);
+uint64_t ait_bus_signals_n_dropped(const ait_bus_signals *signals);
 /* Returns NULL. Who waits in ait_bus_signals_next() is sent away. */
 ait_bus_signals *ait_bus_signals_close(ait_bus_signals *signals);
-void ait_bus_signals_closep(ait_bus_signals **p);
+AIT_DEFINE_CLEANUP_(ait_bus_signals, ait_bus_signals_close)
 
 AIT_END_DECLS
 

@@ -20,11 +20,16 @@ AIT_BEGIN_DECLS
 typedef struct ait_cache ait_cache;
 typedef struct ait_cache_entry ait_cache_entry;
 
+/* Makes the value of a key, in the task that asked; it may suspend. An error (negative), or 0 with the value. */
+typedef int (*ait_cache_load_fn)(const void *key, void **ret_value, void *userdata);
+typedef uint64_t (*ait_cache_hash_fn)(const void *key, void *userdata);
+/* Not 0: they are equal. */
+typedef int (*ait_cache_equal_fn)(const void *a, const void *b, void *userdata);
+
 typedef struct ait_cache_options {
     size_t size; /* sizeof(ait_cache_options) */
 
-    /* Makes the value of a key, in the task that asked; it may suspend. An error (negative), or 0 with the value. */
-    int (*load)(const void *key, void **ret_value, void *userdata);
+    ait_cache_load_fn load;
     /* Of a value, with the last reference to its entry; may be NULL. Must not suspend. */
     ait_destroy_fn destroy;
     void *userdata;
@@ -32,8 +37,8 @@ typedef struct ait_cache_options {
     /* Keys are copied: strings where key_size is 0, else memory of that size. hash and equal (both or neither) replace
      * comparison byte by byte. */
     size_t key_size;
-    uint64_t (*hash)(const void *key, void *userdata);
-    int (*equal)(const void *a, const void *b, void *userdata); /* not 0: they are */
+    ait_cache_hash_fn hash;
+    ait_cache_equal_fn equal;
 
     size_t max_entries; /* 0: 128; SIZE_MAX: no bound */
     uint64_t max_age;   /* of a value, from when it was loaded; 0: no bound */
@@ -42,10 +47,10 @@ typedef struct ait_cache_options {
 
 #define AIT_CACHE_OPTIONS(...) AIT_OPTIONS_(ait_cache_options, __VA_ARGS__)
 
-int ait_cache_new(ait_cache **ret, const ait_cache_options *options);
+int ait_cache_new(ait_cache **ret, const ait_cache_options *options) AIT_MUST_CHECK;
 ait_cache *ait_cache_ref(ait_cache *cache);
 ait_cache *ait_cache_unref(ait_cache *cache);
-void ait_cache_unrefp(ait_cache **p);
+AIT_DEFINE_CLEANUP_(ait_cache, ait_cache_unref)
 
 /*
  * The entry of a key, loaded where it is not there. Returns 1 where it was there, 0 where it was loaded, by this call or another; or the loader's
@@ -55,10 +60,10 @@ int ait_cache_get(ait_cache *cache, const void *key, ait_cache_entry **ret);
 
 ait_cache_entry *ait_cache_entry_ref(ait_cache_entry *entry);
 ait_cache_entry *ait_cache_entry_unref(ait_cache_entry *entry);
-void ait_cache_entry_unrefp(ait_cache_entry **p);
+AIT_DEFINE_CLEANUP_(ait_cache_entry, ait_cache_entry_unref)
 /* Borrowed. */
-void *ait_cache_entry_value(ait_cache_entry *entry);
-const void *ait_cache_entry_key(ait_cache_entry *entry);
+void *ait_cache_entry_value(const ait_cache_entry *entry);
+const void *ait_cache_entry_key(const ait_cache_entry *entry);
 
 /*
  * Drops a key. Returns 1 where there was one, else 0. A load that is under way goes on for those who have asked already; who asks from here on
@@ -77,7 +82,7 @@ typedef struct ait_cache_info {
     uint64_t n_evicted;
 } ait_cache_info;
 
-int ait_cache_get_info(ait_cache *cache, ait_cache_info *ret);
+int ait_cache_get_info(const ait_cache *cache, ait_cache_info *ret);
 
 AIT_END_DECLS
 

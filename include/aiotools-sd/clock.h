@@ -13,10 +13,10 @@
 
 AIT_BEGIN_DECLS
 
-int ait_vclock_new(ait_clock **ret);
+int ait_vclock_new(ait_clock **ret) AIT_MUST_CHECK;
 ait_clock *ait_clock_ref(ait_clock *clock);
 ait_clock *ait_clock_unref(ait_clock *clock);
-void ait_clock_unrefp(ait_clock **p);
+AIT_DEFINE_CLEANUP_(ait_clock, ait_clock_unref)
 
 /* Moves the clock forward. */
 int ait_vclock_advance(ait_clock *clock, uint64_t usec);

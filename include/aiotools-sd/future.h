@@ -14,17 +14,17 @@
 AIT_BEGIN_DECLS
 
 /* A pending future of this thread's loop. */
-int ait_future_new(ait_future **ret);
+int ait_future_new(ait_future **ret) AIT_MUST_CHECK;
 ait_future *ait_future_ref(ait_future *future);
 ait_future *ait_future_unref(ait_future *future);
-void ait_future_unrefp(ait_future **p);
+AIT_DEFINE_CLEANUP_(ait_future, ait_future_unref)
 
 /* Sets the result and wakes who waits. -EALREADY: it has one. -EPERM: it is a task. */
 int ait_future_resolve(ait_future *future, int result);
 /* 1: resolved, 0: pending. */
-int ait_future_is_done(ait_future *future);
+int ait_future_is_done(const ait_future *future);
 /* -EBUSY: pending. */
-int ait_future_result(ait_future *future, int *ret_result);
+int ait_future_result(const ait_future *future, int *ret_result);
 
 /* Waits until the future is resolved. Returns 0 with the outcome in ret_result; -ECANCELED where the caller is cancelled, the future is then
  * untouched; -EDEADLK where a task awaits itself. */
@@ -35,7 +35,7 @@ int ait_await(ait_future *future, int *ret_result);
 typedef void (*ait_future_cb)(ait_future *future, int result, void *userdata);
 int ait_future_add_callback(ait_future *future, ait_slot **ret_slot, ait_future_cb cb, void *userdata);
 ait_slot *ait_slot_unref(ait_slot *slot);
-void ait_slot_unrefp(ait_slot **p);
+AIT_DEFINE_CLEANUP_(ait_slot, ait_slot_unref)
 
 AIT_END_DECLS
 

@@ -18,6 +18,7 @@
 
 AIT_BEGIN_DECLS
 
+/* Frozen: arrays are made of it. What may be added goes into options. */
 typedef struct ait_call {
     ait_task_fn fn;
     void *userdata;
@@ -79,14 +80,14 @@ typedef struct ait_completion ait_completion;
 
 /* The array is copied; n may be 0. Here a failure takes no userdata. flags must be 0. */
 int ait_completion_open(ait_completion **ret, const ait_call *calls, size_t n,
-                        const ait_gather_options *options);
+                        const ait_gather_options *options) AIT_MUST_CHECK;
 /* Returns NULL. Not from inside a call. Tasks that wait in ait_completion_next() then return 0. */
 ait_completion *ait_completion_close(ait_completion *completion);
-void ait_completion_closep(ait_completion **p);
+AIT_DEFINE_CLEANUP_(ait_completion, ait_completion_close)
 
 /* One more call; it gets the next index, counted from 0. The options behind it are read until it begins. On failure the userdata is not taken.
  * -ECANCELED: the completion's scope is cancelled; -ESTALE: it has been left. */
-int ait_completion_add(ait_completion *completion, const ait_call *call);
+int ait_completion_add(ait_completion *completion, const ait_call *call) AIT_MUST_CHECK;
 
 /* Waits until another call has ended: 1. 0: all have been fetched; more may be added then. A call that was cancelled has result -ECANCELED.
  * Where the caller is cancelled nothing is fetched. -EDEADLK: from inside a call. */

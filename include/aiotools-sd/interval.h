@@ -40,7 +40,7 @@ typedef int (*ait_interval_cb)(const ait_tick *tick, void *userdata);
  * the timer's task; its result is -ECANCELED, or the error that it could not go on for. A name that it is given (ait_task_set_name()) is that of the callbacks' tasks, too. userdata stays the caller's. Fails as ait_scope_spawn().
  */
 int ait_interval_start(ait_task **ret_task, ait_scope *scope, uint64_t usec, ait_interval_policy policy,
-                       ait_interval_cb cb, void *userdata);
+                       ait_interval_cb cb, void *userdata) AIT_MUST_CHECK;
 
 AIT_END_DECLS
 

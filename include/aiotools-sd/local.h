@@ -35,7 +35,7 @@ typedef struct ait_local {
 /* Defines a variable of this file. */
 #define AIT_LOCAL(name, destroy) static const ait_local name = {sizeof(ait_local), #name, destroy}
 
-/* What lies in the frame of the block; its members are the library's. */
+/* What lies in the frame of the block; its members are the library's. Frozen. */
 typedef struct ait_local_binding {
     const ait_local *variable;
     void *value;
@@ -52,14 +52,19 @@ void *ait_local_get(const ait_local *variable);
  * kept, but nobody sees it. Returns binding. */
 ait_local_binding *ait_local_push(ait_local_binding *binding, const ait_local *variable, void *value);
 void ait_local_pop(ait_local_binding *binding);
-void ait_local_popp(ait_local_binding **p);
+static inline void ait_local_popp(ait_local_binding **p)
+{
+    ait_local_pop(*p);
+    *p = NULL;
+}
 
-/* The same until the end of the block. A declaration: one a line. */
+/* The same until the end of the block. A declaration. */
 #define AIT_LOCAL_SCOPED(variable, value)                                                                    \
-    ait_local_binding AIT_UNIQUE(ait_local_binding_);                                                        \
+    AIT_LOCAL_SCOPED_(AIT_UNIQUE(ait_local_binding_), AIT_UNIQUE(ait_local_scoped_), variable, value)
+#define AIT_LOCAL_SCOPED_(binding, scoped, variable, value)                                                  \
+    ait_local_binding binding;                                                                               \
     AIT_CLEANUP(ait_local_popp)                                                                              \
-    AIT_UNUSED ait_local_binding *AIT_UNIQUE(ait_local_scoped_) =                                            \
-        ait_local_push(&AIT_UNIQUE(ait_local_binding_), &(variable), (value))
+    AIT_UNUSED ait_local_binding *scoped = ait_local_push(&binding, &(variable), (value))
 
 AIT_END_DECLS
 

@@ -32,15 +32,15 @@ enum {
 int ait_run(ait_task_fn fn, void *userdata, unsigned flags);
 
 /* A new loop for this thread. -EBUSY: this thread has one. */
-int ait_loop_new(ait_loop **ret);
+int ait_loop_new(ait_loop **ret) AIT_MUST_CHECK;
 
 /* A loop for tasks inside event, which its owner runs with sd_event_loop(). Takes a reference to event. */
-int ait_loop_attach(ait_loop **ret, struct sd_event *event);
+int ait_loop_attach(ait_loop **ret, struct sd_event *event) AIT_MUST_CHECK;
 
 ait_loop *ait_loop_ref(ait_loop *loop);
 /* Returns NULL. The last reference may go only when no task is live; else aborts, with a message. */
 ait_loop *ait_loop_unref(ait_loop *loop);
-void ait_loop_unrefp(ait_loop **p);
+AIT_DEFINE_CLEANUP_(ait_loop, ait_loop_unref)
 
 /* This thread's loop, borrowed; NULL where there is none. */
 ait_loop *ait_loop_current(void);
@@ -55,14 +55,16 @@ int ait_loop_run(ait_loop *loop);
 ait_scope *ait_loop_root(ait_loop *loop);
 
 /* The time on the loop's clock, in microseconds. loop NULL: this thread's. 0 where there is no loop. */
-uint64_t ait_now(ait_loop *loop);
+uint64_t ait_now(const ait_loop *loop);
+
+typedef void (*ait_post_fn)(void *userdata);
 
 /* Runs fn(userdata) on the loop's thread, from the scheduler. The only call that other threads may make; wait-free but for the
  * allocation. Order is kept for each posting thread. What is still queued when the loop ends is not run. */
-int ait_loop_post(ait_loop *loop, void (*fn)(void *userdata), void *userdata);
+int ait_loop_post(ait_loop *loop, ait_post_fn fn, void *userdata);
 
 /* The number of tasks that have not ended. */
-size_t ait_loop_n_tasks(ait_loop *loop);
+size_t ait_loop_n_tasks(const ait_loop *loop);
 
 AIT_END_DECLS
 

@@ -30,11 +30,13 @@ typedef struct ait_offload_options {
 
 #define AIT_OFFLOAD_OPTIONS(...) AIT_OPTIONS_(ait_offload_options, __VA_ARGS__)
 
+typedef int (*ait_offload_fn)(void *userdata);
+
 /*
  * Runs fn(userdata) on a thread and returns its result. -ECANCELED: the caller is cancelled and fn was not run; where it had begun, its result is
  * waited for and returned. -EAGAIN: no thread could be made. Allocates nothing.
  */
-int ait_offload(int (*fn)(void *userdata), void *userdata);
+int ait_offload(ait_offload_fn fn, void *userdata);
 
 /*
  * The same with options (may be NULL): returns 0 with fn's result in ret_result (may be NULL).
@@ -42,8 +44,7 @@ int ait_offload(int (*fn)(void *userdata), void *userdata);
  * With AIT_OFFLOAD_DETACH, userdata must not lie in the caller's frame: on -ECANCELED it was given away, and destroy (may be NULL) is called with
  * it, at once or when fn has returned. After every other return it stays the caller's.
  */
-int ait_offload_full(int *ret_result, int (*fn)(void *userdata), void *userdata,
-                     const ait_offload_options *options);
+int ait_offload_full(int *ret_result, ait_offload_fn fn, void *userdata, const ait_offload_options *options);
 
 /*
  * Of the whole process: at most n_threads (0: as by default, 4 more than there are processors, but not above 32), which end when they were idle for

@@ -52,6 +52,7 @@ typedef enum ait_policy_action_kind {
     AIT_POLICY_KILL,   /* the whole process */
 } ait_policy_action_kind;
 
+/* Frozen: it is handed over by value. */
 typedef struct ait_policy_action {
     uint16_t kind;  /* ait_policy_action_kind */
     uint16_t error; /* ERRNO and NOTIFY: a positive errno */
@@ -78,13 +79,13 @@ const char *ait_policy_action_text(ait_policy_action action, char text[AIT_POLIC
  * file or preset. Included paths are relative to the file that includes them; in a text, to the current directory.
  */
 int ait_policy_from_text(ait_policy **ret, const char *name, const char *text, size_t length,
-                         ait_sandbox_problem *problem);
-int ait_policy_from_file(ait_policy **ret, const char *path, ait_sandbox_problem *problem);
-int ait_policy_from_preset(ait_policy **ret, const char *name, ait_sandbox_problem *problem);
+                         ait_sandbox_problem *problem) AIT_MUST_CHECK;
+int ait_policy_from_file(ait_policy **ret, const char *path, ait_sandbox_problem *problem) AIT_MUST_CHECK;
+int ait_policy_from_preset(ait_policy **ret, const char *name, ait_sandbox_problem *problem) AIT_MUST_CHECK;
 /* From the values of SystemCallFilter=, one a line in the order of the unit file ("@system-service", "~@resources:EACCES"), or from a unit file, of which
  * the lines SystemCallFilter= and SystemCallErrorNumber= count; what is denied without an errno of its own gets error (positive; 0: EPERM). */
 int ait_policy_from_systemd(ait_policy **ret, const char *name, const char *lists, int error,
-                            ait_sandbox_problem *problem);
+                            ait_sandbox_problem *problem) AIT_MUST_CHECK;
 
 /* Languages of policies. */
 typedef enum ait_policy_format {
@@ -103,16 +104,17 @@ typedef int (*ait_policy_import_cb)(ait_policy **ret, const char *name, const ch
  * includes are then relative to the current directory. import_json(..., userdata) reads JSON; NULL: that is -EOPNOTSUPP. Other errors as above.
  */
 int ait_policy_load(ait_policy **ret, const char *path, ait_policy_format format,
-                    ait_policy_import_cb import_json, void *userdata, ait_sandbox_problem *problem);
+                    ait_policy_import_cb import_json, void *userdata,
+                    ait_sandbox_problem *problem) AIT_MUST_CHECK;
 
 ait_policy *ait_policy_ref(ait_policy *policy);
 ait_policy *ait_policy_unref(ait_policy *policy);
-void ait_policy_unrefp(ait_policy **p);
+AIT_DEFINE_CLEANUP_(ait_policy, ait_policy_unref)
 
 /* What becomes of a call on this machine's own architecture. */
 ait_policy_action ait_policy_evaluate(const ait_policy *policy, int number, const uint64_t args[6]);
 
-/* A comparison: (argument & mask) op value. All comparisons of a rule have to hold. */
+/* A comparison: (argument & mask) op value. All comparisons of a rule have to hold. Frozen: arrays are made of it. */
 typedef enum ait_policy_op {
     AIT_POLICY_EQ,
     AIT_POLICY_NE,
@@ -138,16 +140,16 @@ typedef struct ait_policy_rule {
     const ait_policy_compare *compares;
 } ait_policy_rule;
 
-/* Calls fn for each rule, by number, those with comparisons first, in the order in which they are tried; what has none and is left to the policy's
+/* Calls cb for each rule, by number, those with comparisons first, in the order in which they are tried; what has none and is left to the policy's
  * fallback is not named. Stops at the first result that is not 0 and returns it. */
-int ait_policy_foreach_rule(const ait_policy *policy, int (*fn)(const ait_policy_rule *rule, void *userdata),
-                            void *userdata);
+typedef int (*ait_policy_rule_cb)(const ait_policy_rule *rule, void *userdata);
+int ait_policy_foreach_rule(const ait_policy *policy, ait_policy_rule_cb cb, void *userdata);
 ait_policy_action ait_policy_fallback(const ait_policy *policy);
 
-/* Calls fn for each remark on the policy's text that is worth knowing and no error: names that only other architectures have, and relatives of a denied call that
+/* Calls cb for each remark on the policy's text that is worth knowing and no error: names that only other architectures have, and relatives of a denied call that
  * stay open. Stops at the first result that is not 0 and returns it. */
-int ait_policy_foreach_note(const ait_policy *policy,
-                            int (*fn)(const ait_sandbox_problem *note, void *userdata), void *userdata);
+typedef int (*ait_policy_note_cb)(const ait_sandbox_problem *note, void *userdata);
+int ait_policy_foreach_note(const ait_policy *policy, ait_policy_note_cb cb, void *userdata);
 
 /* Writes the policy to out, NATIVE or SYSTEMD. What is written is read as an equal policy. -EOPNOTSUPP, with the call in problem: it is answered by its
  * arguments, or with something that systemd's lists cannot say. */
@@ -163,9 +165,9 @@ int ait_syscall_newest(void);
 const char *ait_syscall_group_name(size_t index);
 /* A line about what the group is; NULL: no such group. */
 const char *ait_syscall_group_text(const char *group);
-/* Calls fn for each member: a system call or another group ("@..."). -ENOENT: no such group. */
-int ait_syscall_group_foreach(const char *group, int (*fn)(const char *member, void *userdata),
-                              void *userdata);
+/* Calls cb for each member: a system call or another group ("@..."). -ENOENT: no such group. */
+typedef int (*ait_syscall_group_cb)(const char *member, void *userdata);
+int ait_syscall_group_foreach(const char *group, ait_syscall_group_cb cb, void *userdata);
 
 AIT_END_DECLS
 

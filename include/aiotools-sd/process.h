@@ -24,14 +24,14 @@ AIT_BEGIN_DECLS
 /* ---- handles ------------------------------------------------------------------------------------- */
 
 /* Takes a child of this process. pidfd may be -1: one is opened; else it is taken over on success. */
-int ait_child_adopt(ait_child **ret, pid_t pid, int pidfd);
+int ait_child_adopt(ait_child **ret, pid_t pid, int pidfd) AIT_MUST_CHECK;
 ait_child *ait_child_ref(ait_child *child);
 ait_child *ait_child_unref(ait_child *child);
-void ait_child_unrefp(ait_child **p);
+AIT_DEFINE_CLEANUP_(ait_child, ait_child_unref)
 
-pid_t ait_child_pid(ait_child *child);
+pid_t ait_child_pid(const ait_child *child);
 /* Borrowed. */
-int ait_child_pidfd(ait_child *child);
+int ait_child_pidfd(const ait_child *child);
 
 #if defined(_GNU_SOURCE) || defined(__cplusplus) || (defined(_POSIX_C_SOURCE) && _POSIX_C_SOURCE >= 199309L)
 #define AIT_PROCESS_SIGINFO 1
@@ -41,7 +41,7 @@ int ait_child_wait(ait_child *child, siginfo_t *ret_info);
 int ait_child_supervise(ait_child *child, siginfo_t *ret_info);
 #endif
 /* As a shell tells it: the exit status, or 128 and the number of the signal. -EBUSY: not reaped yet. */
-int ait_child_exit_code(ait_child *child);
+int ait_child_exit_code(const ait_child *child);
 
 /* -ESRCH: it has ended and was reaped. */
 int ait_child_kill(ait_child *child, int signo);
@@ -57,7 +57,7 @@ int ait_child_terminate(ait_child *child, int signo, uint64_t usec);
 int ait_child_set_stop(ait_child *child, int signo, uint64_t usec);
 /* Ends the process in order, and drops the reference. Outside tasks, where nothing can be awaited: SIGKILL at once. Returns NULL. */
 ait_child *ait_child_end(ait_child *child);
-void ait_child_endp(ait_child **p);
+AIT_DEFINE_CLEANUP_(ait_child, ait_child_end)
 
 /* A process that does not outlive the block: AIT_CHILD(c); r = ait_spawn(&c, ...); */
 #define AIT_CHILD(name) AIT_CLEANUP(ait_child_endp) ait_child *name = NULL
@@ -79,6 +79,7 @@ enum {
     AIT_SPAWN_INHERIT_FDS = 1 << 9,      /* whatever is not close-on-exec; else stdio and fds alone */
 };
 
+/* Frozen: arrays are made of it. */
 typedef struct ait_spawn_fd {
     int fd;     /* ours */
     int target; /* its number in the child */
@@ -111,10 +112,10 @@ typedef struct ait_spawn_options {
  * program is executed. It starts with no signal blocked, SIGPIPE as by default, and other ignored signals as ours. Errors of exec and of what comes
  * before are returned here. Not a suspension point; needs no loop.
  */
-int ait_spawn(ait_child **ret, char *const argv[], const ait_spawn_options *options);
+int ait_spawn(ait_child **ret, char *const argv[], const ait_spawn_options *options) AIT_MUST_CHECK;
 
 /* Our end of the pipe to the child's fd 0, 1 or 2: borrowed, closed with the last reference. -EBADF: there is none (any more). */
-int ait_child_stdio(ait_child *child, int fd);
+int ait_child_stdio(const ait_child *child, int fd);
 /* The same, and it is the caller's from here on. */
 int ait_child_take_stdio(ait_child *child, int fd);
 /* Closes it: the child sees the end of its input. */
@@ -138,7 +139,7 @@ typedef struct ait_process_result {
  * -ECANCELED and on other failures the process has been ended in order. ait_process_result_free() releases ret.
  */
 int ait_run_process(ait_process_result *ret, char *const argv[], const void *input, size_t n_input,
-                    const ait_spawn_options *options);
+                    const ait_spawn_options *options) AIT_MUST_CHECK;
 void ait_process_result_free(ait_process_result *result);
 #endif
 
@@ -166,13 +167,14 @@ typedef struct ait_fork_options {
  * caller's frames is unwound in it, atexit(3) functions are not run, and what we had buffered in stdio stays ours.
  * Calls on the parent's loop, tasks and scopes give -ECHILD in it; other threads do not exist in it. -ECANCELED: the child has been ended.
  */
-int ait_fork(ait_child **ret, ait_task_fn fn, void *userdata, const ait_fork_options *options);
+int ait_fork(ait_child **ret, ait_task_fn fn, void *userdata, const ait_fork_options *options) AIT_MUST_CHECK;
 
 /*
  * The same, but waits until fn calls ait_task_started() and returns the value given there. A child that ends before: fn's error, or -EPROTO where it
  * told none (-ECANCELED is none); it is then reaped, and ret untouched.
  */
-int ait_fork_start(ait_child **ret, ait_task_fn fn, void *userdata, const ait_fork_options *options);
+int ait_fork_start(ait_child **ret, ait_task_fn fn, void *userdata,
+                   const ait_fork_options *options) AIT_MUST_CHECK;
 
 AIT_END_DECLS
 

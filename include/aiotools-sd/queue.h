@@ -36,11 +36,12 @@ typedef enum ait_queue_policy {
  * capacity 0: nothing is kept, an item goes from hand to hand; put and get wait for each other (and with the other policies an item is
  * dropped, or refused, where nobody waits for it). destroy may be NULL.
  */
-int ait_queue_new(ait_queue **ret, size_t capacity, ait_queue_policy policy, ait_destroy_fn destroy);
+int ait_queue_new(ait_queue **ret, size_t capacity, ait_queue_policy policy,
+                  ait_destroy_fn destroy) AIT_MUST_CHECK;
 ait_queue *ait_queue_ref(ait_queue *queue);
 /* The last one destroys what is in the queue. */
 ait_queue *ait_queue_unref(ait_queue *queue);
-void ait_queue_unrefp(ait_queue **p);
+AIT_DEFINE_CLEANUP_(ait_queue, ait_queue_unref)
 
 /* 0: put; 1: put, and an item, this one or the oldest, was dropped. -EPIPE: closed; -ENOBUFS: full (AIT_QUEUE_FAIL). */
 int ait_queue_put(ait_queue *queue, void *item);
@@ -55,12 +56,12 @@ int ait_queue_try_get(ait_queue *queue, void **ret);
 /* Closes: putters that wait return -EPIPE, getters that wait return 0. 1: it was open. */
 int ait_queue_close(ait_queue *queue);
 /* 1 or 0. */
-int ait_queue_is_closed(ait_queue *queue);
+int ait_queue_is_closed(const ait_queue *queue);
 
 /* How many items are in it; how many it can hold; how many it has dropped by its policy. */
-size_t ait_queue_size(ait_queue *queue);
-size_t ait_queue_capacity(ait_queue *queue);
-uint64_t ait_queue_n_dropped(ait_queue *queue);
+size_t ait_queue_size(const ait_queue *queue);
+size_t ait_queue_capacity(const ait_queue *queue);
+uint64_t ait_queue_n_dropped(const ait_queue *queue);
 
 /* For whoever wants to know when everything put has been dealt with: a getter tells that it is done with an item, and join waits
  * until all items were told of (dropped ones count as done). -EOVERFLOW: more often than items were got. */

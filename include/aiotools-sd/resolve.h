@@ -31,15 +31,17 @@ struct addrinfo;
 int ait_getaddrinfo(struct addrinfo **ret, const char *host, const char *service,
                     const struct addrinfo *hints);
 
+/* Called with each socket before it connects, to set options or bind it; negative: the attempt fails with that. Must not suspend. */
+typedef int (*ait_connect_prepare_fn)(int fd, const struct sockaddr *addr, socklen_t len, void *userdata);
+
 typedef struct ait_connect_options {
-    size_t size;         /* sizeof(ait_connect_options) */
-    int family;          /* AF_INET or AF_INET6; 0: both */
-    int socktype;        /* 0: SOCK_STREAM */
-    uint64_t delay;      /* usec from one attempt to the next; 0: 250 ms */
-    size_t max_attempts; /* addresses that are tried at most; 0: all */
-    /* Called with each socket before it connects, to set options or bind it; negative: the attempt fails with that. Must not suspend. */
-    int (*prepare)(int fd, const struct sockaddr *addr, socklen_t len, void *userdata);
-    void *userdata; /* of prepare */
+    size_t size;                    /* sizeof(ait_connect_options) */
+    int family;                     /* AF_INET or AF_INET6; 0: both */
+    int socktype;                   /* 0: SOCK_STREAM */
+    uint64_t delay;                 /* usec from one attempt to the next; 0: 250 ms */
+    size_t max_attempts;            /* addresses that are tried at most; 0: all */
+    ait_connect_prepare_fn prepare; /* may be NULL */
+    void *userdata;                 /* of prepare */
 } ait_connect_options;
 
 #define AIT_CONNECT_OPTIONS(...) AIT_OPTIONS_(ait_connect_options, __VA_ARGS__)

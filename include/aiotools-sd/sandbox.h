@@ -76,10 +76,11 @@ typedef struct ait_sandbox_options {
  * -EOPNOTSUPP: this kernel lacks what an option needs (problem names both); -EBADMSG: the compiled program does not do what the policy says; other errors as the
  * problem says. problem may be NULL.
  */
-int ait_sandbox_new(ait_sandbox **ret, const ait_sandbox_options *options, ait_sandbox_problem *problem);
+int ait_sandbox_new(ait_sandbox **ret, const ait_sandbox_options *options,
+                    ait_sandbox_problem *problem) AIT_MUST_CHECK;
 ait_sandbox *ait_sandbox_ref(ait_sandbox *sandbox);
 ait_sandbox *ait_sandbox_unref(ait_sandbox *sandbox);
-void ait_sandbox_unrefp(ait_sandbox **p);
+AIT_DEFINE_CLEANUP_(ait_sandbox, ait_sandbox_unref)
 
 /* What is in force inside, on one line, and what this kernel lacks. Borrowed. */
 const char *ait_sandbox_text(const ait_sandbox *sandbox);
@@ -94,7 +95,7 @@ const struct sock_filter *ait_sandbox_program(const ait_sandbox *sandbox, size_t
  * would leave outside. *ret_step (may be NULL) names what failed, a static string.
  * -EINVAL: the sandbox explains; use ait_sandbox_enter_child().
  */
-int ait_sandbox_enter(ait_sandbox *sandbox, const char **ret_step);
+int ait_sandbox_enter(ait_sandbox *sandbox, const char **ret_step) AIT_MUST_CHECK;
 
 /*
  * The same between fork or clone and exec, in two halves: the first (bounding set, no_new_privs, Landlock) with the privileges that a change of user
@@ -105,8 +106,8 @@ int ait_sandbox_enter(ait_sandbox *sandbox, const char **ret_step);
  * socket: of a pair (SOCK_SEQPACKET or SOCK_STREAM), where the sandbox explains or learns: the listener is sent over it before the second half returns, and
  * ait_explainer_new() takes the other end. Else -1.
  */
-int ait_sandbox_prepare_child(const ait_sandbox *sandbox, const char **ret_step);
-int ait_sandbox_enter_child(const ait_sandbox *sandbox, int socket, const char **ret_step);
+int ait_sandbox_prepare_child(const ait_sandbox *sandbox, const char **ret_step) AIT_MUST_CHECK;
+int ait_sandbox_enter_child(const ait_sandbox *sandbox, int socket, const char **ret_step) AIT_MUST_CHECK;
 /* execve(2) in a way that AIT_SANDBOX_EXEC lets through; returns a negative errno, or not at all. As raw as the above. */
 int ait_sandbox_execve(const ait_sandbox *sandbox, const char *path, char *const argv[], char *const envp[]);
 
@@ -134,20 +135,19 @@ typedef void (*ait_sandbox_event_cb)(ait_explainer *explainer, const ait_sandbox
  * each denied call, after it was answered; not for designed ENOSYS, which is only counted. -ECONNRESET: the child has ended without it.
  */
 int ait_explainer_new(ait_explainer **ret, ait_sandbox *sandbox, int socket, ait_sandbox_event_cb cb,
-                      void *userdata);
+                      void *userdata) AIT_MUST_CHECK;
 ait_explainer *ait_explainer_free(ait_explainer *explainer);
-void ait_explainer_freep(ait_explainer **p);
+AIT_DEFINE_CLEANUP_(ait_explainer, ait_explainer_free)
 
 /* The listener: readable when there is something for ait_explainer_process(). Borrowed. */
 int ait_explainer_fd(const ait_explainer *explainer);
 /* Answers one call that waits. 1: it did; 0: there was none; -EPIPE: all processes of the sandbox have ended. Does not block. */
 int ait_explainer_process(ait_explainer *explainer);
 
-/* Calls fn for each system call that was counted: denied (or seen, while learning), by number. Stops at the first result that is not 0 and returns it. */
-int ait_explainer_foreach_count(const ait_explainer *explainer,
-                                int (*fn)(int number, const char *name, ait_policy_action action,
-                                          uint64_t count, void *userdata),
-                                void *userdata);
+/* Calls cb for each system call that was counted: denied (or seen, while learning), by number. Stops at the first result that is not 0 and returns it. */
+typedef int (*ait_explainer_count_cb)(int number, const char *name, ait_policy_action action, uint64_t count,
+                                      void *userdata);
+int ait_explainer_foreach_count(const ait_explainer *explainer, ait_explainer_count_cb cb, void *userdata);
 
 enum {
     AIT_LEARN_BY_COUNT = 1 << 0, /* the most used first, instead of by group */

@@ -34,9 +34,9 @@ enum {
 #define AIT_SCOPE(name) AIT_CLEANUP(ait_scope_leavep) ait_scope *name = NULL
 
 /* Enters a scope inside the current one. -EINVAL: SUPERVISOR and FAIL_FAST contradict each other. */
-int ait_scope_enter(ait_scope **ret, unsigned flags);
+int ait_scope_enter(ait_scope **ret, unsigned flags) AIT_MUST_CHECK;
 /* The same with a deadline usec from now. */
-int ait_scope_enter_after(ait_scope **ret, unsigned flags, uint64_t usec);
+int ait_scope_enter_after(ait_scope **ret, unsigned flags, uint64_t usec) AIT_MUST_CHECK;
 
 /*
  * Leaves the block: r is the body's result. Where r is an error the children are cancelled; waits for all of them in any case. Returns
@@ -47,21 +47,21 @@ int ait_scope_exit(ait_scope *scope, int r);
 
 /* Frees the scope (exits it first, where that has not happened). Returns NULL. Aborts, with a message, where it is another task's. */
 ait_scope *ait_scope_leave(ait_scope *scope);
-void ait_scope_leavep(ait_scope **p);
+AIT_DEFINE_CLEANUP_(ait_scope, ait_scope_leave)
 
 /* The innermost scope of the running task, borrowed; NULL outside tasks. */
 ait_scope *ait_scope_current(void);
 
 /* Spawns into the scope; see ait_task_spawn(). */
 int ait_scope_spawn(ait_scope *scope, ait_task **ret_task, ait_task_fn fn, void *userdata,
-                    const ait_task_options *options);
+                    const ait_task_options *options) AIT_MUST_CHECK;
 
 /*
  * Spawns, and waits until the child calls ait_task_started() or ends. Returns the value that it started with. A child that ends
  * without having started: its error, or -EPROTO where it reported none (-ECANCELED is none). Caller cancelled: the child is cancelled and waited for.
  */
 int ait_scope_start(ait_scope *scope, ait_task **ret_task, ait_task_fn fn, void *userdata,
-                    const ait_task_options *options);
+                    const ait_task_options *options) AIT_MUST_CHECK;
 
 /* Cancels the scope: its body and its children. Does not wait. Any task of the loop may call it. */
 int ait_scope_cancel(ait_scope *scope);
@@ -74,7 +74,7 @@ int ait_scope_abort(ait_scope *scope);
 int ait_scope_set_deadline(ait_scope *scope, uint64_t usec);
 /* The same, from now. */
 int ait_scope_set_timeout(ait_scope *scope, uint64_t usec);
-uint64_t ait_scope_deadline(ait_scope *scope);
+uint64_t ait_scope_deadline(const ait_scope *scope);
 
 /*
  * A grace period: cancels the scope usec from now, as ait_scope_cancel() does, and not as a timeout: exit returns 0 and
@@ -84,15 +84,15 @@ uint64_t ait_scope_deadline(ait_scope *scope);
 int ait_scope_cancel_after(ait_scope *scope, uint64_t usec);
 
 /* 1: the scope's own deadline has passed while it was entered. */
-int ait_scope_is_expired(ait_scope *scope);
+int ait_scope_is_expired(const ait_scope *scope);
 /* 1: cancellation of this very scope (cancel, close, deadline) was absorbed by its exit. */
-int ait_scope_cancelled_caught(ait_scope *scope);
+int ait_scope_cancelled_caught(const ait_scope *scope);
 /* 1: the scope's body is cancelled now, from here or from outside. */
-int ait_scope_is_cancelled(ait_scope *scope);
+int ait_scope_is_cancelled(const ait_scope *scope);
 
 /* For errors and dumps; copied. Never NULL: "scope" where none was given; borrowed until it changes or the scope is left. */
 int ait_scope_set_name(ait_scope *scope, const char *name);
-const char *ait_scope_name(ait_scope *scope);
+const char *ait_scope_name(const ait_scope *scope);
 
 typedef struct ait_error_info {
     size_t size;      /* sizeof(ait_error_info) as the library knows it */
@@ -101,7 +101,7 @@ typedef struct ait_error_info {
 } ait_error_info;
 
 /* The children's errors in the order of their ends; borrowed until the scope is left. Returns how many there are. */
-int ait_scope_errors(ait_scope *scope, const ait_error_info **ret, size_t *ret_n);
+int ait_scope_errors(const ait_scope *scope, const ait_error_info **ret, size_t *ret_n);
 
 /* Called once for each child that fails, from the scheduler, in a scope without SUPERVISOR and FAIL_FAST. The default (cb NULL)
  * writes a line to stderr. A handler is inherited by scopes entered later inside this one. */

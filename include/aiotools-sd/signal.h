@@ -19,11 +19,11 @@
 
 AIT_BEGIN_DECLS
 
-int ait_signals_open(ait_signals **ret, const sigset_t *set);
+int ait_signals_open(ait_signals **ret, const sigset_t *set) AIT_MUST_CHECK;
 /* Waits; returns the signal's number. ret_info may be NULL. */
 int ait_signals_next(ait_signals *signals, struct signalfd_siginfo *ret_info);
 ait_signals *ait_signals_close(ait_signals *signals);
-void ait_signals_closep(ait_signals **p);
+AIT_DEFINE_CLEANUP_(ait_signals, ait_signals_close)
 
 AIT_END_DECLS
 

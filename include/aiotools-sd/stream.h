@@ -35,12 +35,12 @@ typedef struct ait_stream_options {
 #define AIT_STREAM_OPTIONS(...) AIT_OPTIONS_(ait_stream_options, __VA_ARGS__)
 
 /* A stream over fd. Buffers are allocated when first needed. options may be NULL. */
-int ait_stream_open(ait_stream **ret, int fd, const ait_stream_options *options);
+int ait_stream_open(ait_stream **ret, int fd, const ait_stream_options *options) AIT_MUST_CHECK;
 /* Drops what is buffered in either direction; calls that wait in the stream return -EBADF. Returns NULL. Not a suspension point. */
 ait_stream *ait_stream_close(ait_stream *stream);
-void ait_stream_closep(ait_stream **p);
+AIT_DEFINE_CLEANUP_(ait_stream, ait_stream_close)
 
-int ait_stream_fd(ait_stream *stream);
+int ait_stream_fd(const ait_stream *stream);
 
 /*
  * A line, as soon as there is a whole one: 1, and the line without its "\n" or "\r\n", terminated by a null byte, in ret_line; its
@@ -73,7 +73,7 @@ ssize_t ait_stream_peek(ait_stream *stream, size_t n, const void **ret);
 /* Drops up to n bytes from the buffer; returns how many. Not a suspension point. */
 ssize_t ait_stream_consume(ait_stream *stream, size_t n);
 /* How many bytes are in the buffer. */
-ssize_t ait_stream_available(ait_stream *stream);
+ssize_t ait_stream_available(const ait_stream *stream);
 
 /*
  * Puts n bytes behind those that were written before; returns 0. Waits only where the buffer is full, or others are writing.
@@ -87,7 +87,7 @@ int ait_stream_vprintf(ait_stream *stream, const char *format, va_list ap)
 /* Waits until all that was written has gone to the kernel. On failure what has not stays in the buffer. */
 int ait_stream_flush(ait_stream *stream);
 /* How many bytes wait to be flushed. */
-ssize_t ait_stream_pending(ait_stream *stream);
+ssize_t ait_stream_pending(const ait_stream *stream);
 
 AIT_END_DECLS
 

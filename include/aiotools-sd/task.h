@@ -40,7 +40,8 @@ typedef struct ait_task_options {
  * suspends. ret_task may be NULL, else it receives a reference. options may be NULL.
  * -ECANCELED: the scope is cancelled, -ESTALE: it has been left; userdata then stays the caller's.
  */
-int ait_task_spawn(ait_task **ret_task, ait_task_fn fn, void *userdata, const ait_task_options *options);
+int ait_task_spawn(ait_task **ret_task, ait_task_fn fn, void *userdata,
+                   const ait_task_options *options) AIT_MUST_CHECK;
 
 /* The running task, borrowed; NULL outside tasks. */
 ait_task *ait_task_current(void);
@@ -53,19 +54,19 @@ typedef int (*ait_task_cb)(ait_task *task, void *userdata);
 
 ait_task *ait_task_ref(ait_task *task);
 ait_task *ait_task_unref(ait_task *task);
-void ait_task_unrefp(ait_task **p);
+AIT_DEFINE_CLEANUP_(ait_task, ait_task_unref)
 
 /* The task as a future, borrowed. */
 ait_future *ait_task_future(ait_task *task);
 
 /* Never NULL: "task" where none was given. Valid until the name changes or the task goes. */
-const char *ait_task_name(ait_task *task);
+const char *ait_task_name(const ait_task *task);
 int ait_task_set_name(ait_task *task, const char *name);
 
 /* 1: the task has ended, 0: not yet. */
-int ait_task_is_done(ait_task *task);
+int ait_task_is_done(const ait_task *task);
 /* -EBUSY: not yet. */
-int ait_task_result(ait_task *task, int *ret_result);
+int ait_task_result(const ait_task *task, int *ret_result);
 
 /* Waits for a task. Returns 0 with the task's outcome in ret_result, or -ECANCELED where the *caller* is cancelled. */
 int ait_task_wait(ait_task *task, int *ret_result);
@@ -77,7 +78,7 @@ int ait_task_wait(ait_task *task, int *ret_result);
 int ait_task_cancel(ait_task *task);
 /* Both return the count of cancel requests that stand. */
 int ait_task_uncancel(ait_task *task);
-int ait_task_cancelling(ait_task *task);
+int ait_task_cancelling(const ait_task *task);
 
 enum {
     AIT_CANCEL_STRICT =
@@ -109,7 +110,8 @@ int ait_check_cancel(void);
  * Calls fn(userdata) on the thread's own stack and returns its result: for code that needs more stack than a task should keep (a parked
  * task holds on to every page that it ever touched). fn cannot suspend: in it, there is no current task. Outside tasks a plain call.
  */
-int ait_call_on_thread_stack(int (*fn)(void *userdata), void *userdata);
+typedef int (*ait_plain_fn)(void *userdata);
+int ait_call_on_thread_stack(ait_plain_fn fn, void *userdata);
 
 AIT_END_DECLS
 

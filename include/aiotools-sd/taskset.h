@@ -33,10 +33,10 @@ typedef struct ait_taskset ait_taskset;
  * reported; AIT_SCOPE_SHIELD, cancelling the scope does not cancel the set, leaving it does. -ESTALE: the scope has been left; -EINVAL also where it
  * is the scope of a set.
  */
-int ait_taskset_new(ait_taskset **ret, ait_scope *scope, unsigned flags);
+int ait_taskset_new(ait_taskset **ret, ait_scope *scope, unsigned flags) AIT_MUST_CHECK;
 ait_taskset *ait_taskset_ref(ait_taskset *set);
 ait_taskset *ait_taskset_unref(ait_taskset *set);
-void ait_taskset_unrefp(ait_taskset **p);
+AIT_DEFINE_CLEANUP_(ait_taskset, ait_taskset_unref)
 
 /* The set as a scope, borrowed: for ait_scope_spawn(), ait_scope_start(), ait_interval_start(), deadlines, names, error handlers. It is
  * never entered or left; a deadline ends the set. */
@@ -44,7 +44,7 @@ ait_scope *ait_taskset_scope(ait_taskset *set);
 
 /* As ait_scope_spawn(). -ECANCELED: the set is being ended, or its scope is cancelled; -ESTALE: it has ended. */
 int ait_taskset_spawn(ait_taskset *set, ait_task **ret_task, ait_task_fn fn, void *userdata,
-                      const ait_task_options *options);
+                      const ait_task_options *options) AIT_MUST_CHECK;
 
 /* Cancels each task that is in the set, the caller too if it is one. Does not wait; the set can be used on. Returns how many. */
 int ait_taskset_cancel_all(ait_taskset *set);
@@ -54,7 +54,7 @@ int ait_taskset_cancel_and_wait(ait_taskset *set);
 /* Waits until no task is left in the set. -EDEADLK: from inside the set. */
 int ait_taskset_wait(ait_taskset *set);
 /* How many tasks are in it. */
-size_t ait_taskset_n_tasks(ait_taskset *set);
+size_t ait_taskset_n_tasks(const ait_taskset *set);
 /* Calls cb with each of them, in the order that they were spawned in; not with tasks that these have spawned into scopes of their own. A value other than
  * 0 from cb ends the walk and is returned; else 0. */
 int ait_taskset_foreach(ait_taskset *set, ait_task_cb cb, void *userdata);
@@ -65,7 +65,7 @@ ait_taskset *ait_taskset_current(void);
 /* As for scopes. Without a handler of its own the set's errors go to that of its scope. */
 int ait_taskset_set_error_handler(ait_taskset *set, ait_error_cb cb, void *userdata);
 int ait_taskset_set_name(ait_taskset *set, const char *name);
-const char *ait_taskset_name(ait_taskset *set);
+const char *ait_taskset_name(const ait_taskset *set);
 
 AIT_END_DECLS
 

@@ -51,11 +51,6 @@ AIT_PUBLIC ait_clock *ait_clock_unref(ait_clock *clock)
     return NULL;
 }
 
-AIT_PUBLIC void ait_clock_unrefp(ait_clock **p)
-{
-    *p = ait_clock_unref(*p);
-}
-
 AIT_PUBLIC int ait_vclock_advance(ait_clock *clock, uint64_t usec)
 {
     if (!clock || usec > UINT64_MAX - 1 - clock->now)
@@ -96,7 +91,7 @@ AIT_PUBLIC int ait_loop_set_clock(ait_loop *loop, ait_clock *clock)
     return 0;
 }
 
-AIT_PUBLIC uint64_t ait_now(ait_loop *loop)
+AIT_PUBLIC uint64_t ait_now(const ait_loop *loop)
 {
     if (!loop)
         loop = this_loop;

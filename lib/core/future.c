@@ -94,11 +94,6 @@ AIT_PUBLIC ait_future *ait_future_unref(ait_future *future)
     return NULL;
 }
 
-AIT_PUBLIC void ait_future_unrefp(ait_future **p)
-{
-    *p = ait_future_unref(*p);
-}
-
 AIT_PUBLIC int ait_future_resolve(ait_future *future, int result)
 {
     if (!future)
@@ -112,12 +107,12 @@ AIT_PUBLIC int ait_future_resolve(ait_future *future, int result)
     return 0;
 }
 
-AIT_PUBLIC int ait_future_is_done(ait_future *future)
+AIT_PUBLIC int ait_future_is_done(const ait_future *future)
 {
     return future ? future->done : -EINVAL;
 }
 
-AIT_PUBLIC int ait_future_result(ait_future *future, int *ret_result)
+AIT_PUBLIC int ait_future_result(const ait_future *future, int *ret_result)
 {
     if (!future)
         return -EINVAL;
@@ -213,9 +208,4 @@ AIT_PUBLIC ait_slot *ait_slot_unref(ait_slot *slot)
     future_unref(slot->future);
     free(slot);
     return NULL;
-}
-
-AIT_PUBLIC void ait_slot_unrefp(ait_slot **p)
-{
-    *p = ait_slot_unref(*p);
 }

@@ -123,9 +123,3 @@ AIT_PUBLIC void ait_local_pop(ait_local_binding *binding)
     else
         destroy_value(binding);
 }
-
-AIT_PUBLIC void ait_local_popp(ait_local_binding **p)
-{
-    ait_local_pop(*p);
-    *p = NULL;
-}

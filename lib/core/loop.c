@@ -434,11 +434,6 @@ AIT_PUBLIC ait_loop *ait_loop_unref(ait_loop *loop)
     return NULL;
 }
 
-AIT_PUBLIC void ait_loop_unrefp(ait_loop **p)
-{
-    *p = ait_loop_unref(*p);
-}
-
 AIT_PUBLIC ait_loop *ait_loop_current(void)
 {
     return this_loop;
@@ -449,7 +444,7 @@ AIT_PUBLIC ait_scope *ait_loop_root(ait_loop *loop)
     return loop ? &loop->root : NULL;
 }
 
-AIT_PUBLIC size_t ait_loop_n_tasks(ait_loop *loop)
+AIT_PUBLIC size_t ait_loop_n_tasks(const ait_loop *loop)
 {
     return loop ? loop->n_tasks : 0;
 }

@@ -45,14 +45,14 @@ enum watch_id { WATCH_POST, WATCH_EVENT, WATCH_SIGNALS, WATCH_MAX };
 
 struct post {
     struct post *next;
-    void (*fn)(void *userdata);
+    ait_post_fn fn;
     void *userdata;
     bool lent; /* somebody else's memory, which may go in fn */
 };
 
 /* ait_call_on_thread_stack(), in the frame of its caller. */
 struct deep_call {
-    int (*fn)(void *userdata);
+    ait_plain_fn fn;
     void *userdata;
     struct ait_task *task;
     int result;
@@ -312,7 +312,7 @@ static always_inline int op_enter_structural(struct ait_loop **ret_loop, struct 
     return unlikely(!*ret_task) ? op_refused(loop) : 0;
 }
 
-static always_inline uint64_t loop_now(struct ait_loop *loop)
+static always_inline uint64_t loop_now(const struct ait_loop *loop)
 {
     return clock_now(&loop->clock);
 }

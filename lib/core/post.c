@@ -98,7 +98,7 @@ void post_lent(struct ait_loop *loop, struct post *p)
     post_push(loop, p);
 }
 
-AIT_PUBLIC int ait_loop_post(ait_loop *loop, void (*fn)(void *userdata), void *userdata)
+AIT_PUBLIC int ait_loop_post(ait_loop *loop, ait_post_fn fn, void *userdata)
 {
     struct post *p;
 

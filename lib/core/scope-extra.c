@@ -70,7 +70,7 @@ AIT_PUBLIC int ait_scope_set_name(ait_scope *scope, const char *name)
     return 0;
 }
 
-AIT_PUBLIC const char *ait_scope_name(ait_scope *scope)
+AIT_PUBLIC const char *ait_scope_name(const ait_scope *scope)
 {
     return scope && scope->extra && scope->extra->name ? scope->extra->name : NAMELESS;
 }

@@ -470,11 +470,6 @@ AIT_PUBLIC ait_scope *ait_scope_leave(ait_scope *scope)
     return NULL;
 }
 
-AIT_PUBLIC void ait_scope_leavep(ait_scope **p)
-{
-    *p = ait_scope_leave(*p);
-}
-
 AIT_PUBLIC ait_scope *ait_scope_current(void)
 {
     return this_loop && this_loop->current ? this_loop->current->scope : NULL;
@@ -577,27 +572,27 @@ AIT_PUBLIC int ait_scope_set_timeout(ait_scope *scope, uint64_t usec)
     return ait_scope_set_deadline(scope, usec_add(loop_now(scope->loop), usec));
 }
 
-AIT_PUBLIC uint64_t ait_scope_deadline(ait_scope *scope)
+AIT_PUBLIC uint64_t ait_scope_deadline(const ait_scope *scope)
 {
     return scope ? scope->deadline : AIT_USEC_INFINITY;
 }
 
-AIT_PUBLIC int ait_scope_is_expired(ait_scope *scope)
+AIT_PUBLIC int ait_scope_is_expired(const ait_scope *scope)
 {
     return scope ? scope->expired : -EINVAL;
 }
 
-AIT_PUBLIC int ait_scope_cancelled_caught(ait_scope *scope)
+AIT_PUBLIC int ait_scope_cancelled_caught(const ait_scope *scope)
 {
     return scope ? scope->caught : -EINVAL;
 }
 
-AIT_PUBLIC int ait_scope_is_cancelled(ait_scope *scope)
+AIT_PUBLIC int ait_scope_is_cancelled(const ait_scope *scope)
 {
     return scope ? scope->effective : -EINVAL;
 }
 
-AIT_PUBLIC int ait_scope_errors(ait_scope *scope, const ait_error_info **ret, size_t *ret_n)
+AIT_PUBLIC int ait_scope_errors(const ait_scope *scope, const ait_error_info **ret, size_t *ret_n)
 {
     size_t n;
 

@@ -352,17 +352,12 @@ AIT_PUBLIC ait_task *ait_task_unref(ait_task *task)
     return NULL;
 }
 
-AIT_PUBLIC void ait_task_unrefp(ait_task **p)
-{
-    *p = ait_task_unref(*p);
-}
-
 AIT_PUBLIC ait_future *ait_task_future(ait_task *task)
 {
     return task ? &task->future : NULL;
 }
 
-AIT_PUBLIC const char *ait_task_name(ait_task *task)
+AIT_PUBLIC const char *ait_task_name(const ait_task *task)
 {
     return task && task->name ? task->name : NAMELESS;
 }
@@ -382,12 +377,12 @@ AIT_PUBLIC int ait_task_set_name(ait_task *task, const char *name)
     return 0;
 }
 
-AIT_PUBLIC int ait_task_is_done(ait_task *task)
+AIT_PUBLIC int ait_task_is_done(const ait_task *task)
 {
     return task ? task->future.done : -EINVAL;
 }
 
-AIT_PUBLIC int ait_task_result(ait_task *task, int *ret_result)
+AIT_PUBLIC int ait_task_result(const ait_task *task, int *ret_result)
 {
     return task ? ait_future_result(&task->future, ret_result) : -EINVAL;
 }
@@ -425,7 +420,7 @@ AIT_PUBLIC int ait_task_uncancel(ait_task *task)
     return (int)(root->cancel_count - root->failed);
 }
 
-AIT_PUBLIC int ait_task_cancelling(ait_task *task)
+AIT_PUBLIC int ait_task_cancelling(const ait_task *task)
 {
     return task ? (int)(task->root.cancel_count - task->root.failed) : -EINVAL;
 }
@@ -601,7 +596,7 @@ AIT_PUBLIC int ait_sleep(uint64_t usec)
     return sleep_from(now, usec >= AIT_USEC_INFINITY - now ? AIT_USEC_INFINITY : now + usec);
 }
 
-AIT_PUBLIC int ait_call_on_thread_stack(int (*fn)(void *userdata), void *userdata)
+AIT_PUBLIC int ait_call_on_thread_stack(ait_plain_fn fn, void *userdata)
 {
     struct ait_task *t = ait_task_current();
     struct deep_call call = {.fn = fn, .userdata = userdata, .task = t};

@@ -173,11 +173,6 @@ AIT_PUBLIC ait_taskset *ait_taskset_unref(ait_taskset *set)
     return NULL;
 }
 
-AIT_PUBLIC void ait_taskset_unrefp(ait_taskset **p)
-{
-    *p = ait_taskset_unref(*p);
-}
-
 AIT_PUBLIC ait_scope *ait_taskset_scope(ait_taskset *set)
 {
     return set ? &set->scope : NULL;
@@ -250,7 +245,7 @@ AIT_PUBLIC int ait_taskset_wait(ait_taskset *set)
     return served ? 0 : -ECANCELED;
 }
 
-AIT_PUBLIC size_t ait_taskset_n_tasks(ait_taskset *set)
+AIT_PUBLIC size_t ait_taskset_n_tasks(const ait_taskset *set)
 {
     return set ? set->scope.n_live : 0;
 }
@@ -291,7 +286,7 @@ AIT_PUBLIC int ait_taskset_set_name(ait_taskset *set, const char *name)
     return set ? ait_scope_set_name(&set->scope, name) : -EINVAL;
 }
 
-AIT_PUBLIC const char *ait_taskset_name(ait_taskset *set)
+AIT_PUBLIC const char *ait_taskset_name(const ait_taskset *set)
 {
     return ait_scope_name(set ? &set->scope : NULL);
 }

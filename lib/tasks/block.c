@@ -21,7 +21,7 @@ AIT_PUBLIC int ait_block_next(ait_block *block, unsigned flags, uint64_t usec)
     return block->state == BLOCK_ENTERED;
 }
 
-AIT_PUBLIC void ait_block_endp(ait_block *block)
+AIT_PUBLIC void ait_block_end(ait_block *block)
 {
     if (block->state != BLOCK_ENTERED)
         return;

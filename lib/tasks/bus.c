@@ -455,7 +455,7 @@ AIT_PUBLIC int ait_bus_signals_next(ait_bus_signals *signals, sd_bus_message **r
     return r;
 }
 
-AIT_PUBLIC uint64_t ait_bus_signals_n_dropped(ait_bus_signals *signals)
+AIT_PUBLIC uint64_t ait_bus_signals_n_dropped(const ait_bus_signals *signals)
 {
     return signals ? ait_queue_n_dropped(signals->queue) : 0;
 }
@@ -471,9 +471,4 @@ AIT_PUBLIC ait_bus_signals *ait_bus_signals_close(ait_bus_signals *signals)
     (void)ait_queue_unref(signals->queue);
     free(signals);
     return NULL;
-}
-
-AIT_PUBLIC void ait_bus_signals_closep(ait_bus_signals **p)
-{
-    *p = ait_bus_signals_close(*p);
 }

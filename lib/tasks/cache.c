@@ -361,11 +361,6 @@ AIT_PUBLIC ait_cache *ait_cache_unref(ait_cache *cache)
     return NULL;
 }
 
-AIT_PUBLIC void ait_cache_unrefp(ait_cache **p)
-{
-    *p = ait_cache_unref(*p);
-}
-
 /* The entry to be found, or to be waited for; NULL where there is none, or only one that is too old. */
 static struct ait_cache_entry *look_up(struct ait_cache *c, const void *key, uint64_t hash)
 {
@@ -453,7 +448,7 @@ AIT_PUBLIC int ait_cache_clear(ait_cache *cache)
     return 0;
 }
 
-AIT_PUBLIC int ait_cache_get_info(ait_cache *cache, ait_cache_info *ret)
+AIT_PUBLIC int ait_cache_get_info(const ait_cache *cache, ait_cache_info *ret)
 {
     if (!cache || !ret || ret->size < sizeof(*ret))
         return -EINVAL;
@@ -483,17 +478,12 @@ AIT_PUBLIC ait_cache_entry *ait_cache_entry_unref(ait_cache_entry *entry)
     return NULL;
 }
 
-AIT_PUBLIC void ait_cache_entry_unrefp(ait_cache_entry **p)
-{
-    *p = ait_cache_entry_unref(*p);
-}
-
-AIT_PUBLIC void *ait_cache_entry_value(ait_cache_entry *entry)
+AIT_PUBLIC void *ait_cache_entry_value(const ait_cache_entry *entry)
 {
     return entry ? entry->value : NULL;
 }
 
-AIT_PUBLIC const void *ait_cache_entry_key(ait_cache_entry *entry)
+AIT_PUBLIC const void *ait_cache_entry_key(const ait_cache_entry *entry)
 {
     return entry ? entry->key : NULL;
 }

@@ -81,11 +81,6 @@ AIT_PUBLIC ait_ctxgroup *ait_ctxgroup_close(ait_ctxgroup *group)
     return NULL;
 }
 
-AIT_PUBLIC void ait_ctxgroup_closep(ait_ctxgroup **p)
-{
-    *p = ait_ctxgroup_close(*p);
-}
-
 /* ---- entering ------------------------------------------------------------------------------------ */
 
 static void enter_failed(struct ait_ctxgroup *g, int error)
@@ -226,22 +221,22 @@ AIT_PUBLIC int ait_ctxgroup_exit(ait_ctxgroup *group, int r)
 
 /* ---- looking ------------------------------------------------------------------------------------- */
 
-AIT_PUBLIC size_t ait_ctxgroup_size(ait_ctxgroup *group)
+AIT_PUBLIC size_t ait_ctxgroup_size(const ait_ctxgroup *group)
 {
     return group ? group->n : 0;
 }
 
-AIT_PUBLIC int ait_ctxgroup_enter_result(ait_ctxgroup *group, size_t index)
+AIT_PUBLIC int ait_ctxgroup_enter_result(const ait_ctxgroup *group, size_t index)
 {
     return group && index < group->n ? group->members[index].enter_result : -EINVAL;
 }
 
-AIT_PUBLIC int ait_ctxgroup_exit_result(ait_ctxgroup *group, size_t index)
+AIT_PUBLIC int ait_ctxgroup_exit_result(const ait_ctxgroup *group, size_t index)
 {
     return group && index < group->n ? group->members[index].exit_result : -EINVAL;
 }
 
-AIT_PUBLIC void *ait_ctxgroup_value(ait_ctxgroup *group, size_t index)
+AIT_PUBLIC void *ait_ctxgroup_value(const ait_ctxgroup *group, size_t index)
 {
     return group && index < group->n && group->members[index].entered ? group->members[index].value : NULL;
 }

@@ -15,7 +15,7 @@ struct entry {
     union {
         ait_task_fn deferred;
         ait_destroy_fn destroy;
-        int (*exit)(void *userdata, int r);
+        ait_ctx_exit_fn exit;
     };
     void *userdata;
 };
@@ -27,21 +27,14 @@ struct ait_exitstack {
     struct entry first[N_INLINE];
 };
 
-AIT_PUBLIC void ait_deferred_run(ait_deferred *deferred)
-{
-    if (deferred->fn)
-        deferred->fn(deferred->arg);
-}
-
 AIT_PUBLIC ait_scope *ait_shield_enter(uint64_t usec)
 {
     ait_scope *scope = NULL;
 
-    (void)ait_scope_enter_after(&scope, AIT_SCOPE_SHIELD | AIT_SCOPE_MOVE_ON, usec);
-    return scope;
+    return ait_scope_enter_after(&scope, AIT_SCOPE_SHIELD | AIT_SCOPE_MOVE_ON, usec) < 0 ? NULL : scope;
 }
 
-AIT_PUBLIC int ait_ctx_run(const ait_ctx *ctx, int (*body)(void *value, void *userdata), void *userdata)
+AIT_PUBLIC int ait_ctx_run(const ait_ctx *ctx, ait_ctx_body_fn body, void *userdata)
 {
     void *value = NULL;
     int r;
@@ -94,11 +87,6 @@ AIT_PUBLIC ait_exitstack *ait_exitstack_close(ait_exitstack *stack)
     return NULL;
 }
 
-AIT_PUBLIC void ait_exitstack_closep(ait_exitstack **p)
-{
-    *p = ait_exitstack_close(*p);
-}
-
 /* ---- entries ------------------------------------------------------------------------------------- */
 
 static int reserve(struct ait_exitstack *s)
@@ -142,7 +130,7 @@ AIT_PUBLIC int ait_exitstack_push_destroy(ait_exitstack *stack, ait_destroy_fn d
     return push(stack, (struct entry){.kind = ENTRY_DESTROY, .destroy = destroy, .userdata = userdata});
 }
 
-AIT_PUBLIC int ait_exitstack_push(ait_exitstack *stack, int (*exit)(void *userdata, int r), void *userdata)
+AIT_PUBLIC int ait_exitstack_push(ait_exitstack *stack, ait_ctx_exit_fn exit, void *userdata)
 {
     if (!stack || !exit)
         return -EINVAL;

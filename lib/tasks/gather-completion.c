@@ -219,11 +219,6 @@ AIT_PUBLIC ait_completion *ait_completion_close(ait_completion *completion)
     return NULL;
 }
 
-AIT_PUBLIC void ait_completion_closep(ait_completion **p)
-{
-    *p = ait_completion_close(*p);
-}
-
 /* ---- adding and fetching ------------------------------------------------------------------------- */
 
 AIT_PUBLIC int ait_completion_add(ait_completion *completion, const ait_call *call)

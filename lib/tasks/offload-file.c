@@ -28,7 +28,7 @@ struct file_call {
 };
 
 /* The result where it may be larger than an int. */
-static ssize_t offload_sized(int (*fn)(void *userdata), struct file_call *c)
+static ssize_t offload_sized(ait_offload_fn fn, struct file_call *c)
 {
     int r;
 

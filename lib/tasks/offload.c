@@ -32,7 +32,7 @@ enum job_state {
 struct job {
     struct list link; /* in the queue */
     enum job_state state;
-    int (*fn)(void *userdata);
+    ait_offload_fn fn;
     void *userdata;
     int result;
     ait_destroy_fn destroy;
@@ -318,7 +318,7 @@ static int offload_detachable(const struct job *template, int *ret_result)
     return r;
 }
 
-AIT_PUBLIC int ait_offload_full(int *ret_result, int (*fn)(void *userdata), void *userdata,
+AIT_PUBLIC int ait_offload_full(int *ret_result, ait_offload_fn fn, void *userdata,
                                 const ait_offload_options *options)
 {
     struct job job = {.state = JOB_QUEUED, .fn = fn, .userdata = userdata};
@@ -339,7 +339,7 @@ AIT_PUBLIC int ait_offload_full(int *ret_result, int (*fn)(void *userdata), void
     return r;
 }
 
-AIT_PUBLIC int ait_offload(int (*fn)(void *userdata), void *userdata)
+AIT_PUBLIC int ait_offload(ait_offload_fn fn, void *userdata)
 {
     int r, result = 0;
 

@@ -90,24 +90,19 @@ AIT_PUBLIC ait_child *ait_child_unref(ait_child *child)
     return NULL;
 }
 
-AIT_PUBLIC void ait_child_unrefp(ait_child **p)
-{
-    *p = ait_child_unref(*p);
-}
-
-AIT_PUBLIC pid_t ait_child_pid(ait_child *child)
+AIT_PUBLIC pid_t ait_child_pid(const ait_child *child)
 {
     return child ? child->pid : -EINVAL;
 }
 
-AIT_PUBLIC int ait_child_pidfd(ait_child *child)
+AIT_PUBLIC int ait_child_pidfd(const ait_child *child)
 {
     return child ? child->pidfd : -EINVAL;
 }
 
 /* ---- stdio --------------------------------------------------------------------------------------- */
 
-AIT_PUBLIC int ait_child_stdio(ait_child *child, int fd)
+AIT_PUBLIC int ait_child_stdio(const ait_child *child, int fd)
 {
     if (!child || fd < 0 || fd > 2)
         return -EINVAL;
@@ -188,7 +183,7 @@ AIT_PUBLIC int ait_child_wait(ait_child *child, siginfo_t *ret_info)
     return r < 0 ? r : 0;
 }
 
-AIT_PUBLIC int ait_child_exit_code(ait_child *child)
+AIT_PUBLIC int ait_child_exit_code(const ait_child *child)
 {
     if (!child)
         return -EINVAL;
@@ -319,9 +314,4 @@ AIT_PUBLIC ait_child *ait_child_end(ait_child *child)
         }
     }
     return ait_child_unref(child);
-}
-
-AIT_PUBLIC void ait_child_endp(ait_child **p)
-{
-    *p = ait_child_end(*p);
 }

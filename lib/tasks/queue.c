@@ -94,11 +94,6 @@ AIT_PUBLIC ait_queue *ait_queue_unref(ait_queue *queue)
     return NULL;
 }
 
-AIT_PUBLIC void ait_queue_unrefp(ait_queue **p)
-{
-    *p = ait_queue_unref(*p);
-}
-
 /* ---- putting ------------------------------------------------------------------------------------- */
 
 static void serve(struct list *list, void *item, int result)
@@ -271,22 +266,22 @@ AIT_PUBLIC int ait_queue_close(ait_queue *queue)
     return 1;
 }
 
-AIT_PUBLIC int ait_queue_is_closed(ait_queue *queue)
+AIT_PUBLIC int ait_queue_is_closed(const ait_queue *queue)
 {
     return queue ? queue->closed : -EINVAL;
 }
 
-AIT_PUBLIC size_t ait_queue_size(ait_queue *queue)
+AIT_PUBLIC size_t ait_queue_size(const ait_queue *queue)
 {
     return queue ? queue->size : 0;
 }
 
-AIT_PUBLIC size_t ait_queue_capacity(ait_queue *queue)
+AIT_PUBLIC size_t ait_queue_capacity(const ait_queue *queue)
 {
     return queue ? queue->capacity : 0;
 }
 
-AIT_PUBLIC uint64_t ait_queue_n_dropped(ait_queue *queue)
+AIT_PUBLIC uint64_t ait_queue_n_dropped(const ait_queue *queue)
 {
     return queue ? queue->n_dropped : 0;
 }

@@ -114,8 +114,3 @@ AIT_PUBLIC ait_signals *ait_signals_close(ait_signals *signals)
     free(signals);
     return NULL;
 }
-
-AIT_PUBLIC void ait_signals_closep(ait_signals **p)
-{
-    *p = ait_signals_close(*p);
-}

@@ -134,12 +134,7 @@ AIT_PUBLIC ait_stream *ait_stream_close(ait_stream *stream)
     return NULL;
 }
 
-AIT_PUBLIC void ait_stream_closep(ait_stream **p)
-{
-    *p = ait_stream_close(*p);
-}
-
-AIT_PUBLIC int ait_stream_fd(ait_stream *stream)
+AIT_PUBLIC int ait_stream_fd(const ait_stream *stream)
 {
     return stream ? stream->fd : -EINVAL;
 }
@@ -405,7 +400,7 @@ AIT_PUBLIC ssize_t ait_stream_consume(ait_stream *stream, size_t n)
     return (ssize_t)n;
 }
 
-AIT_PUBLIC ssize_t ait_stream_available(ait_stream *stream)
+AIT_PUBLIC ssize_t ait_stream_available(const ait_stream *stream)
 {
     return stream ? (ssize_t)held(&stream->in) : -EINVAL;
 }
@@ -596,7 +591,7 @@ AIT_PUBLIC int ait_stream_flush(ait_stream *stream)
     return r < 0 ? r : writer_leave(stream, flush_all(stream));
 }
 
-AIT_PUBLIC ssize_t ait_stream_pending(ait_stream *stream)
+AIT_PUBLIC ssize_t ait_stream_pending(const ait_stream *stream)
 {
     return stream ? (ssize_t)held(&stream->out) : -EINVAL;
 }

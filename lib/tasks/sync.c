@@ -59,7 +59,7 @@ static void *counted_new(size_t size, int *ret_error)
     return c;
 }
 
-/* ref, unref and unrefp of a type. done(x) prepares for free(). */
+/* ref and unref of a type. done(x) prepares for free(). */
 #define DEFINE_COUNTED(type, done)                                                                           \
     AIT_PUBLIC type *type##_ref(type *x)                                                                     \
     {                                                                                                        \
@@ -75,10 +75,6 @@ static void *counted_new(size_t size, int *ret_error)
             free(x);                                                                                         \
         }                                                                                                    \
         return NULL;                                                                                         \
-    }                                                                                                        \
-    AIT_PUBLIC void type##_unrefp(type **p)                                                                  \
-    {                                                                                                        \
-        *p = type##_unref(*p);                                                                               \
     }                                                                                                        \
     struct needs_semicolon
 
@@ -127,7 +123,7 @@ AIT_PUBLIC int ait_event_clear(ait_event *event)
     return was;
 }
 
-AIT_PUBLIC int ait_event_is_set(ait_event *event)
+AIT_PUBLIC int ait_event_is_set(const ait_event *event)
 {
     return event ? event->set : -EINVAL;
 }
@@ -320,14 +316,7 @@ AIT_PUBLIC int ait_mutex_unlock(ait_mutex *mutex)
     return 0;
 }
 
-AIT_PUBLIC void ait_mutex_unlockp(ait_mutex **p)
-{
-    if (*p)
-        (void)ait_mutex_unlock(*p);
-    *p = NULL;
-}
-
-AIT_PUBLIC int ait_mutex_is_locked(ait_mutex *mutex)
+AIT_PUBLIC int ait_mutex_is_locked(const ait_mutex *mutex)
 {
     return mutex ? mutex->owner != NULL : -EINVAL;
 }
@@ -403,14 +392,7 @@ AIT_PUBLIC int ait_semaphore_release(ait_semaphore *semaphore)
     return 0;
 }
 
-AIT_PUBLIC void ait_semaphore_releasep(ait_semaphore **p)
-{
-    if (*p)
-        (void)ait_semaphore_release(*p);
-    *p = NULL;
-}
-
-AIT_PUBLIC int ait_semaphore_value(ait_semaphore *semaphore)
+AIT_PUBLIC int ait_semaphore_value(const ait_semaphore *semaphore)
 {
     if (!semaphore)
         return -EINVAL;
@@ -623,12 +605,12 @@ AIT_PUBLIC int ait_barrier_abort(ait_barrier *barrier)
     return 0;
 }
 
-AIT_PUBLIC int ait_barrier_is_broken(ait_barrier *barrier)
+AIT_PUBLIC int ait_barrier_is_broken(const ait_barrier *barrier)
 {
     return barrier ? barrier->broken : -EINVAL;
 }
 
-AIT_PUBLIC int ait_barrier_n_waiting(ait_barrier *barrier)
+AIT_PUBLIC int ait_barrier_n_waiting(const ait_barrier *barrier)
 {
     return barrier ? (int)barrier->n_waiting : -EINVAL;
 }

@@ -26,13 +26,22 @@ def read(*path):
 def exported():
     found = [name for script in SCRIPTS for name in re.findall(r"^\s+(ait_\w+);", read("lib", script), re.M)]
     check(len(found) > 100, f"only {len(found)} symbols in the version script")
+    return found + inline()
+
+
+def inline():
+    """Functions that are in the headers only, cleanup functions above all."""
+    text = "".join(map(read, glob.glob(os.path.join(INCLUDE, "aiotools-sd", "*.h"))))
+    found = [name + "p" for name in re.findall(r"^AIT_DEFINE_CLEANUP_\(\w+, (\w+)\)", text, re.M)]
+    found += re.findall(r"^static inline [\w *]*?\b(ait_\w+)\(", text, re.M)
+    check(len(found) > 25, f"only {len(found)} inline functions")
     return found
 
 
 def declared():
     """All names that the public headers define: functions, types, macros, constants."""
     text = "".join(map(read, glob.glob(os.path.join(INCLUDE, "aiotools-sd", "*.h"))))
-    return set(re.findall(r"\b(?:ait|AIT)_\w+", re.sub(r"/\*.*?\*/", "", text, flags=re.S)))
+    return set(re.findall(r"\b(?:ait|AIT)_\w+", re.sub(r"/\*.*?\*/", "", text, flags=re.S))).union(inline())
 
 
 def pages():
@@ -68,7 +77,7 @@ def each_page_names_its_library():
 
 
 # What headers are made of, and no program uses.
-PLUMBING = {"AIT_BEGIN_DECLS", "AIT_END_DECLS", "AIT_PUBLIC", "AIT_UNUSED", "AIT_UNIQUE", "AIT_PROCESS_SIGINFO"}
+PLUMBING = {"AIT_BEGIN_DECLS", "AIT_END_DECLS", "AIT_MUST_CHECK", "AIT_PUBLIC", "AIT_UNUSED", "AIT_UNIQUE", "AIT_PROCESS_SIGINFO"}
 
 
 @case

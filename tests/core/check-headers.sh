@@ -1,18 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Usage: check-headers.sh HEADER-DIRECTORY COMPILER...
-# Each public header compiles alone, as C99, C17 and C++, without a warning; and so does what its macros make of their arguments.
+# Each public header compiles alone, as C99, C17 and C++, without a warning; and so does what its macros make of their arguments,
+# nested on one line, too.
 set -eu
 
 headers=$1
 shift
-flags="-fsyntax-only -Wall -Wextra -Wpedantic -Werror -I$(dirname "$headers")"
+flags="-fsyntax-only -Wall -Wextra -Wpedantic -Wshadow -Werror -I$(dirname "$headers")"
 
 # A program that fills in the second and a later member of each kind of options.
 uses_of_macros()
 {
     echo "#include <aiotools-sd/aiotools-sd.h>"
     echo "#include <aiotools-sd/sandbox.h>"
+    echo "#include <stdlib.h>"
     sed -n 's/^#define AIT_\([A-Z_]*\)_OPTIONS(\.\.\.).*/\1/p' "$headers"/*.h | while read -r name; do
         lower=$(echo "$name" | tr '[:upper:]' '[:lower:]')
         echo "size_t use_$lower(const ait_${lower}_options *options);"
@@ -28,6 +30,18 @@ int program(char *const argv[]) { return argv[2] ? 0 : 1; }
 int test(char *last)
 {
     return named(AIT_TASK_OPTIONS(.name = "name", .flags = AIT_TASK_SHIELD)) + program(AIT_ARGV("program", last));
+}
+/* All on one line, and no name hides another. */
+int one_line(void);
+AIT_LOCAL(variable, NULL);
+#define ALL_AT_ONCE(r) \
+    AIT_DEFER(free, NULL); AIT_DEFER(free, NULL); AIT_LOCAL_SCOPED(variable, NULL); AIT_LOCAL_SCOPED(variable, NULL); \
+    AIT_SHIELD_CLEANUP(1); AIT_SHIELD(1) AIT_SHIELD(2) AIT_TIMEOUT(r, 3) AIT_TIMEOUT(r, 4) AIT_MOVE_ON_AFTER(r, 5) r = 1
+int one_line(void)
+{
+    int r = 0;
+    ALL_AT_ONCE(r);
+    return r;
 }
 END
 }

@@ -14,8 +14,7 @@ static ait_policy *read_text(const char *text, size_t n)
 {
     ait_policy *policy = NULL;
 
-    (void)ait_policy_from_text(&policy, "text", text, n, NULL);
-    return policy;
+    return ait_policy_from_text(&policy, "text", text, n, NULL) < 0 ? NULL : policy;
 }
 
 static void check_again(const ait_policy *policy, const char *text, uint64_t seed)

@@ -58,9 +58,10 @@ static int body(void *userdata)
     if (r < 0)
         return r;
     (void)ait_scope_set_name(scope, "clients");
-    (void)ait_scope_spawn(scope, NULL, worker, fds, AIT_TASK_OPTIONS(.name = "worker"));
-    (void)ait_scope_spawn(scope, NULL, waiter, NULL, AIT_TASK_OPTIONS(.name = "waiter"));
-    (void)ait_scope_spawn(scope, &cancelled, waiter, NULL, AIT_TASK_OPTIONS(.name = "cancelled"));
+    if (ait_scope_spawn(scope, NULL, worker, fds, AIT_TASK_OPTIONS(.name = "worker")) < 0 ||
+        ait_scope_spawn(scope, NULL, waiter, NULL, AIT_TASK_OPTIONS(.name = "waiter")) < 0 ||
+        ait_scope_spawn(scope, &cancelled, waiter, NULL, AIT_TASK_OPTIONS(.name = "cancelled")) < 0)
+        return -1;
     (void)ait_sleep(AIT_USEC_PER_MSEC);
     (void)ait_task_cancel(cancelled); /* and does not come to run again before this */
     ait_task_unref(cancelled);

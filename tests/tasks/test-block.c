@@ -199,8 +199,25 @@ static int nested_main(void *unused)
     return 0;
 }
 
+/* On one line, as a macro has it. */
+/* clang-format off */
+#define ALL_ON_ONE_LINE AIT_SHIELD(MS(200)) AIT_TIMEOUT(outer, MS(100)) AIT_TIMEOUT(inner, MS(50)) inner = ait_sleep(MS(300));
+/* clang-format on */
+
+static int one_line_main(void *userdata)
+{
+    int outer = 0, inner = 0;
+
+    ALL_ON_ONE_LINE
+    CHECK_EQ(inner, -ETIME);
+    CHECK_EQ(outer, 0);
+    CHECK_EQ(now_ms(), 50);
+    return 0;
+}
+
 static void test_blocks(void **unused)
 {
+    assert_int_equal(run_virtual(one_line_main, NULL), 0);
     assert_int_equal(run_virtual(children_main, NULL), 0);
     assert_int_equal(run_virtual(nested_main, NULL), 0);
 }

@@ -236,11 +236,6 @@ AIT_PUBLIC ait_sandbox *ait_sandbox_unref(ait_sandbox *sandbox)
     return NULL;
 }
 
-AIT_PUBLIC void ait_sandbox_unrefp(ait_sandbox **p)
-{
-    *p = ait_sandbox_unref(*p);
-}
-
 AIT_PUBLIC const char *ait_sandbox_text(const ait_sandbox *sandbox)
 {
     return sandbox->text;

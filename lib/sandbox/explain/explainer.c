@@ -193,11 +193,6 @@ AIT_PUBLIC ait_explainer *ait_explainer_free(ait_explainer *e)
     return NULL;
 }
 
-AIT_PUBLIC void ait_explainer_freep(ait_explainer **p)
-{
-    *p = ait_explainer_free(*p);
-}
-
 AIT_PUBLIC int ait_explainer_fd(const ait_explainer *e)
 {
     return e ? e->fd : -EINVAL;
@@ -390,12 +385,9 @@ AIT_PUBLIC int ait_explainer_process(ait_explainer *e)
 
 /* ---- what was counted ---------------------------------------------------------------------------- */
 
-AIT_PUBLIC int ait_explainer_foreach_count(const ait_explainer *e,
-                                           int (*fn)(int number, const char *name, ait_policy_action action,
-                                                     uint64_t count, void *userdata),
-                                           void *userdata)
+AIT_PUBLIC int ait_explainer_foreach_count(const ait_explainer *e, ait_explainer_count_cb cb, void *userdata)
 {
-    if (!e || !fn)
+    if (!e || !cb)
         return -EINVAL;
     for (int i = 0; i <= SYSCALL_NEWEST + 1; i++) {
         int number = i <= SYSCALL_NEWEST ? i : -1;
@@ -403,7 +395,7 @@ AIT_PUBLIC int ait_explainer_foreach_count(const ait_explainer *e,
         if (e->counts[i] == 0)
             continue;
         int r =
-            fn(number, number < 0 ? NULL : ait_syscall_name(number), e->actions[i], e->counts[i], userdata);
+            cb(number, number < 0 ? NULL : ait_syscall_name(number), e->actions[i], e->counts[i], userdata);
         if (r != 0)
             return r;
     }

@@ -57,11 +57,6 @@ AIT_PUBLIC ait_policy *ait_policy_unref(ait_policy *policy)
     return NULL;
 }
 
-AIT_PUBLIC void ait_policy_unrefp(ait_policy **p)
-{
-    *p = ait_policy_unref(*p);
-}
-
 int policy_add_rule(ait_policy *policy, int number, ait_policy_action action,
                     const ait_policy_compare *compares, size_t n_compares)
 {
@@ -162,7 +157,7 @@ bool policy_equal(const ait_policy *a, const ait_policy *b)
 /* ---- telling ------------------------------------------------------------------------------------- */
 
 static int tell_call(const struct policy_call *call, int number, ait_policy_action fallback,
-                     int (*fn)(const ait_policy_rule *rule, void *userdata), void *userdata)
+                     ait_policy_rule_cb cb, void *userdata)
 {
     ait_policy_rule rule = {.size = sizeof(rule), .number = number, .name = ait_syscall_name(number)};
 
@@ -170,7 +165,7 @@ static int tell_call(const struct policy_call *call, int number, ait_policy_acti
         rule.action = call->rules[k].action;
         rule.n_compares = call->rules[k].n_compares;
         rule.compares = call->rules[k].compares;
-        int r = fn(&rule, userdata);
+        int r = cb(&rule, userdata);
         if (r != 0)
             return r;
     }
@@ -179,30 +174,27 @@ static int tell_call(const struct policy_call *call, int number, ait_policy_acti
     rule.action = call->otherwise;
     rule.n_compares = 0;
     rule.compares = NULL;
-    return fn(&rule, userdata);
+    return cb(&rule, userdata);
 }
 
-AIT_PUBLIC int ait_policy_foreach_rule(const ait_policy *policy,
-                                       int (*fn)(const ait_policy_rule *rule, void *userdata), void *userdata)
+AIT_PUBLIC int ait_policy_foreach_rule(const ait_policy *policy, ait_policy_rule_cb cb, void *userdata)
 {
-    if (!policy || !fn)
+    if (!policy || !cb)
         return -EINVAL;
     for (int i = 0; i <= SYSCALL_NEWEST; i++) {
-        int r = tell_call(&policy->calls[i], i, policy->fallback, fn, userdata);
+        int r = tell_call(&policy->calls[i], i, policy->fallback, cb, userdata);
         if (r != 0)
             return r;
     }
     return 0;
 }
 
-AIT_PUBLIC int ait_policy_foreach_note(const ait_policy *policy,
-                                       int (*fn)(const ait_sandbox_problem *note, void *userdata),
-                                       void *userdata)
+AIT_PUBLIC int ait_policy_foreach_note(const ait_policy *policy, ait_policy_note_cb cb, void *userdata)
 {
-    if (!policy || !fn)
+    if (!policy || !cb)
         return -EINVAL;
     for (const struct policy_note *note = policy->notes; note; note = note->next) {
-        int r = fn(&note->text, userdata);
+        int r = cb(&note->text, userdata);
         if (r != 0)
             return r;
     }

@@ -105,16 +105,15 @@ AIT_PUBLIC const char *ait_syscall_group_text(const char *group)
     return g ? g->text : NULL;
 }
 
-AIT_PUBLIC int ait_syscall_group_foreach(const char *group, int (*fn)(const char *member, void *userdata),
-                                         void *userdata)
+AIT_PUBLIC int ait_syscall_group_foreach(const char *group, ait_syscall_group_cb cb, void *userdata)
 {
-    if (!group || !fn)
+    if (!group || !cb)
         return -EINVAL;
     const struct syscall_group *g = syscall_group_find(group);
     if (!g)
         return -ENOENT;
     for (const char *p = g->members; *p; p += strlen(p) + 1) {
-        int r = fn(p, userdata);
+        int r = cb(p, userdata);
         if (r != 0)
             return r;
     }
