@@ -7,7 +7,7 @@
  * word to find it, and hands it everything from that word on.
  */
 
-#include "options.h"
+#include "arguments.h"
 
 extern const struct option_spec global_options[];
 extern const struct command commands[]; /* ends with a row without name */

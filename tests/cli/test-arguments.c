@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "options.h"
+#include "arguments.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
 
