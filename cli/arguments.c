@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <stdlib.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "nearest.h"
@@ -11,6 +11,11 @@
 #define MAX_OPTIONS 64
 #define LONG_BASE   256 /* getopt_long's values for long options: above every letter */
 #define HELP_COLUMN 30
+
+const struct option_spec help_options[] = {
+    {.name = "help", .letter = 'h', .parse = option_stop, .help = "show this help"},
+    {0},
+};
 
 static size_t count(const struct option_spec *options)
 {
@@ -213,47 +218,4 @@ void options_print(const struct option_spec *options, FILE *file)
             fprintf(file, "%-*s", HELP_COLUMN, head);
         print_help_text(options->help, file);
     }
-}
-
-/* ---- parsers -------------------------------------------------------------------------------------- */
-
-int option_stop(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
-{
-    return OPTION_STOP;
-}
-
-int option_word(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
-{
-    static char why[160]; /* a clause made at run time; one process parses one command line */
-    int n = 0;
-
-    for (int i = 0; spec->words[i]; i++)
-        if (strcmp(text, spec->words[i]) == 0) {
-            memcpy(field, &i, sizeof(i));
-            return 0;
-        }
-    for (int i = 0; spec->words[i]; i++)
-        n += snprintf(why + n, sizeof(why) - (size_t)n, "%s%s",
-                      i == 0               ? "is unknown; write "
-                      : spec->words[i + 1] ? ", "
-                                           : " or ",
-                      spec->words[i]);
-    *ret_why = why;
-    return -EINVAL;
-}
-
-int option_string(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
-{
-    char *copy;
-
-    if (!*text) {
-        *ret_why = "is empty; leave the option out or give it a value";
-        return -EINVAL;
-    }
-    copy = strdup(text);
-    if (!copy)
-        return -ENOMEM;
-    free(*(char **)field);
-    *(char **)field = copy;
-    return 0;
 }

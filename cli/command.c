@@ -1,63 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The table of commands and how they speak, apart from main() so that the generator of the completion
- * can link it. */
 #include "command.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define MAX_COMMANDS 32
 
-const struct option_spec global_options[] = {
-    {.name = "help", .letter = 'h', .parse = option_stop, .help = "show this help"},
-    {.name = "version", .parse = option_stop, .help = "show the version"},
-    {0},
-};
-
-const struct command commands[] = {
-    {
-        .name = "run",
-        .arguments = "[OPTION...] [--] PROGRAM [ARG...]",
-        .summary = "run PROGRAM as a supervised server of several workers",
-        .options = run_options,
-        .run = run_main,
-        .note = "Times are written as in systemd (500ms, 1.5s, 2min, infinity). aiotools-sd(1) says more.",
-    },
-    {
-        .name = "sandbox",
-        .arguments = "COMMAND [OPTION...]",
-        .summary = "look at, check, learn and translate sandbox policies",
-        .options = sandbox_help_options,
-        .run = sandbox_main,
-        .commands = sandbox_commands,
-    },
-    {
-        .name = "doctor",
-        .arguments = "[OPTION...]",
-        .summary = "tell what this system offers, and what is lost without it",
-        .options = doctor_options,
-        .run = doctor_main,
-        .offers = "-W ''",
-    },
-    {0},
-};
-
-const struct command *find_command(const struct command *table, const char *name)
+const struct command *find_command(const struct command *const *table, const char *name)
 {
-    for (; table->name; table++)
-        if (strcmp(table->name, name) == 0)
-            return table;
+    for (; *table; table++)
+        if (strcmp((*table)->name, name) == 0)
+            return *table;
     return NULL;
 }
 
-int unknown_command(const struct command *table, const char *word)
+int unknown_command(const struct command *const *table, const char *word)
 {
     const char *names[MAX_COMMANDS + 1] = {NULL};
-    const char *parent = table->parent ? table->parent : "", *space = table->parent ? " " : "";
+    const char *parent = (*table)->parent ? (*table)->parent : "", *space = *parent ? " " : "";
     struct problem p;
 
-    for (size_t i = 0; table[i].name && i < MAX_COMMANDS; i++)
-        names[i] = table[i].name;
+    for (size_t i = 0; table[i] && i < MAX_COMMANDS; i++)
+        names[i] = table[i]->name;
     int nearest = options_nearest(word, names);
     if (nearest >= 0)
         (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s%s%s: unknown command; did you mean %s%s%s?", parent,
@@ -93,4 +58,61 @@ int print_command_help(const struct command *command)
     if (command->note)
         printf("\n%s\n", command->note);
     return print_done();
+}
+
+void print_commands(const struct command *const *table)
+{
+    printf("\nCommands:\n");
+    for (; *table; table++)
+        printf("  %-27s %s\n", (*table)->name, (*table)->summary);
+}
+
+/* ---- words ---------------------------------------------------------------------------------------- */
+
+int command_words(const struct command *command, void *target, int argc, char **argv, int *ret_status)
+{
+    const struct option_spec *stopped;
+    struct problem p;
+    char **words = argv;
+    int n = 0, first;
+
+    for (;;) {
+        int r = options_parse(command->options, target, argc, argv, &first, &stopped, &p);
+        if (r != 0) {
+            *ret_status = r == OPTION_STOP ? print_command_help(command) : report(&p);
+            return -1;
+        }
+        bool no_more_options = first > 1 && strcmp(argv[first - 1], "--") == 0;
+        argc -= first;
+        argv += first;
+        while (argc > 0) {
+            words[n++] = *argv;
+            if (!no_more_options)
+                break; /* what is parsed next begins behind this word */
+            argc--;
+            argv++;
+        }
+        if (argc <= 0)
+            return n;
+    }
+}
+
+const char *command_one_word(const struct command *command, void *target, int argc, char **argv,
+                             const char *what, int *ret_status)
+{
+    const char *parent = command->parent ? command->parent : "", *space = *parent ? " " : "";
+    struct problem p;
+    int n = command_words(command, target, argc, argv, ret_status);
+
+    if (n == 1)
+        return argv[0];
+    if (n < 0)
+        return NULL;
+    if (n == 0)
+        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s%s%s: name %s", parent, space, command->name, what);
+    else
+        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s: %s%s%s takes one word only", argv[1], parent, space,
+                          command->name);
+    *ret_status = report(&p);
+    return NULL;
 }

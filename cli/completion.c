@@ -3,7 +3,7 @@
  * installed. */
 #include <string.h>
 
-#include "command.h"
+#include "commands.h"
 
 static void print_option_names(const struct option_spec *options)
 {
@@ -80,8 +80,8 @@ static void print_sub_command_case(const struct command *c)
            "            if ((COMP_CWORD == 2)); then\n"
            "                COMPREPLY=($(compgen -W '",
            c->name);
-    for (const struct command *sub = c->commands; sub->name; sub++)
-        printf("%s ", sub->name);
+    for (const struct command *const *sub = c->commands; *sub; sub++)
+        printf("%s ", (*sub)->name);
     print_option_names(c->options);
     printf("' -- \"$cur\"))\n"
            "                return\n"
@@ -92,16 +92,16 @@ static void print_sub_command_case(const struct command *c)
 static void print_command_cases(void)
 {
     printf("    case $command in\n");
-    for (const struct command *c = commands; c->name; c++)
-        if (c->commands)
-            print_sub_command_case(c);
+    for (const struct command *const *c = commands; *c; c++)
+        if ((*c)->commands)
+            print_sub_command_case(*c);
     printf("    esac\n"
            "    case $command in\n");
-    for (const struct command *c = commands; c->name; c++) {
-        if (!c->commands)
-            print_case(c);
-        for (const struct command *sub = c->commands; sub && sub->name; sub++)
-            print_case(sub);
+    for (const struct command *const *c = commands; *c; c++) {
+        if (!(*c)->commands)
+            print_case(*c);
+        for (const struct command *const *sub = (*c)->commands; sub && *sub; sub++)
+            print_case(*sub);
     }
 }
 
@@ -113,8 +113,8 @@ static void print_main(void)
            "    COMPREPLY=()\n"
            "    if ((COMP_CWORD == 1)); then\n"
            "        COMPREPLY=($(compgen -W '");
-    for (const struct command *c = commands; c->name; c++)
-        printf("%s ", c->name);
+    for (const struct command *const *c = commands; *c; c++)
+        printf("%s ", (*c)->name);
     print_option_names(global_options);
     printf("' -- \"$cur\"))\n"
            "        return\n"
@@ -167,10 +167,10 @@ static void print_main(void)
 int main(void)
 {
     printf("# bash completion for aiotools-sd, made from its tables of options\n\n");
-    for (const struct command *c = commands; c->name; c++) {
-        print_values(c);
-        for (const struct command *sub = c->commands; sub && sub->name; sub++)
-            print_values(sub);
+    for (const struct command *const *c = commands; *c; c++) {
+        print_values(*c);
+        for (const struct command *const *sub = (*c)->commands; sub && *sub; sub++)
+            print_values(*sub);
     }
     print_main();
     return fflush(stdout) == 0 ? 0 : 1;

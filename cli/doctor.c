@@ -9,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -22,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "command.h"
+#include "commands.h"
 #include "slurp.h"
 
 #ifndef MADV_GUARD_INSTALL
@@ -258,19 +259,14 @@ static unsigned report_section(const char *title, const struct probe *probes)
     return missing;
 }
 
-const struct option_spec doctor_options[] = {
-    {.name = "help", .letter = 'h', .parse = option_stop, .help = "show this help"},
-    {0},
-};
-
-int doctor_main(const struct command *command, int argc, char **argv)
+static int doctor(const struct command *command, int argc, char **argv)
 {
     const struct option_spec *stopped;
     struct utsname system;
     struct problem p;
     int first;
 
-    int r = options_parse(doctor_options, NULL, argc, argv, &first, &stopped, &p);
+    int r = options_parse(help_options, NULL, argc, argv, &first, &stopped, &p);
     if (r < 0)
         return report(&p);
     if (r == OPTION_STOP)
@@ -289,3 +285,12 @@ int doctor_main(const struct command *command, int argc, char **argv)
                                   : "What is missing costs what is said beside it; the rest works.");
     return print_done();
 }
+
+const struct command doctor_command = {
+    .name = "doctor",
+    .arguments = "[OPTION...]",
+    .summary = "tell what this system offers, and what is lost without it",
+    .options = help_options,
+    .run = doctor,
+    .offers = "-W ''",
+};

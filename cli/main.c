@@ -6,18 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "command.h"
+#include "commands.h"
 
 static int print_help(void)
 {
     printf("Usage: aiotools-sd COMMAND [OPTION...]\n"
            "\n"
            "Runs any program as a supervised, sandboxed, socket-activated server of several workers\n"
-           "that drops no request.\n"
-           "\n"
-           "Commands:\n");
-    for (const struct command *c = commands; c->name; c++)
-        printf("  %-27s %s\n", c->name, c->summary);
+           "that drops no request.\n");
+    print_commands(commands);
     printf("\nOptions:\n");
     options_print(global_options, stdout);
     printf("\naiotools-sd COMMAND --help shows the options of a command.\n");

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-#include "sandbox/oci.h"
+#include "oci-import.h"
 
 #define PATH_SIZE 128
 #define ERRNO_MAX 4095

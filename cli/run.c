@@ -1,267 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* aiotools-sd run: from words to a struct server_config. */
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "command.h"
-#include "config/capabilities.h"
+#include "commands.h"
 #include "config/config.h"
-#include "sandbox/oci.h"
+#include "oci-import.h"
 #include "supervise/server.h"
 
-/* ---- parsers of values --------------------------------------------------------------------------- */
-
-static int take_workers(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
-{
-    return parse_workers(text, field, ret_why);
-}
-
-static int take_time(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
-{
-    return parse_time(text, field, ret_why);
-}
-
-static int take_time_range(const struct option_spec *spec, const char *text, void *field,
-                           const char **ret_why)
-{
-    return parse_time_range(text, field, ret_why);
-}
-
-static int take_rate(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
-{
-    return parse_rate(text, field, ret_why);
-}
-
-static int take_amount(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
-{
-    return parse_amount(text, field, ret_why);
-}
-
-static int take_signal(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
-{
-    return parse_signal(text, field, ret_why);
-}
-
-static int take_umask(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
-{
-    char *end;
-    size_t n = strspn(text, "01234567");
-    unsigned long value = strtoul(text, &end, 8);
-
-    if (n == 0 || n > 4 || text[n] || value > 0777) {
-        *ret_why = "is not a file mode; write three octal digits such as 027";
-        return -EINVAL;
-    }
-    *(int *)field = (int)value;
-    return 0;
-}
-
-static int take_name(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
-{
-    struct server_config *config = field;
-
-    if (!server_config_name_valid(text)) {
-        *ret_why = "is not a name; take up to 64 letters, digits, '-', '_' and '.', the first no '.'";
-        return -EINVAL;
-    }
-    config->name_set = true;
-    return option_string(spec, text, &config->name, ret_why);
-}
-
-static int take_listen(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
-{
-    return server_config_add_listen(field, text, ret_why);
-}
-
-static int take_env(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
-{
-    return server_config_add_env(field, text, ret_why);
-}
-
-static int take_run_to_completion(const struct option_spec *spec, const char *text, void *field,
-                                  const char **ret_why)
-{
-    *(enum restart_mode *)field = RESTART_NO;
-    return 0;
-}
-
-static int take_non_blocking(const struct option_spec *spec, const char *text, void *field,
-                             const char **ret_why)
-{
-    *(bool *)field = true;
-    return 0;
-}
-
-static int take_read_only(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
-{
-    struct sandbox_options *c = field;
-
-    return sandbox_options_add_path(&c->read_only, &c->n_read_only, text, ret_why);
-}
-
-static int take_read_write(const struct option_spec *spec, const char *text, void *field,
-                           const char **ret_why)
-{
-    struct sandbox_options *c = field;
-
-    return sandbox_options_add_path(&c->read_write, &c->n_read_write, text, ret_why);
-}
-
-static int take_connect(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
-{
-    return sandbox_options_add_port(field, text, ret_why);
-}
-
-static int take_capabilities(const struct option_spec *spec, const char *text, void *field,
-                             const char **ret_why)
-{
-    struct sandbox_options *c = field;
-
-    c->capabilities_set = true;
-    return parse_capabilities(text, &c->capabilities, ret_why);
-}
-
-static int take_deny(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
-{
-    struct sandbox_options *c = field;
-    int i, r = option_word(spec, text, &i, ret_why);
-
-    if (r < 0)
-        return r;
-    c->deny_set = true;
-    c->deny = (ait_sandbox_deny)i;
-    return 0;
-}
-
-static const char *const ready_words[] = {"auto", "notify", "exec", "fd:", "delay:", NULL};
-
-static int take_ready(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
-{
-    static const enum ready_mode modes[] = {READY_AUTO, READY_NOTIFY, READY_EXEC, READY_FD, READY_DELAY};
-    struct server_config *config = field;
-    uint64_t number;
-    int r = 0;
-
-    for (size_t i = 0; ready_words[i]; i++) {
-        size_t n = strlen(ready_words[i]);
-        bool has_value = ready_words[i][n - 1] == ':';
-
-        if (has_value ? strncmp(text, ready_words[i], n) != 0 : strcmp(text, ready_words[i]) != 0)
-            continue;
-        if (modes[i] == READY_DELAY)
-            r = parse_time(text + n, &config->ready_delay, ret_why);
-        else if (modes[i] == READY_FD) {
-            r = parse_number(text + n, 3, 1023, &number, NULL);
-            *ret_why = "is not fd:N with N from 3 to 1023, above the passed sockets";
-            config->ready_fd = r < 0 ? config->ready_fd : (int)number;
-        }
-        config->ready = r < 0 ? config->ready : modes[i];
-        return r;
-    }
-    *ret_why = "is unknown; write auto, notify, exec, fd:N or delay:TIME";
-    return -EINVAL;
-}
-
-/* ---- the table ------------------------------------------------------------------------------------ */
-
-static const char *const listeners_words[] = {
-    [LISTEN_DEFAULT] = "auto", [LISTEN_SLOT] = "slot", [LISTEN_SHARED] = "shared", NULL};
-static const char *const restart_words[] = {
-    [RESTART_ALWAYS] = "always", [RESTART_ON_FAILURE] = "on-failure", [RESTART_NO] = "no", NULL};
-static const char *const log_words[] = {
-    [LOG_PREFIX] = "prefix", [LOG_PLAIN] = "plain", [LOG_JSON] = "json", NULL};
-
-#define FIELD(member) offsetof(struct server_config, member)
-
-const struct option_spec run_options[] = {
-    {"workers", 'n', "N|auto", take_workers, FIELD(workers),
-     "how many workers (auto: the CPUs this process may use)", .section = "Workers and sockets"},
-    {"listen", 'l', "[NAME=]ADDRESS", take_listen, 0,
-     "listen here; may be repeated: 8080, 127.0.0.1:8080, [::1]:8080,\n"
-     "/run/x.sock, @abstract, udp:HOST:PORT, seqpacket:/path"},
-    {"listeners", 0, "auto|slot|shared", option_word, FIELD(listeners),
-     "a listening socket a worker, or one for all (auto: slot for\n"
-     "TCP and UDP that we open, else shared)",
-     listeners_words},
-    {"non-blocking", 0, NULL, take_non_blocking, FIELD(non_blocking),
-     "set O_NONBLOCK on the sockets, for servers that share them and do\n"
-     "not set it themselves (nginx), as NonBlocking= of systemd"},
-    {"name", 0, "NAME", take_name, 0, "name of this server (default: the program's and the first port)"},
-
-    {"ready", 0, "auto|notify|exec|fd:N|delay:TIME", take_ready, 0,
-     "when a worker is ready: READY=1 by sd_notify, the exec, a newline\n"
-     "on fd N, or alive for TIME (auto: READY=1, or alive for 5s where\n"
-     "no worker has ever sent it)",
-     ready_words, .section = "Start and stop"},
-    {"start-timeout", 0, "TIME", take_time, FIELD(start_timeout),
-     "kill a worker that is not ready in time (30s)"},
-    {"stop-timeout", 0, "TIME", take_time, FIELD(stop_timeout),
-     "kill a worker that has not ended in time (30s)"},
-    {"stop-signal", 0, "SIGNAL", take_signal, FIELD(stop_signal),
-     "the signal that asks a worker to end (TERM)", .kind = OPTION_SIGNAL},
-    {"max-surge", 0, "N|N%", take_amount, FIELD(max_surge), "workers above the number during a reload (1)"},
-    {"max-unavailable", 0, "N|N%", take_amount, FIELD(max_unavailable),
-     "workers that may be missing during a reload (0)"},
-
-    {"restart", 0, "always|on-failure|no", option_word, FIELD(restart),
-     "when to replace a worker that ended (always)", restart_words, .section = "Failures"},
-    {"run-to-completion", 0, NULL, take_run_to_completion, FIELD(restart),
-     "the same as --restart=no: end when all workers have"},
-    {"backoff", 0, "BASE..CAP", take_time_range, FIELD(backoff),
-     "wait before the n-th failure in a row is replaced (100ms..30s)"},
-    {"stable", 0, "TIME", take_time, FIELD(stable),
-     "a worker that was ready this long is replaced at once (10s)"},
-    {"give-up", 0, "N/TIME", take_rate, FIELD(give_up),
-     "a slot with more unplanned exits has failed (20/5min)"},
-
-    {"env", 0, "NAME=VALUE", take_env, 0, "set a variable for the workers; may be repeated",
-     .section = "Environment of the workers"},
-    {"chdir", 0, "DIRECTORY", option_string, FIELD(chdir), "working directory", .kind = OPTION_PATH_DIR},
-    {"user", 0, "USER", option_string, FIELD(user), "run as this user, by name or number",
-     .kind = OPTION_USER},
-    {"group", 0, "GROUP", option_string, FIELD(group), "run as this group, by name or number",
-     .kind = OPTION_GROUP},
-    {"umask", 0, "MODE", take_umask, FIELD(umask), "file mode creation mask, octal"},
-
-    {"sandbox", 0, "service|strict|log|none", option_word, FIELD(sandbox.mode),
-     "what workers may not do: what no network service needs; with\n"
-     "files confined to the program and its libraries, too; the first,\n"
-     "only logged; or no limits (service)",
-     sandbox_mode_words, .section = "Sandbox of the workers"},
-    {"policy", 0, "FILE", option_string, FIELD(sandbox.policy),
-     "system calls by this policy instead: our own language, lists as\n"
-     "for SystemCallFilter=, or JSON of container runtimes",
-     .kind = OPTION_PATH},
-    {"deny", 0, "errno|kill|log|explain", take_deny, FIELD(sandbox),
-     "what becomes of a call that the policy denies: it fails, ends the\n"
-     "worker, is only logged, or fails and is told in our log (errno)",
-     sandbox_deny_words},
-    {"read-only", 0, "PATH", take_read_only, FIELD(sandbox),
-     "confine files: this one, or all below it, can be read and\n"
-     "executed, beside the program and its libraries; may be repeated",
-     .kind = OPTION_PATH},
-    {"read-write", 0, "PATH", take_read_write, FIELD(sandbox),
-     "confine files: this one, or all below it, can be read and\n"
-     "written; may be repeated",
-     .kind = OPTION_PATH},
-    {"connect", 0, "PORT|none", take_connect, FIELD(sandbox),
-     "connect to this TCP port only, or to none; may be repeated"},
-    {"capabilities", 0, "LIST|service|all|none", take_capabilities, FIELD(sandbox),
-     "capabilities that workers keep where they have them, such as\n"
-     "net_bind_service,chown (service)"},
-
-    {"log", 0, "prefix|plain|json", option_word, FIELD(log),
-     "form of the workers' output: tagged with slot and pid, as it is,\n"
-     "or a JSON object a line (prefix)",
-     log_words, .section = "Output"},
-    {"help", 'h', NULL, option_stop, 0, "show this help"},
-    {0},
-};
-
-/* ---- the command ---------------------------------------------------------------------------------- */
-
-int run_main(const struct command *command, int argc, char **argv)
+static int run(const struct command *command, int argc, char **argv)
 {
     const struct option_spec *stopped;
     struct server_config config;
@@ -270,7 +16,7 @@ int run_main(const struct command *command, int argc, char **argv)
 
     server_config_init(&config);
     config.sandbox.import_json = oci_import;
-    int r = options_parse(run_options, &config, argc, argv, &first, &stopped, &p);
+    int r = options_parse(server_options, &config, argc, argv, &first, &stopped, &p);
     if (r == OPTION_STOP) {
         server_config_done(&config);
         return print_command_help(command);
@@ -283,3 +29,12 @@ int run_main(const struct command *command, int argc, char **argv)
     server_config_done(&config);
     return status;
 }
+
+const struct command run_command = {
+    .name = "run",
+    .arguments = "[OPTION...] [--] PROGRAM [ARG...]",
+    .summary = "run PROGRAM as a supervised server of several workers",
+    .options = server_options,
+    .run = run,
+    .note = "Times are written as in systemd (500ms, 1.5s, 2min, infinity). aiotools-sd(1) says more.",
+};

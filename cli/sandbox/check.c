@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* aiotools-sd sandbox check: all that is done with a policy before a worker gets it, file by file. */
-#include "sandbox.h"
+#include "subcommands.h"
 
+#include <aiotools-sd/sandbox.h>
 #include <errno.h>
 #include <string.h>
 #include <time.h>
 
+#include "load.h"
 #include "view.h"
 
 struct check_config {
     int from; /* ait_policy_format */
 };
 
-const struct option_spec check_options[] = {
+static const struct option_spec check_options[] = {
     {"from", 0, "auto|native|systemd|oci", option_word, offsetof(struct check_config, from),
      "the language of the files (auto: the first line of each tells)", sandbox_from_words},
     {"help", 'h', NULL, option_stop, 0, "show this help"},
@@ -96,11 +98,11 @@ static int check_one(const char *name, ait_policy_format from)
     return 0;
 }
 
-int check_main(const struct command *command, int argc, char **argv)
+static int check_run(const struct command *command, int argc, char **argv)
 {
     struct check_config config = {0};
     struct problem p;
-    int status = 0, n = sandbox_words(command, &config, argc, argv, &status);
+    int status = 0, n = command_words(command, &config, argc, argv, &status);
 
     if (n < 0)
         return status;
@@ -117,3 +119,13 @@ int check_main(const struct command *command, int argc, char **argv)
     int done = print_done();
     return status > 0 ? status : done;
 }
+
+const struct command check_command = {
+    .name = "check",
+    .parent = "sandbox",
+    .arguments = "[OPTION...] FILE|PRESET...",
+    .summary = "read, compile and verify policies",
+    .options = check_options,
+    .run = check_run,
+    .offers = OFFER_POLICIES,
+};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* aiotools-sd sandbox explain: in what sandbox a running process is, as far as the kernel tells. */
-#include "sandbox.h"
+#include "subcommands.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -19,11 +19,6 @@
 #define STATUS_FAILED 1
 #define X32_BIT       0x40000000
 #define ANSWERS_MAX   64
-
-const struct option_spec explain_options[] = {
-    {"help", 'h', NULL, option_stop, 0, "show this help"},
-    {0},
-};
 
 /* ---- /proc/PID/status ----------------------------------------------------------------------------- */
 
@@ -242,12 +237,12 @@ static int explain(pid_t pid)
     return failed(r, "%d: which system calls are denied cannot be seen: %s", pid, why);
 }
 
-int explain_main(const struct command *command, int argc, char **argv)
+static int explain_run(const struct command *command, int argc, char **argv)
 {
     struct problem p;
     uint64_t pid;
     int status;
-    const char *word = sandbox_one_word(command, NULL, argc, argv, "a process by its number", &status);
+    const char *word = command_one_word(command, NULL, argc, argv, "a process by its number", &status);
 
     if (!word)
         return status;
@@ -257,3 +252,14 @@ int explain_main(const struct command *command, int argc, char **argv)
     }
     return explain((pid_t)pid);
 }
+
+const struct command explain_command = {
+    .name = "explain",
+    .parent = "sandbox",
+    .arguments = "[OPTION...] PID",
+    .summary = "tell in what sandbox a running process is",
+    .options = help_options,
+    .run = explain_run,
+    .offers = "-W ''",
+    .note = "Which system calls are denied is seen as root only.",
+};

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* aiotools-sd sandbox export: a policy in another language, or as the program that the kernel runs. */
-#include "sandbox.h"
+#include "subcommands.h"
 
+#include <aiotools-sd/sandbox.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "oci.h"
+#include "load.h"
+#include "oci-export.h"
 #include "output.h"
 
 enum { TO_NATIVE, TO_SYSTEMD, TO_OCI, TO_BPF };
@@ -21,7 +23,7 @@ struct export_config {
     char *output; /* NULL: standard output */
 };
 
-const struct option_spec export_options[] = {
+static const struct option_spec export_options[] = {
     {"to", 0, "native|systemd|oci|bpf", option_word, offsetof(struct export_config, to),
      "our language, SystemCallFilter= lines, JSON of container\n"
      "runtimes, or the raw seccomp program",
@@ -92,15 +94,25 @@ static int check_config(const struct export_config *config, struct problem *p)
     return output_check(config->output, p);
 }
 
-int export_main(const struct command *command, int argc, char **argv)
+static int export_run(const struct command *command, int argc, char **argv)
 {
     struct export_config config = {.to = -1};
     struct problem p;
     int status;
-    const char *name = sandbox_one_word(command, &config, argc, argv, "a preset or a file", &status);
+    const char *name = command_one_word(command, &config, argc, argv, "a preset or a file", &status);
 
     if (name)
         status = check_config(&config, &p) < 0 ? report(&p) : export_policy(&config, name);
     free(config.output);
     return status;
 }
+
+const struct command export_command = {
+    .name = "export",
+    .parent = "sandbox",
+    .arguments = "[OPTION...] --to=FORMAT FILE|PRESET",
+    .summary = "write a policy in another language, or as a seccomp program",
+    .options = export_options,
+    .run = export_run,
+    .offers = OFFER_POLICIES,
+};

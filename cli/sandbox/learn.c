@@ -5,9 +5,10 @@
  * We are the parent, the holder of the listener and, as subreaper, the parent of whatever the program leaves behind: when the
  * listener is gone, calls inside return ENOSYS, so we stay until the last of them has ended.
  */
-#include "sandbox.h"
+#include "subcommands.h"
 
 #include <aiotools-sd/aiotools-sd.h>
+#include <aiotools-sd/sandbox.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -55,12 +56,6 @@ struct learner {
     int failures; /* a pipe, closed by the exec */
 };
 
-static int take_flag(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
-{
-    *(bool *)field = true;
-    return 0;
-}
-
 static int take_timeout(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
 {
     uint64_t usec;
@@ -78,10 +73,11 @@ static int take_timeout(const struct option_spec *spec, const char *text, void *
 
 #define FIELD(member) offsetof(struct learn_config, member)
 
-const struct option_spec learn_options[] = {
+static const struct option_spec learn_options[] = {
     {"output", 'o', "FILE", option_string, FIELD(output),
      "write the policy to FILE, whole or not at all (standard output)", .kind = OPTION_PATH},
-    {"by-count", 0, NULL, take_flag, FIELD(by_count), "the most used calls first, instead of group by group"},
+    {"by-count", 0, NULL, option_flag, FIELD(by_count),
+     "the most used calls first, instead of group by group"},
     {"timeout", 0, "TIME", take_timeout, FIELD(timeout), "end PROGRAM after TIME, as SIGTERM does"},
     {"help", 'h', NULL, option_stop, 0, "show this help"},
     {0},
@@ -451,7 +447,7 @@ static int run_learn(const struct learn_config *config, char **argv)
     return status;
 }
 
-int learn_main(const struct command *command, int argc, char **argv)
+static int learn_run(const struct command *command, int argc, char **argv)
 {
     struct learn_config config = {0};
     const struct option_spec *stopped;
@@ -468,3 +464,13 @@ int learn_main(const struct command *command, int argc, char **argv)
     free(config.output);
     return status;
 }
+
+const struct command learn_command = {
+    .name = "learn",
+    .parent = "sandbox",
+    .arguments = "[OPTION...] [--] PROGRAM [ARG...]",
+    .summary = "run PROGRAM, and write the policy that it needs",
+    .options = learn_options,
+    .run = learn_run,
+    .note = "The exit status is that of PROGRAM.",
+};

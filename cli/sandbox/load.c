@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Policies by name: presets, and files in one of the languages that are known. */
-#include "sandbox.h"
+#include "load.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "oci.h"
+#include "config/problem.h"
+#include "oci-import.h"
 
 const char *const sandbox_from_words[] = {
     [AIT_POLICY_FORMAT_AUTO] = "auto",

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "oci.h"
+#include "oci-export.h"
 #include "view.h"
 
 #if defined(__x86_64__)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* aiotools-sd sandbox groups, show. */
-#include "sandbox.h"
+#include "subcommands.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "load.h"
 #include "view.h"
 
 #define GROUP_DEPTH_MAX 8
@@ -18,7 +19,7 @@ struct show_config {
     int from; /* ait_policy_format */
 };
 
-const struct option_spec show_options[] = {
+static const struct option_spec show_options[] = {
     {"from", 0, "auto|native|systemd|oci", option_word, offsetof(struct show_config, from),
      "the language of a FILE (auto: its first line tells)", sandbox_from_words},
     {"help", 'h', NULL, option_stop, 0, "show this help"},
@@ -34,11 +35,11 @@ static const char *architecture(void)
 
 /* ---- groups --------------------------------------------------------------------------------------- */
 
-int groups_main(const struct command *command, int argc, char **argv)
+static int groups_run(const struct command *command, int argc, char **argv)
 {
     const char *name;
     struct problem p;
-    int status, n = sandbox_words(command, NULL, argc, argv, &status);
+    int status, n = command_words(command, NULL, argc, argv, &status);
 
     if (n < 0)
         return status;
@@ -292,11 +293,11 @@ static int show_number(const char *word)
     return name ? show_call(name, (int)number) : unknown(word);
 }
 
-int show_main(const struct command *command, int argc, char **argv)
+static int show_run(const struct command *command, int argc, char **argv)
 {
     struct show_config config = {0};
     int status;
-    const char *word = sandbox_one_word(command, &config, argc, argv,
+    const char *word = command_one_word(command, &config, argc, argv,
                                         "a @group, a system call, a preset or a file", &status);
 
     if (!word)
@@ -313,3 +314,23 @@ int show_main(const struct command *command, int argc, char **argv)
     return strchr(word, '/') || access(word, F_OK) == 0 ? show_policy(word, (ait_policy_format)config.from)
                                                         : unknown(word);
 }
+
+const struct command groups_command = {
+    .name = "groups",
+    .parent = "sandbox",
+    .arguments = "",
+    .summary = "list the groups of system calls",
+    .options = help_options,
+    .run = groups_run,
+    .offers = "-W ''",
+};
+
+const struct command show_command = {
+    .name = "show",
+    .parent = "sandbox",
+    .arguments = "[OPTION...] @GROUP|NAME|NUMBER|PRESET|FILE",
+    .summary = "tell what a group, a system call or a policy is",
+    .options = show_options,
+    .run = show_run,
+    .offers = "-f -W 'service strict $(aiotools-sd sandbox groups 2>/dev/null | cut -d ' ' -f 1)'",
+};

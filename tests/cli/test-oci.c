@@ -12,7 +12,8 @@
 
 #include <cmocka.h>
 
-#include "sandbox/oci.h"
+#include "oci-import.h"
+#include "sandbox/oci-export.h"
 
 #define ROUNDS 400 /* of random arguments a call and policy */
 

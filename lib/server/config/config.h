@@ -3,7 +3,7 @@
 #define SERVER_CONFIG_H
 
 /*
- * What `aiotools-sd run` shall do, as plain data: filled by the command line (cli/run.c), checked and
+ * What `aiotools-sd run` shall do, as plain data: filled by the command line (options.h), checked and
  * completed once by server_config_finish(), constant from then on. server_run() and everything below it
  * only read it.
  *

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+/* The table of commands, for main() and the generator of the completion; and its rows, each defined by the file of that command. */
+
+#include "command.h"
+
+extern const struct command *const commands[]; /* ends with NULL */
+extern const struct option_spec global_options[];
+
+extern const struct command run_command, sandbox_command, doctor_command;
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef CLI_SUBCOMMANDS_H
+#define CLI_SUBCOMMANDS_H
+
+/* The rows of the table of `aiotools-sd sandbox`, each defined by the file of that command. */
+
+#include "command.h"
+
+extern const struct command groups_command, show_command, check_command, export_command, learn_command,
+    explain_command;
+
+/* What bash offers where a policy is to be named. */
+#define OFFER_POLICIES "-f -W 'service strict'"
+
+#endif
