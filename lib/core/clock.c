@@ -1,25 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdlib.h>
-#include <time.h>
 
-#include "loop.h"
+#include "now.h"
+#include "scheduler.h"
 
 /* A time of 0 means "at once" to sd-event and "never" to many callers: a virtual clock stays clear of it. */
 #define VIRTUAL_START AIT_USEC_PER_SEC
-
-uint64_t clock_now_real(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * AIT_USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
-}
-
-void clock_jump(struct clock_state *c, uint64_t when)
-{
-    if (when > c->virtual->now)
-        c->virtual->now = when;
-}
 
 AIT_PUBLIC int ait_vclock_new(ait_clock **ret)
 {

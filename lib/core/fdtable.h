@@ -60,9 +60,4 @@ static inline int fdtable_get(struct fdtable *table, int fd, struct fd_entry **r
     return 0;
 }
 
-struct ait_loop;
-
-/* An edge from epoll: data is what io.c registered. */
-void fd_event(struct ait_loop *loop, uint64_t data, uint32_t events);
-
 #endif

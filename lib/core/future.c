@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdlib.h>
 
-#include "loop.h"
+#include "future.h"
+#include "scheduler.h"
 
 /* From the future's list, or from nowhere, to the loop's. A floating slot refers to its future from here on only. */
 __attribute__((noinline)) static void slot_queue(struct ait_slot *slot)

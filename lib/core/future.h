@@ -10,34 +10,7 @@
  * kind FUTURE_TASK and shares the task's memory and reference count.
  */
 
-#include <aiotools-sd/future.h>
-
-#include "macros.h"
-
-enum { FUTURE_MANUAL, FUTURE_TASK };
-
-struct waiter {
-    struct list link;
-    struct ait_task *task; /* NULL: the waiter is a slot's */
-};
-
-struct ait_future {
-    struct list waiters;
-    struct ait_loop *loop;
-    uint32_t refs;
-    int result;
-    uint8_t kind;
-    bool done;
-};
-
-struct ait_slot {
-    struct waiter waiter; /* link: in the future's waiters, then in the loop's callbacks */
-    struct ait_future *future;
-    ait_future_cb cb;
-    void *userdata;
-    bool floating; /* nobody holds it: freed when it has run, or with its future */
-    bool spent;
-};
+#include "state.h"
 
 static inline void future_init(struct ait_future *f, struct ait_loop *loop, uint8_t kind)
 {
@@ -51,6 +24,8 @@ static inline void future_init(struct ait_future *f, struct ait_loop *loop, uint
 
 void future_wake(struct ait_future *f);
 void future_free(struct ait_future *f);
+/* By task.c, for the future that a task is: gives its slot back. */
+void task_free(struct ait_task *t);
 
 /* Sets the result and wakes the waiters. */
 static inline void future_complete(struct ait_future *f, int result)

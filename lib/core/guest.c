@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <systemd/sd-event.h>
 
+#include "current.h"
+#include "drive.h"
 #include "guest.h"
-#include "loop.h"
+#include "now.h"
+#include "scheduler.h"
+#include "scope.h"
 
 #define ROUNDS 16 /* productive polls in one dispatch */
 

@@ -11,7 +11,7 @@
 
 #include <aiotools-sd/io.h>
 
-#include "loop.h"
+#include "scheduler.h"
 
 /* Suspends t until there was an edge for one of which, the fd was closed, or the task was cancelled. */
 int fd_wait(struct ait_loop *loop, struct ait_task *t, int fd, struct fd_entry *e, unsigned which);

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <aiotools-sd/io.h>
 
 #include "io-call.h"
+#include "io.h"
 #include "slurp.h"
 
 /* ---- edges --------------------------------------------------------------------------------------- */

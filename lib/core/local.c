@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "local.h"
-#include "loop.h"
+#include "state.h"
 
 static void destroy_value(const struct ait_local_binding *b)
 {

@@ -10,7 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "loop.h"
+#include "current.h"
+#include "overflow.h"
 
 #define ALTERNATE_SIZE ((size_t)64 * 1024)
 

@@ -5,9 +5,14 @@
 
 #include <systemd/sd-event.h>
 
+#include "current.h"
+#include "drive.h"
 #include "guest.h"
-#include "loop.h"
+#include "now.h"
 #include "owned.h"
+#include "scheduler.h"
+#include "scope.h"
+#include "task.h"
 
 #define EVENT_EVERY                                                                                          \
     32 /* polls without a look at the sd_event: new defer sources and timers show only in prepare */

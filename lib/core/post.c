@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The loop's door to other threads, and the bell that a guest loop rings for itself: an eventfd in the poll set. Posted functions go onto a stack
+ * An eventfd in the poll set. Posted functions go onto a stack
  * that one exchange takes whole; only who finds it empty has to ring.
  */
 
@@ -9,21 +9,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "loop.h"
-
-static void ring_bell(struct ait_loop *loop)
-{
-    uint64_t one = 1;
-
-    /* It can only fail where the counter is full, and then the bell rings already. */
-    (void)!write(loop->watches[WATCH_POST].fd, &one, sizeof(one));
-}
-
-void loop_kick(struct ait_loop *loop)
-{
-    loop->kick = false;
-    ring_bell(loop);
-}
+#include "current.h"
+#include "drive.h"
+#include "post.h"
+#include "scheduler.h"
 
 static struct post *reversed(struct post *p)
 {
@@ -89,7 +78,7 @@ static void post_push(struct ait_loop *loop, struct post *p)
         p->next = before;
     while (!atomic_compare_exchange_weak(&loop->posted, &before, p));
     if (!before)
-        ring_bell(loop);
+        loop_ring(loop);
 }
 
 void post_lent(struct ait_loop *loop, struct post *p)

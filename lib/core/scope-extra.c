@@ -2,8 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "loop.h"
-#include "taskset.h"
+#include "now.h"
+#include "scheduler.h"
+#include "scope.h"
 
 #define NAMELESS "scope"
 

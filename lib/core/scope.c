@@ -4,9 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "loop.h"
+#include "now.h"
 #include "probes.h"
-#include "taskset.h"
+#include "scheduler.h"
+#include "scope.h"
 
 #define SCOPE_CONTRADICTION ((unsigned)AIT_SCOPE_SUPERVISOR | AIT_SCOPE_FAIL_FAST)
 #define ERRORS_KEPT         64 /* the rest are counted; a supervisor may live for years */

@@ -16,67 +16,7 @@
  * a task's whole life, its root, is embedded in the task; the others come from a pool of the loop.
  */
 
-#include <aiotools-sd/scope.h>
-
-#include "macros.h"
-#include "timer.h"
-
-enum scope_state {
-    SCOPE_ENTERED,
-    SCOPE_EXITING, /* the body has ended, children are waited for; they may still spawn */
-    SCOPE_EXITED,
-};
-
-struct ait_scope {
-    /* what a suspension point and a spawn read */
-    bool effective;
-    uint8_t state;
-    uint8_t flags;
-    bool expired;
-    bool aborted;
-    bool cut;    /* a child ended with -ECANCELED while the scope was effective */
-    bool caught; /* exit absorbed a cancellation of the scope's own */
-    bool failed; /* the one count of cancel_count that stands for a child's or the body's failure */
-    uint32_t cancel_count;
-    uint32_t n_errors;
-    struct ait_loop *loop;
-    struct ait_task *owner; /* NULL: the loop's root, or a task set's */
-    struct ait_scope *parent;
-    struct ait_scope *inner;
-
-    struct ait_task **children;
-    uint32_t n_children; /* used entries, holes included */
-    uint32_t n_live;
-    uint32_t capacity;
-
-    int first_error; /* FAIL_FAST: the first child's */
-    struct timer timer;
-    bool timer_reserved;
-    bool is_root;
-    uint64_t deadline;
-    struct ait_scope *next_work; /* push-down, and the pool's free list */
-    struct list closers;         /* waiters */
-    ait_error_info *errors;
-    struct scope_extra *extra; /* NULL: nothing of it is used */
-};
-
-/* Flags of the library's own, above those of scope.h */
-enum {
-    SCOPE_QUIET = 1 << 5,    /* somebody else keeps the errors of its children */
-    SCOPE_HAS_SETS = 1 << 6, /* extra->sets is not empty */
-    SCOPE_OF_SET = 1 << 7,   /* the scope of a task set, the first member of it */
-};
-
-/* What few scopes have; allocated when it is first set. */
-struct scope_extra {
-    struct ait_scope *scope;
-    char *name;
-    ait_error_cb error_cb; /* inherited by scopes inside */
-    void *error_userdata;
-    struct timer cancel_timer;
-    bool cancel_timer_reserved;
-    struct list sets; /* that hang on the scope */
-};
+#include "state.h"
 
 /* The extra of s, allocated where there is none; NULL: no memory. */
 struct scope_extra *scope_extra(struct ait_scope *s);
@@ -159,16 +99,23 @@ static always_inline void scope_exit_root(struct ait_scope *s, int r)
 /* Whether s is t's current scope or one further out, up to the loop's root. */
 bool scope_contains(const struct ait_scope *s, const struct ait_task *t);
 
-struct scope_pool {
-    struct ait_scope *free;
-    struct scope_chunk *chunks;
-};
-
 void scope_pool_done(struct scope_pool *pool);
 
-static inline uint64_t usec_add(uint64_t now, uint64_t usec)
+/* ---- scope-sets.c: the task sets that hang on a scope (taskset.h) -------------------------------- */
+
+static inline struct ait_taskset *set_of_scope(struct ait_scope *s)
 {
-    return usec >= AIT_USEC_INFINITY - now ? AIT_USEC_INFINITY : now + usec;
+    assert(s->flags & SCOPE_OF_SET);
+    return container_of(s, struct ait_taskset, scope);
 }
+
+/* The set is over for its parent; harmless where it has been before. */
+void taskset_detach(struct ait_taskset *set);
+/* The last child of the set's scope s has ended, or it is closed and had none. */
+void taskset_emptied(struct ait_scope *s);
+void tasksets_refresh(struct scope_work *work, struct scope_extra *x);
+/* Ends all; returns how many are not empty yet. */
+size_t tasksets_end(struct scope_extra *x);
+void tasksets_detach(struct scope_extra *x);
 
 #endif

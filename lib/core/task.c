@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include "local.h"
-#include "loop.h"
+#include "now.h"
 #include "probes.h"
+#include "scheduler.h"
+#include "task.h"
 
 #define NAMELESS  "task"
 #define BUSY_TRAP 100000

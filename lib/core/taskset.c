@@ -1,21 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdlib.h>
 
+#include "task.h"
 #include "taskset.h"
 #include "wait.h"
-
-static struct ait_taskset *scope_set(struct ait_scope *s)
-{
-    assert(s->flags & SCOPE_OF_SET);
-    return container_of(s, struct ait_taskset, scope);
-}
-
-static struct ait_taskset *link_set(struct list *link)
-{
-    return container_of(link, struct ait_taskset, link);
-}
-
-/* ---- hanging on a scope -------------------------------------------------------------------------- */
 
 int taskset_init(struct ait_taskset *set, struct ait_scope *parent, unsigned flags)
 {
@@ -33,72 +21,9 @@ int taskset_init(struct ait_taskset *set, struct ait_scope *parent, unsigned fla
     return 0;
 }
 
-static void taskset_detach(struct ait_taskset *set)
-{
-    struct ait_scope *s = &set->scope, *parent = s->parent;
-
-    if (s->state == SCOPE_EXITED)
-        return;
-    assert(s->n_live == 0);
-    list_remove(&set->link);
-    if (list_empty(&parent->extra->sets))
-        parent->flags &= (uint8_t)~SCOPE_HAS_SETS;
-    s->parent = NULL;
-    scope_exited(s);
-    /* The loop may be gone when the set is freed. */
-    if (s->timer_reserved)
-        timers_unreserve(&s->loop->timers);
-    s->timer_reserved = false;
-}
-
 void taskset_done(struct ait_taskset *set)
 {
     scope_done(&set->scope);
-}
-
-void taskset_emptied(struct ait_scope *s)
-{
-    struct ait_taskset *set = scope_set(s);
-    struct ait_scope *parent = s->parent;
-
-    scope_wake_closers(s);
-    if (s->cancel_count > 0 || s->expired || set->refs == 0)
-        taskset_detach(set);
-    if (parent && parent->state == SCOPE_EXITING && parent->owner)
-        task_wake(parent->owner);
-    if (set->refs == 0)
-        set->free(set);
-}
-
-void tasksets_refresh(struct scope_work *work, struct scope_extra *x)
-{
-    for (struct list *l = x->sets.next; l != &x->sets; l = l->next)
-        scope_refresh(work, &link_set(l)->scope);
-}
-
-size_t tasksets_end(struct scope_extra *x)
-{
-    size_t n = 0;
-
-    for (struct list *l = x->sets.next; l != &x->sets; l = l->next) {
-        struct ait_scope *s = &link_set(l)->scope;
-
-        if (s->cancel_count == 0)
-            scope_cancel(s);
-        n += s->n_live > 0;
-    }
-    return n;
-}
-
-void tasksets_detach(struct scope_extra *x)
-{
-    while (!list_empty(&x->sets)) {
-        struct ait_taskset *set = link_set(x->sets.next);
-
-        taskset_detach(set);
-        if (set->refs == 0)
-            set->free(set);
-    }
 }
 
 void taskset_drain(struct ait_taskset *set, struct ait_loop *loop, struct ait_task *t)
@@ -271,8 +196,8 @@ bool taskset_is_private(const struct ait_taskset *set)
 AIT_PUBLIC ait_taskset *ait_taskset_current(void)
 {
     for (struct ait_scope *s = ait_scope_current(); s; s = s->parent)
-        if ((s->flags & SCOPE_OF_SET) && !taskset_is_private(scope_set(s)))
-            return scope_set(s);
+        if ((s->flags & SCOPE_OF_SET) && !taskset_is_private(set_of_scope(s)))
+            return set_of_scope(s);
     return NULL;
 }
 

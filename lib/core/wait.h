@@ -11,7 +11,7 @@
  * What is waited for must not go while a task waits: the caller holds a reference to it.
  */
 
-#include "loop.h"
+#include "scheduler.h"
 
 /* Suspends the calling task, w->task, until w has been served: true. False: it is cancelled, and out of the list. */
 static always_inline bool wait_in(struct ait_loop *loop, struct list *list, struct waiter *w,

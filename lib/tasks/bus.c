@@ -5,7 +5,8 @@
 #include <aiotools-sd/bus.h>
 #include <aiotools-sd/queue.h>
 
-#include "loop.h"
+#include "scheduler.h"
+#include "task.h"
 
 AIT_PUBLIC int ait_bus_attach(sd_bus *bus)
 {

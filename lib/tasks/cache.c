@@ -15,7 +15,8 @@
 
 #include <aiotools-sd/cache.h>
 
-#include "loop.h"
+#include "now.h"
+#include "scheduler.h"
 
 #define MAX_ENTRIES 128
 #define MIN_BUCKETS 16

@@ -6,7 +6,10 @@
 
 #include <aiotools-sd/debug.h>
 
+#include "current.h"
 #include "debug.h"
+#include "future.h"
+#include "now.h"
 
 #define INDENT     2
 #define MAX_INDENT 60 /* of however deep a tree */

@@ -6,6 +6,7 @@
 #include <aiotools-sd/debug.h>
 
 #include "taskset.h"
+#include "current.h"
 #include "debug.h"
 
 #define PAGE            ((size_t)4096)

@@ -7,7 +7,7 @@
  * that its owner has entered inside it. No recursion: a tree may be as deep as there are tasks.
  */
 
-#include "loop.h"
+#include "state.h"
 
 struct walk {
     struct ait_scope *scope; /* NULL: the end */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gather-call.h"
+#include "task.h"
 
 bool call_valid(const ait_call *what)
 {

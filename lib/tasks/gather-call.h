@@ -11,7 +11,7 @@
 
 #include <aiotools-sd/gather.h>
 
-#include "loop.h"
+#include "state.h"
 
 struct call {
     ait_call what;

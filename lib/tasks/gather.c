@@ -3,6 +3,8 @@
 #include <stdlib.h>
 
 #include "gather-call.h"
+#include "scheduler.h"
+#include "scope.h"
 
 #define FEW 8 /* calls at a time that lie in the frame of the caller */
 

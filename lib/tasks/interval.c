@@ -4,7 +4,9 @@
 
 #include <aiotools-sd/interval.h>
 
-#include "loop.h"
+#include "current.h"
+#include "now.h"
+#include "task.h"
 
 struct interval {
     uint64_t usec, start;

@@ -13,7 +13,7 @@
 
 #include <aiotools-sd/offload.h>
 
-#include "loop.h"
+#include "scheduler.h"
 #include "slurp.h"
 
 struct file_call {

@@ -15,7 +15,9 @@
 
 #include <aiotools-sd/offload.h>
 
-#include "loop.h"
+#include "now.h"
+#include "post.h"
+#include "scheduler.h"
 
 #define STACK_SIZE        ((size_t)1024 * 1024) /* name service modules are deep */
 #define THREADS_OVER_CPUS 4

@@ -21,7 +21,7 @@
 #include <aiotools-sd/io.h>
 
 #include "process.h"
-#include "loop.h"
+#include "scheduler.h"
 
 #define ALL_FLAGS (AIT_FORK_PROCESS_GROUP | AIT_FORK_SESSION | AIT_FORK_KEEP_SIGNALS)
 

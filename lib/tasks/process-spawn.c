@@ -8,7 +8,7 @@
 #include "process.h"
 #include "clone-exec.h"
 #include "find-program.h"
-#include "loop.h"
+#include "current.h"
 
 #define MAX_FDS 4096
 

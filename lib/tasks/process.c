@@ -9,7 +9,7 @@
 #include <aiotools-sd/scope.h>
 
 #include "process.h"
-#include "loop.h"
+#include "scheduler.h"
 
 #ifndef P_PIDFD
 #define P_PIDFD 3

@@ -8,7 +8,7 @@
 #include <aiotools-sd/loop.h>
 #include <aiotools-sd/signal.h>
 
-#include "loop.h"
+#include "current.h"
 #include "owned.h"
 
 struct ait_signals {

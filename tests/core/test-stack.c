@@ -9,7 +9,7 @@
 
 #include "check.h"
 #include "context.h"
-#include "loop.h"
+#include "state.h"
 #include "stack.h"
 
 #define PAGE ((size_t)4096)

@@ -13,7 +13,7 @@
 
 #include "alloc.h"
 #include "check.h"
-#include "loop.h"
+#include "current.h"
 #include "process-helpers.h"
 
 #define SOON (30 * AIT_USEC_PER_SEC)

@@ -1,27 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_CLOCK_H
-#define CORE_CLOCK_H
+#ifndef CORE_NOW_H
+#define CORE_NOW_H
 
 /*
  * What time it is for a loop: CLOCK_MONOTONIC, or a virtual clock's. The virtual one only holds a number; the loop's drivers ask
  * clock_jump() before they would sleep.
  */
 
-#include <aiotools-sd/clock.h>
-
-#include "macros.h"
-
-struct ait_clock {
-    uint32_t refs;
-    bool autojump;
-    uint64_t now;
-    struct ait_loop *loop; /* that it drives, NULL where none */
-};
-
-struct clock_state {
-    struct ait_clock *virtual; /* NULL: the real one */
-    uint32_t n_held; /* by work outside the loop that is certain to come back: an idle loop waits for it */
-};
+#include "state.h"
 
 uint64_t clock_now_real(void);
 
@@ -38,5 +24,15 @@ static inline bool clock_jumps(const struct clock_state *c)
 
 /* Moves a virtual clock to when, never back. */
 void clock_jump(struct clock_state *c, uint64_t when);
+
+static always_inline uint64_t loop_now(const struct ait_loop *loop)
+{
+    return clock_now(&loop->clock);
+}
+
+static inline uint64_t usec_add(uint64_t now, uint64_t usec)
+{
+    return usec >= AIT_USEC_INFINITY - now ? AIT_USEC_INFINITY : now + usec;
+}
 
 #endif

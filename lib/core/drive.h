@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef CORE_DRIVE_H
+#define CORE_DRIVE_H
+
+/*
+ * What the two ways to drive a loop (owned.c, guest.c) are made of: batches of tasks, timers, and the poll set.
+ *
+ * Callbacks of users run with no current task: slots and posted functions on the thread's stack, error handlers on that of the task that failed.
+ */
+
+#include "state.h"
+
+/* Runs ready tasks and callbacks for one batch. */
+void loop_run_batch(struct ait_loop *loop);
+/* Fires what is due. */
+void loop_fire_timers(struct ait_loop *loop);
+/* Waits for events until the clock shows until (UINT64_MAX: for ever; 0: not at all) and handles them. Returns how many there were. */
+int loop_poll(struct ait_loop *loop, uint64_t until);
+/* How long there is nothing to do: 0 where there is something, UINT64_MAX where only fds can bring it. */
+uint64_t loop_idle_until(struct ait_loop *loop);
+/* Runs until no task is left, on the loop's own poll set alone. */
+void loop_drain(struct ait_loop *loop);
+
+int loop_watch(struct ait_loop *loop, enum watch_id id, int fd,
+               void (*ready)(struct ait_loop *loop, uint32_t events));
+void loop_unwatch(struct ait_loop *loop, enum watch_id id);
+
+#endif

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef CORE_IO_H
+#define CORE_IO_H
+
+#include <stdint.h>
+
+struct ait_loop;
+
+/* An edge from epoll: data is what io.c registered. */
+void fd_event(struct ait_loop *loop, uint64_t data, uint32_t events);
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef CORE_POST_H
+#define CORE_POST_H
+
+/*
+ * The loop's door to other threads, and the bell that a guest loop rings for itself.
+ */
+
+#include "state.h"
+
+int post_init(struct ait_loop *loop);
+/* ait_loop_post() of the caller's own p, which cannot fail. From any thread, while something else keeps the loop alive. */
+void post_lent(struct ait_loop *loop, struct post *p);
+void post_done(struct ait_loop *loop);
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "now.h"
+#include "scheduler.h"
+
+/* ---- ready ring ---------------------------------------------------------------------------------- */
+
+int loop_reserve_ready_slow(struct ait_loop *loop)
+{
+    uint32_t capacity = loop->ring_capacity ? loop->ring_capacity * 2 : 64, n = loop->tail - loop->head;
+    struct ait_task **ring;
+
+    ring = malloc(capacity * sizeof(*ring));
+    if (!ring)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < n; i++)
+        ring[i] = loop->ring[(loop->head + i) & loop->mask];
+    /* The prefetch reads ahead of the tail. */
+    memset(ring + n, 0, (capacity - n) * sizeof(*ring));
+    free(loop->ring);
+    loop->ring = ring;
+    loop->round_end -= loop->head;
+    loop->head = 0;
+    loop->tail = n;
+    loop->ring_capacity = capacity;
+    loop->mask = capacity - 1;
+    return 0;
+}
+
+/* xorshift64* */
+static uint64_t shuffle_next(struct ait_loop *loop)
+{
+    uint64_t x = loop->shuffle_state;
+
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    loop->shuffle_state = x;
+    return x * UINT64_C(2685821657736338717);
+}
+
+void loop_shuffle_round(struct ait_loop *loop)
+{
+    for (uint32_t n = loop->round_end - loop->head; n > 1; n--) {
+        uint32_t a = (loop->head + n - 1) & loop->mask;
+        uint32_t b = (loop->head + (uint32_t)(shuffle_next(loop) % n)) & loop->mask;
+        struct ait_task *t = loop->ring[a];
+
+        loop->ring[a] = loop->ring[b];
+        loop->ring[b] = t;
+    }
+}
+
+/* Mostly called by the task that has used up the slice: a way through the loop's context costs several mispredicted branches. */
+bool loop_new_slice(struct ait_loop *loop)
+{
+    if (loop->n_slices == 0)
+        return false;
+    if (loop->batch_end == 0) {
+        loop->batch_end = clock_now_real() + BATCH_USEC;
+    } else if (clock_now_real() >= loop->batch_end) {
+        loop->n_slices = 0;
+        return false;
+    }
+    loop->n_slices--;
+    loop->slice = SLICE;
+    return true;
+}
+
+/* ---- telling the driver -------------------------------------------------------------------------- */
+
+void loop_ring(struct ait_loop *loop)
+{
+    uint64_t one = 1;
+
+    /* It can only fail where the counter is full, and then the bell rings already. */
+    (void)!write(loop->watches[WATCH_POST].fd, &one, sizeof(one));
+}
+
+void loop_kick(struct ait_loop *loop)
+{
+    loop->kick = false;
+    loop_ring(loop);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef CORE_SCHEDULER_H
+#define CORE_SCHEDULER_H
+
+/*
+ * The ready ring and the switch between tasks: what each operation that can suspend is made of.
+ *
+ * The ring holds each task at most once and always has room for all tasks there are, so that waking cannot fail. It is worked off in rounds:
+ * what becomes ready in one runs in the next. A suspending task switches straight to the next ready one; control comes back
+ * to the loop's own context when a batch is used up, nothing is ready, or something wants the loop's attention.
+ */
+
+#include "current.h"
+#include "state.h"
+
+#define SLICE        64  /* switches between two looks at the clock */
+#define BATCH_SLICES 16  /* slices, or */
+#define BATCH_USEC   500 /* time, between two polls */
+#define BUDGET       128 /* operations of a task without suspending */
+
+int loop_reserve_ready_slow(struct ait_loop *loop);
+
+/* Room in the ring for one more task. */
+static always_inline int loop_reserve_ready(struct ait_loop *loop)
+{
+    return likely(loop->n_tasks < loop->ring_capacity) ? 0 : loop_reserve_ready_slow(loop);
+}
+
+/* Tells the driver of a guest loop that there is work. */
+void loop_kick(struct ait_loop *loop);
+/* Wakes it from its poll. */
+void loop_ring(struct ait_loop *loop);
+void loop_shuffle_round(struct ait_loop *loop);
+/* Another slice of the same batch; false: the batch is over. */
+bool loop_new_slice(struct ait_loop *loop);
+
+static always_inline bool loop_has_ready(const struct ait_loop *loop)
+{
+    return loop->head != loop->tail;
+}
+
+/*
+ * Tasks further down the ring: their own lines, and a little later, once those are there, the frames that they return to. With few ready, all
+ * of it is in the cache still.
+ */
+static always_inline void loop_prefetch(struct ait_loop *loop)
+{
+    uintptr_t far;
+
+    if (loop->tail - loop->head <= 4)
+        return;
+    far = (uintptr_t)loop->ring[(loop->head + 5) & loop->mask]; /* may be NULL */
+    __builtin_prefetch((const void *)far, 1);
+    __builtin_prefetch((const void *)(far + 64), 1);
+#ifndef AIT_CONTEXT_PORTABLE
+    struct ait_task *near = loop->ring[(loop->head + 2) & loop->mask];
+
+    __builtin_prefetch(near->context.sp, 1);
+    __builtin_prefetch((char *)near->context.sp + 64, 1);
+#endif
+}
+
+/* The next task to run, now current; NULL where the loop's context has to decide. */
+static always_inline struct ait_task *loop_next(struct ait_loop *loop)
+{
+    struct ait_task *t;
+
+    if (unlikely(loop->head == loop->round_end)) {
+        if (loop->head == loop->tail || loop->attention) {
+            loop->current = NULL;
+            return NULL;
+        }
+        loop->round_end = loop->tail;
+        if (unlikely(loop->shuffle))
+            loop_shuffle_round(loop);
+    }
+    if (unlikely(loop->slice == 0) && (loop->attention || !loop_new_slice(loop))) {
+        loop->current = NULL;
+        return NULL;
+    }
+    loop->slice--;
+    t = loop->ring[loop->head++ & loop->mask];
+    loop_prefetch(loop);
+    loop->current = t;
+    loop->budget = BUDGET;
+    return t;
+}
+
+static always_inline void loop_push_ready(struct ait_loop *loop, struct ait_task *t)
+{
+    t->state = TASK_READY;
+    loop->ring[loop->tail++ & loop->mask] = t;
+    if (unlikely(loop->kick))
+        loop_kick(loop);
+}
+
+/* Makes a suspended task ready; harmless where it is ready, runs, or has ended. */
+static always_inline void task_wake(struct ait_task *t)
+{
+    if (t->state == TASK_PARKED || t->state == TASK_WAITING)
+        loop_push_ready(t->future.loop, t);
+}
+
+/*
+ * Suspends the current task. state says who may wake it; it is TASK_READY where the task has put itself into the ring. wait (may be NULL) tells what
+ * for; it is read while the task is suspended and never to decide anything.
+ */
+static always_inline void task_suspend_in(struct ait_loop *loop, struct ait_task *t, enum task_state state,
+                                          const struct wait *wait)
+{
+    struct ait_task *next;
+
+    t->state = state;
+    if (state != TASK_READY)
+        t->wait = wait;
+#ifndef NDEBUG
+    t->n_busy = 0;
+#endif
+    next = loop_next(loop);
+    if (next != t)
+        context_switch(&t->context, next ? &next->context : &loop->context);
+    t->state = TASK_RUNNING;
+}
+
+static always_inline void task_suspend(struct ait_loop *loop, struct ait_task *t, enum task_state state)
+{
+    task_suspend_in(loop, t, state, NULL);
+}
+
+/* Other tasks first. */
+static always_inline void task_yield(struct ait_loop *loop, struct ait_task *t)
+{
+    loop_push_ready(loop, t);
+    task_suspend(loop, t, TASK_READY);
+}
+
+/* Defined by task.c, beside ait_yield(): apart from it they cost each switch an instruction. */
+int op_refused(struct ait_loop *loop);
+int op_cancelled(struct ait_task *t);
+int op_budget(struct ait_loop *loop, struct ait_task *t);
+
+/*
+ * What each operation that can suspend begins with: there is a task, it is not cancelled, it has not run for too long. 0, or the error to
+ * return before any side effect.
+ */
+static always_inline int op_enter(struct ait_loop **ret_loop, struct ait_task **ret_task)
+{
+    struct ait_loop *loop = this_loop;
+    struct ait_task *t = likely(loop != NULL) ? loop->current : NULL;
+
+    *ret_loop = loop;
+    *ret_task = t;
+    if (unlikely(!t))
+        return op_refused(loop);
+    if (unlikely(t->scope->effective))
+        return op_cancelled(t);
+    if (unlikely(loop->budget-- == 0))
+        return op_budget(loop, t);
+    return 0;
+}
+
+/* The same for structural waits, which do their work first. */
+static always_inline int op_enter_structural(struct ait_loop **ret_loop, struct ait_task **ret_task)
+{
+    struct ait_loop *loop = this_loop;
+
+    *ret_loop = loop;
+    *ret_task = likely(loop != NULL) ? loop->current : NULL;
+    return unlikely(!*ret_task) ? op_refused(loop) : 0;
+}
+
+#endif
