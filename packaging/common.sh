@@ -11,9 +11,12 @@ packages_demo="curl ca-certificates"
 packages_test="libcmocka-dev python3 procps"
 # Tests that need one of these are skipped where it is absent.
 packages_servers="gunicorn uwsgi-core uwsgi-plugin-python3 nginx nodejs systemd"
-packages_tools="gdb systemtap-sdt-dev strace valgrind iproute2 qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross mmdebstrap man-db g++"
+packages_inspect="gdb systemtap-sdt-dev strace valgrind iproute2 man-db g++"
+packages_tools="$packages_inspect qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross mmdebstrap"
 # The matrix of .ci/run.
 packages_matrix="clang libclang-rt-dev clang-format-14"
+# packaging/try-kernels
+packages_kernels="qemu-system-x86 mmdebstrap e2fsprogs"
 
 say()
 {
