@@ -12,9 +12,18 @@
 
 #include <cmocka.h>
 
+#include "enter/landlock.h"
 #include "inside.h"
 
 #define CANNOT_ENTER 255
+
+void inside_needs_landlock(int abi)
+{
+    if (landlock_abi() >= abi)
+        return;
+    print_message("# SKIP: this kernel has Landlock ABI %d, not %d\n", landlock_abi(), abi);
+    skip();
+}
 
 ait_sandbox *inside_sandbox(const ait_sandbox_options *options)
 {

@@ -49,14 +49,6 @@ static int said(long r)
     return r < 0 ? errno : 0;
 }
 
-static void need(int abi)
-{
-    if (landlock_abi() >= abi)
-        return;
-    print_message("# SKIP: this kernel has Landlock ABI %d, not %d\n", landlock_abi(), abi);
-    skip();
-}
-
 /* ---- files ----------------------------------------------------------------------------------------- */
 
 static int open_to(const char *path, int flags)
@@ -203,7 +195,7 @@ static void files(void **state)
         {"a file by itself", one_file, 0, 1},
         {"the file beside it", its_sibling, EACCES, 1},
     };
-    need(1);
+    inside_needs_landlock(1);
     const char *read_only[] = {in("ro"), in("both"), "/lib", "/usr/lib", "/lib64", "/etc/ld.so.cache", NULL};
     const char *read_write[] = {in("rw"), in("both"), in("single"), NULL};
     ait_sandbox *s = inside_sandbox(AIT_SANDBOX_OPTIONS(.read_only = read_only, .read_write = read_write,
@@ -235,7 +227,7 @@ static int terminal_outside(const void *arg)
 
 static void devices(void **state)
 {
-    need(5);
+    inside_needs_landlock(5);
     const char *null[] = {"/dev/null", "/dev/full", NULL};
     ait_sandbox *ro =
         inside_sandbox(AIT_SANDBOX_OPTIONS(.read_only = null, .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
@@ -251,7 +243,7 @@ static void devices(void **state)
 
 static void nothing_at_all(void **state)
 {
-    need(1);
+    inside_needs_landlock(1);
     const char *none[] = {NULL};
     ait_sandbox *s =
         inside_sandbox(AIT_SANDBOX_OPTIONS(.read_only = none, .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
@@ -263,7 +255,7 @@ static void nothing_at_all(void **state)
 
 static void missing_paths_are_named(void **state)
 {
-    need(1);
+    inside_needs_landlock(1);
     const char *paths[] = {"/", "/nonexistent/path", NULL};
     ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
     ait_sandbox *s = NULL;
@@ -330,7 +322,7 @@ static void ports(void **state)
     uint16_t allowed, other;
     int fds[] = {listen_somewhere(&allowed), listen_somewhere(&other)};
 
-    need(4);
+    inside_needs_landlock(4);
     ait_sandbox *s = inside_sandbox(AIT_SANDBOX_OPTIONS(.connect_ports = &allowed, .n_connect_ports = 1,
                                                         .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
     ait_sandbox *nowhere = inside_sandbox(
@@ -408,7 +400,7 @@ static void scope(void **state)
     struct there there;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    need(6);
+    inside_needs_landlock(6);
     there.size = abstract(&there.address, "out");
     assert_int_equal(bind(fd, (struct sockaddr *)&there.address, there.size), 0);
     assert_int_equal(listen(fd, 4), 0);
