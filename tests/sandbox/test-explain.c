@@ -222,18 +222,22 @@ static void on_alarm(int signo)
 }
 
 #define STORM_CALLS 3000
+#define STORM_USEC  200
 
-/* The same call from the same place, under a timer. */
+/* The same call from the same place, with a signal each, some time after it began: a timer that goes on by itself would, on a
+ * machine that takes longer for a call than for its interval, let no call ever end. */
 static int call_in_storm(struct shared *shared)
 {
     struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
-    struct itimerval often = {.it_interval = {.tv_usec = 200}, .it_value = {.tv_usec = 200}}, never = {0};
+    struct itimerval never = {0};
 
     (void)sigaction(SIGALRM, &action, NULL);
-    (void)setitimer(ITIMER_REAL, &often, NULL);
     int failed = 0;
-    for (unsigned i = 0; i < STORM_CALLS; i++)
+    for (unsigned i = 0; i < STORM_CALLS; i++) {
+        struct itimerval soon = {.it_value = {.tv_usec = i % STORM_USEC + 1}};
+        (void)setitimer(ITIMER_REAL, &soon, NULL);
         failed += syscall(SYS_mount, 0, 0, 0, 0, 0) != -1 || errno != EPERM;
+    }
     (void)setitimer(ITIMER_REAL, &never, NULL);
     shared->done = STORM_CALLS;
     return failed != 0;
@@ -257,7 +261,7 @@ static unsigned run_storm(bool killable)
     repeats += child.explainer->interrupted[child.events[0].tid % EXPLAINER_INTERRUPTED].repeats;
     /* A signal may overtake an answer that was given: such a call comes again, and nothing tells it from a new one. */
     uint64_t n = notified_count(&child, SYS_mount), overtaken = n - STORM_CALLS;
-    assert_true(n >= STORM_CALLS && overtaken <= (killable ? 0 : STORM_CALLS / 10));
+    assert_true(n >= STORM_CALLS && overtaken <= (killable ? 0 : STORM_CALLS));
     assert_int_equal(child.n_events, n);
     return repeats;
 }
@@ -311,6 +315,15 @@ static void a_caller_that_dies_is_nobody(void **state)
     assert_int_equal(child.n_events, 0);
 }
 
+/* Reaped is not yet forgotten: threads let go of the filter a moment after they can no longer be seen. */
+static void wait_for_hangup(void)
+{
+    struct pollfd p = {.fd = ait_explainer_fd(child.explainer)};
+
+    assert_int_equal(poll(&p, 1, 60000), 1);
+    assert_true(p.revents & POLLHUP);
+}
+
 /* Killed anywhere: before the call, in it, after it. */
 static void callers_that_die_at_any_time(void **state)
 {
@@ -324,6 +337,7 @@ static void callers_that_die_at_any_time(void **state)
             (void)ait_explainer_process(child.explainer);
         assert_int_equal(kill(child.pid, SIGKILL), 0);
         assert_int_equal(notified_serve(&child), 128 + SIGKILL);
+        wait_for_hangup();
         assert_int_equal(ait_explainer_process(child.explainer), -EPIPE);
         notified_done(&child);
     }
