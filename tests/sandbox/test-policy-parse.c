@@ -314,7 +314,8 @@ static void test_exact_length(void **unused)
         ait_policy *policy = NULL;
         assert_true(copy || n == 0);
         memcpy(copy, text, n);
-        assert_int_equal(ait_policy_from_text(&policy, "text", copy, n, NULL) < 0, policy == NULL);
+        int r = ait_policy_from_text(&policy, "text", copy, n, NULL);
+        assert_int_equal(r < 0, policy == NULL);
         ait_policy_unref(policy);
         free(copy);
     }

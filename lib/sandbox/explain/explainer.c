@@ -237,7 +237,7 @@ static ait_policy_action decide(const ait_explainer *e, const struct seccomp_dat
         return (ait_policy_action){.kind = AIT_POLICY_ALLOW};
     memcpy(args, data->args, sizeof(args));
     ait_policy_action action = ait_policy_evaluate(e->policy, data->nr, args);
-    if (e->learned && !(action.kind == AIT_POLICY_ERRNO && action.error == ENOSYS))
+    if (e->learned && !policy_action_is_absent(action))
         return (ait_policy_action){.kind = AIT_POLICY_ALLOW};
     return action;
 }
@@ -341,7 +341,7 @@ static void describe(ait_explainer *e, ait_policy_action action, ait_sandbox_eve
 
 static bool is_told(const ait_explainer *e, ait_policy_action action)
 {
-    return e->cb && !(action.kind == AIT_POLICY_ERRNO && action.error == ENOSYS);
+    return e->cb && !policy_action_is_absent(action);
 }
 
 /* 1: a call was answered, or would have been; -ENOENT: whoever called has gone. */

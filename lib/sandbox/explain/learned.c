@@ -51,27 +51,14 @@ struct learned *learned_free(struct learned *learned)
     return NULL;
 }
 
-static bool holds(const struct policy_rule *rule, const uint64_t args[6])
-{
-    for (unsigned i = 0; i < rule->n_compares; i++)
-        if (!policy_compare_holds(&rule->compares[i], args))
-            return false;
-    return true;
-}
-
 /* The rule of the reference that decides; their number where none does. */
 static unsigned find_rule(const ait_policy *reference, int number, const uint64_t args[6])
 {
     unsigned n = n_rules_of(reference, number), i = 0;
 
-    while (i < n && !holds(&reference->calls[number].rules[i], args))
+    while (i < n && !policy_rule_holds(&reference->calls[number].rules[i], args))
         i++;
     return i;
-}
-
-static bool is_absent(ait_policy_action action)
-{
-    return action.kind == AIT_POLICY_ERRNO && action.error == ENOSYS;
 }
 
 static ait_policy_action action_of(const struct learned *l, int number, unsigned rule)
@@ -88,7 +75,8 @@ static bool base_has(const struct learned *l, int number, const uint64_t args[6]
     if (!l->base)
         return false;
     ait_policy_action action = ait_policy_evaluate(l->base, number, args);
-    return is_absent(wanted) ? is_absent(action) : !ait_policy_action_is_denial(action);
+    return policy_action_is_absent(wanted) ? policy_action_is_absent(action)
+                                           : !ait_policy_action_is_denial(action);
 }
 
 void learned_count(struct learned *learned, int number, const uint64_t args[6])
@@ -121,7 +109,7 @@ static bool is_general(const struct learned *l, int number)
 {
     unsigned n = n_rules_of(l->reference, number);
 
-    return hits_of(l, number, n) > 0 && !is_absent(action_of(l, number, n));
+    return hits_of(l, number, n) > 0 && !policy_action_is_absent(action_of(l, number, n));
 }
 
 /* Whether some call of this number was let through. */
@@ -130,7 +118,8 @@ static bool was_let_through(const struct learned *l, int number)
     unsigned n = n_rules_of(l->reference, number);
 
     for (unsigned i = 0; i < n; i++)
-        if (hits_of(l, number, i) > 0 && !is_absent(l->reference->calls[number].rules[i].action))
+        if (hits_of(l, number, i) > 0 &&
+            !policy_action_is_absent(l->reference->calls[number].rules[i].action))
             return true;
     return is_general(l, number);
 }
@@ -170,9 +159,9 @@ static void write_needed(FILE *out, int number, const struct policy_rule *rule, 
 {
     const ait_policy_action allow = {.kind = AIT_POLICY_ALLOW};
 
-    begin_line(out, number, rule, is_absent(reference) ? reference : allow);
+    begin_line(out, number, rule, policy_action_is_absent(reference) ? reference : allow);
     (void)fprintf(out, "%" PRIu64 "%s\n", hits,
-                  is_absent(reference) || !ait_policy_action_is_denial(reference)
+                  policy_action_is_absent(reference) || !ait_policy_action_is_denial(reference)
                       ? ""
                       : ", which the reference would deny");
 }
@@ -196,7 +185,7 @@ static void write_call(const struct learned *l, FILE *out, int number)
         ait_policy_action action = rules[i].action;
 
         hits = hits_of(l, number, i);
-        if (hits > 0 && (!general || is_absent(action)))
+        if (hits > 0 && (!general || policy_action_is_absent(action)))
             write_needed(out, number, &rules[i], action, hits);
         else if (hits == 0 && general && ait_policy_action_is_denial(action))
             write_kept(out, number, &rules[i]);

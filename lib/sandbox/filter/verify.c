@@ -84,8 +84,7 @@ uint32_t filter_expected_quiet(const struct filter_terms *terms, const struct se
     if (terms->exec_key != 0 && (data->nr == SYS_execve || data->nr == SYS_execveat))
         return SECCOMP_RET_ALLOW;
     const struct policy_call *call = &terms->policy->calls[data->nr];
-    bool designed =
-        call->n_rules == 0 && call->otherwise.kind == AIT_POLICY_ERRNO && call->otherwise.error == ENOSYS;
+    bool designed = call->n_rules == 0 && policy_action_is_absent(call->otherwise);
     return designed ? SECCOMP_RET_ERRNO | ENOSYS : SECCOMP_RET_ALLOW;
 }
 

@@ -6,6 +6,7 @@
 
 #include "parse.h"
 
+#define ERRNO_MAX       4095
 #define ERRNO_NAMED_MAX 256
 
 static const struct {
@@ -31,13 +32,24 @@ bool policy_action_kind(const char *name, size_t n, ait_policy_action *ret)
     return false;
 }
 
-int policy_errno_from_name(const char *name, size_t n)
+static int from_digits(const char *text, size_t n)
+{
+    int error = 0;
+
+    for (size_t i = 0; i < n && error <= ERRNO_MAX; i++)
+        error = text[i] >= '0' && text[i] <= '9' ? 10 * error + text[i] - '0' : ERRNO_MAX + 1;
+    return error <= ERRNO_MAX ? error : 0;
+}
+
+int policy_errno_from_text(const char *name, size_t n)
 {
     static const struct {
         const char *name;
         int error;
     } aliases[] = {{"EWOULDBLOCK", EWOULDBLOCK}, {"EDEADLOCK", EDEADLOCK}, {"ENOTSUP", ENOTSUP}};
 
+    if (n > 0 && *name >= '0' && *name <= '9')
+        return from_digits(name, n);
     for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++)
         if (strlen(aliases[i].name) == n && !memcmp(aliases[i].name, name, n))
             return aliases[i].error;

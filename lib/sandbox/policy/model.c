@@ -103,7 +103,7 @@ bool policy_compare_holds(const ait_policy_compare *compare, const uint64_t args
     return false;
 }
 
-static bool rule_holds(const struct policy_rule *rule, const uint64_t args[6])
+bool policy_rule_holds(const struct policy_rule *rule, const uint64_t args[6])
 {
     for (unsigned i = 0; i < rule->n_compares; i++)
         if (!policy_compare_holds(&rule->compares[i], args))
@@ -117,7 +117,7 @@ AIT_PUBLIC ait_policy_action ait_policy_evaluate(const ait_policy *policy, int n
         return (ait_policy_action){.kind = AIT_POLICY_ERRNO, .error = ENOSYS};
     const struct policy_call *call = &policy->calls[number];
     for (unsigned i = 0; i < call->n_rules; i++)
-        if (rule_holds(&call->rules[i], args))
+        if (policy_rule_holds(&call->rules[i], args))
             return call->rules[i].action;
     return call->otherwise;
 }

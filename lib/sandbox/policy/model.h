@@ -17,6 +17,7 @@
  * What this is not: it knows neither libseccomp nor BPF, nor where a rule came from.
  */
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -66,4 +67,11 @@ int policy_add_rule(ait_policy *policy, int number, ait_policy_action action,
 bool policy_equal(const ait_policy *a, const ait_policy *b);
 struct policy_note *policy_notes_free(struct policy_note *notes);
 
+/* As if there were no such call, so that programs fall back. */
+static inline bool policy_action_is_absent(ait_policy_action action)
+{
+    return action.kind == AIT_POLICY_ERRNO && action.error == ENOSYS;
+}
+
 bool policy_compare_holds(const ait_policy_compare *compare, const uint64_t args[6]);
+bool policy_rule_holds(const struct policy_rule *rule, const uint64_t args[6]);

@@ -12,7 +12,6 @@
 #include "syscalls/syscalls.h"
 
 #define NAME_SIZE   64
-#define ERRNO_MAX   4095
 #define QUOTED_MAX  60
 #define QUOTED(s)   (int)((s)->n < QUOTED_MAX ? (s)->n : QUOTED_MAX), (s)->text
 #define ARGUMENTS_N 6
@@ -93,18 +92,10 @@ static int parse_error(struct parser *p, ait_policy_action *action)
 {
     const struct scan *s = &p->scan;
 
-    if (s->kind == SCAN_WORD) {
-        action->error = (uint16_t)policy_errno_from_name(s->text, s->n);
-        if (action->error == 0)
-            return fail_here(p, "an error's name is expected, like EPERM, or its number");
-    } else {
-        char name[NAME_SIZE], *end;
-        copy_name(s, name);
-        unsigned long error = strtoul(name, &end, 10);
-        if (s->kind != SCAN_NUMBER || *end || error < 1 || error > ERRNO_MAX)
-            return fail_here(p, "an error's name is expected, like EPERM, or its number, from 1 to 4095");
-        action->error = (uint16_t)error;
-    }
+    action->error =
+        s->kind == SCAN_WORD || s->kind == SCAN_NUMBER ? (uint16_t)policy_errno_from_text(s->text, s->n) : 0;
+    if (action->error == 0)
+        return fail_here(p, "an error's name is expected, like EPERM, or its number, from 1 to 4095");
     scan_next(&p->scan);
     return accept_symbol(p, ")") ? 0 : fail_here(p, "')' is expected");
 }

@@ -38,8 +38,8 @@ int policy_parse_text(struct draft *draft, const struct reading *reading, const 
 
 /* "allow", "errno" and so on; false: no such action. */
 bool policy_action_kind(const char *name, size_t n, ait_policy_action *ret);
-/* A positive errno by name; 0: none. */
-int policy_errno_from_name(const char *name, size_t n);
+/* A positive errno by its name, or its number in decimal digits; 0: none. */
+int policy_errno_from_text(const char *name, size_t n);
 
 /* The presets' text, made by the build. */
 struct policy_preset {

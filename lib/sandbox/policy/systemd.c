@@ -74,17 +74,11 @@ static bool is_space(char c)
 
 static int read_action(struct import *im, const char *text, size_t n, ait_policy_action *ret)
 {
-    char number[16], *end;
-    int error = policy_errno_from_name(text, n);
+    int error = policy_errno_from_text(text, n);
 
     if (n == 4 && !memcmp(text, "kill", 4)) {
         *ret = (ait_policy_action){.kind = AIT_POLICY_KILL};
         return 0;
-    }
-    if (error == 0 && n > 0 && n < sizeof(number) && *text >= '0' && *text <= '9') {
-        (void)snprintf(number, sizeof(number), "%.*s", (int)n, text);
-        unsigned long value = strtoul(number, &end, 10);
-        error = !*end && value <= ERRNO_MAX ? (int)value : 0;
     }
     if (error == 0)
         return fail(im, text, "an error's name or number, or kill, is expected, not '%.*s'",
