@@ -32,6 +32,7 @@
 #include <aiotools-sd/sandbox.h>
 
 #include "policy/model.h"
+#include "proc.h"
 
 #define HIGH (UINT64_C(0xdead0000) << 32)
 
@@ -360,15 +361,13 @@ static void ordinary_programs_run(void **state)
 
 static uint64_t status_mask(const char *name)
 {
-    char line[256];
-    uint64_t mask = 0;
-    FILE *f = fopen("/proc/self/status", "re");
-    while (f && fgets(line, sizeof(line), f))
-        if (strncmp(line, name, strlen(name)) == 0 && line[strlen(name)] == ':')
-            mask = strtoull(line + strlen(name) + 1, NULL, 16);
-    if (f)
-        fclose(f);
-    return mask;
+    char *status, value[32] = "";
+
+    if (proc_read_status(getpid(), &status) < 0)
+        return UINT64_MAX;
+    (void)proc_status_value(status, name, value, sizeof(value));
+    free(status);
+    return strtoull(value, NULL, 16);
 }
 
 static int privileges_are_dropped(const void *arg)

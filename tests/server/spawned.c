@@ -17,6 +17,7 @@
 
 #include "config/access.h"
 #include "config/parse.h"
+#include "proc.h"
 #include "spawned.h"
 
 #define NOBODY 65534u
@@ -50,17 +51,14 @@ static void report_status(void)
 {
     static const char *const wanted[] = {"SigBlk", "SigIgn", "SigCgt",     "Seccomp",
                                          "CapBnd", "CapPrm", "NoNewPrivs", "Groups"};
-    char line[512];
-    FILE *f = fopen("/proc/self/status", "re");
+    char *status, value[512];
 
-    while (f && fgets(line, sizeof(line), f)) {
-        char *colon = strchr(line, ':');
-        for (size_t i = 0; colon && i < sizeof(wanted) / sizeof(wanted[0]); i++)
-            if (strncmp(line, wanted[i], (size_t)(colon - line)) == 0 && !wanted[i][colon - line])
-                printf("%s=%s", wanted[i], colon + 1 + strspn(colon + 1, " \t"));
-    }
-    if (f)
-        fclose(f);
+    if (proc_read_status(getpid(), &status) < 0)
+        return;
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+        if (proc_status_value(status, wanted[i], value, sizeof(value)))
+            printf("%s=%s\n", wanted[i], value);
+    free(status);
 }
 
 static void report_process(void)

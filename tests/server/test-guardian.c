@@ -24,6 +24,7 @@
 
 #include "process/guardian.h"
 #include "config/parse.h"
+#include "proc.h"
 #include "spawned.h"
 
 #define WAIT_MS 20000
@@ -344,16 +345,12 @@ static void orderly_stop_kills_nobody(void **state)
 
 static long read_status_kb(pid_t pid, const char *name)
 {
-    char path[64], line[256];
-    long value = -1;
-    (void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
-    FILE *f = fopen(path, "re");
-    assert_non_null(f);
-    while (fgets(line, sizeof(line), f))
-        if (strncmp(line, name, strlen(name)) == 0)
-            value = atol(line + strlen(name) + 1);
-    fclose(f);
-    return value;
+    char *status, value[32];
+
+    assert_int_equal(proc_read_status(pid, &status), 0);
+    assert_true(proc_status_value(status, name, value, sizeof(value)));
+    free(status);
+    return atol(value);
 }
 
 static size_t count_fds_of(pid_t pid)

@@ -7,12 +7,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-static void names_free(char **names)
-{
-    for (char **name = names; name && *name; name++)
-        free(*name);
-    free(names);
-}
+#include "strv.h"
 
 static void close_range_of(int first, int n)
 {
@@ -48,7 +43,7 @@ int inherited_take(struct inherited *ret, struct problem *ret_problem)
         if (!i.fds || !i.stored) {
             free(i.fds);
             free(i.stored);
-            names_free(names);
+            strv_free(names);
             close_range_of(SD_LISTEN_FDS_START, n);
             return problem_set(ret_problem, STATUS_OS, -ENOMEM, "out of memory");
         }
