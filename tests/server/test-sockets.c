@@ -240,7 +240,8 @@ static void test_no_addresses(void **state)
     assert_int_equal(listen_set_first_port(s), 0);
     assert_int_equal(listen_set_fds(s, 3, NULL), 0);
     assert_int_equal(listen_set_add_slot(s, 7, &p), 0);
-    assert_int_equal(listen_set_steer(s, NULL, 0), 0);
+    assert_int_equal(listen_set_steer_slot(s, 3, STEER_READY), 0);
+    assert_int_equal(listen_set_steer_slot(s, 5000, STEER_READY), -ERANGE);
     assert_int_equal(listen_set_pending(s, 0), 0);
     assert_int_equal(listen_set_check(s, 0, &p), 0);
     listen_set_remove_slot(s, 0);
@@ -530,7 +531,6 @@ static void test_slots_come_and_go(void **state)
 {
     struct given g = {{"127.0.0.1:0", "udp:127.0.0.1:0"}, LISTEN_DEFAULT, 2};
     struct listen_set *s = open_set(&g);
-    uint8_t states[8] = {STEER_AWAY, STEER_AWAY, STEER_AWAY, STEER_AWAY, STEER_AWAY, STEER_READY};
     struct problem p;
     int fds[2];
 
@@ -539,7 +539,8 @@ static void test_slots_come_and_go(void **state)
     assert_int_equal(listen_set_fds(s, 5, fds), 0);
     listen_set_remove_slot(s, 0);
     assert_int_equal(listen_set_fds(s, 0, fds), -ENOENT);
-    assert_int_equal(listen_set_steer(s, states, 8), 0);
+    for (unsigned slot = 0; slot < 8; slot++)
+        assert_int_equal(listen_set_steer_slot(s, slot, slot == 5 ? STEER_READY : STEER_AWAY), 0);
     for (int i = 0; i < 50; i++)
         close(connect_to(s, 0));
     assert_int_equal(listen_set_pending(s, 5), 50);
@@ -598,7 +599,8 @@ static void test_repair(void **state)
             assert_int_equal(after, fd);
             assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
             assert_string_equal(listen_set_address(s, 0), address);
-            assert_int_equal(listen_set_steer(s, (uint8_t[]){STEER_AWAY, STEER_READY}, 2), 0);
+            assert_int_equal(listen_set_steer_slot(s, 0, STEER_AWAY), 0);
+            assert_int_equal(listen_set_steer_slot(s, 1, STEER_READY), 0);
             if (i < 3)
                 assert_serves(s, 0, fd);
             listen_set_close(s);

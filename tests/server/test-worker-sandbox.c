@@ -94,8 +94,8 @@ static void ports(void **state)
 
 static void conflicts(void **state)
 {
-    static char root_path[] = "/", absent_path[] = "/nonexistent/x";
-    char *root[] = {root_path, NULL}, *absent[] = {absent_path, NULL};
+    static char root_path[] = "/";
+    char *root[] = {root_path, NULL};
     const struct {
         struct sandbox_options config;
         int status; /* 0: fine */
@@ -125,10 +125,6 @@ static void conflicts(void **state)
         {{.mode = SANDBOX_LOG, .connect_set = true}, STATUS_USAGE, "--connect: --sandbox=log"},
         {{.mode = SANDBOX_LOG, .capabilities_set = true}, STATUS_USAGE, "--capabilities: --sandbox=log"},
         {{.mode = SANDBOX_LOG, .deny_set = true, .deny = AIT_SANDBOX_DENY_KILL}, STATUS_USAGE, "--deny=kill"},
-        {{.read_only = absent, .n_read_only = 1}, STATUS_CONFIG, "--read-only=/nonexistent/x: No such file"},
-        {{.read_write = absent, .n_read_write = 1},
-         STATUS_CONFIG,
-         "--read-write=/nonexistent/x: No such file"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct problem p = {0};
@@ -223,7 +219,7 @@ static void made_anew_for_another_file(void **state)
     char program[128], other[128];
 
     (void)snprintf(program, sizeof(program), "%s", write_script("program", "#!/bin/sh\n"));
-    int r = worker_sandbox_update(&sandbox, &config, program, &p);
+    int r = worker_sandbox_open(&sandbox, &config, program, &p);
     if (r == -EOPNOTSUPP) {
         print_message("# SKIP: %s\n", p.text);
         skip();
@@ -243,18 +239,54 @@ static void made_anew_for_another_file(void **state)
     assert_int_equal(worker_sandbox_update(&sandbox, &config, program, &p), -ENOENT);
     assert_int_equal(p.status, STATUS_CONFIG);
     assert_ptr_equal(sandbox.sandbox, first);
-    worker_sandbox_done(&sandbox);
+    worker_sandbox_close(&sandbox);
 
     config.mode = SANDBOX_SERVICE;
-    assert_int_equal(worker_sandbox_update(&sandbox, &config, "/bin/sh", &p), 0);
+    assert_int_equal(worker_sandbox_open(&sandbox, &config, "/bin/sh", &p), 0);
     first = sandbox.sandbox;
     assert_int_equal(worker_sandbox_update(&sandbox, &config, "/bin/cat", &p), 0);
     assert_ptr_equal(sandbox.sandbox, first);
-    worker_sandbox_done(&sandbox);
+    worker_sandbox_close(&sandbox);
     config.mode = SANDBOX_NONE;
-    assert_int_equal(worker_sandbox_update(&sandbox, &config, "/bin/sh", &p), 0);
+    assert_int_equal(worker_sandbox_open(&sandbox, &config, "/bin/sh", &p), 0);
     assert_null(sandbox.sandbox);
-    worker_sandbox_done(&sandbox);
+    worker_sandbox_close(&sandbox);
+}
+
+/* A link that is switched leads to another folder; the sandbox stays with the one that it was made with. */
+static void paths_are_found_once(void **state)
+{
+    struct sandbox_options config = {.mode = SANDBOX_SERVICE};
+    struct worker_sandbox sandbox = {0};
+    struct problem p = {0};
+    char link[128], one[128], two[128];
+    const char *why;
+
+    (void)snprintf(link, sizeof(link), "%s/current", directory);
+    (void)snprintf(one, sizeof(one), "%s/release-1", directory);
+    (void)snprintf(two, sizeof(two), "%s/release-2", directory);
+    assert_int_equal(mkdir(one, 0755) | mkdir(two, 0755) | symlink(one, link), 0);
+    assert_int_equal(sandbox_options_add_path(&config.read_only, &config.n_read_only, link, &why), 0);
+    int r = worker_sandbox_open(&sandbox, &config, "/bin/sh", &p);
+    assert_true(r == 0 || r == -EOPNOTSUPP);
+    if (r == 0) {
+        ait_sandbox *first = sandbox.sandbox;
+
+        assert_int_equal(unlink(link) | symlink(two, link), 0);
+        assert_int_equal(worker_sandbox_update(&sandbox, &config, "/bin/sh", &p), 0);
+        assert_ptr_equal(sandbox.sandbox, first);
+        assert_string_equal(sandbox.read_only[0], one);
+        worker_sandbox_close(&sandbox);
+    }
+    (void)unlink(link);
+    r = worker_sandbox_open(&sandbox, &config, "/bin/sh", &p);
+    assert_int_equal(r, -ENOENT);
+    assert_int_equal(p.status, STATUS_CONFIG);
+    assert_non_null(strstr(p.text, "--read-only="));
+    assert_int_equal(rmdir(one) | rmdir(two), 0);
+    sandbox_options_done(&config);
+    if (r == -EOPNOTSUPP)
+        skip();
 }
 
 static int make_place(void **state)
@@ -280,6 +312,7 @@ int main(void)
         cmocka_unit_test(needs),
         cmocka_unit_test(interpreters_of_interpreters),
         cmocka_unit_test(made_anew_for_another_file),
+        cmocka_unit_test(paths_are_found_once),
     };
     return cmocka_run_group_tests(tests, make_place, remove_place);
 }

@@ -7,13 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "access.h"
 #include "address.h"
-#include "environment.h"
-#include "program.h"
 #include "strv.h"
 
 #define SEC ((uint64_t)1000000)
@@ -41,15 +37,13 @@ void server_config_init(struct server_config *config)
 
 void server_config_done(struct server_config *config)
 {
-    free(config->program);
     strv_free(config->argv);
     strv_free(config->env);
+    strv_free(config->env_files);
     free(config->chdir);
     sandbox_options_done(&config->sandbox);
     free(config->user);
     free(config->group);
-    if (config->account_set)
-        account_done(&config->account);
     free(config->name);
     strv_free(config->listen);
     *config = (struct server_config){.umask = -1};
@@ -176,60 +170,12 @@ static int check_ready(struct server_config *c, struct problem *p)
     return 0;
 }
 
-static int finish_directory(struct server_config *c, struct problem *p)
+static int check_program(struct server_config *c, struct problem *p)
 {
-    struct stat st;
-
-    if (!c->chdir)
+    if (c->argv && c->argv[0])
         return 0;
-    char *path = realpath(c->chdir, NULL);
-    if (!path)
-        return problem_set(p, STATUS_CONFIG, -errno, "--chdir=%s: %s; name a directory that exists", c->chdir,
-                           strerror(errno));
-    free(c->chdir);
-    c->chdir = path;
-    if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
-        return problem_set(p, STATUS_CONFIG, -ENOTDIR, "--chdir=%s: is not a directory; name one", path);
-    return 0;
-}
-
-static int finish_account(struct server_config *c, struct problem *p)
-{
-    const char *why = "cannot be resolved";
-
-    if (c->account_set || (!c->user && !c->group))
-        return 0;
-    int r = account_resolve(c->user, NULL, &c->account, &why);
-    if (r < 0)
-        return problem_set(p, r == -EINVAL ? STATUS_USAGE : STATUS_CONFIG, r, "--user=%s: %s",
-                           c->user ? c->user : "", why);
-    if (c->group) {
-        account_done(&c->account);
-        r = account_resolve(c->user, c->group, &c->account, &why);
-        if (r < 0)
-            return problem_set(p, r == -EINVAL ? STATUS_USAGE : STATUS_CONFIG, r, "--group=%s: %s", c->group,
-                               why);
-    }
-    c->account_set = true;
-    return 0;
-}
-
-static int finish_program(struct server_config *c, struct problem *p)
-{
-    const char *path;
-
-    if (!c->argv || !c->argv[0])
-        return problem_set(p, STATUS_USAGE, -EINVAL,
-                           "run: no program is given; write aiotools-sd run [OPTION...] -- PROGRAM [ARG...]");
-    path = spawn_environment_lookup(environ, (const char *const *)c->env, "PATH");
-    free(c->program);
-    c->program = NULL;
-    return spawn_resolve_program(c->argv[0], path, c->chdir, &c->program, p);
-}
-
-static int check_access(struct server_config *c, struct problem *p)
-{
-    return c->account_set ? access_check(&c->account, c->chdir, c->program, p) : 0;
+    return problem_set(p, STATUS_USAGE, -EINVAL,
+                       "run: no program is given; write aiotools-sd run [OPTION...] -- PROGRAM [ARG...]");
 }
 
 static int check_sandbox(struct server_config *c, struct problem *p)
@@ -240,8 +186,10 @@ static int check_sandbox(struct server_config *c, struct problem *p)
 int server_config_finish(struct server_config *config, struct problem *ret_problem)
 {
     static int (*const steps[])(struct server_config *, struct problem *) = {
-        check_replacement, check_ready,    check_sandbox, finish_directory,
-        finish_account,    finish_program, check_access,
+        check_replacement,
+        check_ready,
+        check_sandbox,
+        check_program,
     };
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {

@@ -3,12 +3,14 @@
 #define SERVER_CONFIG_H
 
 /*
- * What `aiotools-sd run` shall do, as plain data: filled by the command line (options.h), checked and
- * completed once by server_config_finish(), constant from then on. server_run() and everything below it
- * only read it.
+ * What `aiotools-sd run` is told to do, as plain data: filled by the command line (options.h), checked once by
+ * server_config_finish(), constant from then on. server_run() and everything below it only read it.
+ *
+ * What names something on the system (program, directory, files, users) stands here as it was typed: it is
+ * looked up for each revision (worker/revision.h), at the start and again at each reload.
  *
  * server_config owns every pointer in it (server_config_done()). Nothing here opens a socket, starts a
- * process or keeps a file open. Times are microseconds, PARSE_INFINITY means no limit.
+ * process or reads a file. Times are microseconds, PARSE_INFINITY means no limit.
  */
 
 #include <stdbool.h>
@@ -35,15 +37,15 @@ enum log_format { LOG_PREFIX, LOG_PLAIN, LOG_JSON };
 
 struct server_config {
     /* what runs */
-    char *program; /* a path, from server_config_finish(): found along PATH, executable */
-    char **argv;   /* NULL-terminated; argv[0] as it was typed */
-    char **env;    /* NULL-terminated "NAME=VALUE", n_env of them, each beats the inherited one */
+    char **argv; /* NULL-terminated; argv[0] is the program */
+    char **env;  /* NULL-terminated "NAME=VALUE", n_env of them, each beats the inherited one */
     size_t n_env;
-    char *chdir;            /* a directory that exists, or NULL */
-    char *user, *group;     /* as typed, or NULL */
-    bool account_set;       /* user or group was given: account is what to become */
-    struct account account; /* from server_config_finish() */
-    int umask;              /* -1: inherited */
+    char **
+        env_files; /* NULL-terminated, n_env_files of them; each beats what stands before it, env beats all */
+    size_t n_env_files;
+    char *chdir;        /* or NULL */
+    char *user, *group; /* or NULL */
+    int umask;          /* -1: inherited */
     struct sandbox_options sandbox;
 
     /* where, and under which name */
@@ -92,7 +94,7 @@ bool server_config_name_valid(const char *name);
 /* argv: program and arguments, copied. */
 int server_config_set_argv(struct server_config *config, char *const *argv);
 
-/* Resolves program, account and working directory, and checks options against each other. */
+/* Checks the options against each other. */
 int server_config_finish(struct server_config *config, struct problem *ret_problem);
 
 /* Where no name was given: program's base name plus the first port, once the sockets are known (0: none,

@@ -2,11 +2,9 @@
 #include "sandbox-options.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "parse.h"
 #include "strv.h"
@@ -99,25 +97,7 @@ static int check_mode(const struct sandbox_options *c, struct problem *p)
     return 0;
 }
 
-static int check_paths(const char *option, char *const *paths, struct problem *p)
-{
-    for (; paths && *paths; paths++) {
-        int fd = open(*paths, O_PATH | O_CLOEXEC);
-        if (fd < 0)
-            return problem_set(p, STATUS_CONFIG, -errno, "--%s=%s: %s; name a path that exists", option,
-                               *paths, strerror(errno));
-        (void)close(fd);
-    }
-    return 0;
-}
-
 int sandbox_options_check(const struct sandbox_options *c, struct problem *ret_problem)
 {
-    int r = check_mode(c, ret_problem);
-
-    if (r >= 0)
-        r = check_paths("read-only", c->read_only, ret_problem);
-    if (r >= 0)
-        r = check_paths("read-write", c->read_write, ret_problem);
-    return r;
+    return check_mode(c, ret_problem);
 }

@@ -49,7 +49,7 @@ void sandbox_options_done(struct sandbox_options *c);
 /* Values of --read-only, --read-write, --connect. Append a copy; -EINVAL with a clause as in parse.h. */
 int sandbox_options_add_path(char ***list, size_t *n, const char *text, const char **ret_why);
 int sandbox_options_add_port(struct sandbox_options *c, const char *text, const char **ret_why);
-/* Whether the options go together, and whether the paths exist. */
+/* Whether the options go together. */
 int sandbox_options_check(const struct sandbox_options *c, struct problem *ret_problem);
 
 #endif

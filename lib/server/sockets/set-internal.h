@@ -28,6 +28,8 @@ struct listen_set {
     struct listen_entry *entries;
     size_t n_entries;
     char *fdnames;
+    unsigned n_states;                   /* up to the highest slot that was ever steered */
+    uint8_t states[REUSEPORT_SLOTS_MAX]; /* enum steer, by slot */
 };
 
 const struct address *listen_entry_address(const struct listen_entry *e);

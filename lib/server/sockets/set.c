@@ -85,6 +85,8 @@ static int open_all(struct listen_set *s, const struct listen_options *o, struct
     if (!s->fdnames)
         return problem_set(p, STATUS_OS, -ENOMEM, "out of memory");
     take_inherited(s);
+    s->n_states = o->n_slots;
+    memset(s->states, STEER_WAIT, o->n_slots);
     return 0;
 }
 

@@ -60,16 +60,16 @@ int listen_set_fds(const struct listen_set *s, unsigned slot, int *ret_fds);
 int listen_set_add_slot(struct listen_set *s, unsigned slot, struct problem *ret_problem);
 void listen_set_remove_slot(struct listen_set *s, unsigned slot);
 
-/* Where new connections go: states[slot] is an `enum steer`. Cheap (one setsockopt an address), call it on every change.
- * The first error is returned, all addresses are tried. */
-int listen_set_steer(struct listen_set *s, const uint8_t *states, unsigned n_states);
+/* Where new connections go. The set remembers it, and applies it again when its sockets change. Cheap: one setsockopt an
+ * address. At first all slots WAIT. The first error is returned, all addresses are tried. */
+int listen_set_steer_slot(struct listen_set *s, unsigned slot, enum steer to);
 
 /* Connections not accepted yet on the slot's own listeners, all addresses together; shared ones do not count. */
 ssize_t listen_set_pending(const struct listen_set *s, unsigned slot);
 
 /* Listens again where a worker has shut a listener down; call it before a worker of the slot starts. Shared ones are
- * checked as well. How many were repaired, 0 mostly; on failure the others were still tried. The steering has to be
- * set again when the result is not 0. An fd may refer to a new socket afterwards, its number stays. */
+ * checked as well. How many were repaired, 0 mostly; on failure the others were still tried. An fd may refer to a new
+ * socket afterwards, its number stays. */
 int listen_set_check(struct listen_set *s, unsigned slot, struct problem *ret_problem);
 
 #endif

@@ -9,6 +9,29 @@ static bool has_slot(const struct listen_set *s, unsigned slot)
     return true;
 }
 
+static int apply_steering(struct listen_set *s)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < s->n_entries; i++) {
+        int r = s->entries[i].slot ? reuseport_steer(&s->entries[i].group, s->states, s->n_states) : 0;
+
+        if (r < 0 && result == 0)
+            result = r;
+    }
+    return result;
+}
+
+int listen_set_steer_slot(struct listen_set *s, unsigned slot, enum steer to)
+{
+    if (slot >= REUSEPORT_SLOTS_MAX)
+        return -ERANGE;
+    if (slot >= s->n_states)
+        s->n_states = slot + 1;
+    s->states[slot] = (uint8_t)to;
+    return apply_steering(s);
+}
+
 int listen_set_add_slot(struct listen_set *s, unsigned slot, struct problem *ret_problem)
 {
     if (has_slot(s, slot))
@@ -30,19 +53,9 @@ void listen_set_remove_slot(struct listen_set *s, unsigned slot)
     for (size_t i = 0; i < s->n_entries; i++)
         if (s->entries[i].slot)
             reuseport_remove(&s->entries[i].group, slot);
-}
-
-int listen_set_steer(struct listen_set *s, const uint8_t *states, unsigned n_states)
-{
-    int result = 0;
-
-    for (size_t i = 0; i < s->n_entries; i++) {
-        int r = s->entries[i].slot ? reuseport_steer(&s->entries[i].group, states, n_states) : 0;
-
-        if (r < 0 && result == 0)
-            result = r;
-    }
-    return result;
+    if (slot < s->n_states)
+        s->states[slot] = STEER_AWAY;
+    (void)apply_steering(s);
 }
 
 ssize_t listen_set_pending(const struct listen_set *s, unsigned slot)
@@ -97,5 +110,6 @@ int listen_set_check(struct listen_set *s, unsigned slot, struct problem *ret_pr
         else if (r < 0 && result == 0)
             result = describe_dead(e, r, ret_problem);
     }
+    (void)apply_steering(s);
     return result < 0 ? result : repaired;
 }

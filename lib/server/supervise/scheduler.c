@@ -1,367 +1,440 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-
-/*
- * Planned changes: one task does them one after the other, so that they never overlap. It lives in the slots' scope: stopping the server ends it.
- */
+#include "scheduler.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "supervise.h"
+#include "config/parse.h"
 
-#define DRAIN_PAUSE (20 * AIT_USEC_PER_MSEC)
-#define DRAIN_LIMIT (2 * AIT_USEC_PER_SEC)
+static struct log *log_of(const struct scheduler *s)
+{
+    return s->workers->log;
+}
 
-/* ---- replacing ----------------------------------------------------------------------------------- */
+/* ---- replacing ------------------------------------------------------------------------------------ */
 
-struct replacement {
-    struct slot *slot;
-    struct worker *new, *old;
-    bool ready;
+/* Some slots whose workers are replaced together. */
+struct batch {
+    struct scheduler *scheduler;
+    struct slot **slots;
+    struct replacement *replacements;
+    unsigned n;
 };
 
-static int start_one(struct replacement *p)
+static bool in_batch(const struct slot *slot, const struct batch *b)
 {
-    int r = 0;
-
-    /* The slot's own task may not have begun. */
-    while (r >= 0 && !p->slot->scope && !ait_task_is_done(p->slot->task))
-        r = ait_yield();
-    if (r < 0)
-        return r;
-    if (worker_new(p->slot, &p->new) < 0)
-        p->new = NULL;
-    p->slot->replacement = p->new;
-    return 0;
-}
-
-/* Waits until the new worker is ready or has ended. */
-static int await_one(struct replacement *p)
-{
-    int r, result = -ENOMEM;
-
-    if (p->new) {
-        r = ait_await(p->new->ready, &result);
-        if (r < 0)
-            return r;
-    }
-    p->ready = result >= 0;
-    return 0;
-}
-
-static void say_why(struct server *server, const struct replacement *p)
-{
-    char end[96] = "could not be started";
-
-    if (p->new && p->new->start_timed_out)
-        (void)strcpy(end, "was not ready in time");
-    else if (p->new && p->new->state != WORKER_EXITED)
-        (void)strcpy(end, "ended while others were awaited");
-    else if (p->new)
-        worker_describe_end(p->new, end, sizeof(end));
-    log_event(server->log, LOG_LEVEL_ERROR, (int)p->slot->index, p->new ? p->new->pid : 0,
-              "reload: the replacement %s; see its output above", end);
-}
-
-/* Takes the new workers of a batch back; whoever waits must not be let go before they are gone. One whose old worker has ended by itself meanwhile
- * is all that its slot has, and stays. */
-static void roll_back(struct replacement *batch, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++)
-        if (batch[i].new &&batch[i].slot->current != batch[i].new)
-            (void)ait_task_cancel(batch[i].new->task);
-    for (unsigned i = 0; i < n; i++) {
-        if (!batch[i].new)
-            continue;
-        if (batch[i].slot->current != batch[i].new)
-            (void)worker_stop(batch[i].new);
-        batch[i].slot->replacement = NULL;
-        batch[i].new = worker_unref(batch[i].new);
-    }
-}
-
-/* The new ones take over; then the old ones are stopped, all at once. */
-static int commit(struct replacement *batch, unsigned n)
-{
-    int r = 0;
-
-    for (unsigned i = 0; i < n; i++)
-        batch[i].old = slot_commit(batch[i].slot, batch[i].new);
-    for (unsigned i = 0; i < n; i++)
-        if (batch[i].old)
-            (void)ait_task_cancel(batch[i].old->task);
-    for (unsigned i = 0; i < n; i++) {
-        if (!batch[i].old)
-            continue;
-        if (worker_stop(batch[i].old) == -ECANCELED)
-            r = -ECANCELED;
-        worker_unref(batch[i].old);
-    }
-    return r;
-}
-
-/* New before old, for up to --max-surge slots at a time. 1: done, 0: a replacement was not ready, and the batch is as it was. */
-static int replace_surging(struct server *server, struct replacement *batch, unsigned n)
-{
-    bool failed = false;
-    int r = 0;
-
-    for (unsigned i = 0; i < n && r >= 0; i++)
-        r = start_one(&batch[i]);
-    for (unsigned i = 0; i < n && r >= 0; i++)
-        r = await_one(&batch[i]);
-    for (unsigned i = 0; i < n && r >= 0; i++) {
-        /* An early one may have gone while the others were awaited. */
-        if (batch[i].ready && batch[i].new->state == WORKER_READY)
-            continue;
-        failed = true;
-        say_why(server, &batch[i]);
-    }
-    if (r < 0 || failed) {
-        roll_back(batch, n);
-        return r;
-    }
-    r = commit(batch, n);
-    return r < 0 ? r : 1;
-}
-
-static bool in_batch(const struct slot *slot, const struct replacement *batch, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++)
-        if (batch[i].slot == slot)
+    for (unsigned i = 0; i < b->n; i++)
+        if (b->slots[i] == slot)
             return true;
     return false;
 }
 
 /* Slots outside the batch that have nobody ready, and will: crashed ones count, too. */
-static unsigned n_unavailable(const struct server *server, const struct replacement *batch, unsigned n)
+static unsigned n_unavailable(const struct batch *b)
 {
+    const struct scheduler *s = b->scheduler;
     unsigned count = 0;
 
-    for (unsigned i = 0; i < server->n_slots; i++) {
-        const struct slot *slot = server->slots[i];
-
-        if (slot->state == SLOT_FAILED || slot->state == SLOT_ENDED || in_batch(slot, batch, n))
-            continue;
-        count += !slot->current || slot->current->state != WORKER_READY;
-    }
+    for (unsigned i = 0; i < s->n_slots; i++)
+        if (!slot_is_over(s->slots[i]) && !in_batch(s->slots[i], b))
+            count += !slot_is_ready(s->slots[i]);
     return count;
 }
 
-/* Waits for the slot's worker after old, which the slot starts by itself: at once, however old has ended. */
-static int replace_one_in_place(struct server *server, struct replacement *p)
+/* As long as too many others are missing for these to be stopped. */
+static int await_availability(const struct batch *b)
 {
+    unsigned limit = amount_of(b->scheduler->config->max_unavailable, b->scheduler->n_slots, false), n;
     int r = 0;
 
-    while (r >= 0 && (!p->slot->current || p->slot->current == p->old)) {
-        if (p->slot->rest)
-            (void)ait_scope_cancel(p->slot->rest);
-        r = await_news(&server->changed);
-    }
-    if (r < 0)
-        return r;
-    p->new = worker_ref(p->slot->current);
-    return await_one(p);
-}
-
-/* Old before new, for up to --max-unavailable slots at a time: for those who cannot run two at once. */
-static int replace_in_place(struct server *server, struct replacement *batch, unsigned n)
-{
-    unsigned limit = amount_of(server->config->max_unavailable, server->n_slots, false);
-    bool failed = false;
-    int r = 0;
-
-    while (r >= 0 && n_unavailable(server, batch, n) + n > limit && n_unavailable(server, batch, n) > 0)
-        r = await_news(&server->changed);
-    for (unsigned i = 0; i < n && r >= 0; i++) {
-        batch[i].old = worker_ref(batch[i].slot->current);
-        if (batch[i].old)
-            (void)ait_task_cancel(batch[i].old->task);
-    }
-    for (unsigned i = 0; i < n && r >= 0; i++) {
-        r = replace_one_in_place(server, &batch[i]);
-        if (r >= 0 && !batch[i].ready) {
-            failed = true;
-            say_why(server, &batch[i]);
-        }
-    }
-    for (unsigned i = 0; i < n; i++) {
-        worker_unref(batch[i].new);
-        worker_unref(batch[i].old);
-    }
-    return r < 0 ? r : !failed;
-}
-
-/* All slots, those first that have nobody at all: they have nothing to lose, and are what a reload is to mend. */
-static void plan(const struct server *server, struct replacement *all)
-{
-    unsigned n = 0;
-
-    for (int resting = 1; resting >= 0; resting--)
-        for (unsigned i = 0; i < server->n_slots; i++)
-            if ((server->slots[i]->rest != NULL) == resting)
-                all[n++] = (struct replacement){.slot = server->slots[i]};
-}
-
-static int reread_policy(void *userdata)
-{
-    struct server *server = userdata;
-    const struct server_config *config = server->config;
-    struct problem p;
-    int r = worker_sandbox_reload(&server->sandbox, &config->sandbox, config->program, &p);
-
-    if (r < 0)
-        log_event(server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "reload: refused, all workers go on as they were: %s", p.text);
+    while (r >= 0 && (n = n_unavailable(b)) > 0 && n + b->n > limit)
+        r = ait_event_wait(b->scheduler->changed);
     return r;
 }
 
-/* The whole server, batch by batch, up to the first batch that fails. */
-static int reload(struct server *server)
+/* Until each is proved or over. 1: one has failed. */
+static int await_proof(const struct batch *b)
 {
-    unsigned surge = amount_of(server->config->max_surge, server->n_slots, true), done = 0, n;
-    unsigned at_a_time =
-        surge > 0 ? surge : amount_of(server->config->max_unavailable, server->n_slots, false);
-    struct replacement *all;
-    int r = 1;
+    bool failed, waiting;
+    int r;
 
-    if (at_a_time == 0) /* a percentage of few workers */
-        at_a_time = 1;
+    do {
+        failed = waiting = false;
+        for (unsigned i = 0; i < b->n; i++) {
+            failed |= b->replacements[i].state == REPLACEMENT_FAILED;
+            waiting |= b->replacements[i].state < REPLACEMENT_READY;
+        }
+        r = waiting && !failed ? ait_event_wait(b->scheduler->changed) : 0;
+    } while (r >= 0 && waiting && !failed);
+    return r < 0 ? r : failed;
+}
 
-    upstream_reloading(server);
-    if (ait_call_on_thread_stack(reread_policy, server) < 0) {
-        server->reload_state = "refused";
-        upstream_reloaded(server);
-        return 0;
-    }
-    server->generation++;
-    server->reloading = true;
-    server->reload_state = NULL;
-    log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "reload: replacing %u workers", server->n_slots);
-    all = calloc(server->n_slots, sizeof(*all));
-    if (all)
-        plan(server, all);
-    else
-        r = -ENOMEM;
-    while (r > 0 && done < server->n_slots) {
-        n = server->n_slots - done < at_a_time ? server->n_slots - done : at_a_time;
-        r = surge > 0 ? replace_surging(server, all + done, n) : replace_in_place(server, all + done, n);
-        if (r > 0)
-            done += n;
-    }
-    free(all);
-    server->reloading = false;
-    if (r == -ECANCELED)
+static int await_end(const struct batch *b)
+{
+    int r = 0;
+
+    for (unsigned i = 0; i < b->n && r >= 0; i++)
+        while (r >= 0 && !replacement_is_over(&b->replacements[i]))
+            r = ait_event_wait(b->scheduler->changed);
+    return r;
+}
+
+static void say_why(const struct batch *b)
+{
+    for (unsigned i = 0; i < b->n; i++)
+        if (b->replacements[i].state == REPLACEMENT_FAILED && b->replacements[i].why[0])
+            log_event(log_of(b->scheduler), LOG_LEVEL_ERROR, (int)b->slots[i]->index, b->replacements[i].pid,
+                      "reload: the replacement %s; see its output above", b->replacements[i].why);
+}
+
+/* All of them or, where one does not become ready, none but those that had nothing to lose. The number of the replaced. */
+static int replace_batch(const struct batch *b)
+{
+    int failed = 0, done = 0, r = 0;
+
+    if (b->replacements[0].in_place)
+        r = await_availability(b);
+    for (unsigned i = 0; i < b->n && r >= 0; i++)
+        r = slot_replace(b->slots[i], &b->replacements[i]);
+    if (r >= 0)
+        r = failed = await_proof(b);
+    for (unsigned i = 0; i < b->n && r >= 0; i++)
+        slot_decide(b->slots[i], !failed);
+    if (r >= 0)
+        r = await_end(b);
+    if (r < 0) {
+        for (unsigned i = 0; i < b->n; i++)
+            slot_withdraw(b->slots[i]);
         return r;
-    if (r <= 0)
-        server->reload_state = done > 0 ? "partial" : "rolled-back";
-    if (r > 0)
-        log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "reload: done");
-    else
-        log_event(server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "reload: %s; %u of %u workers were replaced, the others go on as they were; mend the cause "
-                  "and reload again",
-                  server->reload_state, done, server->n_slots);
-    upstream_reloaded(server);
+    }
+    say_why(b);
+    for (unsigned i = 0; i < b->n; i++)
+        done += b->replacements[i].state == REPLACEMENT_DONE;
+    return done;
+}
+
+/* ---- reload --------------------------------------------------------------------------------------- */
+
+struct reload {
+    struct scheduler *scheduler;
+    struct revision *revision;
+    struct slot **slots; /* in the order in which they come */
+    struct replacement *replacements;
+    unsigned done;
+};
+
+/* Those first that have nobody at all: they have nothing to lose, and are what a reload is to mend. */
+static void plan(struct reload *reload)
+{
+    const struct scheduler *s = reload->scheduler;
+    unsigned n = 0;
+
+    for (int absent = 1; absent >= 0; absent--)
+        for (unsigned i = 0; i < s->n_slots; i++)
+            if ((s->slots[i]->current == NULL) == absent)
+                reload->slots[n++] = s->slots[i];
+    for (unsigned i = 0; i < n; i++)
+        reload->replacements[i] = (struct replacement){
+            .revision = reload->revision,
+            .in_place = amount_of(s->config->max_surge, s->n_slots, true) == 0,
+        };
+}
+
+static unsigned at_a_time(const struct scheduler *s)
+{
+    unsigned surge = amount_of(s->config->max_surge, s->n_slots, true),
+             unavailable = amount_of(s->config->max_unavailable, s->n_slots, false);
+
+    /* A percentage of few workers may come to nothing. */
+    return surge > 0 ? surge : unavailable > 0 ? unavailable : 1;
+}
+
+/* 0: all of them; 1: up to one that failed. */
+static int replace_all(struct reload *reload)
+{
+    struct scheduler *s = reload->scheduler;
+    int r = 0;
+
+    for (unsigned i = 0; i < s->n_slots;) {
+        unsigned left = s->n_slots - i, n = at_a_time(s) < left ? at_a_time(s) : left;
+        const struct batch batch = {s, reload->slots + i, reload->replacements + i, n};
+
+        r = replace_batch(&batch);
+        if (r < 0)
+            return r;
+        reload->done += (unsigned)r;
+        if ((unsigned)r < n)
+            return 1;
+        i += n;
+    }
     return 0;
 }
 
-/* ---- scaling ------------------------------------------------------------------------------------- */
-
-static int add_slot(struct server *server)
+static int make_revision(void *userdata)
 {
-    struct slot **slots = reallocarray(server->slots, server->n_slots + 1, sizeof(*slots)), *slot;
+    struct reload *reload = userdata;
+    struct scheduler *s = reload->scheduler;
+    struct problem *p = &s->workers->problem;
+    int r = revision_new(&reload->revision, s->config, s->generation + 1, p);
+
+    if (r < 0)
+        log_event(log_of(s), LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
+                  "reload: refused, all workers go on as they were: %s", p->text);
+    return r;
+}
+
+static void say_end(const struct reload *reload, const char *state)
+{
+    const struct scheduler *s = reload->scheduler;
+
+    if (!state)
+        log_event(log_of(s), LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "reload: done");
+    else
+        log_event(log_of(s), LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
+                  "reload: %s; %u of %u workers were replaced, the others go on as they were; mend the cause "
+                  "and reload again",
+                  state, reload->done, s->n_slots);
+}
+
+static int reload_to(struct reload *reload)
+{
+    struct scheduler *s = reload->scheduler;
+    int r = -ENOMEM;
+
+    s->generation++;
+    s->reloading = true;
+    s->reload_state = NULL;
+    log_event(log_of(s), LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "reload: replacing %u workers", s->n_slots);
+    reload->slots = calloc(s->n_slots, sizeof(*reload->slots));
+    reload->replacements = calloc(s->n_slots, sizeof(*reload->replacements));
+    if (reload->slots && reload->replacements) {
+        plan(reload);
+        r = replace_all(reload);
+    }
+    s->reloading = false;
+    if (r == -ECANCELED)
+        return r;
+    if (reload->done > 0) {
+        revision_unref(s->revision);
+        s->revision = revision_ref(reload->revision);
+    }
+    if (r != 0)
+        s->reload_state = reload->done > 0 ? "partial" : "rolled-back";
+    say_end(reload, s->reload_state);
+    return 0;
+}
+
+static void tell(struct scheduler *s)
+{
+    (void)ait_event_set(s->changed);
+    (void)ait_event_clear(s->changed);
+}
+
+static int reload(struct scheduler *s)
+{
+    struct reload reload = {.scheduler = s};
+    int r;
+
+    systemd_reloading(s->systemd);
+    r = ait_call_on_thread_stack(make_revision, &reload);
+    if (r < 0) {
+        s->reload_state = "refused";
+        r = 0;
+    } else {
+        r = reload_to(&reload);
+    }
+    revision_unref(reload.revision);
+    free(reload.slots);
+    free(reload.replacements);
+    if (r == -ECANCELED)
+        return r;
+    systemd_reloaded(s->systemd);
+    s->n_reloads++;
+    tell(s);
+    return r;
+}
+
+/* ---- scaling -------------------------------------------------------------------------------------- */
+
+static int make_slot(struct scheduler *s)
+{
+    struct slot **slots = reallocarray(s->slots, s->n_slots + 1, sizeof(*slots));
     int r;
 
     if (!slots)
         return -ENOMEM;
-    server->slots = slots;
-    r = listen_set_add_slot(server->listen, server->n_slots, &server->problem);
+    s->slots = slots;
+    r = slot_new(&slots[s->n_slots], s->config, s->workers, s->changed, s->revision, s->n_slots);
+    if (r < 0)
+        return r;
+    s->workers->n_slots = ++s->n_slots;
+    return 0;
+}
+
+static struct slot *drop_slot(struct scheduler *s)
+{
+    s->workers->n_slots = --s->n_slots;
+    return slot_free(s->slots[s->n_slots]);
+}
+
+static int add_slot(struct scheduler *s)
+{
+    struct problem *p = &s->workers->problem;
+    int r = listen_set_add_slot(s->workers->listen, s->n_slots, p);
+
     if (r < 0) {
-        log_event(server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0, "cannot add a worker: %s",
-                  server->problem.text);
+        log_event(log_of(s), LOG_LEVEL_ERROR, LOG_NO_SLOT, 0, "cannot add a worker: %s", p->text);
         return 0;
     }
-    r = slot_new(server, server->n_slots, &slot);
-    if (r >= 0) {
-        r = slot_start(slot);
-        if (r < 0)
-            slot_free(slot);
-    }
+    r = make_slot(s);
     if (r < 0) {
-        listen_set_remove_slot(server->listen, server->n_slots);
+        listen_set_remove_slot(s->workers->listen, s->n_slots);
         return r;
     }
-    server->slots[server->n_slots++] = slot;
-    server_steer(server);
+    r = slot_start(s->slots[s->n_slots - 1], s->scope);
+    if (r < 0) {
+        (void)drop_slot(s);
+        listen_set_remove_slot(s->workers->listen, s->n_slots);
+        return r;
+    }
     return 1;
 }
 
-/* The last slot goes. What has already been queued on its own sockets is its worker's to serve. */
-static int remove_slot(struct server *server)
+static int remove_slot(struct scheduler *s)
 {
-    struct slot *slot = server->slots[server->n_slots - 1];
-    uint64_t end = ait_now(NULL) + DRAIN_LIMIT;
-    int r = 0;
+    struct slot *slot = s->slots[s->n_slots - 1];
+    int r;
 
-    slot->leaving = true;
-    server_steer(server);
-    /* Empty for a while: a handshake under way ends on the listener that it began on, and does not count until then. */
-    for (unsigned n_empty = 0; r >= 0 && n_empty < 3 && ait_now(NULL) < end;) {
-        r = ait_sleep(DRAIN_PAUSE);
-        n_empty = listen_set_pending(server->listen, slot->index) > 0 ? 0 : n_empty + 1;
-    }
+    slot_leave(slot);
+    r = ait_task_wait(slot->task, NULL);
     if (r < 0)
         return r;
-    r = ait_cancel_and_wait(slot->task, NULL);
-    if (r < 0)
-        return r;
-    server->n_slots--;
-    listen_set_remove_slot(server->listen, slot->index);
-    server_steer(server);
-    slot_free(slot);
+    listen_set_remove_slot(s->workers->listen, slot->index);
+    (void)drop_slot(s);
     return 1;
 }
 
-static int scale(struct server *server)
+static int scale(struct scheduler *s)
 {
-    unsigned before = server->n_slots;
+    unsigned before = s->n_slots;
     int r = 1;
 
-    while (r > 0 && server->n_slots < server->n_workers_wanted)
-        r = add_slot(server);
-    while (r > 0 && server->n_slots > server->n_workers_wanted)
-        r = remove_slot(server);
-    server->n_workers_wanted = server->n_slots;
-    if (server->n_slots != before)
-        log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "%u workers, before %u", server->n_slots,
-                  before);
-    server_changed(server);
+    while (r > 0 && s->n_slots < s->n_workers_wanted)
+        r = add_slot(s);
+    while (r > 0 && s->n_slots > s->n_workers_wanted)
+        r = remove_slot(s);
+    s->n_workers_wanted = s->n_slots;
+    if (s->n_slots != before)
+        log_event(log_of(s), LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "%u workers, before %u", s->n_slots, before);
+    tell(s);
     return r;
 }
 
-/* ---- the task ------------------------------------------------------------------------------------ */
+/* ---- the task ------------------------------------------------------------------------------------- */
 
-int planner_main(void *userdata)
+static int scheduler_main(void *userdata)
 {
-    struct server *server = userdata;
+    struct scheduler *s = userdata;
     int r = 0;
 
     while (r >= 0) {
-        if (server->n_workers_wanted != server->n_slots) {
-            r = scale(server);
-        } else if (server->n_reloads_wanted > 0) {
-            /* However often it was asked for meanwhile: one more is enough. */
-            server->n_reloads_wanted = 0;
-            r = reload(server);
+        if (s->n_workers_wanted != s->n_slots) {
+            r = scale(s);
+        } else if (s->reload_wanted) {
+            s->reload_wanted = false;
+            r = reload(s);
         } else {
-            r = await_news(&server->wishes);
+            r = ait_event_wait(s->requested);
+            (void)ait_event_clear(s->requested);
         }
         if (r < 0 && r != -ECANCELED) {
-            log_event(server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0, "cannot do what was asked: %s",
+            log_event(log_of(s), LOG_LEVEL_ERROR, LOG_NO_SLOT, 0, "cannot do what was asked: %s",
                       strerror(-r));
             r = 0;
         }
     }
     return r;
+}
+
+void scheduler_reload(struct scheduler *s)
+{
+    s->reload_wanted = true;
+    (void)ait_event_set(s->requested);
+}
+
+void scheduler_scale(struct scheduler *s, int by)
+{
+    if (by > 0 && s->n_workers_wanted >= PARSE_WORKERS_MAX) {
+        log_event(log_of(s), LOG_LEVEL_WARNING, LOG_NO_SLOT, 0, "SIGTTIN: there are %u workers already",
+                  s->n_workers_wanted);
+    } else if (by < 0 && s->n_workers_wanted <= 1) {
+        log_event(log_of(s), LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
+                  "SIGTTOU: the last worker stays; SIGTERM stops the server");
+    } else {
+        s->n_workers_wanted += by > 0 ? 1 : -1u;
+        (void)ait_event_set(s->requested);
+    }
+}
+
+/* ---- life ----------------------------------------------------------------------------------------- */
+
+int scheduler_init(struct scheduler *s, const struct server_config *config, struct workers *workers,
+                   struct systemd *systemd, struct revision *revision)
+{
+    *s = (struct scheduler){
+        .config = config,
+        .workers = workers,
+        .systemd = systemd,
+        .revision = revision_ref(revision),
+        .generation = revision->generation,
+        .n_workers_wanted = config->workers,
+    };
+    int r = ait_event_new(&s->changed);
+    if (r >= 0)
+        r = ait_event_new(&s->requested);
+    for (unsigned i = 0; i < config->workers && r >= 0; i++)
+        r = make_slot(s);
+    return r;
+}
+
+int scheduler_start(struct scheduler *s, ait_scope *scope)
+{
+    int r = 0;
+
+    s->scope = scope;
+    for (unsigned i = 0; i < s->n_slots && r >= 0; i++)
+        r = slot_start(s->slots[i], scope);
+    if (r >= 0)
+        r = ait_scope_spawn(scope, NULL, scheduler_main, s, AIT_TASK_OPTIONS(.name = "scheduler"));
+    return r;
+}
+
+void scheduler_done(struct scheduler *s)
+{
+    while (s->n_slots > 0)
+        (void)drop_slot(s);
+    free(s->slots);
+    ait_event_unref(s->changed);
+    ait_event_unref(s->requested);
+    revision_unref(s->revision);
+    *s = (struct scheduler){0};
+}
+
+/* ---- what others may know ------------------------------------------------------------------------- */
+
+unsigned scheduler_n_ready(const struct scheduler *s)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < s->n_slots; i++)
+        n += slot_is_ready(s->slots[i]);
+    return n;
+}
+
+bool scheduler_all_were_ready(const struct scheduler *s)
+{
+    for (unsigned i = 0; i < s->n_slots; i++)
+        if (!s->slots[i]->was_ready)
+            return false;
+    return true;
 }

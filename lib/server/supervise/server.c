@@ -9,135 +9,93 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "supervise.h"
+#include "log/writer.h"
+#include "rundir.h"
+#include "scheduler.h"
+#include "signals.h"
+#include "trim.h"
+
+/*
+ * The supervisor: a tree of tasks that mirrors what it looks after.
+ *
+ *     server_main                      tells systemd, sees the end; services: log, guardian, signals
+ *       slots (a supervisor scope)     stopping the server is cancelling this scope
+ *         slot_main, one a slot        decides what runs in it
+ *           worker_main, one a process from spawn to the last of its descendants
+ *         scheduler_main               planned changes: reload, scale
+ *
+ * Everything runs in one thread; a struct changes only between two suspensions.
+ */
 
 #define LOG_PATIENCE      AIT_USEC_PER_SEC
 #define GUARDIAN_PATIENCE (2 * 1000) /* ms */
 #define ORPHANS_PAUSE     5          /* ms */
 #define ORPHANS_PASSES    400
-#define NEWS_PAUSE        (10 * AIT_USEC_PER_MSEC) /* without memory to wait for them */
 
-const char *format_time(uint64_t usec, char *buf)
-{
-    if (usec == AIT_USEC_INFINITY)
-        (void)snprintf(buf, FORMAT_TIME_MAX, "infinity");
-    else if (usec < AIT_USEC_PER_SEC)
-        (void)snprintf(buf, FORMAT_TIME_MAX, "%llums", (unsigned long long)usec / 1000);
-    else if (usec < 100 * AIT_USEC_PER_SEC)
-        (void)snprintf(buf, FORMAT_TIME_MAX, "%llu.%02llus", (unsigned long long)(usec / AIT_USEC_PER_SEC),
-                       (unsigned long long)(usec % AIT_USEC_PER_SEC / 10000));
-    else
-        (void)snprintf(buf, FORMAT_TIME_MAX, "%llumin %llus",
-                       (unsigned long long)(usec / AIT_USEC_PER_SEC / 60),
-                       (unsigned long long)(usec / AIT_USEC_PER_SEC % 60));
-    return buf;
-}
+struct server {
+    struct server_config *config;
+    struct rundir rundir;
+    struct guardian guardian;
+    struct revision *revision; /* the first; the scheduler's, once there is a loop */
+    struct log_writer log_writer;
+    struct signals signals;
+    struct systemd systemd;
+    struct scheduler scheduler;
+    struct workers workers;
 
-/* ---- what the other parts need of it ------------------------------------------------------------- */
+    ait_scope *slots; /* NULL: none run */
+    unsigned n_interrupts;
+    unsigned n_reloads; /* that have been seen to end */
+    bool stopping;
+    int status; /* exit status, once stopping */
+};
 
-/* Resolves the future and puts a new one in its place, if there is memory for one; if not, whoever waits next tries again. */
-static void announce(ait_future **p)
-{
-    ait_future *old = *p, *new = NULL;
+/* ---- stopping ------------------------------------------------------------------------------------- */
 
-    if (ait_future_new(&new) >= 0)
-        *p = new;
-    (void)ait_future_resolve(old, 0);
-    if (new)
-        ait_future_unref(old);
-}
-
-int await_news(ait_future **news)
-{
-    ait_future *f = *news;
-    int r;
-
-    if (ait_future_is_done(f) > 0 && ait_future_new(news) >= 0) {
-        ait_future_unref(f);
-        f = *news;
-    }
-    if (ait_future_is_done(f) > 0)
-        return ait_sleep(NEWS_PAUSE);
-    ait_future_ref(f);
-    r = ait_await(f, NULL);
-    ait_future_unref(f);
-    return r;
-}
-
-void server_changed(struct server *server)
-{
-    announce(&server->changed);
-    upstream_update(server);
-}
-
-void server_wish(struct server *server)
-{
-    announce(&server->wishes);
-}
-
-static enum steer slot_steer(const struct slot *slot)
-{
-    if (slot->leaving || slot->state == SLOT_FAILED || slot->state == SLOT_ENDED)
-        return STEER_AWAY;
-    return slot->current && slot->current->state == WORKER_READY ? STEER_READY : STEER_WAIT;
-}
-
-void server_steer(struct server *server)
-{
-    uint8_t states[PARSE_WORKERS_MAX];
-    int r;
-
-    for (unsigned i = 0; i < server->n_slots; i++)
-        states[i] = (uint8_t)slot_steer(server->slots[i]);
-    r = listen_set_steer(server->listen, states, server->n_slots);
-    if (r < 0)
-        log_event(server->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-                  "new connections cannot be kept away from slots that are not ready: %s", strerror(-r));
-}
-
-void server_stop(struct server *server, int status)
+static void server_stop(struct server *server, int status)
 {
     if (server->stopping)
         return;
     server->stopping = true;
     server->status = status;
-    upstream_stopping(server);
-    if (server->any_started)
-        log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "stopping");
-    (void)ait_scope_cancel(server->slots_scope);
+    systemd_stopping(&server->systemd, server->config->stop_timeout);
+    if (server->workers.any_started)
+        log_event(server->workers.log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "stopping");
+    if (server->slots)
+        (void)ait_scope_cancel(server->slots);
 }
 
-bool server_knows_pid(pid_t pid, void *userdata)
+/* What no other slot will do better, so that no further one is tried. */
+static bool must_stop(const struct server *server, const struct slot *slot)
 {
-    struct server *server = userdata;
-
-    if (pid == server->guardian.pid)
-        return true;
-    for (struct worker *w = server->workers; w; w = w->next)
-        if (w->pid == pid)
-            return true;
-    return false;
+    if (slot->state != SLOT_FAILED)
+        return false;
+    return slot->status == STATUS_SANDBOX || (slot->status == STATUS_CONFIG && !server->workers.any_started);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------- */
-
-/* Whether every slot has come to its end, and with which status. */
+/* Whether there is nothing to go on with, and the status that calls for. */
 static bool server_over(const struct server *server, int *ret_status)
 {
-    unsigned n_failed = 0, n_absent = 0;
+    const struct scheduler *s = &server->scheduler;
+    unsigned n_over = 0, n_failed = 0, n_absent = 0;
     int highest = 0;
 
-    for (unsigned i = 0; i < server->n_slots; i++) {
-        const struct slot *slot = server->slots[i];
+    for (unsigned i = 0; i < s->n_slots; i++) {
+        const struct slot *slot = s->slots[i];
 
-        if (slot->state != SLOT_ENDED && slot->state != SLOT_FAILED)
-            return false;
+        if (must_stop(server, slot)) {
+            *ret_status = slot->status;
+            return true;
+        }
+        n_over += slot_is_over(slot);
         n_failed += slot->state == SLOT_FAILED;
         n_absent += slot->state == SLOT_FAILED && slot->status == STATUS_CONFIG;
         if (slot->state == SLOT_ENDED && slot->status > highest)
             highest = slot->status;
     }
-    if (n_absent == server->n_slots)
+    if (n_over < s->n_slots)
+        return false;
+    if (n_absent == s->n_slots)
         *ret_status = STATUS_CONFIG;
     else if (n_failed > 0)
         *ret_status = STATUS_UNAVAILABLE;
@@ -146,21 +104,185 @@ static bool server_over(const struct server *server, int *ret_status)
     return true;
 }
 
+/* ---- signals -------------------------------------------------------------------------------------- */
+
+static void on_terminate(void *userdata)
+{
+    server_stop(userdata, 0);
+}
+
+static void on_interrupt(void *userdata)
+{
+    struct server *server = userdata;
+
+    if (server->n_interrupts++ == 0) {
+        server_stop(server, 0);
+        return;
+    }
+    log_event(server->workers.log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
+              "second interrupt: killing what is left");
+    workers_expire_all(&server->workers);
+}
+
+static void on_quit(void *userdata)
+{
+    struct server *server = userdata;
+
+    server_stop(server, 0);
+    workers_expire_all(&server->workers);
+}
+
+static void on_hangup(void *userdata)
+{
+    struct server *server = userdata;
+
+    scheduler_reload(&server->scheduler);
+}
+
+static void on_more(void *userdata)
+{
+    struct server *server = userdata;
+
+    scheduler_scale(&server->scheduler, 1);
+}
+
+static void on_fewer(void *userdata)
+{
+    struct server *server = userdata;
+
+    scheduler_scale(&server->scheduler, -1);
+}
+
+/* The log goes to our own stdout and stderr, which nobody can reopen for us. */
+static void on_reopen(void *userdata)
+{
+    struct server *server = userdata;
+
+    log_event(server->workers.log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0,
+              "SIGUSR1: there are no log files of ours to reopen");
+}
+
+static void on_upgrade(void *userdata)
+{
+    struct server *server = userdata;
+
+    log_event(server->workers.log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
+              "SIGUSR2: this version cannot upgrade in place; SIGHUP replaces the workers");
+}
+
+static void on_child(void *userdata)
+{
+    struct server *server = userdata;
+
+    (void)guardian_reap_orphans(workers_know_pid, &server->workers, false);
+}
+
+static const struct signal_action signal_actions[] = {
+    {SIGTERM, on_terminate}, {SIGINT, on_interrupt},
+    {SIGQUIT, on_quit},      {SIGHUP, on_hangup},
+    {SIGTTIN, on_more},      {SIGTTOU, on_fewer},
+    {SIGCHLD, on_child},     {SIGUSR1, on_reopen},
+    {SIGUSR2, on_upgrade},   {0, NULL},
+};
+
+/* ---- what is told of it --------------------------------------------------------------------------- */
+
+/* What root may write is no system call, and no capability has to do with root's own files. With --sandbox=log nobody expects to be kept from anything. */
+static bool root_writes_anywhere(const struct server *server)
+{
+    const struct revision *revision = server->scheduler.revision;
+
+    return revision_uid(revision) == 0 && revision->sandbox.sandbox && revision->sandbox.identity == 0 &&
+           server->config->sandbox.mode != SANDBOX_LOG;
+}
+
+static void announce(void *userdata)
+{
+    struct server *server = userdata;
+    struct log *log = server->workers.log;
+    struct listen_set *listen = server->workers.listen;
+    const struct revision *revision = server->scheduler.revision;
+    size_t n = listen_set_count(listen);
+
+    for (size_t i = 0; i < n; i++)
+        log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "listening on %s (%s)", listen_set_address(listen, i),
+                  listen_set_is_slot(listen, i) ? "a socket a slot" : "shared");
+    log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, getpid(), "starting %u workers of %s, sandbox %s",
+              server->scheduler.n_slots, revision->program, sandbox_mode_words[server->config->sandbox.mode]);
+    if (revision->sandbox.sandbox)
+        log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "sandbox: %s",
+                  ait_sandbox_text(revision->sandbox.sandbox));
+    if (root_writes_anywhere(server))
+        log_event(
+            log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
+            "workers run as root, and may write every file of root's; give --user=, or confine their files: "
+            "--read-only= and --read-write=, or --sandbox=strict");
+}
+
+/* The last line says what to do, where there is something to do. */
+static void say_end(struct server *server, int r)
+{
+    struct log *log = server->workers.log;
+    const char *program = server->config->argv[0];
+
+    if (!server->stopping)
+        log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0, "cannot go on: %s; this is a fault of ours",
+                  strerror(r < 0 ? -r : 0));
+    else if (!server->workers.any_started)
+        return;
+    else if (server->status == STATUS_UNAVAILABLE)
+        log_event(
+            log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
+            "stopped: every slot gave up; see the workers' output above, or run %s by hand, and start again",
+            program);
+    else if (server->status == STATUS_CONFIG)
+        log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
+                  "stopped: %s says that its configuration is wrong (status 78); see its output above, mend "
+                  "it, and start again",
+                  program);
+    else
+        log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "stopped");
+}
+
+/* ---- the main task -------------------------------------------------------------------------------- */
+
+/* Tells systemd, and gives back what a start or a reload has needed: last, when nothing else is going to run. */
+static int look_around(void *userdata)
+{
+    struct server *server = userdata;
+    const struct scheduler *s = &server->scheduler;
+    bool ready = !server->systemd.told_ready && scheduler_all_were_ready(s) && !server->stopping;
+    char note[64] = "";
+
+    if (s->reloading)
+        (void)snprintf(note, sizeof(note), ", reloading");
+    else if (s->reload_state)
+        (void)snprintf(note, sizeof(note), ", the last reload: %s", s->reload_state);
+    if (ready)
+        log_event(server->workers.log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "all %u workers are ready",
+                  s->n_slots);
+    systemd_status(&server->systemd, ready, scheduler_n_ready(s), s->n_slots, note);
+    if (ready || server->n_reloads != s->n_reloads)
+        trim();
+    server->n_reloads = s->n_reloads;
+    return 0;
+}
+
 static int await_end(struct server *server)
 {
     int r = 0, status;
 
-    while (r >= 0 && !server_over(server, &status))
-        r = await_news(&server->changed);
+    while (r >= 0 && !server_over(server, &status)) {
+        (void)ait_call_on_thread_stack(look_around, server);
+        r = ait_event_wait(server->scheduler.changed);
+    }
     if (r < 0)
         return r;
     server_stop(server, status);
     return -ECANCELED;
 }
 
-/* ---- the main task ------------------------------------------------------------------------------- */
-
-static int server_slots(struct server *server)
+static int run_slots(struct server *server)
 {
     AIT_SCOPE(slots);
     int r;
@@ -168,18 +290,28 @@ static int server_slots(struct server *server)
     r = ait_scope_enter(&slots, AIT_SCOPE_SUPERVISOR);
     if (r < 0)
         return r;
-    server->slots_scope = slots;
+    server->slots = slots;
     /* A signal that came before there was anything to stop. */
     if (server->stopping)
         (void)ait_scope_cancel(slots);
-    for (unsigned i = 0; i < server->n_slots && r >= 0; i++)
-        r = slot_start(server->slots[i]);
-    if (r >= 0)
-        r = ait_scope_spawn(slots, NULL, planner_main, server, AIT_TASK_OPTIONS(.name = "planner"));
+    r = scheduler_start(&server->scheduler, slots);
     if (r >= 0)
         r = await_end(server);
     r = ait_scope_exit(slots, r);
-    server->slots_scope = NULL;
+    server->slots = NULL;
+    return r;
+}
+
+static int start_services(struct server *server, ait_scope *scope)
+{
+    int r = log_writer_start(&server->log_writer, server->workers.log, scope);
+
+    if (r >= 0)
+        r = ait_scope_spawn(scope, NULL, workers_watch_guardian, &server->workers,
+                            AIT_TASK_OPTIONS(.name = "guardian"));
+    /* No signal must come before somebody listens. */
+    if (r >= 0)
+        r = signals_start(&server->signals, scope);
     return r;
 }
 
@@ -189,28 +321,26 @@ static int server_main(void *userdata)
     AIT_SCOPE(services);
     int r;
 
-    r = ait_future_new(&server->changed);
-    if (r >= 0)
-        r = ait_future_new(&server->wishes);
+    r = scheduler_init(&server->scheduler, server->config, &server->workers, &server->systemd,
+                       server->revision);
+    server->revision = revision_unref(server->revision);
     if (r >= 0)
         r = ait_scope_enter(&services, AIT_SCOPE_SUPERVISOR);
     if (r >= 0) {
-        r = services_start(server, services);
+        r = start_services(server, services);
         if (r >= 0)
-            r = server_slots(server);
+            r = run_slots(server);
         (void)ait_scope_cancel(services);
         r = ait_scope_exit(services, r);
     }
-    for (unsigned i = 0; i < server->n_slots; i++)
-        server->slots[i] = slot_free(server->slots[i]);
-    ait_future_unref(server->changed);
-    ait_future_unref(server->wishes);
+    log_writer_done(&server->log_writer);
+    scheduler_done(&server->scheduler);
     return r;
 }
 
-/* ---- before and after the loop ------------------------------------------------------------------- */
+/* ---- before and after the loop -------------------------------------------------------------------- */
 
-static int open_sockets(struct server *server)
+static int open_sockets(struct server *server, struct problem *p)
 {
     struct server_config *config = server->config;
     struct inherited inherited = {};
@@ -223,70 +353,71 @@ static int open_sockets(struct server *server)
     };
     int r;
 
-    r = inherited_take(&inherited, &server->problem);
+    r = inherited_take(&inherited, p);
     if (r < 0)
         return r;
-    r = listen_set_open(&server->listen, &options, &server->problem);
+    r = listen_set_open(&server->workers.listen, &options, p);
     inherited_done(&inherited);
-    return r;
+    if (r < 0)
+        return r;
+    if (server_config_name_sockets(config, listen_set_first_port(server->workers.listen)) < 0)
+        return problem_set(p, STATUS_OS, -ENOMEM, "out of memory");
+    return 0;
 }
 
-static int make_slots(struct server *server)
+static int open_log(struct server *server, struct problem *p)
 {
-    unsigned n = server->config->workers;
-    int r = 0;
+    const struct server_config *config = server->config;
+    int r = log_new(&server->workers.log, config->name, config->log, STDOUT_FILENO, STDERR_FILENO);
 
-    server->slots = calloc(n, sizeof(*server->slots));
-    if (!server->slots)
-        return problem_set(&server->problem, STATUS_OS, -ENOMEM, "out of memory");
-    for (unsigned i = 0; i < n && r >= 0; i++) {
-        r = slot_new(server, i, &server->slots[i]);
-        if (r >= 0)
-            server->n_slots++;
-    }
-    server->n_workers_wanted = n;
-    return r < 0 ? problem_set(&server->problem, STATUS_OS, r, "out of memory") : 0;
+    return r < 0 ? problem_set(p, STATUS_OS, r, "cannot open the log: %s", strerror(-r)) : 0;
 }
 
 /* What it knows, and what it holds open, is not for workers of the same user: /proc shows nothing, ptrace finds nothing. */
 static void protect_from_workers(const struct server *server)
 {
-    if (server->sandbox.sandbox)
+    if (server->revision->sandbox.sandbox)
         (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+static int start_guardian(struct server *server, struct problem *p)
+{
+    int r = guardian_become_subreaper();
+
+    if (r >= 0)
+        r = guardian_start(&server->guardian);
+    if (r >= 0)
+        return 0;
+    return problem_set(p, STATUS_OS, r,
+                       "cannot start the guardian: %s; raise the limits of processes and open files "
+                       "(ulimit -u, ulimit -n)",
+                       strerror(-r));
 }
 
 static int server_open(struct server *server)
 {
     struct server_config *config = server->config;
-    struct problem *p = &server->problem;
+    struct problem *p = &server->workers.problem;
     int r;
 
-    r = open_sockets(server);
-    if (r < 0)
-        return r;
-    if (server_config_name_sockets(config, listen_set_first_port(server->listen)) < 0)
-        return problem_set(p, STATUS_OS, -ENOMEM, "out of memory");
-    r = rundir_open(&server->rundir, config->name, p);
-    if (r < 0)
-        return r;
-    r = log_new(&server->log, config->name, config->log, STDOUT_FILENO, STDERR_FILENO);
-    if (r < 0)
-        return problem_set(p, STATUS_OS, r, "cannot open the log: %s", strerror(-r));
-    r = worker_sandbox_update(&server->sandbox, &config->sandbox, config->program, p);
+    r = revision_new(&server->revision, config, 0, p);
+    if (r >= 0)
+        r = open_sockets(server, p);
+    if (r >= 0)
+        r = rundir_open(&server->rundir, config->name, p);
+    if (r >= 0)
+        r = open_log(server, p);
     if (r < 0)
         return r;
     protect_from_workers(server);
-    r = make_slots(server);
+    r = start_guardian(server, p);
     if (r < 0)
         return r;
-    r = guardian_become_subreaper();
-    if (r >= 0)
-        r = guardian_start(&server->guardian);
-    if (r < 0)
-        return problem_set(p, STATUS_OS, r,
-                           "cannot start the guardian: %s; raise the limits of processes and open files "
-                           "(ulimit -u, ulimit -n)",
-                           strerror(-r));
+    server->workers.name = config->name;
+    server->workers.guardian = &server->guardian;
+    server->workers.directory = server->rundir.path;
+    server->workers.first_started = announce;
+    server->workers.userdata = server;
     return 0;
 }
 
@@ -309,7 +440,7 @@ static void stop_guardian(struct server *server)
 static void kill_orphans(struct server *server)
 {
     for (unsigned i = 0; i < ORPHANS_PASSES; i++) {
-        if (guardian_reap_orphans(server_knows_pid, server, true) <= 0)
+        if (guardian_reap_orphans(workers_know_pid, &server->workers, true) <= 0)
             return;
         (void)poll(NULL, 0, ORPHANS_PAUSE);
     }
@@ -317,73 +448,15 @@ static void kill_orphans(struct server *server)
 
 static void server_close(struct server *server)
 {
-    for (unsigned i = 0; i < server->n_slots; i++)
-        slot_free(server->slots[i]);
-    free(server->slots);
     if (server->guardian.pid > 0)
         kill_orphans(server);
     stop_guardian(server);
-    worker_sandbox_done(&server->sandbox);
-    listen_set_close(server->listen);
+    revision_unref(server->revision);
+    listen_set_close(server->workers.listen);
     rundir_close(&server->rundir);
-    if (server->log)
-        log_finish(server->log, LOG_PATIENCE);
-    log_free(server->log);
-}
-
-/* What root may write is no system call, and no capability has to do with root's own files. With --sandbox=log nobody expects to be kept from anything. */
-static bool root_writes_anywhere(const struct server *server)
-{
-    const struct server_config *config = server->config;
-    uid_t uid = config->account_set ? config->account.uid : geteuid();
-
-    return uid == 0 && server->sandbox.sandbox && server->sandbox.identity == 0 &&
-           config->sandbox.mode != SANDBOX_LOG;
-}
-
-void server_announce(struct server *server)
-{
-    size_t n = listen_set_count(server->listen);
-
-    for (size_t i = 0; i < n; i++)
-        log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "listening on %s (%s)",
-                  listen_set_address(server->listen, i),
-                  listen_set_is_slot(server->listen, i) ? "a socket a slot" : "shared");
-    log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, getpid(), "starting %u workers of %s, sandbox %s",
-              server->n_slots, server->config->program, sandbox_mode_words[server->config->sandbox.mode]);
-    if (server->sandbox.sandbox)
-        log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "sandbox: %s",
-                  ait_sandbox_text(server->sandbox.sandbox));
-    if (root_writes_anywhere(server))
-        log_event(
-            server->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-            "workers run as root, and may write every file of root's; give --user=, or confine their files: "
-            "--read-only= and --read-write=, or --sandbox=strict");
-}
-
-/* The last line says what to do, where there is something to do. */
-static void say_end(struct server *server, int r)
-{
-    const char *program = server->config->argv[0];
-
-    if (!server->stopping)
-        log_event(server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0, "cannot go on: %s; this is a fault of ours",
-                  strerror(r < 0 ? -r : 0));
-    else if (!server->any_started)
-        return;
-    else if (server->status == STATUS_UNAVAILABLE)
-        log_event(
-            server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-            "stopped: every slot gave up; see the workers' output above, or run %s by hand, and start again",
-            program);
-    else if (server->status == STATUS_CONFIG)
-        log_event(server->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "stopped: %s says that its configuration is wrong (status 78); see its output above, mend "
-                  "it, and "
-                  "start again",
-                  program);
-    else
-        log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "stopped");
+    if (server->workers.log)
+        log_finish(server->workers.log, LOG_PATIENCE);
+    log_free(server->workers.log);
 }
 
 int server_run(struct server_config *config)
@@ -398,12 +471,13 @@ int server_run(struct server_config *config)
     server->config = config;
     server->rundir = RUNDIR_NONE;
     server->guardian = (struct guardian)GUARDIAN_INIT;
+    server->signals = (struct signals){.actions = signal_actions, .userdata = server};
     (void)signal(SIGPIPE, SIG_IGN);
-    services_block_signals();
+    signals_block(&server->signals);
     r = server_open(server);
     if (r < 0) {
-        (void)fprintf(stderr, "aiotools-sd: %s\n", server->problem.text);
-        status = server->problem.status;
+        (void)fprintf(stderr, "aiotools-sd: %s\n", server->workers.problem.text);
+        status = server->workers.problem.status;
     } else {
         r = ait_run(server_main, server, AIT_RUN_KEEP_SIGNALS);
         say_end(server, r);

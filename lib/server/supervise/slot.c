@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-
-/*
- * A slot: the place of one worker. Its task keeps a worker running in it, and decides after each end what comes next.
- */
+#include "slot.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
+#include "config/parse.h"
 #include "worker/denials.h"
-#include "supervise.h"
+
+#define DRAIN_PAUSE  (20 * AIT_USEC_PER_MSEC)
+#define DRAIN_LIMIT  (2 * AIT_USEC_PER_SEC)
+#define MEMORY_PAUSE (100 * AIT_USEC_PER_MSEC) /* without memory to wait in */
+
+/* ---- failures ------------------------------------------------------------------------------------- */
 
 /* Exit statuses after which another try cannot help: EX_CONFIG, and what env(1) and containers use for "could not run it". */
 static bool hopeless(int status)
@@ -34,7 +37,7 @@ static uint64_t backoff(const struct server_config *config, unsigned n)
 /* Notes an unplanned exit; true where it is the --give-up-th within the time. */
 static bool too_many_exits(struct slot *slot)
 {
-    const struct rate *limit = &slot->server->config->give_up;
+    const struct rate *limit = &slot->config->give_up;
     uint64_t now = ait_now(NULL);
 
     slot->exits[slot->n_exits++ % limit->count] = now;
@@ -42,73 +45,82 @@ static bool too_many_exits(struct slot *slot)
     return slot->n_exits >= limit->count && now - slot->exits[slot->n_exits % limit->count] <= limit->usec;
 }
 
-static void slot_fail(struct slot *slot, int status)
+static void fail(struct slot *slot, int status)
 {
     slot->state = SLOT_FAILED;
     slot->status = status;
 }
 
-/* ---- after the end of a worker ------------------------------------------------------------------- */
+static void rest(struct slot *slot, uint64_t usec)
+{
+    slot->state = SLOT_BACKOFF;
+    slot->wake_at = ait_now(NULL) + usec;
+}
+
+/* ---- after the end of a worker -------------------------------------------------------------------- */
 
 static void judge_failed_start(struct slot *slot, const struct worker *w)
 {
-    if (w->spawn_status == STATUS_SANDBOX) {
-        slot_fail(slot, STATUS_SANDBOX);
-        server_stop(slot->server, STATUS_SANDBOX);
-    } else if (w->spawn_status == STATUS_CONFIG) {
-        slot_fail(slot, STATUS_CONFIG);
-        if (!slot->server->any_started)
-            server_stop(slot->server, STATUS_CONFIG);
-    }
+    if (w->spawn_status == STATUS_SANDBOX || w->spawn_status == STATUS_CONFIG)
+        fail(slot, w->spawn_status);
 }
 
 static void judge_hopeless(struct slot *slot, const struct worker *w, int status)
 {
-    log_event(slot->server->log, LOG_LEVEL_ERROR, (int)slot->index, w->pid,
+    log_event(slot->workers->log, LOG_LEVEL_ERROR, (int)slot->index, w->pid,
               "exited with status %d, which says that another try cannot help; see its output above, mend "
               "it, and reload",
               status);
-    slot_fail(slot, status == STATUS_CONFIG ? STATUS_CONFIG : STATUS_UNAVAILABLE);
+    fail(slot, status == STATUS_CONFIG ? STATUS_CONFIG : STATUS_UNAVAILABLE);
 }
 
 static void judge_given_up(struct slot *slot, const char *end)
 {
-    const struct server_config *config = slot->server->config;
+    const struct server_config *config = slot->config;
     char window[FORMAT_TIME_MAX];
 
-    log_event(slot->server->log, LOG_LEVEL_ERROR, (int)slot->index, 0,
+    log_event(slot->workers->log, LOG_LEVEL_ERROR, (int)slot->index, 0,
               "gave up after %u unplanned exits within %s (--give-up); the last worker %s; see its output "
               "above, or run "
               "%s by hand",
               config->give_up.count, format_time(config->give_up.usec, window), end, config->argv[0]);
-    slot_fail(slot, STATUS_UNAVAILABLE);
+    fail(slot, STATUS_UNAVAILABLE);
 }
 
-struct verdict {
-    struct slot *slot;
-    const struct worker *w;
-    uint64_t wait; /* before the next start */
-};
+/* How it is replaced: at once, or after a rest. */
+static void judge_unplanned(struct slot *slot, const struct worker *w, const char *end)
+{
+    char time[FORMAT_TIME_MAX], ran[FORMAT_TIME_MAX];
+    uint64_t now = ait_now(NULL), usec;
+
+    (void)format_time(now - w->started, ran);
+    if (w->became_ready > 0 && now - w->became_ready >= slot->config->stable) {
+        slot->n_failures = 0;
+        log_event(slot->workers->log, LOG_LEVEL_WARNING, (int)slot->index, w->pid,
+                  "%s after %s; replaced at once", end, ran);
+        return;
+    }
+    usec = backoff(slot->config, ++slot->n_failures);
+    rest(slot, usec);
+    log_event(slot->workers->log, LOG_LEVEL_WARNING, (int)slot->index, w->pid,
+              "%s after %s; next start in %s", end, ran, format_time(usec, time));
+}
 
 /* Sets the slot's state. */
-static int slot_judge(void *userdata)
+static void judge(struct slot *slot, const struct worker *w)
 {
-    struct verdict *verdict = userdata;
-    struct slot *slot = verdict->slot;
-    const struct worker *w = verdict->w;
-    const struct server_config *config = slot->server->config;
+    enum restart_mode restart = slot->config->restart;
     int status = worker_exit_status(w);
-    uint64_t now = ait_now(NULL);
-    char end[96], time[FORMAT_TIME_MAX], ran[FORMAT_TIME_MAX];
+    char end[WORKER_END_MAX];
 
     worker_describe_end(w, end, sizeof(end));
     slot->state = SLOT_ACTIVE;
-    if (config->restart == RESTART_NO || (config->restart == RESTART_ON_FAILURE && w->child && status == 0)) {
-        log_event(slot->server->log, status == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, (int)slot->index,
+    if (restart == RESTART_NO || (restart == RESTART_ON_FAILURE && w->child && status == 0)) {
+        log_event(slot->workers->log, status == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, (int)slot->index,
                   w->pid, "%s", end);
         slot->state = SLOT_ENDED;
         slot->status = status;
-        return 0;
+        return;
     }
     if (!w->child)
         judge_failed_start(slot, w);
@@ -116,74 +128,268 @@ static int slot_judge(void *userdata)
         judge_hopeless(slot, w, status);
     if (slot->state == SLOT_ACTIVE && too_many_exits(slot))
         judge_given_up(slot, end);
-    if (slot->state == SLOT_FAILED)
-        return 0;
-    if (w->became_ready > 0 && now - w->became_ready >= config->stable) {
-        slot->n_failures = 0;
-        log_event(slot->server->log, LOG_LEVEL_WARNING, (int)slot->index, w->pid,
-                  "%s after %s; replaced at once", end, format_time(now - w->started, ran));
-        return 0;
+    if (slot->state == SLOT_ACTIVE)
+        judge_unplanned(slot, w, end);
+}
+
+/* ---- one look: each says whether it has changed something ----------------------------------------- */
+
+static bool has_ended(const struct worker *w)
+{
+    return w && w->state == WORKER_EXITED;
+}
+
+static bool old_has_ended(struct slot *slot)
+{
+    struct replacement *r = slot->replacement;
+
+    if (!has_ended(slot->old))
+        return false;
+    slot->old = worker_unref(slot->old);
+    if (r && r->state == REPLACEMENT_COMMITTED) {
+        r->state = REPLACEMENT_DONE;
+        slot->replacement = NULL;
     }
-    verdict->wait = backoff(config, ++slot->n_failures);
-    slot->state = SLOT_BACKOFF;
-    log_event(slot->server->log, LOG_LEVEL_WARNING, (int)slot->index, w->pid, "%s after %s; next start in %s",
-              end, format_time(now - w->started, ran), format_time(verdict->wait, time));
+    return true;
+}
+
+static bool current_has_ended(struct slot *slot)
+{
+    struct worker *w = slot->current;
+
+    if (w && w->became_ready > 0)
+        slot->was_ready = true;
+    if (!has_ended(w))
+        return false;
+    slot->current = NULL;
+    if (!w->asked_to_stop)
+        judge(slot, w);
+    worker_unref(w);
+    return true;
+}
+
+static int start_worker(struct slot *slot, struct revision *revision, struct worker **ret)
+{
+    const struct worker_params params = {
+        .all = slot->workers,
+        .scope = slot->scope,
+        .revision = revision,
+        .slot = slot->index,
+        .changed = slot->event,
+        .limits = &slot->limits,
+    };
+
+    return worker_new(ret, &params);
+}
+
+/* Where the replacement is in place, it is its turn until it has failed. */
+static bool start_is_due(struct slot *slot)
+{
+    int r;
+
+    if (slot->current || slot->leaving || (slot->replacement && slot->replacement->in_place))
+        return false;
+    if (slot->state == SLOT_BACKOFF && ait_now(NULL) >= slot->wake_at)
+        slot->state = SLOT_ACTIVE;
+    if (slot->state != SLOT_ACTIVE)
+        return false;
+    r = start_worker(slot, slot->revision, &slot->current);
+    if (r == -ECANCELED) /* the end of the server */
+        return false;
+    if (r < 0) {
+        log_event(slot->workers->log, LOG_LEVEL_ERROR, (int)slot->index, 0, "cannot start: %s", strerror(-r));
+        rest(slot, slot->config->backoff.cap_usec);
+    }
+    return true;
+}
+
+/* ---- a replacement -------------------------------------------------------------------------------- */
+
+static bool replacement_failed(struct slot *slot, const char *why)
+{
+    struct replacement *r = slot->replacement;
+
+    (void)snprintf(r->why, sizeof(r->why), "%s", why);
+    r->state = REPLACEMENT_FAILED;
+    slot->replacement = NULL;
+    return true;
+}
+
+static bool next_has_ended(struct slot *slot)
+{
+    struct worker *w = slot->next;
+    char why[WORKER_END_MAX] = "";
+
+    slot->next = NULL;
+    if (w->start_timed_out)
+        (void)snprintf(why, sizeof(why), "was not ready in time");
+    else if (!w->asked_to_stop)
+        worker_describe_end(w, why, sizeof(why));
+    worker_unref(w);
+    return replacement_failed(slot, why);
+}
+
+/* Next becomes current. */
+static bool commit(struct slot *slot)
+{
+    struct replacement *r = slot->replacement;
+
+    slot->old = slot->current;
+    slot->current = slot->next;
+    slot->next = NULL;
+    revision_unref(slot->revision);
+    slot->revision = revision_ref(r->revision);
+    slot->state = SLOT_ACTIVE;
+    slot->n_failures = slot->n_exits = 0;
+    slot->was_ready = true;
+    r->state = REPLACEMENT_COMMITTED;
+    if (slot->old) {
+        worker_stop(slot->old);
+    } else {
+        r->state = REPLACEMENT_DONE;
+        slot->replacement = NULL;
+    }
+    return true;
+}
+
+static bool start_next(struct slot *slot)
+{
+    struct replacement *r = slot->replacement;
+
+    if (r->roll_back)
+        return replacement_failed(slot, "");
+    if (r->in_place && slot->current) {
+        worker_stop(slot->current);
+        return false;
+    }
+    if (start_worker(slot, r->revision, &slot->next) < 0)
+        return replacement_failed(slot, "could not be started: out of memory");
+    r->state = REPLACEMENT_STARTING;
+    return true;
+}
+
+static bool replacement_goes_on(struct slot *slot)
+{
+    struct replacement *r = slot->replacement;
+    enum replacement_state before;
+
+    if (!r || r->state == REPLACEMENT_COMMITTED)
+        return false;
+    if (r->state == REPLACEMENT_ASKED)
+        return start_next(slot);
+    r->pid = slot->next->pid;
+    if (has_ended(slot->next))
+        return next_has_ended(slot);
+    if (r->roll_back) {
+        worker_stop(slot->next);
+        return false;
+    }
+    before = r->state;
+    if (slot->next->state == WORKER_READY) {
+        r->state = REPLACEMENT_READY;
+        if (r->commit || !slot_is_ready(slot))
+            return commit(slot);
+    }
+    return r->state != before;
+}
+
+/* ---- the whole look ------------------------------------------------------------------------------- */
+
+bool slot_is_ready(const struct slot *slot)
+{
+    return slot->current && slot->current->state == WORKER_READY;
+}
+
+bool slot_is_over(const struct slot *slot)
+{
+    return slot->state == SLOT_FAILED || slot->state == SLOT_ENDED;
+}
+
+static void steer(struct slot *slot, enum steer to)
+{
+    int r;
+
+    if (to == slot->steer)
+        return;
+    slot->steer = to;
+    r = listen_set_steer_slot(slot->workers->listen, slot->index, to);
+    if (r < 0)
+        log_event(slot->workers->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
+                  "new connections cannot be kept away from slots that are not ready: %s", strerror(-r));
+}
+
+static enum steer where_to(const struct slot *slot)
+{
+    const struct replacement *r = slot->replacement;
+
+    if (slot->leaving || slot_is_over(slot))
+        return STEER_AWAY;
+    /* Its worker is about to be stopped. */
+    if (r && r->in_place && r->state == REPLACEMENT_ASKED && !r->roll_back)
+        return STEER_WAIT;
+    return slot_is_ready(slot) ? STEER_READY : STEER_WAIT;
+}
+
+/* Wakes all who wait. */
+static void tell(struct slot *slot)
+{
+    (void)ait_event_set(slot->changed);
+    (void)ait_event_clear(slot->changed);
+}
+
+void slot_step(struct slot *slot)
+{
+    static bool (*const looks[])(struct slot *) = {old_has_ended, current_has_ended, replacement_goes_on,
+                                                   start_is_due};
+    bool changed;
+
+    /* Before anybody is asked to stop. */
+    steer(slot, where_to(slot));
+    do {
+        changed = false;
+        for (size_t i = 0; i < sizeof(looks) / sizeof(*looks); i++)
+            changed |= looks[i](slot);
+    } while (changed);
+    steer(slot, where_to(slot));
+    tell(slot);
+}
+
+/* ---- the task ------------------------------------------------------------------------------------- */
+
+static int step(void *userdata)
+{
+    slot_step(userdata);
     return 0;
 }
 
-/* Rests for usec, or until a reload has something new to run. */
-static int slot_rest(struct slot *slot, uint64_t usec)
+/* Until something has changed for it, or its rest is over. */
+static int slot_wait(struct slot *slot)
 {
-    AIT_SCOPE(rest);
-    int r;
+    AIT_SCOPE(limit);
+    bool resting = slot->state == SLOT_BACKOFF && !slot->current;
+    uint64_t now = ait_now(NULL), usec = slot->wake_at > now ? slot->wake_at - now : 0;
+    int r = ait_scope_enter_after(&limit, AIT_SCOPE_MOVE_ON, resting ? usec : AIT_USEC_INFINITY);
 
-    r = ait_scope_enter(&rest, 0);
+    if (r == -ENOMEM)
+        return ait_sleep(MEMORY_PAUSE);
     if (r < 0)
         return r;
-    slot->rest = rest;
-    r = ait_sleep(usec);
-    slot->rest = NULL;
-    return ait_scope_exit(rest, r);
+    r = ait_event_wait(slot->event);
+    (void)ait_event_clear(slot->event);
+    return ait_scope_exit(limit, r);
 }
 
-/* ---- the task ------------------------------------------------------------------------------------ */
-
-/* One worker, from its start to what follows from its end. */
-static int slot_turn(struct slot *slot)
+/* What has already been queued on its own sockets is its worker's to serve: until they have been empty for a while, since a handshake under
+ * way ends on the listener that it began on, and does not count until then. */
+static int drain(struct slot *slot)
 {
-    struct verdict verdict;
-    struct worker *w;
-    int r;
+    uint64_t end = ait_now(NULL) + DRAIN_LIMIT;
+    int r = 0;
 
-    if (!slot->current) {
-        r = worker_new(slot, &slot->current);
-        if (r < 0) {
-            log_event(slot->server->log, LOG_LEVEL_ERROR, (int)slot->index, 0, "cannot start: %s",
-                      strerror(-r));
-            return r == -ECANCELED ? r : slot_rest(slot, slot->server->config->backoff.cap_usec);
-        }
-        slot->state = SLOT_ACTIVE;
-        server_changed(slot->server);
+    for (unsigned n_empty = 0; r >= 0 && n_empty < 3 && ait_now(NULL) < end;) {
+        r = ait_sleep(DRAIN_PAUSE);
+        n_empty = listen_set_pending(slot->workers->listen, slot->index) > 0 ? 0 : n_empty + 1;
     }
-    w = worker_ref(slot->current);
-    r = ait_task_wait(w->task, NULL);
-    /* Where the planner has put another worker in its place, the end of this one is its business. */
-    if (r >= 0 && slot->current == w) {
-        slot->current = NULL;
-        /* It may have been one already: then the planner has not seen yet that it is gone. */
-        if (slot->replacement && slot->replacement != w) {
-            slot->current = worker_ref(slot->replacement);
-        } else if (!w->asked_to_stop) {
-            verdict = (struct verdict){.slot = slot, .w = w};
-            (void)ait_call_on_thread_stack(slot_judge, &verdict);
-            server_steer(slot->server);
-            server_changed(slot->server);
-            if (slot->state != SLOT_ACTIVE)
-                r = slot_rest(slot, slot->state == SLOT_BACKOFF ? verdict.wait : AIT_USEC_INFINITY);
-        }
-        worker_unref(w);
-    }
-    worker_unref(w);
     return r;
 }
 
@@ -195,52 +401,93 @@ static int slot_main(void *userdata)
 
     r = ait_scope_enter(&scope, AIT_SCOPE_SUPERVISOR);
     if (r < 0) {
-        slot_fail(slot, STATUS_OS);
-        server_changed(slot->server);
+        fail(slot, STATUS_OS);
+        tell(slot);
         return r;
     }
     slot->scope = scope;
-    while (r >= 0)
-        r = slot_turn(slot);
-    /* Leaving stops what runs, and waits for it. */
+    while (r >= 0) {
+        /* Deep, and this task is going to wait for long. */
+        (void)ait_call_on_thread_stack(step, slot);
+        if (slot->leaving)
+            break;
+        r = slot_wait(slot);
+    }
+    if (r >= 0)
+        r = drain(slot);
+    /* Stops what runs, and waits for it. */
+    (void)ait_scope_cancel(scope);
     r = ait_scope_exit(scope, r);
     slot->scope = NULL;
     slot->current = worker_unref(slot->current);
+    slot->next = worker_unref(slot->next);
+    slot->old = worker_unref(slot->old);
+    tell(slot);
     return r;
 }
 
-struct worker *slot_commit(struct slot *slot, struct worker *w)
+int slot_start(struct slot *slot, ait_scope *scope)
 {
-    struct worker *old = slot->current;
-
-    slot->replacement = NULL;
-    if (old == w) {
-        /* The old one had gone already, and the slot has taken to this one. */
-        worker_unref(w);
-        return NULL;
-    }
-    slot->current = w;
-    slot->state = SLOT_ACTIVE;
-    slot->n_failures = 0;
-    slot->n_exits = 0;
-    if (slot->rest)
-        (void)ait_scope_cancel(slot->rest);
-    server_steer(slot->server);
-    return old;
+    return ait_scope_spawn(scope, &slot->task, slot_main, slot, AIT_TASK_OPTIONS(.name = "slot"));
 }
 
-int slot_new(struct server *server, unsigned index, struct slot **ret)
+/* ---- requests ------------------------------------------------------------------------------------- */
+
+int slot_replace(struct slot *slot, struct replacement *r)
+{
+    if (slot->replacement)
+        return -EBUSY;
+    r->state = REPLACEMENT_ASKED;
+    r->commit = r->roll_back = false;
+    r->pid = 0;
+    r->why[0] = '\0';
+    slot->replacement = r;
+    (void)ait_event_set(slot->event);
+    return 0;
+}
+
+void slot_decide(struct slot *slot, bool commit)
+{
+    if (!slot->replacement)
+        return;
+    slot->replacement->commit = commit;
+    slot->replacement->roll_back = !commit;
+    (void)ait_event_set(slot->event);
+}
+
+void slot_withdraw(struct slot *slot)
+{
+    slot->replacement = NULL;
+}
+
+void slot_leave(struct slot *slot)
+{
+    slot->leaving = true;
+    (void)ait_event_set(slot->event);
+}
+
+/* ---- life ----------------------------------------------------------------------------------------- */
+
+int slot_new(struct slot **ret, const struct server_config *config, struct workers *workers,
+             ait_event *changed, struct revision *revision, unsigned index)
 {
     struct slot *slot = calloc(1, sizeof(*slot));
 
     if (!slot)
         return -ENOMEM;
-    slot->server = server;
-    slot->index = index;
-    slot->exits = calloc(server->config->give_up.count, sizeof(*slot->exits));
-    if (!slot->exits) {
+    *slot = (struct slot){
+        .config = config,
+        .workers = workers,
+        .changed = changed,
+        .revision = revision_ref(revision),
+        .index = index,
+        .steer = STEER_AWAY,
+        .exits = calloc(config->give_up.count, sizeof(*slot->exits)),
+    };
+    int r = slot->exits ? ait_event_new(&slot->event) : -ENOMEM;
+    if (r < 0) {
         slot_free(slot);
-        return -ENOMEM;
+        return r;
     }
     *ret = slot;
     return 0;
@@ -251,15 +498,10 @@ struct slot *slot_free(struct slot *slot)
     if (!slot)
         return NULL;
     ait_task_unref(slot->task);
-    worker_unref(slot->current);
+    ait_event_unref(slot->event);
+    revision_unref(slot->revision);
     explain_limits_free(slot->limits);
     free(slot->exits);
     free(slot);
     return NULL;
-}
-
-int slot_start(struct slot *slot)
-{
-    return ait_scope_spawn(slot->server->slots_scope, &slot->task, slot_main, slot,
-                           AIT_TASK_OPTIONS(.name = "slot"));
 }

@@ -1,78 +1,45 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-
-/*
- * What the service manager above us is told, where there is one: the sum of what the workers say.
- */
+#include "systemd.h"
 
 #include <time.h>
 
 #include <systemd/sd-daemon.h>
 
-#include "trim.h"
-#include "supervise.h"
+#include <aiotools-sd/base.h>
 
-static unsigned n_ready(const struct server *server)
+void systemd_status(struct systemd *s, bool ready, unsigned n_ready, unsigned n_slots, const char *note)
 {
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < server->n_slots; i++)
-        n += server->slots[i]->current && server->slots[i]->current->state == WORKER_READY;
-    return n;
-}
-
-static bool all_were_ready(const struct server *server)
-{
-    for (unsigned i = 0; i < server->n_slots; i++)
-        if (!server->slots[i]->was_ready)
-            return false;
-    return true;
-}
-
-void upstream_update(struct server *server)
-{
-    const char *ready = "";
-
-    if (server->stopping)
+    if (s->stopping)
         return;
-    if (!server->told_ready && all_were_ready(server)) {
-        server->told_ready = true;
-        ready = "READY=1\n";
-        log_event(server->log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "all %u workers are ready", server->n_slots);
-        settle();
-    }
-    (void)sd_notifyf(false, "%sSTATUS=%u of %u workers ready%s%s", ready, n_ready(server), server->n_slots,
-                     server->reload_state && !server->reloading ? ", the last reload: " : "",
-                     server->reloading ? ", reloading" : server->reload_state ?: "");
+    s->told_ready |= ready;
+    (void)sd_notifyf(false, "%sSTATUS=%u of %u workers ready%s", ready ? "READY=1\n" : "", n_ready, n_slots,
+                     note);
 }
 
-void upstream_reloading(struct server *server)
+void systemd_reloading(struct systemd *s)
 {
     struct timespec ts;
 
     /* Until it has been told that we are ready, READY=1 at the end of the reload would mean that. */
-    if (!server->told_ready)
+    if (!s->told_ready || s->stopping)
         return;
     (void)clock_gettime(CLOCK_MONOTONIC, &ts);
     (void)sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%llu",
                      (unsigned long long)ts.tv_sec * 1000000 + (unsigned long long)ts.tv_nsec / 1000);
 }
 
-void upstream_reloaded(struct server *server)
+void systemd_reloaded(struct systemd *s)
 {
-    if (server->told_ready)
+    if (s->told_ready && !s->stopping)
         (void)sd_notify(false, "READY=1");
-    upstream_update(server);
-    settle();
 }
 
-/* The stop may take all of --stop-timeout, and the manager's own patience is often less. */
-void upstream_stopping(struct server *server)
+void systemd_stopping(struct systemd *s, uint64_t stop_timeout)
 {
-    uint64_t usec = server->config->stop_timeout;
-
-    if (usec >= AIT_USEC_INFINITY - 10 * AIT_USEC_PER_SEC)
+    s->stopping = true;
+    if (stop_timeout >= AIT_USEC_INFINITY - 10 * AIT_USEC_PER_SEC)
         (void)sd_notify(false, "STOPPING=1");
     else
         (void)sd_notifyf(false, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
-                         (unsigned long long)(usec + 10 * AIT_USEC_PER_SEC));
+                         (unsigned long long)(stop_timeout + 10 * AIT_USEC_PER_SEC));
 }

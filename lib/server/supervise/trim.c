@@ -32,7 +32,7 @@ static void let_go_of_text(FILE *smaps)
     }
 }
 
-static int settle_deep(void *userdata)
+static int trim_deep(void *userdata)
 {
     FILE *smaps = fopen("/proc/self/smaps", "re");
 
@@ -44,7 +44,7 @@ static int settle_deep(void *userdata)
     return 0;
 }
 
-void settle(void)
+void trim(void)
 {
-    (void)ait_call_on_thread_stack(settle_deep, NULL);
+    (void)ait_call_on_thread_stack(trim_deep, NULL);
 }

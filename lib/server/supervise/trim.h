@@ -10,4 +10,4 @@
  * way that matters.
  */
 
-void settle(void);
+void trim(void);

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "supervise/supervise.h"
-
 /* Calls answered before others get their turn. */
 #define BATCH       32u
 #define TOTALS_SIZE 4096u
@@ -36,17 +34,17 @@ struct explain_limits *explain_limits_free(struct explain_limits *limits)
 }
 
 /* NULL: no memory, no limit. */
-static struct limit *limit_of(struct slot *slot, int number)
+static struct limit *limit_of(struct explain_limits **limits, int number)
 {
     unsigned n = (unsigned)ait_syscall_newest() + 2;
 
-    if (!slot->limits) {
-        slot->limits = calloc(1, sizeof(*slot->limits) + n * sizeof(struct limit));
-        if (!slot->limits)
+    if (!*limits) {
+        *limits = calloc(1, sizeof(**limits) + n * sizeof(struct limit));
+        if (!*limits)
             return NULL;
-        slot->limits->n = n;
+        (*limits)->n = n;
     }
-    return &slot->limits->limit[number >= 0 && number < (int)n - 1 ? (unsigned)number : n - 1];
+    return &(*limits)->limit[number >= 0 && number < (int)n - 1 ? (unsigned)number : n - 1];
 }
 
 static uint64_t hash_event(const ait_sandbox_event *e)
@@ -134,7 +132,7 @@ static void put_event(struct worker *w, const ait_sandbox_event *e, unsigned unt
         {"action", what, false},
         {"untold", left_out, true},
     };
-    log_event_fields(w->server->log, LOG_LEVEL_WARNING, (int)w->slot->index, e->pid, fields,
+    log_event_fields(w->all->log, LOG_LEVEL_WARNING, (int)w->slot, e->pid, fields,
                      sizeof(fields) / sizeof(*fields),
                      "sandbox denied %s(0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64
                      ", 0x%" PRIx64 ", 0x%" PRIx64 ") to \"%s\", thread %d: %s%s",
@@ -144,7 +142,7 @@ static void put_event(struct worker *w, const ait_sandbox_event *e, unsigned unt
 void explain_event(ait_explainer *explainer, const ait_sandbox_event *event, void *userdata)
 {
     struct worker *w = userdata;
-    struct limit *limit = limit_of(w->slot, event->number);
+    struct limit *limit = limit_of(w->limits, event->number);
 
     (void)explainer;
     if (limit && !may_tell(limit, event, ait_now(NULL))) {
@@ -200,7 +198,7 @@ static int answer_calls(void *userdata)
 
     if (r >= 0 || r == -ECANCELED)
         return r;
-    log_event(w->server->log, LOG_LEVEL_ERROR, (int)w->slot->index, w->pid,
+    log_event(w->all->log, LOG_LEVEL_ERROR, (int)w->slot, w->pid,
               "what the sandbox denies cannot be told any more: %s", strerror(-r));
     (void)ait_call_on_thread_stack(give_up, w);
     return 0;
@@ -276,7 +274,7 @@ static void tell_totals(struct worker *w, struct totals *t)
                                        {"denied", sum, true},
                                        {"untold", untold, true},
                                        {"syscalls", t->json, true}};
-    log_event_fields(w->server->log, LOG_LEVEL_INFO, (int)w->slot->index, w->pid, fields,
+    log_event_fields(w->all->log, LOG_LEVEL_INFO, (int)w->slot, w->pid, fields,
                      sizeof(fields) / sizeof(*fields), "the sandbox denied it %s calls%s: %s", sum, note,
                      t->text);
 }

@@ -19,10 +19,9 @@
 
 #include <aiotools-sd/sandbox.h>
 
-#define EXPLAIN_BURST 32u
+#include "worker.h"
 
-struct explain_limits;
-struct worker;
+#define EXPLAIN_BURST 32u
 
 struct explain_limits *explain_limits_free(struct explain_limits *limits);
 

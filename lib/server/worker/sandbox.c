@@ -67,15 +67,16 @@ static void paths_done(struct paths *paths)
     free(paths->read_write);
 }
 
-static int make_paths(const struct sandbox_options *c, const char *program, struct paths *paths)
+static int make_paths(const struct worker_sandbox *s, const struct sandbox_options *c, const char *program,
+                      struct paths *paths)
 {
     if (c->mode != SANDBOX_STRICT && c->n_read_only == 0 && c->n_read_write == 0)
         return 0;
     int r = sandbox_needs(program, getenv("PATH"), &paths->need_read_only, &paths->need_read_write);
     if (r < 0)
         return r;
-    paths->read_only = join(paths->need_read_only, c->read_only);
-    paths->read_write = join(paths->need_read_write, c->read_write);
+    paths->read_only = join(paths->need_read_only, s->read_only);
+    paths->read_write = join(paths->need_read_write, s->read_write);
     return paths->read_only && paths->read_write ? 0 : -ENOMEM;
 }
 
@@ -136,63 +137,85 @@ static uint64_t identity_of(const struct paths *paths)
 }
 
 /* The sandbox of the workers that run stays as it is; they have entered it. */
-static int renew(const struct sandbox_options *c, const struct paths *paths, struct worker_sandbox *state,
+static int renew(struct worker_sandbox *s, const struct sandbox_options *o, const struct paths *paths,
                  struct problem *p)
 {
     uint64_t identity = identity_of(paths);
     ait_sandbox *sandbox;
-    int r;
 
-    if (state->sandbox && state->identity == identity)
+    if (s->sandbox && s->identity == identity)
         return 0;
-    r = state->policy ? 0 : load_policy(c, &state->policy, p);
-    if (r >= 0)
-        r = make(c, state->policy, paths, &sandbox, p);
+    int r = make(o, s->policy, paths, &sandbox, p);
     if (r < 0)
         return r;
-    ait_sandbox_unref(state->sandbox);
-    state->sandbox = sandbox;
-    state->identity = identity;
-    /* Without paths there will be no other sandbox. */
-    if (identity == 0)
-        state->policy = ait_policy_unref(state->policy);
+    ait_sandbox_unref(s->sandbox);
+    s->sandbox = sandbox;
+    s->identity = identity;
     return 0;
 }
 
-int worker_sandbox_update(struct worker_sandbox *state, const struct sandbox_options *c, const char *program,
+int worker_sandbox_update(struct worker_sandbox *s, const struct sandbox_options *o, const char *program,
                           struct problem *ret_problem)
 {
     struct paths paths = {0};
-    int r;
 
-    if (c->mode == SANDBOX_NONE)
+    /* Without paths there will be no other sandbox. */
+    if (o->mode == SANDBOX_NONE || (s->sandbox && s->identity == 0))
         return 0;
-    r = make_paths(c, program, &paths);
+    int r = make_paths(s, o, program, &paths);
     r = r < 0 ? problem_set(ret_problem, STATUS_OS, r, "--sandbox: %s", strerror(-r))
-              : renew(c, &paths, state, ret_problem);
+              : renew(s, o, &paths, ret_problem);
     paths_done(&paths);
     return r;
 }
 
-int worker_sandbox_reload(struct worker_sandbox *state, const struct sandbox_options *c, const char *program,
-                          struct problem *ret_problem)
+static int find_paths(const char *option, char *const *given, char ***ret, struct problem *p)
 {
-    struct worker_sandbox fresh = {0};
-    int r;
+    size_t n = 0;
 
-    if (!c->policy)
-        return 0;
-    r = worker_sandbox_update(&fresh, c, program, ret_problem);
-    if (r < 0)
-        return r;
-    worker_sandbox_done(state);
-    *state = fresh;
+    for (; given && *given; given++) {
+        char *path = realpath(*given, NULL);
+        int r = path ? strv_append(ret, &n, path) : -errno;
+        free(path);
+        if (r < 0)
+            return problem_set(p, r == -ENOMEM ? STATUS_OS : STATUS_CONFIG, r,
+                               "--%s=%s: %s; name a path that exists", option, *given, strerror(-r));
+    }
     return 0;
 }
 
-void worker_sandbox_done(struct worker_sandbox *state)
+int worker_sandbox_open(struct worker_sandbox *ret, const struct sandbox_options *o, const char *program,
+                        struct problem *ret_problem)
 {
-    ait_sandbox_unref(state->sandbox);
-    ait_policy_unref(state->policy);
-    *state = (struct worker_sandbox){0};
+    struct worker_sandbox s = {0};
+    int r;
+
+    if (o->mode == SANDBOX_NONE) {
+        *ret = s;
+        return 0;
+    }
+    r = find_paths("read-only", o->read_only, &s.read_only, ret_problem);
+    if (r >= 0)
+        r = find_paths("read-write", o->read_write, &s.read_write, ret_problem);
+    if (r >= 0)
+        r = load_policy(o, &s.policy, ret_problem);
+    if (r >= 0)
+        r = worker_sandbox_update(&s, o, program, ret_problem);
+    if (r < 0) {
+        worker_sandbox_close(&s);
+        return r;
+    }
+    if (s.identity == 0)
+        s.policy = ait_policy_unref(s.policy);
+    *ret = s;
+    return 0;
+}
+
+void worker_sandbox_close(struct worker_sandbox *s)
+{
+    ait_sandbox_unref(s->sandbox);
+    ait_policy_unref(s->policy);
+    strv_free(s->read_only);
+    strv_free(s->read_write);
+    *s = (struct worker_sandbox){0};
 }

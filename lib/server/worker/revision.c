@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "revision.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/access.h"
+#include "config/env-file.h"
+#include "config/environment.h"
+#include "config/program.h"
+#include "strv.h"
+
+extern char **environ;
+
+/* ---- looking up ----------------------------------------------------------------------------------- */
+
+static int find_directory(struct revision *rev, struct problem *p)
+{
+    const char *given = rev->config->chdir;
+    struct stat st;
+
+    if (!given)
+        return 0;
+    rev->directory = realpath(given, NULL);
+    if (!rev->directory)
+        return problem_set(p, STATUS_CONFIG, -errno, "--chdir=%s: %s; name a directory that exists", given,
+                           strerror(errno));
+    if (stat(rev->directory, &st) < 0 || !S_ISDIR(st.st_mode))
+        return problem_set(p, STATUS_CONFIG, -ENOTDIR, "--chdir=%s: is not a directory; name one", given);
+    return 0;
+}
+
+static int account_problem(struct problem *p, int r, const char *option, const char *text, const char *why)
+{
+    return problem_set(p, r == -EINVAL ? STATUS_USAGE : STATUS_CONFIG, r, "--%s=%s: %s", option, text, why);
+}
+
+static int find_account(struct revision *rev, struct problem *p)
+{
+    const struct server_config *c = rev->config;
+    const char *why = "cannot be resolved";
+
+    if (!c->user && !c->group)
+        return 0;
+    int r = account_resolve(c->user, NULL, &rev->storage, &why);
+    if (r < 0)
+        return account_problem(p, r, "user", c->user ? c->user : "", why);
+    rev->account = &rev->storage;
+    if (!c->group)
+        return 0;
+    account_done(&rev->storage);
+    rev->account = NULL;
+    r = account_resolve(c->user, c->group, &rev->storage, &why);
+    if (r < 0)
+        return account_problem(p, r, "group", c->group, why);
+    rev->account = &rev->storage;
+    return 0;
+}
+
+static int read_environment(struct revision *rev, struct problem *p)
+{
+    const struct server_config *c = rev->config;
+    size_t n = 0;
+    int r = 0;
+
+    for (size_t i = 0; i < c->n_env_files && r >= 0; i++)
+        r = env_file_read(c->env_files[i], &rev->env, &n, p);
+    for (size_t i = 0; i < c->n_env && r >= 0; i++)
+        if ((r = strv_append(&rev->env, &n, c->env[i])) < 0)
+            (void)problem_set(p, STATUS_OS, r, "out of memory");
+    return r;
+}
+
+static int find_program(struct revision *rev, struct problem *p)
+{
+    const char *path = spawn_environment_lookup(environ, (const char *const *)rev->env, "PATH");
+    struct stat st;
+
+    int r = spawn_resolve_program(rev->config->argv[0], path, rev->directory, &rev->program, p);
+    if (r < 0)
+        return r;
+    rev->real_program = realpath(rev->program, NULL);
+    if (!rev->real_program || stat(rev->real_program, &st) < 0)
+        return problem_set(p, STATUS_CONFIG, -errno, "program %s: %s", rev->program, strerror(errno));
+    rev->device = st.st_dev;
+    rev->inode = st.st_ino;
+    return 0;
+}
+
+static int try_access(struct revision *rev, struct problem *p)
+{
+    return rev->account ? access_check(rev->account, rev->directory, rev->program, p) : 0;
+}
+
+static int make_sandbox(struct revision *rev, struct problem *p)
+{
+    return worker_sandbox_open(&rev->sandbox, &rev->config->sandbox, rev->real_program, p);
+}
+
+int revision_new(struct revision **ret, const struct server_config *config, uint64_t generation,
+                 struct problem *ret_problem)
+{
+    static int (*const steps[])(struct revision *, struct problem *) = {
+        find_directory, find_account, read_environment, find_program, try_access, make_sandbox,
+    };
+    struct revision *rev = calloc(1, sizeof(*rev));
+
+    if (!rev)
+        return problem_set(ret_problem, STATUS_OS, -ENOMEM, "out of memory");
+    *rev = (struct revision){.refs = 1, .config = config, .generation = generation};
+    for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+        int r = steps[i](rev, ret_problem);
+        if (r < 0) {
+            revision_unref(rev);
+            return r;
+        }
+    }
+    *ret = rev;
+    return 0;
+}
+
+/* ---- life ----------------------------------------------------------------------------------------- */
+
+struct revision *revision_ref(struct revision *r)
+{
+    r->refs++;
+    return r;
+}
+
+struct revision *revision_unref(struct revision *r)
+{
+    if (!r || --r->refs > 0)
+        return NULL;
+    worker_sandbox_close(&r->sandbox);
+    if (r->account)
+        account_done(r->account);
+    strv_free(r->env);
+    free(r->directory);
+    free(r->real_program);
+    free(r->program);
+    free(r);
+    return NULL;
+}
+
+/* ---- at each start -------------------------------------------------------------------------------- */
+
+static bool leads_to_it(const struct revision *r, const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && st.st_dev == r->device && st.st_ino == r->inode;
+}
+
+const char *revision_program(const struct revision *r, bool *ret_replaced)
+{
+    *ret_replaced = false;
+    if (leads_to_it(r, r->program))
+        return r->program;
+    *ret_replaced = !leads_to_it(r, r->real_program);
+    return r->real_program;
+}
+
+int revision_refresh(struct revision *r, struct problem *ret_problem)
+{
+    return worker_sandbox_update(&r->sandbox, &r->config->sandbox, r->real_program, ret_problem);
+}
+
+uid_t revision_uid(const struct revision *r)
+{
+    return r->account ? r->account->uid : geteuid();
+}
+
+gid_t revision_gid(const struct revision *r)
+{
+    return r->account ? r->account->gid : getegid();
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "start.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "config/environment.h"
+#include "denials.h"
+#include "spawn.h"
+
+extern char **environ;
+
+/* The far ends of the pipes; they live until the process has been started. */
+struct far_ends {
+    int out[LOG_CHANNELS];
+    int ready;
+};
+
+static void far_ends_close(struct far_ends *far)
+{
+    for (unsigned i = 0; i < LOG_CHANNELS; i++)
+        if (far->out[i] >= 0)
+            (void)close(far->out[i]);
+    if (far->ready >= 0)
+        (void)close(far->ready);
+}
+
+static int make_pipe(int *near, int *far)
+{
+    int fds[2];
+
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return -errno;
+    *near = fds[0];
+    *far = fds[1];
+    return 0;
+}
+
+static int open_pipes(struct worker *w, struct far_ends *far, struct problem *p)
+{
+    int r = 0;
+
+    for (unsigned i = 0; i < LOG_CHANNELS && r >= 0; i++)
+        r = make_pipe(&w->out_fds[i], &far->out[i]);
+    if (r >= 0 && w->revision->config->ready == READY_FD)
+        r = make_pipe(&w->ready_fd, &far->ready);
+    if (r < 0)
+        return problem_set(p, STATUS_OS, r,
+                           "cannot make a pipe for the worker: %s; raise the limit of open files (ulimit -n)",
+                           strerror(-r));
+    return notify_socket_open(&w->notify, w->all->directory, w->slot, revision_uid(w->revision),
+                              revision_gid(w->revision), p);
+}
+
+static int make_environment(struct worker *w, const char **fdnames, size_t n, struct spawn_environment **ret,
+                            struct problem *p)
+{
+    const struct revision *revision = w->revision;
+    struct spawn_environment_params params = {
+        .base = environ,
+        .settings = (const char *const *)revision->env,
+        .account = revision->account,
+        .fdnames = fdnames,
+        .n_sockets = n,
+        .notify_socket = w->notify.path,
+        .name = w->all->name,
+        .slot = w->slot,
+        .workers = w->all->n_slots,
+        .generation = revision->generation,
+    };
+    int r = spawn_environment_new(&params, ret);
+
+    if (r < 0)
+        return problem_set(p, STATUS_OS, r, "cannot make the worker's environment: %s", strerror(-r));
+    return 0;
+}
+
+/* At each start: a listener may have been opened anew, and a worker may have put it back. */
+static void be_non_blocking(const int *fds, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int mode = fcntl(fds[i], F_GETFL);
+
+        if (mode >= 0 && !(mode & O_NONBLOCK))
+            (void)fcntl(fds[i], F_SETFL, mode | O_NONBLOCK);
+    }
+}
+
+static const char *find_program(const struct worker *w)
+{
+    bool replaced;
+    const char *path = revision_program(w->revision, &replaced);
+
+    if (replaced)
+        log_event(
+            w->all->log, LOG_LEVEL_INFO, (int)w->slot, 0,
+            "%s has been replaced since generation %llu was loaded; starting the file that is there now",
+            path, (unsigned long long)w->revision->generation);
+    return path;
+}
+
+/* Out of memory with a process in hand: it goes again. */
+static int adopt(struct worker *w, int pidfd, struct problem *p)
+{
+    int r = ait_child_adopt(&w->child, w->pid, pidfd);
+
+    if (r >= 0)
+        return 0;
+    (void)kill(w->pid, SIGKILL);
+    (void)waitid(P_PID, (id_t)w->pid, NULL, WEXITED);
+    (void)close(pidfd);
+    (void)guardian_remove(w->all->guardian, w->pid);
+    w->pid = 0;
+    return problem_set(p, STATUS_OS, r, "out of memory");
+}
+
+static int execute(struct worker *w, const struct far_ends *far, struct spawn_environment *environment,
+                   const int *fds, size_t n, struct problem *p)
+{
+    const struct server_config *config = w->revision->config;
+    struct spawn_params params = SPAWN_PARAMS_INIT;
+    int pidfd = -1;
+
+    params.path = find_program(w);
+    params.argv = config->argv;
+    params.environment = environment;
+    params.stdout_fd = far->out[LOG_STDOUT];
+    params.stderr_fd = far->out[LOG_STDERR];
+    params.socket_fds = fds;
+    params.n_socket_fds = n;
+    params.ready_fd = far->ready;
+    params.ready_target = config->ready == READY_FD ? config->ready_fd : -1;
+    params.account = w->revision->account;
+    params.working_directory = w->revision->directory;
+    params.umask = config->umask;
+    params.guardian_fd = w->all->guardian->fd;
+    params.sandbox = w->revision->sandbox.sandbox;
+    if (params.sandbox && config->sandbox.deny == AIT_SANDBOX_DENY_EXPLAIN) {
+        params.explain = explain_event;
+        params.explain_userdata = w;
+        params.ret_explainer = &w->explainer;
+    }
+    int r = spawn_worker(&params, &w->pid, &pidfd, &w->tree, p);
+    return r < 0 ? r : adopt(w, pidfd, p);
+}
+
+static int start_process(struct worker *w, const struct far_ends *far, struct problem *p)
+{
+    struct listen_set *listen = w->all->listen;
+    size_t n = listen_set_count(listen);
+    struct spawn_environment *environment = NULL;
+    const char **fdnames = calloc(n + 1, sizeof(*fdnames));
+    int *fds = calloc(n + 1, sizeof(*fds)), r;
+
+    r = fds && fdnames ? 0 : problem_set(p, STATUS_OS, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < n && r >= 0; i++)
+        fdnames[i] = listen_set_name(listen, i);
+    if (r >= 0 && (r = listen_set_fds(listen, w->slot, fds)) < 0)
+        problem_set(p, STATUS_OS, r, "slot %u has no sockets: %s", w->slot, strerror(-r));
+    if (r >= 0 && w->revision->config->non_blocking)
+        be_non_blocking(fds, n);
+    if (r >= 0)
+        r = make_environment(w, fdnames, n, &environment, p);
+    if (r >= 0)
+        r = revision_refresh(w->revision, p);
+    if (r >= 0)
+        r = execute(w, far, environment, fds, n, p);
+    spawn_environment_free(environment);
+    free(fdnames);
+    free(fds);
+    return r;
+}
+
+void worker_repair_listeners(struct worker *w)
+{
+    struct problem *p = &w->all->problem;
+
+    if (listen_set_check(w->all->listen, w->slot, p) < 0)
+        log_event(w->all->log, LOG_LEVEL_ERROR, (int)w->slot, w->pid, "%s", p->text);
+}
+
+/* Every slot fails for the same reason; where nothing has run yet, it is said once. */
+static void report_failure(struct worker *w, const struct problem *p)
+{
+    struct workers *all = w->all;
+
+    w->spawn_status = p->status;
+    if (all->any_started || !all->failure_reported)
+        log_event(all->log, LOG_LEVEL_ERROR, (int)w->slot, 0, "cannot start: %s", p->text);
+    all->failure_reported = true;
+}
+
+int worker_begin(struct worker *w)
+{
+    struct workers *all = w->all;
+    struct far_ends far = {.out = {-1, -1}, .ready = -1};
+    struct problem *p = &all->problem;
+    int r;
+
+    w->started = ait_now(NULL);
+    worker_repair_listeners(w);
+    r = open_pipes(w, &far, p);
+    if (r >= 0)
+        r = start_process(w, &far, p);
+    /* The guardian has died, and nobody has seen it yet. */
+    if ((r == -EPIPE || r == -ECONNRESET) && workers_renew_guardian(all) >= 0)
+        r = start_process(w, &far, p);
+    far_ends_close(&far);
+    if (r < 0) {
+        report_failure(w, p);
+        return r;
+    }
+    if (!all->any_started && all->first_started)
+        all->first_started(all->userdata);
+    all->any_started = true;
+    w->next = all->living;
+    all->living = w;
+    for (unsigned i = 0; i < LOG_CHANNELS; i++)
+        log_stream_init(&w->streams[i], all->log, (int)w->slot, w->pid, i);
+    log_event(all->log, LOG_LEVEL_INFO, (int)w->slot, w->pid, "started");
+    return 0;
+}
