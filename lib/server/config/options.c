@@ -9,6 +9,7 @@
 #include "capabilities.h"
 #include "config.h"
 #include "parse.h"
+#include "strv.h"
 #include "sandbox-options.h"
 
 /* ---- for any table -------------------------------------------------------------------------------- */
@@ -127,6 +128,16 @@ static int take_listen(const struct option_spec *spec, const char *text, void *f
 static int take_env(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
 {
     return server_config_add_env(field, text, ret_why);
+}
+
+static int take_env_file(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+{
+    struct server_config *config = field;
+
+    if (*text)
+        return strv_append(&config->env_files, &config->n_env_files, text);
+    *ret_why = "is empty; name a file of lines NAME=VALUE";
+    return -EINVAL;
 }
 
 static int take_run_to_completion(const struct option_spec *spec, const char *text, void *field,
@@ -260,6 +271,10 @@ const struct option_spec server_options[] = {
 
     {"env", 0, "NAME=VALUE", take_env, 0, "set a variable for the workers; may be repeated",
      .section = "Environment of the workers"},
+    {"env-file", 0, "FILE", take_env_file, 0,
+     "set the variables of this file, as EnvironmentFile= of systemd;\n"
+     "may be repeated; --env beats them",
+     .kind = OPTION_PATH},
     {"chdir", 0, "DIRECTORY", option_string, FIELD(chdir), "working directory", .kind = OPTION_PATH_DIR},
     {"user", 0, "USER", option_string, FIELD(user), "run as this user, by name or number",
      .kind = OPTION_USER},
