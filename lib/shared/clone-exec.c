@@ -182,9 +182,7 @@ RAW_CODE int exec_check_parent(struct exec_plan *plan)
 
 RAW_CODE int exec_unblock_signals(struct exec_plan *plan)
 {
-    uint64_t none = 0;
-
-    return (int)raw_call(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none));
+    return (int)raw_call(SYS_rt_sigprocmask, SIG_SETMASK, &plan->blocked, NULL, sizeof(plan->blocked));
 }
 
 RAW_CODE int exec_execute(struct exec_plan *plan)

@@ -53,6 +53,7 @@ struct exec_plan {
         *fds; /* targets ascend; fd 0 to 2 stay where they are no target, and everything else is closed */
     size_t n_fds;
     bool inherit_fds; /* nothing is closed but what is close-on-exec */
+    uint64_t blocked; /* the program's mask, a bit per signal */
     int death_signal; /* that it gets when the calling thread ends; 0: none */
     bool changes_credentials;
 

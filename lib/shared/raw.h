@@ -58,3 +58,16 @@ RAW_CODE static inline long raw_syscall(long number, long a, long b, long c, lon
     return result < 0 ? -errno : result;
 #endif
 }
+
+/* In decimal, with a zero byte behind. Not negative. */
+RAW_CODE static inline void raw_write_number(char *place, int number)
+{
+    char digits[12];
+    int n = 0;
+
+    for (; number > 0; number /= 10)
+        digits[n++] = (char)('0' + number % 10);
+    while (n > 0)
+        *place++ = digits[--n];
+    *place = '\0';
+}

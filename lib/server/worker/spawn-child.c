@@ -77,27 +77,15 @@ RAW_CODE static int set_uid(struct exec_plan *plan)
     return (int)raw_call(SYS_setresuid, uid, uid, uid);
 }
 
-RAW_CODE static void write_number(char *place, pid_t number)
-{
-    char digits[12];
-    int n = 0;
-
-    for (; number > 0; number /= 10)
-        digits[n++] = (char)('0' + number % 10);
-    while (n > 0)
-        *place++ = digits[--n];
-    *place = '\0';
-}
-
 RAW_CODE static int finish_environment(struct exec_plan *plan)
 {
     const struct spawn_environment *environment = params_of(plan)->environment;
     pid_t self = (pid_t)raw_call(SYS_getpid);
 
     if (environment->listen_pid)
-        write_number(environment->listen_pid, self);
+        raw_write_number(environment->listen_pid, self);
     if (environment->watchdog_pid)
-        write_number(environment->watchdog_pid, self);
+        raw_write_number(environment->watchdog_pid, self);
     return 0;
 }
 

@@ -2,21 +2,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "process/proc-scan.h"
 #include "config/parse.h"
+#include "hand-over.h"
 #include "spawn-child.h"
-
-/* How often a child is looked after that has not exec'ed yet, and when it is given up. */
-#define RESUME_MS     20
-#define RESUME_ROUNDS 500u
 
 /* All that the child needs, and what is to be undone. */
 struct spawn {
@@ -24,10 +19,7 @@ struct spawn {
     struct guardian_registration registration;
     struct guardian_tree tree;
     int null_fd;
-    int socket
-        [2]; /* ours and the child's, for the sandbox's listener; it is over when the child execs or ends */
-    ait_explainer *explainer;
-    int hand_over; /* negative errno where it has failed */
+    struct hand_over hand_over;
 };
 
 #define NO_SANDBOX "no worker runs unprotected; a kernel with seccomp is needed, or --sandbox=none"
@@ -114,73 +106,30 @@ static const char *remedy_for(int error, const char *otherwise)
                                                 : otherwise;
 }
 
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-    *fd = -1;
-}
-
-/* Until the child says something, or is not there any more. Where the kernel does not keep the signals of its new user's processes from it, one of them
- * may stop it: it goes on, and is given up where that does not help. */
-static void wait_for_child(struct pollfd *fds, nfds_t n, pid_t pid, unsigned *rounds)
-{
-    while (poll(fds, n, RESUME_MS) <= 0)
-        (void)kill(pid, ++*rounds < RESUME_ROUNDS ? SIGCONT : SIGKILL);
-}
-
-/* It lives in our memory, on our stack. A child that could not exec and asks for its end, where not even that is allowed, is helped. */
-static void wait_for_exec(struct spawn *s, pid_t pid, unsigned *rounds)
-{
-    struct pollfd fds[] = {{.fd = s->socket[0], .events = POLLIN},
-                           {.fd = s->explainer ? ait_explainer_fd(s->explainer) : -1, .events = POLLIN}};
-
-    for (;;) {
-        wait_for_child(fds, 2, pid, rounds);
-        if (fds[0].revents)
-            return;
-        if (fds[1].revents && s->plan.exec.report->error < 0)
-            (void)kill(pid, SIGKILL);
-        if (fds[1].revents)
-            fds[1].fd = -1;
-    }
-}
-
-/* The parent's half of the hand-over. That the child has ended without it is no failure of ours. */
-static int take_listener(struct exec_plan *plan, pid_t pid)
-{
-    struct spawn *s = (struct spawn *)plan;
-    const struct spawn_params *params = s->plan.params;
-    struct pollfd listener = {.fd = s->socket[0], .events = POLLIN};
-    unsigned rounds = 0;
-    int r = 0;
-
-    close_fd(&s->socket[1]);
-    wait_for_child(&listener, 1, pid, &rounds);
-    if (params->explain)
-        r = ait_explainer_new(&s->explainer, params->sandbox, s->socket[0], params->explain,
-                              params->explain_userdata);
-    if (r == -ECONNRESET)
-        r = 0;
-    if (r < 0)
-        (void)kill(pid, SIGKILL);
-    wait_for_exec(s, pid, &rounds);
-    s->hand_over = r;
-    return r;
-}
-
 static void add_fd(struct spawn *s, int source, int target)
 {
     s->plan.exec.fds[s->plan.exec.n_fds++] = (struct exec_fd){.source = source, .target = target};
 }
 
-/* Above all that the worker keeps. */
-static int add_socket(struct spawn *s)
+static int take_listener(struct exec_plan *plan, pid_t pid)
 {
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s->socket) < 0)
-        return -errno;
+    return hand_over_take(&((struct spawn *)plan)->hand_over, plan, pid);
+}
+
+/* Above all that the worker keeps. */
+static int add_socket(struct spawn *s, const struct spawn_params *params)
+{
+    int r = hand_over_open(&s->hand_over);
+
+    if (r < 0)
+        return r;
+    if (params->explain) {
+        s->hand_over.sandbox = params->sandbox;
+        s->hand_over.cb = params->explain;
+        s->hand_over.userdata = params->explain_userdata;
+    }
     s->plan.socket = s->plan.exec.fds[s->plan.exec.n_fds - 1].target + 1;
-    add_fd(s, s->socket[1], s->plan.socket);
+    add_fd(s, s->hand_over.socket[1], s->plan.socket);
     s->plan.exec.fds[s->plan.exec.n_fds - 1].flags = O_CLOEXEC;
     s->plan.exec.meanwhile = take_listener;
     return 0;
@@ -221,7 +170,7 @@ static int prepare_fds(struct spawn *s, const struct spawn_params *params)
         add_fd(s, params->ready_fd, params->ready_target);
     s->plan.socket = -1;
     /* Whose user the child becomes, may stop it before it execs, which CLONE_VFORK would wait for in vain. */
-    return params->explain || s->plan.exec.changes_credentials ? add_socket(s) : 0;
+    return params->explain || s->plan.exec.changes_credentials ? add_socket(s, params) : 0;
 }
 
 /* Whoever is not root may keep what it is, and asks for no more than that by naming itself. */
@@ -278,10 +227,9 @@ static int prepare(struct spawn *s, const struct spawn_params *params)
 
 static void cleanup(struct spawn *s)
 {
-    ait_explainer_free(s->explainer);
-    close_fd(&s->socket[0]);
-    close_fd(&s->socket[1]);
-    close_fd(&s->null_fd);
+    hand_over_done(&s->hand_over);
+    if (s->null_fd >= 0)
+        (void)close(s->null_fd);
     free(s->plan.exec.fds);
 }
 
@@ -295,7 +243,7 @@ static int fail(struct spawn *s, int error, struct problem *p)
             &(struct guardian_message){.kind = GUARDIAN_REMOVE, .tree = {.pid = s->plan.exec.pid}}, -1);
     if (s->plan.exec.failed.error < 0)
         return describe(params, &s->plan.exec.failed, p);
-    if (s->hand_over < 0)
+    if (s->hand_over.error < 0)
         return fail_os(p, error, params, "taking the sandbox's listener",
                        remedy_for(error, "raise the limit of memory"));
     return fail_os(p, error, params, "no new process",
@@ -322,7 +270,7 @@ static int run(struct spawn *s, const struct spawn_params *params, pid_t *ret_pi
 int spawn_worker(const struct spawn_params *params, pid_t *ret_pid, int *ret_pidfd,
                  struct guardian_tree *ret_tree, struct problem *ret_problem)
 {
-    struct spawn s = {.null_fd = -1, .socket = {-1, -1}};
+    struct spawn s = {.null_fd = -1, .hand_over = HAND_OVER_INIT};
     struct scan_process process;
     int r = run(&s, params, ret_pid, ret_pidfd, ret_problem);
 
@@ -332,8 +280,8 @@ int spawn_worker(const struct spawn_params *params, pid_t *ret_pid, int *ret_pid
         ret_tree->start = scan_read_process(*ret_pid, &process) < 0 ? 0 : process.start;
     }
     if (r >= 0 && params->explain) {
-        *params->ret_explainer = s.explainer;
-        s.explainer = NULL;
+        *params->ret_explainer = s.hand_over.explainer;
+        s.hand_over.explainer = NULL;
     }
     cleanup(&s);
     return r;

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "hand-over.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* How often a child is looked after that has not exec'ed yet, and when it is given up. */
+#define RESUME_MS     20
+#define RESUME_ROUNDS 500u
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+}
+
+int hand_over_open(struct hand_over *h)
+{
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, h->socket) < 0 ? -errno : 0;
+}
+
+void hand_over_done(struct hand_over *h)
+{
+    ait_explainer_free(h->explainer);
+    close_fd(&h->socket[0]);
+    close_fd(&h->socket[1]);
+}
+
+/* Until the child says something, or is not there any more. Where the kernel does not keep the signals of its new user's processes from it, one of them
+ * may stop it: it goes on, and is given up where that does not help. */
+static void wait_for_child(struct pollfd *fds, nfds_t n, pid_t pid, unsigned *rounds)
+{
+    while (poll(fds, n, RESUME_MS) <= 0)
+        (void)kill(pid, ++*rounds < RESUME_ROUNDS ? SIGCONT : SIGKILL);
+}
+
+/* It lives in our memory, on our stack. A child that could not exec and asks for its end, where not even that is allowed, is helped. */
+static void wait_for_exec(struct hand_over *h, const struct exec_plan *plan, pid_t pid, unsigned *rounds)
+{
+    struct pollfd fds[] = {{.fd = h->socket[0], .events = POLLIN},
+                           {.fd = h->explainer ? ait_explainer_fd(h->explainer) : -1, .events = POLLIN}};
+
+    for (;;) {
+        wait_for_child(fds, 2, pid, rounds);
+        if (fds[0].revents)
+            return;
+        if (fds[1].revents && plan->report->error < 0)
+            (void)kill(pid, SIGKILL);
+        if (fds[1].revents)
+            fds[1].fd = -1;
+    }
+}
+
+int hand_over_take(struct hand_over *h, const struct exec_plan *plan, pid_t pid)
+{
+    struct pollfd listener = {.fd = h->socket[0], .events = POLLIN};
+    unsigned rounds = 0;
+    int r = 0;
+
+    close_fd(&h->socket[1]);
+    wait_for_child(&listener, 1, pid, &rounds);
+    if (h->sandbox)
+        r = ait_explainer_new(&h->explainer, h->sandbox, h->socket[0], h->cb, h->userdata);
+    h->error = r == -ECONNRESET ? 0 : r;
+    if (h->error < 0)
+        (void)kill(pid, SIGKILL);
+    wait_for_exec(h, plan, pid, &rounds);
+    return h->error;
+}
