@@ -17,13 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "config/parse.h"
 #include "config/program.h"
 #include "output.h"
+#include "raw.h"
+#include "worker/hand-over.h"
 
 #define KILL_AFTER_USEC (5 * AIT_USEC_PER_SEC)
 #define KILL_AGAIN_USEC (AIT_USEC_PER_SEC / 5)
@@ -36,12 +37,6 @@ struct learn_config {
     uint64_t timeout; /* in microseconds; 0: none */
 };
 
-/* What the child could not do. The step is a static string, at the same address in the parent. */
-struct failure {
-    int error;
-    const char *step;
-};
-
 struct learner {
     ait_sandbox *sandbox;
     ait_explainer *explainer;
@@ -52,8 +47,7 @@ struct learner {
     bool ended;       /* the program itself */
     int status;       /* of waitpid() */
     ait_event *asked; /* set: they have been asked to end */
-    struct failure failure;
-    int failures; /* a pipe, closed by the exec */
+    struct exec_report failed;
 };
 
 static int take_timeout(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
@@ -83,84 +77,120 @@ static const struct option_spec learn_options[] = {
     {0},
 };
 
-/* ---- the child ------------------------------------------------------------------------------------ */
+/* ---- its start ------------------------------------------------------------------------------------ */
 
-struct start {
-    const char *path;
-    char **argv;
-    sigset_t mask;
-    pid_t parent;
-    int socket;
-    int failures;
-};
+#define LISTEN_PID "LISTEN_PID="
 
 extern char **environ;
 
+struct start {
+    struct exec_plan exec; /* first */
+    struct hand_over hand_over;
+    const ait_sandbox *sandbox;
+    int socket;  /* the child's */
+    char **envp; /* NULL: ours */
+    char listen_pid[sizeof(LISTEN_PID) + 11];
+};
+
+RAW_CODE static int write_pid(struct exec_plan *plan)
+{
+    struct start *start = (struct start *)plan;
+
+    raw_write_number(start->listen_pid + sizeof(LISTEN_PID) - 1, (int)raw_call(SYS_getpid));
+    return 0;
+}
+
+RAW_CODE static int prepare_sandbox(struct exec_plan *plan)
+{
+    return ait_sandbox_prepare_child(((struct start *)plan)->sandbox, &plan->report->detail);
+}
+
+RAW_CODE static int enter_sandbox(struct exec_plan *plan)
+{
+    const struct start *start = (struct start *)plan;
+
+    return ait_sandbox_enter_child(start->sandbox, start->socket, &plan->report->detail);
+}
+
+RAW_CODE static int execute(struct exec_plan *plan)
+{
+    return ait_sandbox_execve(((struct start *)plan)->sandbox, plan->path, plan->argv, plan->envp);
+}
+
+static const exec_step steps[] = {
+    exec_reset_signals,   exec_set_death_signal, exec_check_parent, write_pid,
+    exec_unblock_signals, prepare_sandbox,       enter_sandbox,     execute,
+};
+
+#define N_STEPS (sizeof(steps) / sizeof(steps[0]))
+
+static int take_listener(struct exec_plan *plan, pid_t pid)
+{
+    return hand_over_take(&((struct start *)plan)->hand_over, plan, pid);
+}
+
 /* Sockets that were passed to us are for the program. */
-static void pass_sockets_on(pid_t parent)
+static int pass_sockets_on(struct start *start)
 {
     const char *pid = getenv("LISTEN_PID");
-    char own[16];
+    size_t n = 0;
 
-    if (!pid || strtol(pid, NULL, 10) != parent)
-        return;
-    (void)snprintf(own, sizeof(own), "%d", (int)getpid());
-    (void)setenv("LISTEN_PID", own, 1);
-}
-
-static void __attribute__((noreturn)) run_child(const ait_sandbox *sandbox, const struct start *start)
-{
-    struct failure f = {.step = "the sandbox"};
-
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != start->parent)
-        _exit(127);
-    pass_sockets_on(start->parent);
-    (void)sigprocmask(SIG_SETMASK, &start->mask, NULL);
-    f.error = ait_sandbox_prepare_child(sandbox, &f.step);
-    if (f.error >= 0)
-        f.error = ait_sandbox_enter_child(sandbox, start->socket, &f.step);
-    if (f.error >= 0) {
-        f.step = NULL;
-        f.error = ait_sandbox_execve(sandbox, start->path, start->argv, environ);
-    }
-    (void)!write(start->failures, &f, sizeof(f));
-    _exit(127);
-}
-
-static int spawn(struct learner *l, struct start *start, int pair[2], int pipes[2])
-{
-    start->parent = getpid();
-    start->socket = pair[1];
-    start->failures = pipes[1];
-    l->program = fork();
-    if (l->program < 0)
-        return -errno;
-    if (l->program == 0)
-        run_child(l->sandbox, start);
-    (void)close(pair[1]);
-    (void)close(pipes[1]);
-    pair[1] = pipes[1] = -1;
-    return ait_explainer_new(&l->explainer, l->sandbox, pair[0], NULL, NULL);
-}
-
-static void close_all(int *fds, size_t n)
-{
+    start->exec.envp = environ;
+    if (!pid || strtol(pid, NULL, 10) != getpid())
+        return 0;
+    while (environ[n])
+        n++;
+    start->envp = calloc(n + 1, sizeof(*start->envp));
+    if (!start->envp)
+        return -ENOMEM;
+    (void)strcpy(start->listen_pid, LISTEN_PID);
     for (size_t i = 0; i < n; i++)
-        if (fds[i] >= 0)
-            (void)close(fds[i]);
+        start->envp[i] =
+            strncmp(environ[i], LISTEN_PID, strlen(LISTEN_PID)) == 0 ? start->listen_pid : environ[i];
+    start->exec.envp = start->envp;
+    return 0;
 }
 
-static int start_program(struct learner *l, struct start *start)
+static int spawn(struct learner *l, struct start *start)
 {
-    int pair[2] = {-1, -1}, pipes[2] = {-1, -1};
-    int r = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 || pipe2(pipes, O_CLOEXEC) < 0
-                ? -errno
-                : spawn(l, start, pair, pipes);
+    int pidfd, r = pass_sockets_on(start);
 
-    l->failures = pipes[0];
-    close_all(pair, 2);
-    close_all(&pipes[1], 1);
+    if (r >= 0)
+        r = hand_over_open(&start->hand_over);
+    if (r < 0)
+        return r;
+    start->socket = start->hand_over.socket[1];
+    l->program = exec_start(&start->exec, &pidfd);
+    l->failed = start->exec.failed;
+    if (l->program < 0)
+        return l->program;
+    (void)close(pidfd);
+    l->explainer = start->hand_over.explainer;
+    start->hand_over.explainer = NULL;
+    return l->explainer ? 0 : -ECONNRESET;
+}
+
+static int start_program(struct learner *l, const char *path, char **argv, const sigset_t *mask)
+{
+    struct start start = {
+        .exec = {.steps = steps,
+                 .n_steps = N_STEPS,
+                 .path = path,
+                 .argv = argv,
+                 .keep_ignored = UINT64_MAX,
+                 .inherit_fds = true,
+                 .death_signal = SIGKILL,
+                 .meanwhile = take_listener},
+        .hand_over = HAND_OVER_INIT,
+        .sandbox = l->sandbox,
+    };
+    int r;
+
+    (void)memcpy(&start.exec.blocked, mask, sizeof(start.exec.blocked));
+    start.hand_over.sandbox = l->sandbox;
+    r = spawn(l, &start);
+    hand_over_done(&start.hand_over);
+    free(start.envp);
     return r;
 }
 
@@ -235,14 +265,6 @@ static bool reap(struct learner *l)
             l->status = status;
         }
     return pid == 0 || errno != ECHILD;
-}
-
-static void read_failure(struct learner *l)
-{
-    struct failure f;
-
-    if (read(l->failures, &f, sizeof(f)) == sizeof(f))
-        l->failure = f;
 }
 
 static void tell_of_those_left(const struct learner *l)
@@ -352,12 +374,10 @@ static int report_failure(const struct learner *l, int error)
 {
     struct problem p;
 
-    if (l->failure.error < 0)
-        error = l->failure.error;
-    if (l->failure.step)
-        (void)problem_set(&p, STATUS_SANDBOX, error, "sandbox learn: %s: %s", l->failure.step,
+    if (l->failed.detail)
+        (void)problem_set(&p, STATUS_SANDBOX, error, "sandbox learn: %s: %s", l->failed.detail,
                           strerror(-error));
-    else if (l->failure.error < 0)
+    else if (l->failed.error < 0 && l->failed.step == N_STEPS - 1)
         (void)problem_set(&p, STATUS_CONFIG, error, "%s: cannot be executed: %s", l->name, strerror(-error));
     else
         (void)problem_set(&p, STATUS_OS, error, "%s: cannot be started: %s", l->name, strerror(-error));
@@ -400,17 +420,14 @@ static int take_signals(struct learner *l, sigset_t *ret_before)
 
 static int learn(struct learner *l, const struct learn_config *config, const char *path, char **argv)
 {
-    struct start start = {.path = path, .argv = argv};
-    int r = take_signals(l, &start.mask);
+    sigset_t before;
+    int r = take_signals(l, &before);
 
     if (r >= 0)
-        r = start_program(l, &start);
+        r = start_program(l, path, argv, &before);
     if (r >= 0)
         r = ait_run(serve, l, AIT_RUN_KEEP_SIGNALS);
-    /* It has been executed or has ended: there is nothing to wait for. */
-    if (l->program > 0)
-        read_failure(l);
-    if (r < 0 || l->failure.error < 0)
+    if (r < 0)
         return report_failure(l, r);
     int status = write_policy(l, config, argv);
     return status != 0 ? status : program_status(l->status);
@@ -418,14 +435,13 @@ static int learn(struct learner *l, const struct learn_config *config, const cha
 
 static int learn_with(const struct learn_config *config, const char *path, char **argv)
 {
-    struct learner l = {.name = argv[0], .timeout = config->timeout, .program = -1, .failures = -1};
+    struct learner l = {.name = argv[0], .timeout = config->timeout, .program = -1};
     int status = make_sandbox(&l.sandbox);
 
     if (status == 0)
         status = learn(&l, config, path, argv);
     ait_explainer_free(l.explainer);
     ait_sandbox_unref(l.sandbox);
-    close_all(&l.failures, 1);
     return status;
 }
 
