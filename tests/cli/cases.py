@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -79,6 +80,10 @@ def ended(process):
 
 
 def main():
+    # Under nohup, or in the background, they are ignored, and what is started here would inherit that.
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     failed = skipped = 0
     for function in _cases:
         name = function.__name__

@@ -762,6 +762,10 @@ def main():
         print("\n".join(SCENARIOS))
         return
     check_programs()
+    # Under nohup, or in the background, they are ignored, and what is started here would inherit that.
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     results = [run_scenario(n) for n in names or SCENARIOS]
     sys.exit(1 if 1 in results else 77 if results and all(r == 77 for r in results) else 0)
