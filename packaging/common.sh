@@ -142,14 +142,14 @@ try_aarch64()
     arm=$(build_folder aarch64-root) || return 1
     status=0
     "$root/packaging/aarch64-root" "$arm" || status=$?
-    [ "$status" -ne 77 ] || return 0
     [ "$status" -eq 0 ] || return "$status"
     configure_and_build aarch64 --cross-file "$arm/cross.ini" -Dbuildtype=debugoptimized
     "$root/packaging/try-seeds" --seeds "$1" --patience 8 --except "$not_under_qemu" \
         --wrapper "qemu-aarch64 -L $arm/root" "$build"
 }
 
-# configure_and_build NAME [MESON-OPTION...]: sets $build. The log is shown where it fails.
+# configure_and_build NAME [MESON-OPTION...]: sets $build. Builds the tree, or what is in $source_tree. The log is shown where
+# it fails.
 configure_and_build()
 {
     build=$(build_folder "$1") || exit 1
@@ -157,7 +157,7 @@ configure_and_build()
     say "building in $build"
     [ -e "$build/build.ninja" ] && reconfigure=--reconfigure || reconfigure=
     # shellcheck disable=SC2086 # none or one word
-    meson setup $reconfigure "$build" "$root" "$@" >"$build/setup.log" 2>&1 </dev/null || {
+    meson setup $reconfigure "$build" "${source_tree:-$root}" "$@" >"$build/setup.log" 2>&1 </dev/null || {
         cat "$build/setup.log" >&2
         die "meson setup failed, see above"
     }
