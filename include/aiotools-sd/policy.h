@@ -83,9 +83,9 @@ int ait_policy_from_text(ait_policy **ret, const char *name, const char *text, s
 int ait_policy_from_file(ait_policy **ret, const char *path, ait_sandbox_problem *problem) AIT_MUST_CHECK;
 int ait_policy_from_preset(ait_policy **ret, const char *name, ait_sandbox_problem *problem) AIT_MUST_CHECK;
 /* From the values of SystemCallFilter=, one a line in the order of the unit file ("@system-service", "~@resources:EACCES"), or from a unit file, of which
- * the lines SystemCallFilter= and SystemCallErrorNumber= count; what is denied without an errno of its own gets error (positive; 0: EPERM). */
-int ait_policy_from_systemd(ait_policy **ret, const char *name, const char *lists, int error,
-                            ait_sandbox_problem *problem) AIT_MUST_CHECK;
+ * the lines SystemCallFilter= and SystemCallErrorNumber= count. Without the latter, what is denied gets EPERM. */
+int ait_policy_from_systemd(ait_policy **ret, const char *name, const char *lists,
+                            ait_sandbox_problem *problem);
 
 /* Languages of policies. */
 typedef enum ait_policy_format {

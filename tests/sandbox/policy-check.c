@@ -36,8 +36,7 @@ const char *action_of(const ait_policy *policy, const char *name, const uint64_t
     static char buffer[32];
     int number = ait_syscall_from_name(name);
 
-    return number < 0 ? NULL
-                      : ait_policy_action_text(ait_policy_evaluate(policy, number, args), buffer);
+    return number < 0 ? NULL : ait_policy_action_text(ait_policy_evaluate(policy, number, args), buffer);
 }
 
 void check_calls(const char *what, const ait_policy *policy, const struct call_row *rows, size_t n)

@@ -195,7 +195,7 @@ static int read_systemd(ait_policy **ret, const char *text, size_t n, ait_sandbo
     assert_non_null(terminated);
     memcpy(terminated, text, n);
     terminated[n] = 0;
-    int r = ait_policy_from_systemd(ret, "text", terminated, 0, problem);
+    int r = ait_policy_from_systemd(ret, "text", terminated, problem);
     free(terminated);
     return r;
 }

@@ -34,7 +34,7 @@ static int from_preset(ait_policy **ret, ait_sandbox_problem *problem)
 
 static int from_systemd(ait_policy **ret, ait_sandbox_problem *problem)
 {
-    return ait_policy_from_systemd(ret, "unit", "@system-service waitpid\n~@resources:EACCES\n", 0, problem);
+    return ait_policy_from_systemd(ret, "unit", "@system-service waitpid\n~@resources:EACCES\n", problem);
 }
 
 static int from_wrong_text(ait_policy **ret, ait_sandbox_problem *problem)

@@ -263,7 +263,7 @@ static ait_policy_format recognise(const char *text)
 /* What is our own language without its first line is taken for lists. */
 static int guess_lists(ait_policy **ret, const char *path, const char *text, ait_sandbox_problem *problem)
 {
-    int e = ait_policy_from_systemd(ret, path, text, 0, problem);
+    int e = ait_policy_from_systemd(ret, path, text, problem);
 
     if (e != -EINVAL || !problem)
         return e;
@@ -317,5 +317,5 @@ AIT_PUBLIC int ait_policy_load(ait_policy **ret, const char *path, ait_policy_fo
     if (strlen(text) != length)
         return fail(problem, -EINVAL, nowhere, path, "there is a zero byte in it; a policy is text");
     return guessed ? guess_lists(ret, path, text, problem)
-                   : ait_policy_from_systemd(ret, path, text, 0, problem);
+                   : ait_policy_from_systemd(ret, path, text, problem);
 }

@@ -12,7 +12,8 @@
 #include "syscalls/syscalls.h"
 
 #define WORD_SIZE 64
-#define ERRNO_MAX 4095
+
+static const ait_policy_action refuse = {.kind = AIT_POLICY_ERRNO, .error = EPERM};
 
 /* What a line's value is for. */
 enum value_kind { VALUE_LIST, VALUE_ERROR, VALUE_OTHER };
@@ -28,8 +29,7 @@ struct import {
     struct draft *draft;
     const struct source *source;
     ait_sandbox_problem *problem;
-    ait_policy_action given;   /* for what is denied without an errno of its own */
-    ait_policy_action refusal; /* the same, after SystemCallErrorNumber= */
+    ait_policy_action refusal; /* for what is denied without an errno of its own */
     bool has_list;             /* the first one decides which kind they all are */
     bool is_allow_list;
     struct entry entries[SYSCALL_NEWEST + 1];
@@ -213,7 +213,7 @@ static int read_error(struct import *im, const char *p, const char *end)
         return read_action(im, p, (size_t)(end - p), &im->refusal);
     }
     if (!im->begun && !im->goes_on)
-        im->refusal = im->given;
+        im->refusal = refuse;
     return 0;
 }
 
@@ -333,10 +333,10 @@ static void import_freep(struct import **p)
     free(*p);
 }
 
-AIT_PUBLIC int ait_policy_from_systemd(ait_policy **ret, const char *name, const char *lists, int error,
+AIT_PUBLIC int ait_policy_from_systemd(ait_policy **ret, const char *name, const char *lists,
                                        ait_sandbox_problem *problem)
 {
-    if (!ret || !lists || error < 0 || error > ERRNO_MAX)
+    if (!ret || !lists)
         return -EINVAL;
     name = name ? name : "lists";
     __attribute__((cleanup(import_freep))) struct import *im = calloc(1, sizeof(*im));
@@ -344,9 +344,7 @@ AIT_PUBLIC int ait_policy_from_systemd(ait_policy **ret, const char *name, const
         im->problem = problem;
         im->draft = calloc(1, sizeof(*im->draft));
         im->source = im->draft ? draft_source(im->draft, name) : NULL;
-        im->given.kind = AIT_POLICY_ERRNO;
-        im->given.error = (uint16_t)(error ? error : EPERM);
-        im->refusal = im->given;
+        im->refusal = refuse;
     }
     int e = im && im->source ? import_lists(im, lists) : -ENOMEM;
     if (e >= 0)
