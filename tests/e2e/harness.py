@@ -57,6 +57,7 @@ PYTHON = "/usr/bin/python3"
 
 PR_SET_CHILD_SUBREAPER = 36
 SYS_LANDLOCK_CREATE_RULESET = 444
+LANDLOCK_SCOPES = 6  # the first ABI that has them
 
 
 class Skip(Exception):
@@ -84,6 +85,11 @@ def check_equal(got, wanted, what):
 def bound(patience):
     """How long a wait may take, in seconds on an ordinary machine."""
     return PATIENCE if patience is None else patience * SLOWER
+
+
+def seconds(n):
+    """A timeout for the command's options that is n seconds on an ordinary machine."""
+    return f"{n * SLOWER:g}s"
 
 
 def wait_for(what, condition, patience=None, step=0.005):
@@ -700,6 +706,8 @@ def need_program(name):
 
 
 def check_within(value, low, high, what):
+    """Seconds; a slower machine may take longer."""
+    high *= SLOWER
     check(low <= value <= high, f"{what}: {value:.3f}, not within {low} and {high}")
 
 

@@ -5,7 +5,7 @@ import os
 import re
 import time
 
-from harness import SANITIZED, WORKER, check, check_equal, main, scenario, wait_for
+from harness import SANITIZED, WORKER, bound, check, check_equal, main, scenario, wait_for
 
 LINES = 200
 
@@ -141,7 +141,7 @@ def nobody_reads_at_the_end(pit):
     pit.trace.wait("wrote", 2)
     begun = time.monotonic()
     server.stop()
-    check(time.monotonic() - begun < 15, "the end took too long")
+    check(time.monotonic() - begun < bound(15), "the end took too long")
 
 
 @scenario

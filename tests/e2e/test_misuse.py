@@ -9,7 +9,7 @@ import signal
 import subprocess
 
 from harness import (CMD, SANITIZED, Skip, alive, check, check_equal, main, need_program, need_root, proc_stat,
-                     read_proc, scenario, status_field, stays, wait_for, wait_gone)
+                     read_proc, scenario, seconds, status_field, stays, wait_for, wait_gone)
 
 STUBBORN = "--ignore=TERM,INT,QUIT,HUP,USR1,USR2"
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -167,7 +167,7 @@ def failed_slot_does_not_hold_up_a_reload_in_place(pit):
 @scenario
 def replacement_that_is_all_there_is_stays(pit):
     """The old worker died meanwhile: rolling back would leave its slot with nobody."""
-    server = pit.server("-n2", "--max-surge=2", "--ready=notify", "--start-timeout=2s",
+    server = pit.server("-n2", "--max-surge=2", "--ready=notify", f"--start-timeout={seconds(2)}",
                         *pit.worker(f"--mute-if={pit.file('mute')}")).wait_ready()
     old = server.workers()
     pit.file("mute.1", "")

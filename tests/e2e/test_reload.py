@@ -5,7 +5,7 @@ import re
 import signal
 
 from harness import (FULL, HTTP_HELLO, SANITIZED, WORKER, Load, Skip, check, check_equal, fd_count, kilobytes,
-                     main, scenario, stays, status_field, wait_for)
+                     main, scenario, seconds, stays, status_field, wait_for)
 
 RELOADS = int(os.environ.get("AIT_E2E_RELOADS", "1000" if FULL else "20" if SANITIZED else "100"))
 
@@ -86,7 +86,7 @@ def hello_unix(pit):
 
 def failing(pit, *options, n=4):
     listen = f"127.0.0.1:{pit.port()}"
-    server = pit.server(f"-n{n}", f"--listen={listen}", "--start-timeout=1s", "--ready=notify", "--backoff=10ms..20ms",
+    server = pit.server(f"-n{n}", f"--listen={listen}", f"--start-timeout={seconds(1)}", "--ready=notify", "--backoff=10ms..20ms",
                         *options, *pit.worker(f"--broken-if={pit.file('broken')}", f"--mute-if={pit.file('mute')}"))
     server.wait_ready()
     load = pit.load(listen, "-c4", "-p1")

@@ -6,10 +6,12 @@ import re
 import signal
 import socket
 
-from harness import (NOBODY, PYTHON, Skip, check, check_equal, landlock_abi, main, need_landlock, need_nobody, need_root, read_proc, scenario, wait_for)
+from harness import (LANDLOCK_SCOPES, NOBODY, PYTHON, Skip, check, check_equal, landlock_abi, main, need_landlock, need_nobody, need_root, read_proc, scenario, wait_for)
 
 ESCAPES = os.environ.get("AIT_ESCAPES", "")
 USAGE, SANDBOX, CONFIG = 64, 77, 78
+# Nothing but Landlock's scope is in their way, where the worker is of the supervisor's user.
+SCOPED = {"kill the supervisor", "pidfd_send_signal to the supervisor", "kill a sibling", "abstract socket outside"}
 
 
 def said(server, slot):
@@ -44,8 +46,11 @@ def start_escapes(pit, *options, **keywords):
 
 def all_refused(pit, *options, **keywords):
     server = start_escapes(pit, *options, **keywords)
+    scoped = set() if landlock_abi() >= LANDLOCK_SCOPES else SCOPED
+    if scoped:
+        pit.note("the kernel has no Landlock scopes: signals and abstract sockets are not confined")
     for slot in (0, 1):
-        found = outcomes(said(server, slot))
+        found = {name: what for name, what in outcomes(said(server, slot)).items() if name not in scoped}
         check(len(found) >= 60, f"slot {slot} has tried {len(found)} ways only: {found}")
         still_open = {name: what for name, what in found.items() if what.startswith("OPEN")}
         check(not still_open, f"slot {slot}: {still_open}")
