@@ -92,6 +92,11 @@ def seconds(n):
     return f"{n * SLOWER:g}s"
 
 
+def milliseconds(n):
+    """The same for options of the load client."""
+    return round(n * 1000 * SLOWER)
+
+
 def wait_for(what, condition, patience=None, step=0.005):
     """The value of condition() once it is true. For states that nothing announces, such as those of /proc."""
     end = time.monotonic() + bound(patience)
@@ -373,7 +378,7 @@ class Load:
     def __init__(self, pit, target, *args):
         # Inherited, so that a signal sent before the client has come to take signals waits for it.
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGUSR1, signal.SIGTERM))
-        self.process = subprocess.Popen([LOAD, *args, target], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        self.process = subprocess.Popen([LOAD, f"-t{milliseconds(10)}", *args, target], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         env=pit.environment())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGUSR1, signal.SIGTERM))
         pit.own.add(self.process.pid)

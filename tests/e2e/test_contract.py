@@ -4,7 +4,7 @@ import os
 import re
 import socket
 
-from harness import (APPS, CMD, NOBODY, PYTHON, WORKER, check, check_equal, main, need_nobody, scenario, stays,
+from harness import (APPS, CMD, NOBODY, PYTHON, WORKER, check, check_equal, main, milliseconds, need_nobody, scenario, stays,
                      wait_for)
 
 
@@ -311,7 +311,7 @@ def worker_shuts_its_listener_down(pit):
     pit.file("harm", "", 0o666)
     os.kill(server.wait_workers(1)[0], 9)
     pit.trace.wait("ready", 2)
-    check_equal(pit.load(listen, "-n20", "-c2", "-t5000").finish()["ok"], 20, "served after a shutdown of the listener")
+    check_equal(pit.load(listen, "-n20", "-c2", f"-t{milliseconds(5)}").finish()["ok"], 20, "served after a shutdown of the listener")
     server.stop()
 
 

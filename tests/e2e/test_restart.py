@@ -3,7 +3,7 @@
 import os
 import signal
 
-from harness import check, check_equal, check_within, main, scenario, stays, wait_for, wait_gone
+from harness import check, check_equal, check_within, main, milliseconds, scenario, stays, wait_for, wait_gone
 
 
 @scenario
@@ -121,7 +121,7 @@ def one_slot_waits_others_serve(pit):
     os.kill(victim, signal.SIGKILL)
     server.err.wait(rf"\b{victim}\b.*(?i:kill)")
     stays("one worker", lambda: len(server.workers()) == 1)
-    counts = pit.load(listen, "-C", "-c4", "-n200", "-t5000").finish()
+    counts = pit.load(listen, "-C", "-c4", "-n200", f"-t{milliseconds(5)}").finish()
     check(counts["timeout"] == 0 and counts["failed"] == 0, f"connections went to the slot without a worker: {counts}")
     server.stop()
 
@@ -144,7 +144,7 @@ def give_up_one_slot(pit):
     wait_for("the failed slot", lambda: len([e for e in pit.trace.of("exit") if e[2] == "1"]) >= 3)
     server.err.wait("(?i)fail|gave up|give.up")
     stays("two workers", lambda: len(server.wait_workers(2)) == 2)
-    counts = pit.load(listen, "-C", "-c4", "-n200", "-t5000").finish()
+    counts = pit.load(listen, "-C", "-c4", "-n200", f"-t{milliseconds(5)}").finish()
     check_equal((counts["ok"], counts["failed"]), (200, 0), f"{counts}\n{counts['details']}")
     server.stop()
 

@@ -3,7 +3,7 @@
 import os
 
 from harness import (APPS, FULL, HTTP_HELLO, PYTHON, WORKER, Load, Skip, alive, check, check_equal, compiled_go, compiled_rust,
-                     main, need_program, scenario)
+                     main, milliseconds, need_program, scenario)
 
 RELOADS = 20 if FULL else 3
 
@@ -168,7 +168,7 @@ def socket_activate(pit, listen, program, options=()):
     server = pit.server("-n2", *options, "--", *program, wrapper=[activate, "-l", listen, *passed])
     server.err.wait("Listening on")
     # That it listens is said before it polls; the connection waits in the backlog.
-    load = pit.load(listen, "-n20", "-t60000")
+    load = pit.load(listen, "-n20", f"-t{milliseconds(60)}")
     server.wait_ready(patience=60)
     check_equal(load.finish()["ok"], 20, "served")
     return server
