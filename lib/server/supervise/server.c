@@ -246,7 +246,7 @@ static void say_end(struct server *server, int r)
 
 /* ---- the main task -------------------------------------------------------------------------------- */
 
-/* Tells systemd, and gives back what a start or a reload has needed: last, when nothing else is going to run. */
+/* Tells systemd, and gives back what the start or a reload has needed. */
 static int look_around(void *userdata)
 {
     struct server *server = userdata;
@@ -261,8 +261,10 @@ static int look_around(void *userdata)
     if (ready)
         log_event(server->workers.log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "all %u workers are ready",
                   s->n_slots);
+    if (ready)
+        trim();
     systemd_status(&server->systemd, ready, scheduler_n_ready(s), s->n_slots, note);
-    if (ready || server->n_reloads != s->n_reloads)
+    if (server->n_reloads != s->n_reloads)
         trim();
     server->n_reloads = s->n_reloads;
     return 0;
