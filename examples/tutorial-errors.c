@@ -23,9 +23,8 @@ static int beta(void *userdata)
 
 static int together(unsigned flags)
 {
-    const ait_error_info *errors;
+    const ait_error_info *error;
     AIT_SCOPE(scope);
-    size_t n;
     int r;
 
     r = ait_scope_enter(&scope, flags);
@@ -36,8 +35,8 @@ static int together(unsigned flags)
         r = ait_scope_spawn(scope, NULL, beta, NULL, AIT_TASK_OPTIONS(.name = "Beta"));
     r = ait_scope_exit(scope, r);
     printf("the scope returns %s\n", r < 0 ? strerror(-r) : "success");
-    if (ait_scope_errors(scope, &errors, &n) > 0)
-        printf("%s failed: %s\n", errors[0].name, strerror(-errors[0].error));
+    for (size_t i = 0; (error = ait_scope_error(scope, i)); i++)
+        printf("%s failed: %s\n", error->name, strerror(-error->error));
     return 0;
 }
 

@@ -44,6 +44,14 @@
     }
 
 /*
+ * Structs whose first member is their size can grow, at the end. Programs set it to sizeof the struct that they know: by AIT_..._OPTIONS(), by AIT_..._INIT, or by hand. The library
+ * takes what a smaller one lacks for zero, and returns -E2BIG where a larger one has something set that it does not know; the size itself has to be in it (-EINVAL). Where it
+ * fills such a struct it writes no more than the size says, and zero where it knows nothing to write. Where the library has made the struct, AIT_HAS() tells whether a
+ * member is there. Structs without a size are frozen on purpose: they lie in frames and arrays.
+ */
+#define AIT_HAS(p, member) ((p)->size >= (size_t)((const char *)(&(p)->member + 1) - (const char *)(p)))
+
+/*
  * What AIT_..._OPTIONS(.name = "x", ...) are made of: the address of options with their size and these members, all others zero. In C
  * they last until the end of the block, in C++ to that of the expression, that is, of the call that they are an argument of; there the
  * members are named in the order of the structure.

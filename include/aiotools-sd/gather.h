@@ -9,7 +9,7 @@
  * more have been cancelled and waited for. At most .limit of them run at a time; the others begin, in order, as those end.
  *
  * The array of calls is read until the function returns, and not changed. A call's options may be NULL; where they have a destroy function it is called with
- * the call's userdata exactly once, whether the call was begun or not, except where the function returns -EINVAL, -EPERM or -ECHILD. Errors of
+ * the call's userdata exactly once, whether the call was begun or not, except where the function returns -EINVAL, -E2BIG, -EPERM or -ECHILD. Errors of
  * calls are returned, and never reported to an error handler.
  */
 
@@ -43,7 +43,7 @@ typedef struct ait_gather_options {
 #define AIT_GATHER_OPTIONS(...) AIT_OPTIONS_(ait_gather_options, __VA_ARGS__)
 
 /*
- * Runs all calls. results (may be NULL) has room for n; it is filled in any case but -EINVAL, -EPERM and -ECHILD, so that what was reached can be read after a failure,
+ * Runs all calls. results (may be NULL) has room for n; it is filled in any case but -EINVAL, -E2BIG, -EPERM and -ECHILD, so that what was reached can be read after a failure,
  * too: results[i] is what calls[i] returned, and -ECANCELED where it was cancelled or not begun.
  *
  * Returns 0 where all calls succeeded (>= 0). Else, without AIT_GATHER_CONTINUE, the first error, by time; the other calls have been cancelled. With it, how

@@ -35,7 +35,7 @@ typedef struct ait_sandbox_problem {
     unsigned line;     /* from 1; 0: it is not about a line */
     unsigned column;   /* from 1; 0: it is about the whole line */
     char file[256];    /* or the name that was given; empty where there is none */
-    char message[512]; /* without place and without newline; says what to do */
+    char message[516]; /* without place and without newline; says what to do */
 } ait_sandbox_problem;
 
 #define AIT_SANDBOX_PROBLEM_INIT                                                                             \

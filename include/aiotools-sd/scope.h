@@ -96,12 +96,14 @@ const char *ait_scope_name(const ait_scope *scope);
 
 typedef struct ait_error_info {
     size_t size;      /* sizeof(ait_error_info) as the library knows it */
-    const char *name; /* of the task */
     int error;        /* negative errno */
+    const char *name; /* of the task */
 } ait_error_info;
 
-/* The children's errors in the order of their ends; borrowed until the scope is left. Returns how many there are. */
-int ait_scope_errors(const ait_scope *scope, const ait_error_info **ret, size_t *ret_n);
+/* How many children have failed. */
+size_t ait_scope_n_errors(const ait_scope *scope);
+/* Their errors in the order of their ends, the first 64 of them; borrowed until the scope is left. NULL past the last. */
+const ait_error_info *ait_scope_error(const ait_scope *scope, size_t index);
 
 /* Called once for each child that fails, from the scheduler, in a scope without SUPERVISOR and FAIL_FAST. The default (cb NULL)
  * writes a line to stderr. A handler is inherited by scopes entered later inside this one. */

@@ -27,9 +27,9 @@ enum {
 
 typedef struct ait_stream_options {
     size_t size;       /* sizeof(ait_stream_options) */
+    unsigned flags;    /* AIT_STREAM_OWN_FD */
     size_t read_limit; /* bytes that the read buffer may grow to, hence the longest line; 0: 64 KiB */
     size_t write_size; /* bytes of the write buffer; 0: 8 KiB */
-    unsigned flags;    /* AIT_STREAM_OWN_FD */
 } ait_stream_options;
 
 #define AIT_STREAM_OPTIONS(...) AIT_OPTIONS_(ait_stream_options, __VA_ARGS__)

@@ -22,11 +22,11 @@ enum {
 
 typedef struct ait_task_options {
     size_t size;       /* sizeof(ait_task_options) */
+    unsigned flags;    /* AIT_TASK_SHIELD */
     const char *name;  /* copied; shown in errors and dumps */
     size_t stack_size; /* bytes of virtual stack, rounded up to a slab class; 0: 256 KiB. See below */
     ait_destroy_fn
-        destroy;    /* called with userdata when the task has ended, or was cancelled before it began */
-    unsigned flags; /* AIT_TASK_SHIELD */
+        destroy; /* called with userdata when the task has ended, or was cancelled before it began */
 } ait_task_options;
 
 /*

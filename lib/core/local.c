@@ -3,10 +3,11 @@
 
 #include "local.h"
 #include "state.h"
+#include "options.h"
 
 static void destroy_value(const struct ait_local_binding *b)
 {
-    if (b->variable->destroy)
+    if (OPTIONS_HAVE(b->variable, destroy) && b->variable->destroy)
         b->variable->destroy(b->value);
 }
 

@@ -593,16 +593,12 @@ AIT_PUBLIC int ait_scope_is_cancelled(const ait_scope *scope)
     return scope ? scope->effective : -EINVAL;
 }
 
-AIT_PUBLIC int ait_scope_errors(const ait_scope *scope, const ait_error_info **ret, size_t *ret_n)
+AIT_PUBLIC size_t ait_scope_n_errors(const ait_scope *scope)
 {
-    size_t n;
+    return scope ? scope->n_errors : 0;
+}
 
-    if (!scope)
-        return -EINVAL;
-    n = scope->n_errors < ERRORS_KEPT ? scope->n_errors : ERRORS_KEPT;
-    if (ret)
-        *ret = scope->errors;
-    if (ret_n)
-        *ret_n = n;
-    return scope->n_errors > INT32_MAX ? INT32_MAX : (int)scope->n_errors;
+AIT_PUBLIC const ait_error_info *ait_scope_error(const ait_scope *scope, size_t index)
+{
+    return scope && index < scope->n_errors && index < ERRORS_KEPT ? scope->errors + index : NULL;
 }

@@ -6,6 +6,7 @@
 
 #include "local.h"
 #include "now.h"
+#include "options.h"
 #include "probes.h"
 #include "scheduler.h"
 #include "task.h"
@@ -114,19 +115,24 @@ struct spawn {
     struct ait_local_binding *locals;
 };
 
-static int spawn_read_options(struct spawn *spawn, const ait_task_options *options)
+static int spawn_read_options(struct spawn *spawn, ait_task_options *ret, const ait_task_options *options)
 {
-    if (options->size < sizeof(ait_task_options) || (options->flags & ~(unsigned)AIT_TASK_SHIELD))
+    int r;
+
+    r = options_copy(ret, sizeof(*ret), options);
+    if (unlikely(r < 0))
+        return r;
+    if (ret->flags & ~(unsigned)AIT_TASK_SHIELD)
         return -EINVAL;
-    if (options->stack_size > 0) {
-        int class = stack_class_of(options->stack_size);
+    if (ret->stack_size > 0) {
+        int class = stack_class_of(ret->stack_size);
 
         if (class < 0)
             return class;
         spawn->class = (unsigned)class;
     }
-    spawn->destroy = options->destroy;
-    spawn->flags = options->flags & AIT_TASK_SHIELD ? AIT_SCOPE_SHIELD : 0;
+    spawn->destroy = ret->destroy;
+    spawn->flags = ret->flags & AIT_TASK_SHIELD ? AIT_SCOPE_SHIELD : 0;
     return 0;
 }
 
@@ -220,16 +226,16 @@ int task_spawn(struct ait_scope *scope, struct ait_task **ret_task, ait_task_fn 
 {
     const struct ait_task *parent = scope->loop->current;
     struct spawn spawn = {.class = STACK_DEFAULT_CLASS};
-    int r = 0;
+    ait_task_options o;
+    int r;
 
-    if (options)
-        r = spawn_read_options(&spawn, options);
+    r = spawn_read_options(&spawn, &o, options);
     if (r >= 0)
         r = spawn_refused(scope, fn);
     if (r >= 0 && parent && parent->locals)
         r = local_inherit(parent, &spawn.locals);
-    if (r >= 0 && options && options->name) {
-        spawn.name = strdup(options->name);
+    if (r >= 0 && o.name) {
+        spawn.name = strdup(o.name);
         r = spawn.name ? 0 : -ENOMEM;
     }
     if (r >= 0)

@@ -7,6 +7,7 @@
 
 #include "scheduler.h"
 #include "task.h"
+#include "options.h"
 
 AIT_PUBLIC int ait_bus_attach(sd_bus *bus)
 {
@@ -141,7 +142,7 @@ struct served {
     struct ait_scope *scope;
     char *vtable;       /* a copy, with our handler in each method */
     const char *source; /* the caller's */
-    const ait_bus_serve_options *options;
+    ait_bus_serve_options options;
     size_t n_running;
 };
 
@@ -195,7 +196,7 @@ static int method_main(void *userdata)
 static int method_spawn(struct served *s, sd_bus_message_handler_t handler, sd_bus_message *m, void *userdata)
 {
     struct method_call *call = malloc(sizeof(*call));
-    bool drain = s->options->flags & AIT_BUS_SERVE_DRAIN;
+    bool drain = s->options.flags & AIT_BUS_SERVE_DRAIN;
     int r;
 
     if (!call)
@@ -204,7 +205,7 @@ static int method_spawn(struct served *s, sd_bus_message_handler_t handler, sd_b
         .served = s, .message = sd_bus_message_ref(m), .handler = handler, .userdata = userdata};
     r = task_spawn(s->scope, NULL, method_main, call,
                    AIT_TASK_OPTIONS(.name = sd_bus_message_get_member(m), .destroy = method_free,
-                                    .stack_size = s->options->stack_size,
+                                    .stack_size = s->options.stack_size,
                                     .flags = drain ? AIT_TASK_SHIELD : 0),
                    (const void *)(uintptr_t)handler);
     if (r < 0) {
@@ -247,7 +248,7 @@ static int on_method(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
     if (!handler)
         return 0;
-    if (s->options->limit > 0 && s->n_running >= s->options->limit)
+    if (s->options.limit > 0 && s->n_running >= s->options.limit)
         return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "%zu calls are being served",
                                  s->n_running);
     r = method_spawn(s, handler, m, userdata);
@@ -306,15 +307,18 @@ AIT_PUBLIC int ait_bus_serve(sd_bus *bus, const char *path, const char *interfac
                              const sd_bus_vtable *vtable, void *userdata,
                              const ait_bus_serve_options *options)
 {
-    struct served s = {.source = (const char *)vtable,
-                       .options = options ? options : AIT_BUS_SERVE_OPTIONS()};
+    struct served s = {.source = (const char *)vtable};
     struct ait_loop *loop;
     struct ait_task *t;
     AIT_SCOPE(scope);
     int r;
 
-    if (!path || !interface || !vtable || vtable->type != _SD_BUS_VTABLE_START ||
-        s.options->size < sizeof(*options) || s.options->flags & ~(unsigned)AIT_BUS_SERVE_DRAIN)
+    if (!path || !interface || !vtable || vtable->type != _SD_BUS_VTABLE_START)
+        return -EINVAL;
+    r = options_copy(&s.options, sizeof(s.options), options);
+    if (r < 0)
+        return r;
+    if (s.options.flags & ~(unsigned)AIT_BUS_SERVE_DRAIN)
         return -EINVAL;
     r = bus_enter(bus, &loop, &t);
     if (r < 0)

@@ -17,6 +17,7 @@
 
 #include "now.h"
 #include "scheduler.h"
+#include "options.h"
 
 #define MAX_ENTRIES 128
 #define MIN_BUCKETS 16
@@ -304,16 +305,16 @@ static int wait_for(struct ait_cache *c, struct ait_cache_entry *e, struct ait_t
 
 /* ---- calls --------------------------------------------------------------------------------------- */
 
-static int check_options(const ait_cache_options *o)
-{
-    return !o || o->size < sizeof(*o) || !o->load || !o->hash != !o->equal ? -EINVAL : 0;
-}
-
 AIT_PUBLIC int ait_cache_new(ait_cache **ret, const ait_cache_options *options)
 {
     struct ait_cache *c;
+    ait_cache_options o;
+    int r;
 
-    if (!ret || check_options(options) < 0)
+    r = options_copy(&o, sizeof(o), options);
+    if (r < 0)
+        return r;
+    if (!ret || !o.load || !o.hash != !o.equal)
         return -EINVAL;
     if (!this_loop)
         return loop_foreign();
@@ -328,7 +329,7 @@ AIT_PUBLIC int ait_cache_new(ait_cache **ret, const ait_cache_options *options)
     c->n_buckets = MIN_BUCKETS;
     c->refs = 1;
     c->loop = this_loop;
-    c->options = *options;
+    c->options = o;
     if (c->options.max_entries == 0)
         c->options.max_entries = MAX_ENTRIES;
     list_init(&c->used);
@@ -451,15 +452,16 @@ AIT_PUBLIC int ait_cache_clear(ait_cache *cache)
 
 AIT_PUBLIC int ait_cache_get_info(const ait_cache *cache, ait_cache_info *ret)
 {
-    if (!cache || !ret || ret->size < sizeof(*ret))
+    if (!cache || !ret)
         return -EINVAL;
-    *ret = (ait_cache_info){.size = sizeof(*ret),
-                            .n_entries = cache->n_used,
-                            .n_hits = cache->n_hits,
-                            .n_misses = cache->n_misses,
-                            .n_waits = cache->n_waits,
-                            .n_evicted = cache->n_evicted};
-    return 0;
+
+    const ait_cache_info info = {.n_entries = cache->n_used,
+                                 .n_hits = cache->n_hits,
+                                 .n_misses = cache->n_misses,
+                                 .n_waits = cache->n_waits,
+                                 .n_evicted = cache->n_evicted};
+
+    return options_fill(ret, &info, sizeof(info));
 }
 
 AIT_PUBLIC ait_cache_entry *ait_cache_entry_ref(ait_cache_entry *entry)

@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gather-call.h"
 #include "task.h"
+#include "options.h"
 
-bool call_valid(const ait_call *what)
+int call_check(const ait_call *what)
 {
-    return what && what->fn && (!what->options || what->options->size >= sizeof(ait_task_options));
+    ait_task_options options;
+
+    return what && what->fn ? options_copy(&options, sizeof(options), what->options) : -EINVAL;
 }
 
-bool call_options_valid(const ait_gather_options *options)
+int call_check_all(const ait_call *calls, size_t n)
 {
-    return !options ||
-           (options->size >= sizeof(*options) && (options->flags & ~(unsigned)AIT_GATHER_CONTINUE) == 0);
+    int r = n > 0 && !calls ? -EINVAL : 0;
+
+    for (size_t i = 0; r >= 0 && i < n; i++)
+        r = call_check(calls + i);
+    return r;
 }
 
 void call_init(struct call *call, const ait_call *what, size_t index, void (*ended)(struct call *call))
@@ -20,7 +26,7 @@ void call_init(struct call *call, const ait_call *what, size_t index, void (*end
 
 void call_destroy(const ait_call *what)
 {
-    if (what->options && what->options->destroy)
+    if (what->options && OPTIONS_HAVE(what->options, destroy) && what->options->destroy)
         what->options->destroy(what->userdata);
 }
 
@@ -36,17 +42,21 @@ static void call_ended(void *userdata)
 {
     struct call *call = userdata;
 
-    call_destroy(&call->what);
+    if (call->destroy)
+        call->destroy(call->what.userdata);
     call->ended(call);
 }
 
 int call_begin(struct call *call, struct ait_scope *scope, const void *site)
 {
-    ait_task_options options = call->what.options ? *call->what.options : (ait_task_options){};
+    ait_task_options options;
     struct ait_task *t = NULL;
     int r;
 
-    options.size = sizeof(options);
+    r = options_copy(&options, sizeof(options), call->what.options);
+    if (r < 0)
+        return r;
+    call->destroy = options.destroy;
     options.destroy = call_ended;
     r = task_spawn(scope, &t, call_main, call, &options, site);
     if (r < 0)

@@ -17,12 +17,13 @@ struct call {
     ait_call what;
     size_t index;
     int result;                       /* -ECANCELED until its function has returned */
+    ait_destroy_fn destroy;           /* once it has begun, when its options may be gone */
     void (*ended)(struct call *call); /* called on the task's stack; must not suspend */
 };
 
-/* Whether gather.c can work with it. */
-bool call_valid(const ait_call *what);
-bool call_options_valid(const ait_gather_options *options);
+/* Whether it can be begun: 0, or -EINVAL, -E2BIG. */
+int call_check(const ait_call *what);
+int call_check_all(const ait_call *calls, size_t n);
 
 void call_init(struct call *call, const ait_call *what, size_t index, void (*ended)(struct call *call));
 /* Begins it in scope. On failure ended() is not called. */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "gather-call.h"
+#include "options.h"
 #include "taskset.h"
 #include "wait.h"
 
@@ -132,8 +133,7 @@ static int completion_undo(struct ait_completion *c, int error)
     return error;
 }
 
-static int completion_new(struct ait_completion **ret, struct ait_scope *scope,
-                          const ait_gather_options *options)
+static int completion_new(struct ait_completion **ret, struct ait_scope *scope, ait_gather_options options)
 {
     struct ait_completion *c = calloc(1, sizeof(*c));
     int r;
@@ -146,8 +146,7 @@ static int completion_new(struct ait_completion **ret, struct ait_scope *scope,
         free(c);
         return r;
     }
-    if (options)
-        c->options = *options;
+    c->options = options;
     list_init(&c->waiting);
     list_init(&c->ended);
     list_init(&c->fetchers);
@@ -160,19 +159,22 @@ AIT_PUBLIC int ait_completion_open(ait_completion **ret, const ait_call *calls, 
 {
     struct ait_completion *c = NULL;
     struct ait_scope *scope;
+    ait_gather_options o;
     int r;
 
-    if (!ret || (n > 0 && !calls) || !call_options_valid(options) || (options && options->flags != 0))
+    r = options_copy(&o, sizeof(o), options);
+    if (r >= 0)
+        r = call_check_all(calls, n);
+    if (r < 0)
+        return r;
+    if (!ret || o.flags != 0)
         return -EINVAL;
-    for (size_t i = 0; i < n; i++)
-        if (!call_valid(calls + i))
-            return -EINVAL;
     if (!this_loop)
         return loop_foreign();
     scope = this_loop->current ? this_loop->current->scope : &this_loop->root;
     if (scope->effective || scope->aborted)
         return -ECANCELED;
-    r = completion_new(&c, scope, options);
+    r = completion_new(&c, scope, o);
     if (r < 0)
         return r;
     c->site = __builtin_return_address(0);
@@ -226,8 +228,11 @@ AIT_PUBLIC int ait_completion_add(ait_completion *completion, const ait_call *ca
     struct ait_scope *s;
     int r;
 
-    if (!completion || !call_valid(call))
+    if (!completion)
         return -EINVAL;
+    r = call_check(call);
+    if (r < 0)
+        return r;
     s = &completion->set.scope;
     LOOP_CHECK(s->loop);
     if (s->state == SCOPE_EXITED)

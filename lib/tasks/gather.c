@@ -5,6 +5,7 @@
 #include "gather-call.h"
 #include "scheduler.h"
 #include "scope.h"
+#include "options.h"
 
 #define FEW 8 /* calls at a time that lie in the frame of the caller */
 
@@ -143,16 +144,16 @@ static int group_call(struct group *g, const ait_call *calls, size_t n, const ai
     struct ait_task *t;
     int r;
 
-    if ((n > 0 && !calls) || !call_options_valid(options))
-        return -EINVAL;
-    for (size_t i = 0; i < n; i++)
-        if (!call_valid(calls + i))
-            return -EINVAL;
+    r = options_copy(&g->options, sizeof(g->options), options);
+    if (r >= 0 && g->options.flags & ~(unsigned)AIT_GATHER_CONTINUE)
+        r = -EINVAL;
+    if (r >= 0)
+        r = call_check_all(calls, n);
+    if (r < 0)
+        return r;
     g->calls = calls;
     g->n = n;
     g->results = results;
-    if (options)
-        g->options = *options;
     r = op_enter(&loop, &t);
     if (r < 0 && r != -ECANCELED)
         return r;

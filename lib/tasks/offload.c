@@ -18,6 +18,7 @@
 #include "now.h"
 #include "post.h"
 #include "scheduler.h"
+#include "options.h"
 
 #define STACK_SIZE        ((size_t)1024 * 1024) /* name service modules are deep */
 #define THREADS_OVER_CPUS 4
@@ -324,14 +325,16 @@ AIT_PUBLIC int ait_offload_full(int *ret_result, ait_offload_fn fn, void *userda
                                 const ait_offload_options *options)
 {
     struct job job = {.state = JOB_QUEUED, .fn = fn, .userdata = userdata};
+    ait_offload_options o;
     int r, result = 0;
 
-    if (!fn)
+    r = options_copy(&o, sizeof(o), options);
+    if (r < 0)
+        return r;
+    if (!fn || o.flags & ~(unsigned)AIT_OFFLOAD_DETACH)
         return -EINVAL;
-    if (options && (options->size < sizeof(*options) || options->flags & ~(unsigned)AIT_OFFLOAD_DETACH))
-        return -EINVAL;
-    if (options && (options->flags & AIT_OFFLOAD_DETACH)) {
-        job.destroy = options->destroy;
+    if (o.flags & AIT_OFFLOAD_DETACH) {
+        job.destroy = o.destroy;
         r = offload_detachable(&job, &result);
     } else {
         r = offload_attached(&job, &result);

@@ -22,6 +22,7 @@
 
 #include "process.h"
 #include "scheduler.h"
+#include "options.h"
 
 #define ALL_FLAGS (AIT_FORK_PROCESS_GROUP | AIT_FORK_SESSION | AIT_FORK_KEEP_SIGNALS)
 
@@ -38,7 +39,7 @@ struct fork {
     void *userdata;
     bool wait_started; /* ready is when fn says so, not when it begins */
     bool said;
-    const ait_fork_options *options;
+    ait_fork_options options;
     int ours, theirs; /* of the socket */
     pid_t parent;
     pid_t pid;
@@ -87,12 +88,12 @@ static int child_main(void *userdata)
 
 static int prepare_child(const struct fork *f)
 {
-    if (f->options->flags & AIT_FORK_SESSION)
+    if (f->options.flags & AIT_FORK_SESSION)
         (void)setsid();
-    else if (f->options->flags & AIT_FORK_PROCESS_GROUP)
+    else if (f->options.flags & AIT_FORK_PROCESS_GROUP)
         (void)setpgid(0, 0);
-    if (f->options->death_signal > 0) {
-        if (prctl(PR_SET_PDEATHSIG, f->options->death_signal, 0, 0, 0) < 0)
+    if (f->options.death_signal > 0) {
+        if (prctl(PR_SET_PDEATHSIG, f->options.death_signal, 0, 0, 0) < 0)
             return -errno;
         if (getppid() != f->parent)
             return -ESRCH;
@@ -130,7 +131,7 @@ __attribute__((noreturn)) static void run_child(struct fork *f, const struct ait
     r = prepare_child(f);
     reset_signals();
     if (r >= 0)
-        r = ait_run(child_main, f, f->options->flags & AIT_FORK_KEEP_SIGNALS ? AIT_RUN_KEEP_SIGNALS : 0);
+        r = ait_run(child_main, f, f->options.flags & AIT_FORK_KEEP_SIGNALS ? AIT_RUN_KEEP_SIGNALS : 0);
     say(f, SAYS_ENDED, r);
     (void)fflush(stdout);
     (void)fflush(stderr);
@@ -181,9 +182,9 @@ static int make_process(struct fork *f, struct ait_child *c)
         return r;
     }
     /* The child does it, too: whoever comes first. */
-    if ((f->options->flags & (AIT_FORK_PROCESS_GROUP | AIT_FORK_SESSION)) == AIT_FORK_PROCESS_GROUP)
+    if ((f->options.flags & (AIT_FORK_PROCESS_GROUP | AIT_FORK_SESSION)) == AIT_FORK_PROCESS_GROUP)
         (void)setpgid(f->pid, f->pid);
-    child_init(c, f->pid, pidfd, f->options->flags & (AIT_FORK_PROCESS_GROUP | AIT_FORK_SESSION));
+    child_init(c, f->pid, pidfd, f->options.flags & (AIT_FORK_PROCESS_GROUP | AIT_FORK_SESSION));
     return 0;
 }
 
@@ -222,7 +223,7 @@ static int fork_and_wait(ait_child **ret, struct fork *f)
     struct ait_child *c;
     int r;
 
-    c = child_new(f->options->stop_signal, f->options->stop_usec);
+    c = child_new(f->options.stop_signal, f->options.stop_usec);
     if (!c)
         return -ENOMEM;
     r = make_process(f, c);
@@ -250,11 +251,13 @@ static int fork_checked(ait_child **ret, ait_task_fn fn, void *userdata, const a
     struct ait_task *t;
     int r;
 
-    f.options = options ? options : AIT_FORK_OPTIONS();
-    if (!ret || !fn || f.options->size < sizeof(*options) || f.options->flags & ~(unsigned)ALL_FLAGS)
+    r = options_copy(&f.options, sizeof(f.options), options);
+    if (r < 0)
+        return r;
+    if (!ret || !fn || f.options.flags & ~(unsigned)ALL_FLAGS)
         return -EINVAL;
-    if (f.options->death_signal < 0 || f.options->death_signal >= NSIG || f.options->stop_signal < 0 ||
-        f.options->stop_signal >= NSIG)
+    if (f.options.death_signal < 0 || f.options.death_signal >= NSIG || f.options.stop_signal < 0 ||
+        f.options.stop_signal >= NSIG)
         return -EINVAL;
     r = op_enter(&loop, &t);
     return r < 0 ? r : fork_and_wait(ret, &f);

@@ -13,6 +13,7 @@
 #include <aiotools-sd/task.h>
 
 #include "macros.h"
+#include "options.h"
 
 #define CHUNK      ((size_t)4096)
 #define MAX_OUTPUT ((size_t)16 * 1024 * 1024)
@@ -153,33 +154,40 @@ static unsigned stdio_flags(const ait_spawn_options *o, bool has_input)
 
 static int run_to_end(struct run *run, ait_process_result *ret)
 {
+    ait_process_result result = {};
     int r;
 
     r = communicate(run);
     if (r >= 0)
-        r = ait_child_supervise(run->child, &ret->info);
+        r = ait_child_supervise(run->child, &result.info);
     if (r < 0)
         return r;
-    ret->exit_code = ait_child_exit_code(run->child);
-    ret->out = run->outputs[0].data;
-    ret->n_out = run->outputs[0].n;
-    ret->err = run->outputs[1].data;
-    ret->n_err = run->outputs[1].n;
+    result.exit_code = ait_child_exit_code(run->child);
+    result.out = run->outputs[0].data;
+    result.n_out = run->outputs[0].n;
+    result.err = run->outputs[1].data;
+    result.n_err = run->outputs[1].n;
+    (void)options_fill(ret, &result, sizeof(result));
+    /* The caller has what it has room for. */
+    if (OPTIONS_HAVE(ret, out))
+        run->outputs[0].data = NULL;
+    if (OPTIONS_HAVE(ret, err))
+        run->outputs[1].data = NULL;
     return 0;
 }
 
 AIT_PUBLIC int ait_run_process(ait_process_result *ret, char *const argv[], const void *input, size_t n_input,
                                const ait_spawn_options *options)
 {
-    ait_spawn_options o = {.size = sizeof(o)};
     struct run run = {.input = input, .n_input = n_input};
+    ait_spawn_options o;
     int r;
 
-    if (!ret || ret->size < sizeof(*ret) || (!input && n_input > 0) || (options && options->size < sizeof(o)))
+    if (!ret || options_check(ret) < 0 || (!input && n_input > 0))
         return -EINVAL;
-    if (options)
-        o = *options;
-    o.size = sizeof(o);
+    r = options_copy(&o, sizeof(o), options);
+    if (r < 0)
+        return r;
     o.flags = stdio_flags(&o, n_input > 0);
     run.leads = o.flags & (AIT_SPAWN_PROCESS_GROUP | AIT_SPAWN_SESSION);
     run.outputs[0].max = run.outputs[1].max = o.max_output ? o.max_output : MAX_OUTPUT;
@@ -190,10 +198,8 @@ AIT_PUBLIC int ait_run_process(ait_process_result *ret, char *const argv[], cons
         return r;
     r = run_to_end(&run, ret);
     ait_child_end(run.child);
-    if (r < 0) {
-        free(run.outputs[0].data);
-        free(run.outputs[1].data);
-    }
+    free(run.outputs[0].data);
+    free(run.outputs[1].data);
     return r;
 }
 
@@ -201,8 +207,16 @@ AIT_PUBLIC void ait_process_result_free(ait_process_result *result)
 {
     if (!result)
         return;
-    free(result->out);
-    free(result->err);
-    result->out = result->err = NULL;
-    result->n_out = result->n_err = 0;
+    if (OPTIONS_HAVE(result, out)) {
+        free(result->out);
+        result->out = NULL;
+    }
+    if (OPTIONS_HAVE(result, n_out))
+        result->n_out = 0;
+    if (OPTIONS_HAVE(result, err)) {
+        free(result->err);
+        result->err = NULL;
+    }
+    if (OPTIONS_HAVE(result, n_err))
+        result->n_err = 0;
 }

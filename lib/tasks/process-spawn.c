@@ -9,6 +9,7 @@
 #include "clone-exec.h"
 #include "find-program.h"
 #include "current.h"
+#include "options.h"
 
 #define MAX_FDS 4096
 
@@ -50,7 +51,7 @@ static unsigned n_deciders(const ait_spawn_options *o, int fd)
 
 static int check_options(const ait_spawn_options *o)
 {
-    if (o->size < sizeof(*o) || (o->flags & ~ALL_FLAGS) || (o->n_fds > 0 && !o->fds) || o->n_fds > MAX_FDS)
+    if ((o->flags & ~ALL_FLAGS) || (o->n_fds > 0 && !o->fds) || o->n_fds > MAX_FDS)
         return -EINVAL;
     if (o->death_signal < 0 || o->death_signal >= NSIG || o->stop_signal < 0 || o->stop_signal >= NSIG)
         return -EINVAL;
@@ -220,18 +221,18 @@ static int start(struct spawn *s)
 
 AIT_PUBLIC int ait_spawn(ait_child **ret, char *const argv[], const ait_spawn_options *options)
 {
-    static const ait_spawn_options defaults = {.size = sizeof(defaults)};
     struct spawn s = {.child_ends = {-1, -1, -1}, .null_fd = -1};
+    ait_spawn_options o;
     int r;
 
-    if (!options)
-        options = &defaults;
     if (!ret || !argv || !argv[0])
         return -EINVAL;
-    r = check_options(options);
+    r = options_copy(&o, sizeof(o), options);
+    if (r >= 0)
+        r = check_options(&o);
     if (r < 0)
         return r;
-    r = prepare(&s, argv, options);
+    r = prepare(&s, argv, &o);
     if (r >= 0)
         r = start(&s);
     if (r >= 0) {

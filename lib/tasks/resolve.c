@@ -11,6 +11,7 @@
 #include <aiotools-sd/sync.h>
 
 #include "macros.h"
+#include "options.h"
 #include "resolve.h"
 
 #define ATTEMPT_DELAY (250 * AIT_USEC_PER_MSEC) /* RFC 8305, 5 */
@@ -304,42 +305,42 @@ static int race_run(struct race *race, int *ret_fd)
     return r < 0 ? r : error;
 }
 
-static int options_valid(const ait_connect_options *options)
-{
-    return !options || options->size >= sizeof(*options);
-}
-
 AIT_PUBLIC int ait_connect_addresses(int *ret_fd, const struct addrinfo *addresses,
                                      const ait_connect_options *options)
 {
     AIT_CLEANUP(race_freep) struct race *race = NULL;
+    ait_connect_options o;
     int r;
 
-    if (!ret_fd || !options_valid(options))
+    if (!ret_fd)
         return -EINVAL;
-    r = ait_check_cancel();
+    r = options_copy(&o, sizeof(o), options);
+    if (r >= 0)
+        r = ait_check_cancel();
     if (r < 0)
         return r;
-    r = race_new(&race, addresses, options ? options : AIT_CONNECT_OPTIONS());
+    r = race_new(&race, addresses, &o);
     return r < 0 ? r : race_run(race, ret_fd);
 }
 
 AIT_PUBLIC int ait_connect_host(int *ret_fd, const char *host, const char *service,
                                 const ait_connect_options *options)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *addresses;
+    struct addrinfo hints = {}, *addresses;
+    ait_connect_options o;
     int r;
 
-    if (!ret_fd || !service || !options_valid(options))
+    if (!ret_fd || !service)
         return -EINVAL;
-    if (options) {
-        hints.ai_family = options->family;
-        hints.ai_socktype = options->socktype != 0 ? options->socktype : SOCK_STREAM;
-    }
+    r = options_copy(&o, sizeof(o), options);
+    if (r < 0)
+        return r;
+    hints.ai_family = o.family;
+    hints.ai_socktype = o.socktype != 0 ? o.socktype : SOCK_STREAM;
     r = ait_getaddrinfo(&addresses, host, service, &hints);
     if (r < 0)
         return r;
-    r = ait_connect_addresses(ret_fd, addresses, options);
+    r = ait_connect_addresses(ret_fd, addresses, &o);
     freeaddrinfo(addresses);
     return r;
 }

@@ -12,6 +12,7 @@
 #include <aiotools-sd/io.h>
 #include <aiotools-sd/stream.h>
 
+#include "options.h"
 #include "wait.h"
 
 #define READ_FIRST ((size_t)4096) /* what the read buffer begins with */
@@ -86,9 +87,13 @@ static void append(struct buffer *b, const void *data, size_t n)
 AIT_PUBLIC int ait_stream_open(ait_stream **ret, int fd, const ait_stream_options *options)
 {
     struct ait_stream *s;
+    ait_stream_options o;
+    int r;
 
-    if (!ret || (options && (options->size < sizeof(*options) || options->read_limit > LARGEST ||
-                             options->write_size > LARGEST || options->flags & ~(unsigned)AIT_STREAM_OWN_FD)))
+    r = options_copy(&o, sizeof(o), options);
+    if (r < 0)
+        return r;
+    if (!ret || o.read_limit > LARGEST || o.write_size > LARGEST || o.flags & ~(unsigned)AIT_STREAM_OWN_FD)
         return -EINVAL;
     if (fd < 0)
         return -EBADF;
@@ -100,9 +105,9 @@ AIT_PUBLIC int ait_stream_open(ait_stream **ret, int fd, const ait_stream_option
     s->loop = this_loop;
     s->refs = 1;
     s->fd = fd;
-    s->own_fd = options && (options->flags & AIT_STREAM_OWN_FD);
-    s->read_limit = options && options->read_limit > 0 ? options->read_limit : READ_LIMIT;
-    s->write_size = options && options->write_size > 0 ? options->write_size : WRITE_SIZE;
+    s->own_fd = o.flags & AIT_STREAM_OWN_FD;
+    s->read_limit = o.read_limit > 0 ? o.read_limit : READ_LIMIT;
+    s->write_size = o.write_size > 0 ? o.write_size : WRITE_SIZE;
     list_init(&s->writers);
     *ret = s;
     return 0;

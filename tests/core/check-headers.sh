@@ -9,7 +9,7 @@ headers=$1
 shift
 flags="-fsyntax-only -Wall -Wextra -Wpedantic -Wshadow -Werror -I$(dirname "$headers")"
 
-# A program that fills in the second and a later member of each kind of options.
+# A program that uses each kind of options, and fills in two members of one.
 uses_of_macros()
 {
     echo "#include <aiotools-sd/aiotools-sd.h>"
@@ -29,7 +29,7 @@ int named(const ait_task_options *options) { return options->size == sizeof(*opt
 int program(char *const argv[]) { return argv[2] ? 0 : 1; }
 int test(char *last)
 {
-    return named(AIT_TASK_OPTIONS(.name = "name", .flags = AIT_TASK_SHIELD)) + program(AIT_ARGV("program", last));
+    return named(AIT_TASK_OPTIONS(.flags = AIT_TASK_SHIELD, .name = "name")) + program(AIT_ARGV("program", last));
 }
 /* All on one line, and no name hides another. */
 int one_line(void);

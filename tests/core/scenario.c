@@ -98,17 +98,17 @@ static int body(struct run *run)
 
 static void read_scope(struct run *run, ait_scope *scope)
 {
-    const ait_error_info *errors = NULL;
-    size_t n = 0;
+    const ait_error_info *error;
 
     run->caught = ait_scope_cancelled_caught(scope);
     run->expired = ait_scope_is_expired(scope);
-    run->errors = ait_scope_errors(scope, &errors, &n);
-    CHECK_EQ(run->errors, n);
-    if (n > 0)
-        run->first_error = errors[0].error;
-    for (size_t i = 0; i < n; i++)
-        CHECK(errors[i].size == sizeof(*errors) && strcmp(errors[i].name, "child") == 0);
+    run->errors = (int)ait_scope_n_errors(scope);
+    for (size_t i = 0; (error = ait_scope_error(scope, i)); i++) {
+        if (i == 0)
+            run->first_error = error->error;
+        CHECK(error->size == sizeof(*error) && strcmp(error->name, "child") == 0);
+        CHECK((int)i < run->errors);
+    }
 }
 
 /* The scope under test: all of its life. */

@@ -55,9 +55,8 @@ static int ready_then_nap(void *userdata)
 static int tasks_in(ait_scope *scope)
 {
     AIT_CLEANUP(ait_task_unrefp) ait_task *kept = NULL;
-    const ait_error_info *errors = NULL;
+    const ait_error_info *error;
     unsigned before = n_destroyed, spawned = 0;
-    size_t n = 0;
 
     for (intptr_t i = 0; i < 20; i++) {
         int r =
@@ -74,9 +73,9 @@ static int tasks_in(ait_scope *scope)
     TRY(ait_task_wait(kept, NULL));
     TRY(ait_sleep(MS(100)));
     CHECK_EQ(n_destroyed - before, spawned);
-    CHECK(ait_scope_errors(scope, &errors, &n) <= 2);
-    for (size_t i = 0; i < n; i++)
-        CHECK(errors[i].name != NULL && errors[i].error == -ENOENT);
+    CHECK(ait_scope_n_errors(scope) <= 2);
+    for (size_t i = 0; (error = ait_scope_error(scope, i)); i++)
+        CHECK(error->name != NULL && error->error == -ENOENT);
     return 0;
 }
 

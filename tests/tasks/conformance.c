@@ -83,12 +83,10 @@ static int plan_body(const struct plan *plan)
 
 static void trace_errors(ait_scope *scope)
 {
-    const ait_error_info *errors;
-    size_t n;
+    const ait_error_info *error;
 
-    CHECK(ait_scope_errors(scope, &errors, &n) >= 0);
-    for (size_t i = 0; i < n; i++)
-        trace("error:%s:%s", errors[i].name, outcome(errors[i].error));
+    for (size_t i = 0; (error = ait_scope_error(scope, i)); i++)
+        trace("error:%s:%s", error->name, outcome(error->error));
 }
 
 static int plan_scope(const struct plan *plan)

@@ -387,7 +387,7 @@ static int refuse_socket(int fd, const struct sockaddr *addr, socklen_t len, voi
 
 static int misuse_main(void *unused)
 {
-    ait_connect_options small = {.size = 8};
+    ait_connect_options small = {.size = 7};
     struct addrinfo *list = numeric(AF_INET, 1);
     int fd = -7;
 

@@ -16,6 +16,7 @@
 
 #include "architecture.h"
 #include "landlock.h"
+#include "options.h"
 #include "policy/model.h"
 #include "protect.h"
 #include "policy/problem.h"
@@ -35,9 +36,15 @@ static const char *const deny_words[] = {
 
 /* ---- options -------------------------------------------------------------------------------------- */
 
-static int check_options(const ait_sandbox_options *o, ait_sandbox_problem *problem)
+static int read_options(ait_sandbox_options *o, const ait_sandbox_options *options,
+                        ait_sandbox_problem *problem)
 {
-    if (!o || o->size < sizeof(*o) || o->flags & ~ALL_FLAGS || (unsigned)o->deny > AIT_SANDBOX_DENY_LEARN ||
+    int r = options ? options_copy(o, sizeof(*o), options) : -EINVAL;
+
+    if (r == -E2BIG)
+        return problem_at(problem, r, "", 0, 0,
+                          "the options ask for what this version of the library does not know");
+    if (r < 0 || o->flags & ~(unsigned)ALL_FLAGS || (unsigned)o->deny > AIT_SANDBOX_DENY_LEARN ||
         (o->n_connect_ports > 0 && !o->connect_ports) || o->protect < 0)
         return problem_at(
             problem, -EINVAL, "", 0, 0,
@@ -190,7 +197,8 @@ static int make_landlock(struct ait_sandbox *s, const ait_sandbox_options *o, ai
 AIT_PUBLIC int ait_sandbox_new(ait_sandbox **ret, const ait_sandbox_options *options,
                                ait_sandbox_problem *problem)
 {
-    int r = ret ? check_options(options, problem) : -EINVAL;
+    ait_sandbox_options o;
+    int r = ret ? read_options(&o, options, problem) : -EINVAL;
 
     if (r < 0)
         return r;
@@ -199,13 +207,13 @@ AIT_PUBLIC int ait_sandbox_new(ait_sandbox **ret, const ait_sandbox_options *opt
         return problem_at(problem, -ENOMEM, "", 0, 0, "out of memory");
     s->refs = 1;
     s->ruleset = -1;
-    s->policy = ait_policy_ref(options->policy);
-    s->deny = options->deny;
-    s->flags = options->flags;
-    s->capabilities = options->flags & AIT_SANDBOX_KEEP_CAPABILITIES ? UINT64_MAX : options->capabilities;
-    r = make_landlock(s, options, problem);
+    s->policy = ait_policy_ref(o.policy);
+    s->deny = o.deny;
+    s->flags = o.flags;
+    s->capabilities = o.flags & AIT_SANDBOX_KEEP_CAPABILITIES ? UINT64_MAX : o.capabilities;
+    r = make_landlock(s, &o, problem);
     if (r >= 0)
-        r = make_filters(s, options, problem);
+        r = make_filters(s, &o, problem);
     if (r < 0) {
         ait_sandbox_unref(s);
         return r;

@@ -4,23 +4,26 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "options.h"
 #include "problem.h"
 
 int problem_at(ait_sandbox_problem *p, int error, const char *file, unsigned line, unsigned column,
                const char *format, ...)
 {
+    ait_sandbox_problem full = {.error = error, .line = line, .column = column};
     int saved = errno;
     va_list arguments;
 
-    if (!p || p->size < sizeof(*p))
+    if (!p)
         return error;
-    p->error = error;
-    p->line = line;
-    p->column = column;
-    (void)snprintf(p->file, sizeof(p->file), "%s", file ? file : "");
+    (void)snprintf(full.file, sizeof(full.file), "%s", file ? file : "");
     va_start(arguments, format);
-    (void)vsnprintf(p->message, sizeof(p->message), format, arguments);
+    (void)vsnprintf(full.message, sizeof(full.message), format, arguments);
     va_end(arguments);
+    /* A text that a smaller one has no room for ends where that does. */
+    if (options_fill(p, &full, sizeof(full)) >= 0 && p->size > offsetof(ait_sandbox_problem, file) &&
+        p->size < sizeof(full))
+        ((char *)p)[p->size - 1] = '\0';
     errno = saved;
     return error;
 }

@@ -3,7 +3,7 @@
 
 /*
  * Fills in an ait_sandbox_problem: what was wrong, where, and what to do. Returns the error, so that a caller can tell and return in one line.
- * The problem belongs to the caller, and may be NULL; one of a size that is not known is left alone. errno is not touched.
+ * The problem belongs to the caller, and may be NULL; of one that is smaller than ours only what it has is filled in. errno is not touched.
  */
 
 #include <aiotools-sd/policy.h>
