@@ -18,7 +18,7 @@
 
 #define NOBODY 65534u
 
-static char folder[] = "/tmp/test-access-XXXXXX", inside[64], script[64];
+static char folder[] = "/tmp/test-access-XXXXXX", inside[64], script[64], barred[80];
 static gid_t groups[] = {NOBODY};
 static const struct account nobody = {.uid = NOBODY, .gid = NOBODY, .groups = groups, .n_groups = 1};
 
@@ -28,6 +28,7 @@ static int make_files(void **state)
         return -1;
     snprintf(inside, sizeof(inside), "%s/inside", folder);
     snprintf(script, sizeof(script), "%s/script", folder);
+    snprintf(barred, sizeof(barred), "%s/program", inside);
     FILE *file = fopen(script, "w");
     if (!file || fputs("#!/bin/sh\n", file) < 0 || fclose(file) != 0)
         return -1;
@@ -57,7 +58,8 @@ static void test_another_user(void **state)
         {NULL, "/bin/sh", 0, NULL},
         {folder, "/bin/sh", 0, NULL},
         {inside, "/bin/sh", STATUS_CONFIG, "--chdir="},
-        {NULL, script, STATUS_CONFIG, "/script"},
+        {NULL, script, STATUS_CONFIG, "modes of the file"},
+        {NULL, barred, STATUS_CONFIG, "/inside; install"},
         {"/nonexistent", "/bin/sh", STATUS_CONFIG, "--chdir=/nonexistent"},
     };
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -12,6 +13,12 @@
 #include "parse.h"
 
 enum { STEP_USER, STEP_DIRECTORY, STEP_PROGRAM, STEPS };
+
+struct finding {
+    int step; /* that failed, or STEPS */
+    int error;
+    int barred;
+};
 
 static bool is_ours(const struct account *a)
 {
@@ -32,10 +39,25 @@ static int try_all(const struct account *a, const char *directory, const char *p
     return STEPS;
 }
 
-static int describe(int step, int error, const struct account *a, const char *directory, const char *program,
-                    struct problem *p)
+/* How much of the path, an absolute one, is the first directory that may not be entered; 0 where all of them may. */
+static int barred(const char *path)
 {
-    switch (step) {
+    char part[PATH_MAX];
+
+    for (const char *end = path; (end = strchr(end + 1, '/')) && end - path < PATH_MAX;) {
+        *(char *)mempcpy(part, path, (size_t)(end - path)) = '\0';
+        if (faccessat(AT_FDCWD, part, X_OK, AT_EACCESS) < 0)
+            return errno == EACCES ? (int)(end - path) : 0;
+    }
+    return 0;
+}
+
+static int describe(const struct finding *f, const struct account *a, const char *directory,
+                    const char *program, struct problem *p)
+{
+    int error = f->error;
+
+    switch (f->step) {
     case STEP_USER:
         return problem_set(
             p, STATUS_OS, -error,
@@ -47,6 +69,12 @@ static int describe(int step, int error, const struct account *a, const char *di
                            "--chdir=%s: user %u: %s; name a directory that it may enter", directory,
                            (unsigned)a->uid, strerror(error));
     case STEP_PROGRAM:
+        if (f->barred > 0)
+            return problem_set(
+                p, STATUS_CONFIG, -error,
+                "program %s: user %u: %s: it may not enter %.*s; install the program where that "
+                "user can reach it, or let others enter (chmod o+x)",
+                program, (unsigned)a->uid, strerror(error), f->barred, program);
         return problem_set(p, STATUS_CONFIG, -error,
                            "program %s: user %u: %s; check the modes of the file and of its directories",
                            program, (unsigned)a->uid, strerror(error));
@@ -58,16 +86,19 @@ static int describe(int step, int error, const struct account *a, const char *di
 int access_check(const struct account *account, const char *directory, const char *program,
                  struct problem *ret_problem)
 {
-    int found[2] = {STEPS, 0}, p[2], status;
+    struct finding found = {.step = STEPS};
+    int p[2], status;
 
     if (pipe2(p, O_CLOEXEC) < 0)
         return problem_set(ret_problem, STATUS_OS, -errno, "pipe: %s; raise the limit of open files",
                            strerror(errno));
     pid_t pid = fork();
     if (pid == 0) {
-        found[0] = try_all(account, directory, program);
-        found[1] = errno;
-        _exit(write(p[1], found, sizeof(found)) == sizeof(found) ? 0 : 1);
+        found.step = try_all(account, directory, program);
+        found.error = errno;
+        if (found.step == STEP_PROGRAM && found.error == EACCES)
+            found.barred = barred(program);
+        _exit(write(p[1], &found, sizeof(found)) == sizeof(found) ? 0 : 1);
     }
     int error = errno;
     close(p[1]);
@@ -79,8 +110,8 @@ int access_check(const struct account *account, const char *directory, const cha
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
     /* nothing to read: the child was killed, and the start of a worker will tell */
-    if (read(p[0], found, sizeof(found)) != sizeof(found))
-        found[0] = STEPS;
+    if (read(p[0], &found, sizeof(found)) != sizeof(found))
+        found.step = STEPS;
     close(p[0]);
-    return describe(found[0], found[1], account, directory, program, ret_problem);
+    return describe(&found, account, directory, program, ret_problem);
 }
