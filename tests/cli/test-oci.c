@@ -4,13 +4,22 @@
  * them; orderings, which become sets of bits; and what is wrong in a file, with its place.
  */
 #include <errno.h>
+#include <jansson.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+
+#include "architecture.h"
+#include "bpf.h"
 
 #include "oci-import.h"
 #include "sandbox/oci-export.h"
@@ -66,10 +75,9 @@ static ait_policy *from_text(const char *text)
     return policy;
 }
 
-static ait_policy *there_and_back(const ait_policy *policy)
+static char *exported(const ait_policy *policy)
 {
     ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
-    ait_policy *back = NULL;
     char *text = NULL;
     size_t size;
     FILE *out = open_memstream(&text, &size);
@@ -79,8 +87,16 @@ static ait_policy *there_and_back(const ait_policy *policy)
     assert_int_equal(fclose(out), 0);
     if (r < 0)
         fail_msg("export: %s", problem.message);
-    r = oci_import(&back, "test", text, size, &problem, NULL);
-    if (r < 0)
+    return text;
+}
+
+static ait_policy *there_and_back(const ait_policy *policy)
+{
+    ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
+    ait_policy *back = NULL;
+    char *text = exported(policy);
+
+    if (oci_import(&back, "test", text, strlen(text), &problem, NULL) < 0)
         fail_msg("import: %s\n%s", problem.message, text);
     free(text);
     return back;
@@ -103,28 +119,152 @@ static void check_same(const ait_policy *a, const ait_policy *b)
         }
 }
 
+/* What runtimes can be told. */
+static const char *const sayable[] = {
+    "policy 1\n",
+    "policy 1\ndefault allow\nswapon: errno(EPERM)\nbpf: kill\nptrace: enosys\n",
+    "policy 1\ndefault kill\nread\nwrite: log\nclose: trap\n",
+    "policy 1\nioctl\n",
+    "policy 1\nioctl arg1 == TIOCSTI: kill\nioctl arg1 == FIONREAD\n",
+    "policy 1\nclone arg0 & 0x10010000 == 0x10000\n",
+    "policy 1\nsocket arg0 == 2 && arg1 & 0xf == 3\nsocket arg0 == 17: log\n",
+    "policy 1\nlseek arg1 < 4096\n",
+    "policy 1\ndefault allow\nlseek arg1 >= 4097: errno(EFBIG)\n",
+    "policy 1\nread arg2 != 0x4000000000000000\n",
+    "policy 1\ninclude strict\n",
+    "policy 1\ninclude base\n",
+};
+#define N_SAYABLE (sizeof(sayable) / sizeof(sayable[0]))
+
 static void test_round_trips(void **unused)
 {
-    static const char *const policies[] = {
-        "policy 1\n",
-        "policy 1\ndefault allow\nswapon: errno(EPERM)\nbpf: kill\nptrace: enosys\n",
-        "policy 1\ndefault kill\nread\nwrite: log\nclose: trap\n",
-        "policy 1\nioctl\n",
-        "policy 1\nioctl arg1 == TIOCSTI: kill\nioctl arg1 == FIONREAD\n",
-        "policy 1\nclone arg0 & 0x10010000 == 0x10000\n",
-        "policy 1\nsocket arg0 == 2 && arg1 & 0xf == 3\nsocket arg0 == 17: log\n",
-        "policy 1\nlseek arg1 < 4096\n",
-        "policy 1\ndefault allow\nlseek arg1 >= 4097: errno(EFBIG)\n",
-        "policy 1\nread arg2 != 0x4000000000000000\n",
-        "policy 1\ninclude strict\n",
-        "policy 1\ninclude base\n",
-    };
-
-    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
-        ait_policy *policy AIT_CLEANUP(ait_policy_unrefp) = from_text(policies[i]);
+    for (size_t i = 0; i < N_SAYABLE; i++) {
+        ait_policy *policy AIT_CLEANUP(ait_policy_unrefp) = from_text(sayable[i]);
         ait_policy *back AIT_CLEANUP(ait_policy_unrefp) = there_and_back(policy);
 
         check_same(policy, back);
+    }
+}
+
+/* ---- as runtimes read it -------------------------------------------------------------------------- */
+
+static uint32_t scmp_action(const char *name, json_int_t error)
+{
+    return strcmp(name, "SCMP_ACT_ALLOW") == 0   ? SCMP_ACT_ALLOW
+           : strcmp(name, "SCMP_ACT_ERRNO") == 0 ? SCMP_ACT_ERRNO((uint32_t)error)
+           : strcmp(name, "SCMP_ACT_LOG") == 0   ? SCMP_ACT_LOG
+           : strcmp(name, "SCMP_ACT_TRAP") == 0  ? SCMP_ACT_TRAP
+                                                 : SCMP_ACT_KILL_PROCESS;
+}
+
+static enum scmp_compare scmp_op(const char *name)
+{
+    static const char *const ops[] = {[SCMP_CMP_NE] = "NE", [SCMP_CMP_LT] = "LT", [SCMP_CMP_LE] = "LE",
+                                      [SCMP_CMP_EQ] = "EQ", [SCMP_CMP_GE] = "GE", [SCMP_CMP_GT] = "GT"};
+
+    for (enum scmp_compare op = SCMP_CMP_NE; op <= SCMP_CMP_GT; op++)
+        if (strcmp(name + strlen("SCMP_CMP_"), ops[op]) == 0)
+            return op;
+    assert_string_equal(name, "SCMP_CMP_MASKED_EQ");
+    return SCMP_CMP_MASKED_EQ;
+}
+
+static void add_entry(scmp_filter_ctx context, json_t *entry)
+{
+    struct scmp_arg_cmp compares[6];
+    json_t *names, *args = NULL, *name, *arg;
+    json_int_t error = 0;
+    const char *action;
+    unsigned n = 0;
+    size_t i;
+
+    assert_int_equal(json_unpack(entry, "{s:o, s:s, s?I, s?o}", "names", &names, "action", &action,
+                                 "errnoRet", &error, "args", &args),
+                     0);
+    json_array_foreach(args, i, arg)
+    {
+        json_int_t index, value, second = 0;
+        const char *op;
+
+        assert_int_equal(json_unpack(arg, "{s:I, s:I, s?I, s:s}", "index", &index, "value", &value,
+                                     "valueTwo", &second, "op", &op),
+                         0);
+        compares[n++] =
+            (struct scmp_arg_cmp){(unsigned)index, scmp_op(op), (uint64_t)value, (uint64_t)second};
+    }
+    json_array_foreach(names, i, name)
+    {
+        int number = seccomp_syscall_resolve_name(json_string_value(name));
+
+        if (number >= 0) /* what libseccomp does not know has the default */
+            assert_int_equal(seccomp_rule_add_array(context, scmp_action(action, error), number, n, compares),
+                             0);
+    }
+}
+
+static size_t compile(const char *text, struct sock_filter program[BPF_MAXINSNS])
+{
+    json_t *document = json_loads(text, 0, NULL), *entries, *entry;
+    json_int_t error = 0;
+    const char *fallback;
+    size_t i;
+    int file = memfd_create("program", MFD_CLOEXEC);
+
+    assert_non_null(document);
+    assert_int_equal(json_unpack(document, "{s:s, s?I, s:o}", "defaultAction", &fallback, "defaultErrnoRet",
+                                 &error, "syscalls", &entries),
+                     0);
+    scmp_filter_ctx context = seccomp_init(scmp_action(fallback, error));
+    assert_non_null(context);
+    json_array_foreach(entries, i, entry) add_entry(context, entry);
+    assert_int_equal(seccomp_export_bpf(context, file), 0);
+    seccomp_release(context);
+    json_decref(document);
+    ssize_t n = pread(file, program, BPF_MAXINSNS * sizeof(*program), 0);
+    assert_true(n > 0);
+    assert_int_equal(close(file), 0);
+    return (size_t)n / sizeof(*program);
+}
+
+static uint32_t answer_of(ait_policy_action action)
+{
+    static const uint32_t answers[] = {
+        [AIT_POLICY_ALLOW] = SECCOMP_RET_ALLOW,       [AIT_POLICY_ERRNO] = SECCOMP_RET_ERRNO,
+        [AIT_POLICY_LOG] = SECCOMP_RET_LOG,           [AIT_POLICY_TRAP] = SECCOMP_RET_TRAP,
+        [AIT_POLICY_KILL] = SECCOMP_RET_KILL_PROCESS,
+    };
+
+    return answers[action.kind] | action.error;
+}
+
+/* The program that runc and others make of it by libseccomp, which knows nothing of our importer, answers as the policy does. */
+static void test_as_runtimes_read_it(void **unused)
+{
+    static struct sock_filter program[BPF_MAXINSNS];
+
+    for (size_t i = 0; i < N_SAYABLE; i++) {
+        ait_policy *policy AIT_CLEANUP(ait_policy_unrefp) = from_text(sayable[i]);
+        char *text = exported(policy);
+        size_t n = compile(text, program);
+
+        free(text);
+        for (int round = 0; round < 400 * ROUNDS; round++) {
+            struct seccomp_data data = {.nr = (int)(chance() % (uint64_t)(ait_syscall_newest() + 1)),
+                                        .arch = NATIVE_ARCHITECTURE};
+            const char *name = ait_syscall_name(data.nr);
+            uint64_t args[6];
+
+            if (!name || seccomp_syscall_resolve_name(name) != data.nr)
+                continue;
+            for (int k = 0; k < 6; k++)
+                data.args[k] = args[k] = choose_argument();
+            uint32_t got = bpf_run(program, n, &data),
+                     wanted = answer_of(ait_policy_evaluate(policy, data.nr, args));
+            if (got != wanted)
+                fail_msg("%s: %s(%#llx, %#llx, %#llx): %#x, not %#x", sayable[i], name,
+                         (unsigned long long)args[0], (unsigned long long)args[1],
+                         (unsigned long long)args[2], got, wanted);
+        }
     }
 }
 
@@ -405,9 +545,13 @@ static void test_damage(void **unused)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_what_cannot_be_said),
-        cmocka_unit_test(test_orderings),   cmocka_unit_test(test_profile),
-        cmocka_unit_test(test_mistakes),    cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_as_runtimes_read_it),
+        cmocka_unit_test(test_what_cannot_be_said),
+        cmocka_unit_test(test_orderings),
+        cmocka_unit_test(test_profile),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_damage),
     };
 
     profile = argc > 1 ? argv[1] : "container.json";

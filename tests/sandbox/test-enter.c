@@ -257,7 +257,7 @@ static int runs_as_root(const void *path)
 
 static void set_user_id_is_dead(void **state)
 {
-    char directory[] = "/tmp/test-confine.XXXXXX", command[200], path[60];
+    char directory[] = "/tmp/test-enter.XXXXXX", command[200], path[60];
 
     if (geteuid() != 0) {
         print_message("# SKIP: needs root to make a set-user-ID program\n");

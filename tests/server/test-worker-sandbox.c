@@ -16,48 +16,12 @@
 
 #include <cmocka.h>
 
-#include "config/capabilities.h"
 #include "worker/sandbox.h"
 #include "strv.h"
 
 static char directory[64];
 
 /* ---- values --------------------------------------------------------------------------------------- */
-
-static void lists_of_capabilities(void **state)
-{
-    static const struct {
-        const char *text;
-        int result;
-        uint64_t set;
-    } cases[] = {
-        {"all", 0, UINT64_MAX},
-        {"none", 0, 0},
-        {"service", 0, AIT_SANDBOX_SERVICE_CAPABILITIES},
-        {"chown", 0, 1},
-        {"CAP_CHOWN", 0, 1},
-        {"cap_Chown,net_bind_service", 0, 0x401},
-        {"CHOWN  CAP_NET_BIND_SERVICE, ", 0, 0x401},
-        {"checkpoint_restore", 0, UINT64_C(1) << 40},
-        {"bpf perfmon", 0, UINT64_C(3) << 38},
-        {"", -EINVAL, 0},
-        {", ,", -EINVAL, 0},
-        {"cap_", -EINVAL, 0},
-        {"chow", -EINVAL, 0},
-        {"chown;kill", -EINVAL, 0},
-        {"chown,all", -EINVAL, 0},
-        {"chown,none", -EINVAL, 0},
-        {"~chown", -EINVAL, 0},
-        {"0", -EINVAL, 0},
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        uint64_t set = 4711;
-        const char *why = NULL;
-        int r = parse_capabilities(cases[i].text, &set, &why);
-        if (r != cases[i].result || set != (r < 0 ? 4711 : cases[i].set) || !why != !(r < 0))
-            fail_msg("'%s': %d, %llx", cases[i].text, r, (unsigned long long)set);
-    }
-}
 
 static void ports(void **state)
 {
@@ -306,7 +270,6 @@ static int remove_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lists_of_capabilities),
         cmocka_unit_test(ports),
         cmocka_unit_test(conflicts),
         cmocka_unit_test(needs),
