@@ -29,11 +29,12 @@ struct rig {
     unsigned wakes;
 };
 
-static void count_wake(void *userdata)
+static bool count_wake(void *userdata)
 {
     struct rig *rig = userdata;
 
     rig->wakes++;
+    return true;
 }
 
 static void rig_init(struct rig *rig, enum log_format format)

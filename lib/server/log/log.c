@@ -37,7 +37,7 @@ struct log {
     enum log_format format;
     struct output outputs[LOG_CHANNELS];
     struct output *channel[LOG_CHANNELS]; /* both the same where stdout and stderr are the same file */
-    void (*wake)(void *userdata);
+    bool (*wake)(void *userdata);
     void *userdata;
     char event[512]; /* text of the event being written: tasks have little stack */
     char name[];
@@ -242,8 +242,7 @@ static void log_push(struct log *log, enum log_channel channel)
 
     if (!output_flush(o) || o->woken || !log->wake)
         return;
-    o->woken = true;
-    log->wake(log->userdata);
+    o->woken = log->wake(log->userdata);
 }
 
 /* ---- streams ------------------------------------------------------------------------------------ */
@@ -449,7 +448,7 @@ struct log *log_free(struct log *log)
     return NULL;
 }
 
-void log_set_wake(struct log *log, void (*wake)(void *userdata), void *userdata)
+void log_set_wake(struct log *log, bool (*wake)(void *userdata), void *userdata)
 {
     log->wake = wake;
     log->userdata = userdata;

@@ -57,8 +57,9 @@ int log_new(struct log **ret, const char *name, enum log_format format, int stdo
 /* Tries to write what is pending; accepts NULL, returns NULL. */
 struct log *log_free(struct log *log);
 
-/* Called, never from inside log_flush(), when output begins to wait for an fd. */
-void log_set_wake(struct log *log, void (*wake)(void *userdata), void *userdata);
+/* Called, never from inside log_flush(), when output begins to wait for an fd; again where it returned false: that nobody
+ * will call log_flush(). */
+void log_set_wake(struct log *log, bool (*wake)(void *userdata), void *userdata);
 /* The fd whose POLLOUT the channel waits for; -1: nothing is pending. */
 int log_pending_fd(struct log *log, enum log_channel channel);
 /* Writes what the fds take; returns true while something is pending. */

@@ -3,54 +3,45 @@
 
 #include <poll.h>
 
-static void wake(void *userdata)
-{
-    struct log_writer *writer = userdata;
-
-    for (unsigned i = 0; i < LOG_CHANNELS; i++)
-        (void)ait_event_set(writer->outputs[i].pending);
-}
-
 static int write_output(void *userdata)
 {
     struct log_output *output = userdata;
-    struct log *log = output->writer->log;
-    int r = 0;
+    int r = 0, fd;
 
-    while (r >= 0) {
-        int fd = log_pending_fd(log, output->channel);
-
-        if (fd >= 0) {
-            r = ait_poll(fd, POLLOUT);
-            (void)log_flush(log);
-        } else {
-            r = ait_event_wait(output->pending);
-            (void)ait_event_clear(output->pending);
-        }
+    while (r >= 0 && (fd = log_pending_fd(output->writer->log, output->channel)) >= 0) {
+        r = ait_poll(fd, POLLOUT);
+        (void)log_flush(output->writer->log);
     }
+    output->runs = false;
     return r;
 }
 
-int log_writer_start(struct log_writer *writer, struct log *log, ait_scope *scope)
+static bool wake(void *userdata)
 {
-    int r = 0;
+    struct log_writer *writer = userdata;
+    bool all = true;
 
-    writer->log = log;
-    for (unsigned i = 0; i < LOG_CHANNELS && r >= 0; i++) {
-        writer->outputs[i] = (struct log_output){.writer = writer, .channel = i};
-        r = ait_event_new(&writer->outputs[i].pending);
-        if (r >= 0)
-            r = ait_scope_spawn(scope, NULL, write_output, &writer->outputs[i],
-                                AIT_TASK_OPTIONS(.name = "log"));
+    for (unsigned i = 0; i < LOG_CHANNELS; i++) {
+        struct log_output *output = &writer->outputs[i];
+
+        if (!output->runs && log_pending_fd(writer->log, i) >= 0)
+            output->runs = ait_scope_spawn(writer->scope, NULL, write_output, output,
+                                           AIT_TASK_OPTIONS(.name = "log")) >= 0;
+        all &= output->runs || log_pending_fd(writer->log, i) < 0;
     }
+    return all;
+}
+
+void log_writer_init(struct log_writer *writer, struct log *log, ait_scope *scope)
+{
+    *writer = (struct log_writer){.log = log, .scope = scope};
+    for (unsigned i = 0; i < LOG_CHANNELS; i++)
+        writer->outputs[i] = (struct log_output){.writer = writer, .channel = i};
     log_set_wake(log, wake, writer);
-    return r;
 }
 
 void log_writer_done(struct log_writer *writer)
 {
     if (writer->log)
         log_set_wake(writer->log, NULL, NULL);
-    for (unsigned i = 0; i < LOG_CHANNELS; i++)
-        writer->outputs[i].pending = ait_event_unref(writer->outputs[i].pending);
 }

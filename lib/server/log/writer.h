@@ -3,7 +3,8 @@
 #define SERVER_LOG_WRITER_H
 
 /*
- * Writes what a slow reader of our output has not taken yet: a task an output, which sleeps while nothing waits.
+ * Writes what a slow reader of our output has not taken yet: a task an output, which lives as long as something waits. (One that slept would be
+ * a page of memory each.)
  */
 
 #include <aiotools-sd/aiotools-sd.h>
@@ -13,16 +14,17 @@
 struct log_output {
     struct log_writer *writer;
     enum log_channel channel;
-    ait_event *pending;
+    bool runs;
 };
 
 struct log_writer {
     struct log *log;
+    ait_scope *scope;
     struct log_output outputs[LOG_CHANNELS];
 };
 
-/* Zero-initialised before; the writer must stay where it is, and outlive the scope. On failure log_writer_done() all the same. */
-int log_writer_start(struct log_writer *writer, struct log *log, ait_scope *scope);
+/* The writer must stay where it is. Its tasks live in the scope; log_writer_done() when that has been left. */
+void log_writer_init(struct log_writer *writer, struct log *log, ait_scope *scope);
 void log_writer_done(struct log_writer *writer);
 
 #endif

@@ -306,11 +306,11 @@ static int run_slots(struct server *server)
 
 static int start_services(struct server *server, ait_scope *scope)
 {
-    int r = log_writer_start(&server->log_writer, server->workers.log, scope);
+    int r;
 
-    if (r >= 0)
-        r = ait_scope_spawn(scope, NULL, workers_watch_guardian, &server->workers,
-                            AIT_TASK_OPTIONS(.name = "guardian"));
+    log_writer_init(&server->log_writer, server->workers.log, scope);
+    r = ait_scope_spawn(scope, NULL, workers_watch_guardian, &server->workers,
+                        AIT_TASK_OPTIONS(.name = "guardian"));
     /* No signal must come before somebody listens. */
     if (r >= 0)
         r = signals_start(&server->signals, scope);
