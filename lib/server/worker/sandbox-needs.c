@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 
 #include "sandbox.h"
 #include "config/program.h"
+#include "slurp.h"
 #include "strv.h"
 
 #define INTERPRETERS_MAX 5 /* as in the kernel */
@@ -54,13 +54,9 @@ struct needs {
 /* Empty where the file is no script, or cannot be read. */
 static void read_first_line(const char *path, char line[FIRST_LINE_MAX])
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    ssize_t n = fd < 0 ? 0 : read(fd, line, FIRST_LINE_MAX - 1);
+    ssize_t n = read_text(path, line, FIRST_LINE_MAX);
 
-    if (fd >= 0)
-        (void)close(fd);
-    line[n > 2 && line[0] == '#' && line[1] == '!' ? n : 0] = '\0';
-    line[strcspn(line, "\n")] = '\0';
+    line[n > 2 && line[0] == '#' && line[1] == '!' ? strcspn(line, "\n") : 0] = '\0';
 }
 
 /* What `#!/usr/bin/env NAME` runs. */
