@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The scheduler: reloads and changes of the number of workers over several slots, on virtual time, with workers that are none.
+ *
+ * A director plays the workers' part: each is ready 1 s after it was started and ends 2 s after it was asked to, unless the case says otherwise for its
+ * generation and slot. Meanwhile it counts what users would feel: how many slots are ready at the worst, and how many workers there are at most.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fake-worker.h"
+#include "supervise/scheduler.h"
+
+#define SEC   AIT_USEC_PER_SEC
+#define SLOTS 4u
+
+enum fate { COMES_UP, EXITS, IS_LATE };
+
+struct play {
+    /* the case */
+    struct amount max_surge, max_unavailable;
+    enum fate fate[SLOTS]; /* of workers of generation 1, by slot */
+
+    struct server_config config;
+    struct workers workers;
+    struct systemd systemd;
+    struct scheduler scheduler;
+    ait_scope *scope;
+    unsigned least_ready, most_alive, n_started;
+};
+
+/* ---- the director --------------------------------------------------------------------------------- */
+
+static void direct_worker(struct play *p, struct worker *w)
+{
+    uint64_t age = ait_now(NULL) - w->started;
+    enum fate fate = w->revision->generation == 1 && w->slot < SLOTS ? p->fate[w->slot] : COMES_UP;
+
+    if (w->state == WORKER_DRAINING) {
+        /* started is of no more use: when it was asked */
+        if (w->pid > 0) {
+            w->pid = -w->pid;
+            w->started = ait_now(NULL);
+        } else if (age >= 2 * SEC) {
+            fake_exit(w, 0);
+        }
+    } else if (w->state == WORKER_STARTING && age >= SEC) {
+        if (fate == COMES_UP)
+            fake_ready(w);
+        else if (fate == EXITS)
+            fake_exit(w, 1);
+        else if (fate == IS_LATE)
+            fake_timeout(w);
+    }
+}
+
+static int direct(void *userdata)
+{
+    struct play *p = userdata;
+
+    for (;;) {
+        unsigned ready = scheduler_n_ready(&p->scheduler);
+
+        p->least_ready = ready < p->least_ready ? ready : p->least_ready;
+        p->most_alive = n_fakes_alive > p->most_alive ? n_fakes_alive : p->most_alive;
+        p->n_started = n_fakes;
+        for (unsigned i = 0; i < n_fakes; i++)
+            if (fakes[i] && fakes[i]->state != WORKER_EXITED)
+                direct_worker(p, fakes[i]);
+        int r = ait_sleep(AIT_USEC_PER_SEC / 10);
+        if (r < 0)
+            return r;
+    }
+}
+
+/* ---- the stage ------------------------------------------------------------------------------------ */
+
+static void open_play(struct play *p, ait_scope **scope)
+{
+    static char program[] = "true";
+    static char *argv[] = {program, NULL};
+    struct listen_options none = {.n_slots = SLOTS};
+    struct revision *first;
+    ait_clock *clock;
+    struct problem problem;
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    n_fakes = 0;
+    server_config_init(&p->config);
+    p->config.workers = SLOTS;
+    p->config.argv = argv;
+    p->config.sandbox.mode = SANDBOX_NONE;
+    p->config.max_surge = p->max_surge;
+    p->config.max_unavailable = p->max_unavailable;
+    assert_int_equal(log_new(&p->workers.log, "test", LOG_PREFIX, null, null), 0);
+    assert_int_equal(listen_set_open(&p->workers.listen, &none, &problem), 0);
+    assert_int_equal(ait_vclock_new(&clock), 0);
+    assert_int_equal(ait_loop_set_clock(ait_loop_current(), clock), 0);
+    ait_clock_unref(clock);
+    assert_int_equal(revision_new(&first, &p->config, 0, &problem), 0);
+    assert_int_equal(scheduler_init(&p->scheduler, &p->config, &p->workers, &p->systemd, first), 0);
+    revision_unref(first);
+    assert_int_equal(ait_scope_enter(scope, AIT_SCOPE_SUPERVISOR), 0);
+    p->scope = *scope;
+    assert_int_equal(scheduler_start(&p->scheduler, *scope), 0);
+    assert_int_equal(ait_scope_spawn(*scope, NULL, direct, p, NULL), 0);
+    assert_int_equal(ait_sleep(2 * SEC), 0);
+    assert_int_equal(scheduler_n_ready(&p->scheduler), SLOTS);
+    assert_true(scheduler_all_were_ready(&p->scheduler));
+    p->least_ready = p->most_alive = SLOTS;
+}
+
+static void close_play(struct play *p)
+{
+    (void)ait_scope_cancel(p->scope);
+    assert_int_equal(ait_scope_exit(p->scope, 0), 0);
+    scheduler_done(&p->scheduler);
+    assert_int_equal(n_fakes_alive, 0);
+    listen_set_close(p->workers.listen);
+    log_free(p->workers.log);
+    p->config.argv = NULL;
+    server_config_done(&p->config);
+}
+
+/* Generations of the slots' workers, ready ones only: "0011". */
+static const char *generations(const struct play *p)
+{
+    static char text[SLOTS * 4 + 1];
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < p->scheduler.n_slots; i++)
+        text[n++] = slot_is_ready(p->scheduler.slots[i])
+                        ? (char)('0' + p->scheduler.slots[i]->current->revision->generation)
+                        : '-';
+    text[n] = '\0';
+    return text;
+}
+
+/* ---- reloads -------------------------------------------------------------------------------------- */
+
+struct reload_case {
+    const char *name;
+    struct amount max_surge, max_unavailable;
+    enum fate fate[SLOTS];
+    const char *generations, *state; /* afterwards; NULL: all went well */
+    unsigned least_ready, most_alive;
+};
+
+#define N(n)                                                                                                 \
+    {                                                                                                        \
+        .value = n                                                                                           \
+    }
+#define PERCENT(n)                                                                                           \
+    {                                                                                                        \
+        .value = n, .percent = true                                                                          \
+    }
+
+static const struct reload_case reload_cases[] = {
+    {"one at a time", N(1), N(0), {0}, "1111", NULL, 4, 5},
+    {"two at a time", N(2), N(0), {0}, "1111", NULL, 4, 6},
+    {"a quarter", PERCENT(25), N(0), {0}, "1111", NULL, 4, 5},
+    {"all at once", PERCENT(100), N(0), {0}, "1111", NULL, 4, 8},
+    {"more than there are", N(9), N(0), {0}, "1111", NULL, 4, 8},
+    {"in place", N(0), N(1), {0}, "1111", NULL, 3, 4},
+    {"two in place", N(0), PERCENT(50), {0}, "1111", NULL, 2, 4},
+    {"the first fails", N(1), N(0), {EXITS}, "0000", "rolled-back", 4, 5},
+    {"the first is late", N(1), N(0), {IS_LATE}, "0000", "rolled-back", 4, 5},
+    {"the third fails", N(1), N(0), {[2] = EXITS}, "1100", "partial", 4, 5},
+    {"the last fails", N(1), N(0), {[3] = EXITS}, "1110", "partial", 4, 5},
+    {"one of the second pair", N(2), N(0), {[3] = EXITS}, "1100", "partial", 4, 6},
+    {"one of all", PERCENT(100), N(0), {[2] = EXITS}, "0000", "rolled-back", 4, 8},
+    {"one of all is late", PERCENT(100), N(0), {[0] = IS_LATE}, "0000", "rolled-back", 4, 8},
+    {"in place, the first", N(0), N(1), {EXITS}, "0000", "rolled-back", 3, 4},
+    {"in place, the third", N(0), N(1), {[2] = EXITS}, "1100", "partial", 3, 4},
+};
+
+static int play_reload(void *userdata)
+{
+    const struct reload_case *c = userdata;
+    struct play p = {.max_surge = c->max_surge, .max_unavailable = c->max_unavailable};
+    AIT_SCOPE(scope);
+
+    memcpy(p.fate, c->fate, sizeof(p.fate));
+    open_play(&p, &scope);
+    scheduler_reload(&p.scheduler);
+    assert_int_equal(ait_sleep(600 * SEC), 0);
+    if (strcmp(generations(&p), c->generations) != 0 ||
+        (c->state == NULL) != (p.scheduler.reload_state == NULL) ||
+        (c->state && strcmp(c->state, p.scheduler.reload_state) != 0))
+        fail_msg("%s: %s, %s", c->name, generations(&p), p.scheduler.reload_state ?: "done");
+    if (p.least_ready < c->least_ready || p.most_alive > c->most_alive)
+        fail_msg("%s: %u ready at the worst, %u workers at most", c->name, p.least_ready, p.most_alive);
+    assert_int_equal(p.scheduler.n_reloads, 1);
+    assert_int_equal(n_fakes_alive, SLOTS);
+    close_play(&p);
+    return 0;
+}
+
+static void test_reloads(void **state)
+{
+    for (size_t i = 0; i < sizeof(reload_cases) / sizeof(reload_cases[0]); i++)
+        assert_int_equal(ait_run(play_reload, (void *)(uintptr_t)&reload_cases[i], 0), 0);
+}
+
+/* ---- stories -------------------------------------------------------------------------------------- */
+
+typedef void (*story_fn)(struct play *p);
+
+static int tell(void *userdata)
+{
+    story_fn story = *(story_fn *)userdata;
+    struct play p = {.max_surge = N(1)};
+    AIT_SCOPE(scope);
+
+    open_play(&p, &scope);
+    story(&p);
+    close_play(&p);
+    return 0;
+}
+
+/* However often it was asked for meanwhile: one more. */
+static void asked_meanwhile(struct play *p)
+{
+    scheduler_reload(&p->scheduler);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(ait_sleep(SEC), 0);
+        scheduler_reload(&p->scheduler);
+    }
+    assert_int_equal(ait_sleep(600 * SEC), 0);
+    assert_string_equal(generations(p), "2222");
+    assert_int_equal(p->scheduler.n_reloads, 2);
+}
+
+/* The server stops in the middle: nothing is touched that has gone. */
+static void stopped_meanwhile(struct play *p)
+{
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(SEC / 2), 0);
+    assert_int_equal(n_fakes_alive, SLOTS + 1);
+}
+
+/* What has nobody comes first: a reload is to mend it. */
+static void the_failed_first(struct play *p)
+{
+    fake_exit(p->scheduler.slots[3]->current, STATUS_CONFIG);
+    assert_int_equal(ait_sleep(SEC / 10), 0);
+    assert_string_equal(generations(p), "000-");
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(SEC * 3 / 2), 0);
+    assert_string_equal(generations(p), "0001");
+    assert_int_equal(ait_sleep(600 * SEC), 0);
+    assert_string_equal(generations(p), "1111");
+}
+
+/* In place, a crashed slot counts as missing: nobody else is stopped until it is back. */
+static void crash_counts(struct play *p)
+{
+    p->config.max_surge.value = 0;
+    p->config.max_unavailable.value = 1;
+    p->config.backoff = (struct time_range){.base_usec = 20 * SEC, .cap_usec = 20 * SEC};
+    fake_exit(p->scheduler.slots[0]->current, 1);
+    assert_int_equal(ait_sleep(SEC / 10), 0);
+    p->least_ready = SLOTS;
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(600 * SEC), 0);
+    assert_string_equal(generations(p), "1111");
+    assert_int_equal(p->least_ready, 3);
+}
+
+static void more_and_fewer(struct play *p)
+{
+    for (int i = 0; i < 3; i++)
+        scheduler_scale(&p->scheduler, 1);
+    assert_int_equal(ait_sleep(10 * SEC), 0);
+    assert_string_equal(generations(p), "0000000");
+    assert_int_equal(p->workers.n_slots, 7);
+    /* A new slot runs what was committed last. */
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(600 * SEC), 0);
+    scheduler_scale(&p->scheduler, 1);
+    assert_int_equal(ait_sleep(10 * SEC), 0);
+    assert_string_equal(generations(p), "11111111");
+    for (int i = 0; i < 20; i++)
+        scheduler_scale(&p->scheduler, -1);
+    assert_int_equal(ait_sleep(600 * SEC), 0);
+    assert_string_equal(generations(p), "1");
+    assert_int_equal(n_fakes_alive, 1);
+}
+
+/* After a roll back new slots are of the old revision, too. */
+static void more_after_a_roll_back(struct play *p)
+{
+    p->fate[0] = EXITS;
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(60 * SEC), 0);
+    scheduler_scale(&p->scheduler, 1);
+    assert_int_equal(ait_sleep(10 * SEC), 0);
+    assert_string_equal(generations(p), "00000");
+    p->fate[0] = COMES_UP;
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(600 * SEC), 0);
+    assert_string_equal(generations(p), "22222");
+}
+
+static void refused(struct play *p)
+{
+    static char absent[] = "no-such-program-here";
+
+    p->config.argv[0] = absent;
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(SEC), 0);
+    assert_string_equal(p->scheduler.reload_state, "refused");
+    assert_int_equal(p->n_started, SLOTS);
+    static char program[] = "true";
+    p->config.argv[0] = program;
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(600 * SEC), 0);
+    assert_null(p->scheduler.reload_state);
+    assert_string_equal(generations(p), "1111"); /* what was refused was no generation */
+}
+
+static void test_stories(void **state)
+{
+    static const story_fn stories[] = {asked_meanwhile, stopped_meanwhile, the_failed_first,
+                                       crash_counts,    more_and_fewer,    more_after_a_roll_back,
+                                       refused};
+
+    for (size_t i = 0; i < sizeof(stories) / sizeof(stories[0]); i++)
+        assert_int_equal(ait_run(tell, (void *)(uintptr_t)&stories[i], 0), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reloads),
+        cmocka_unit_test(test_stories),
+    };
+
+    (void)unsetenv("NOTIFY_SOCKET");
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
