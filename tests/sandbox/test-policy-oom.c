@@ -37,6 +37,22 @@ static int from_systemd(ait_policy **ret, ait_sandbox_problem *problem)
     return ait_policy_from_systemd(ret, "unit", "@system-service waitpid\n~@resources:EACCES\n", problem);
 }
 
+static int load(ait_policy **ret, ait_sandbox_problem *problem)
+{
+    return ait_policy_load(ret, path, AIT_POLICY_FORMAT_AUTO, NULL, NULL, problem);
+}
+
+static int import(ait_policy **ret, const char *name, const char *of_file, size_t length,
+                  ait_sandbox_problem *problem, void *userdata)
+{
+    return from_systemd(ret, problem);
+}
+
+static int load_json(ait_policy **ret, ait_sandbox_problem *problem)
+{
+    return ait_policy_load(ret, path, AIT_POLICY_FORMAT_JSON, import, NULL, problem);
+}
+
 static int from_wrong_text(ait_policy **ret, ait_sandbox_problem *problem)
 {
     return ait_policy_from_text(ret, "text", text, sizeof(text) - 1, problem);
@@ -51,6 +67,8 @@ static const struct way {
     {"file", from_file, 0},
     {"preset", from_preset, 0},
     {"systemd", from_systemd, 0},
+    {"any file", load, 0},
+    {"JSON", load_json, 0},
     {"wrong text", from_wrong_text, -ENOENT},
 };
 
