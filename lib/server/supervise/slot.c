@@ -500,7 +500,7 @@ struct slot *slot_free(struct slot *slot)
     ait_task_unref(slot->task);
     ait_event_unref(slot->event);
     revision_unref(slot->revision);
-    explain_limits_free(slot->limits);
+    denial_limits_free(slot->limits);
     free(slot->exits);
     free(slot);
     return NULL;

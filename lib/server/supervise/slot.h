@@ -73,7 +73,7 @@ struct slot {
     unsigned n_failures; /* in a row */
     uint64_t *exits;     /* times of unplanned exits, a ring of give_up.count */
     unsigned n_exits;
-    struct explain_limits *limits;
+    struct denial_limits *limits;
     enum steer steer; /* as it was set last */
 
     ait_task *task;

@@ -2,6 +2,7 @@
 
 #include "denials.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -22,19 +23,19 @@ struct limit {
     unsigned untold;
 };
 
-struct explain_limits {
+struct denial_limits {
     unsigned n;
     struct limit limit[];
 };
 
-struct explain_limits *explain_limits_free(struct explain_limits *limits)
+struct denial_limits *denial_limits_free(struct denial_limits *limits)
 {
     free(limits);
     return NULL;
 }
 
 /* NULL: no memory, no limit. */
-static struct limit *limit_of(struct explain_limits **limits, int number)
+static struct limit *limit_of(struct denial_limits **limits, int number)
 {
     unsigned n = (unsigned)ait_syscall_newest() + 2;
 
@@ -61,11 +62,11 @@ static void refill(struct limit *limit, uint64_t now)
     uint64_t seconds = (now - limit->refilled) / AIT_USEC_PER_SEC;
 
     if (limit->refilled == 0) {
-        limit->left = EXPLAIN_BURST;
+        limit->left = DENIALS_BURST;
         limit->refilled = now;
         return;
     }
-    limit->left = seconds >= EXPLAIN_BURST - limit->left ? EXPLAIN_BURST : limit->left + (unsigned)seconds;
+    limit->left = seconds >= DENIALS_BURST - limit->left ? DENIALS_BURST : limit->left + (unsigned)seconds;
     limit->refilled += seconds * AIT_USEC_PER_SEC;
 }
 
@@ -87,25 +88,18 @@ static bool may_tell(struct limit *limit, const ait_sandbox_event *event, uint64
 
 /* ---- one event ----------------------------------------------------------------------------------- */
 
-#define ACTION_MAX 32
-
-static const char *describe_action(ait_policy_action action, char *buf)
+/* Whatever the policy does, the call was answered with an errno. */
+static const char *describe_action(ait_policy_action action, char text[AIT_POLICY_ACTION_SIZE])
 {
-    const char *name = action.error ? strerrorname_np(action.error) : "EPERM";
+    const ait_policy_action answer = {.kind = AIT_POLICY_ERRNO, .error = action.error ?: EPERM};
 
-    if (action.kind == AIT_POLICY_ALLOW || action.kind == AIT_POLICY_LOG)
-        return "allowed";
-    if (name)
-        (void)snprintf(buf, ACTION_MAX, "errno(%s)", name);
-    else
-        (void)snprintf(buf, ACTION_MAX, "errno(%u)", action.error);
-    return buf;
+    return ait_policy_action_is_denial(action) ? ait_policy_action_text(answer, text) : "allowed";
 }
 
 static void put_event(struct worker *w, const ait_sandbox_event *e, unsigned untold)
 {
-    char action[ACTION_MAX], thread[12], worker[12], args[6 * 21 + 3], number[12], more[64] = "",
-                                                                                   left_out[12];
+    char action[AIT_POLICY_ACTION_SIZE], thread[12], worker[12], args[6 * 21 + 3], number[12], more[64] = "",
+                                                                                               left_out[12];
     const char *what = describe_action(e->action, action), *name = e->name;
     const uint64_t *a = e->args;
 
@@ -139,7 +133,7 @@ static void put_event(struct worker *w, const ait_sandbox_event *e, unsigned unt
                      name, a[0], a[1], a[2], a[3], a[4], a[5], e->command, (int)e->tid, what, more);
 }
 
-void explain_event(ait_explainer *explainer, const ait_sandbox_event *event, void *userdata)
+void denials_event(ait_explainer *explainer, const ait_sandbox_event *event, void *userdata)
 {
     struct worker *w = userdata;
     struct limit *limit = limit_of(w->limits, event->number);
@@ -186,7 +180,7 @@ static int give_up(void *userdata)
 {
     struct worker *w = userdata;
 
-    explain_finish(w);
+    denials_finish(w);
     return 0;
 }
 
@@ -204,7 +198,7 @@ static int answer_calls(void *userdata)
     return 0;
 }
 
-int explain_start(struct worker *w, ait_scope *scope)
+int denials_start(struct worker *w, ait_scope *scope)
 {
     if (!w->explainer)
         return 0;
@@ -279,7 +273,7 @@ static void tell_totals(struct worker *w, struct totals *t)
                      t->text);
 }
 
-void explain_finish(struct worker *w)
+void denials_finish(struct worker *w)
 {
     if (!w->explainer)
         return;

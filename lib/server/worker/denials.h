@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_EXPLAIN_H
-#define SERVER_EXPLAIN_H
+#ifndef SERVER_DENIALS_H
+#define SERVER_DENIALS_H
 
 /*
  * What the sandbox denies a worker, answered and told (--deny=explain).
@@ -10,7 +10,7 @@
  *
  * Invariants:
  *  - The listener is this process's alone, CLOEXEC, and ends with the worker.
- *  - A loop of denials does not flood the log: a slot and call has EXPLAIN_BURST lines, one more each second, the very same one no more than once a
+ *  - A loop of denials does not flood the log: a slot and call has DENIALS_BURST lines, one more each second, the very same one no more than once a
  *    second; and what was left out is counted. The limits belong to the slot, so that a worker that dies and comes back has no new ones.
  *  - Answering suspends nothing and waits for nobody: no log, and no other worker.
  *
@@ -21,15 +21,15 @@
 
 #include "worker.h"
 
-#define EXPLAIN_BURST 32u
+#define DENIALS_BURST 32u
 
-struct explain_limits *explain_limits_free(struct explain_limits *limits);
+struct denial_limits *denial_limits_free(struct denial_limits *limits);
 
 /* The callback for the worker's explainer; userdata is the worker. */
-void explain_event(ait_explainer *explainer, const ait_sandbox_event *event, void *userdata);
+void denials_event(ait_explainer *explainer, const ait_sandbox_event *event, void *userdata);
 /* Nothing to do where the worker has no explainer. */
-int explain_start(struct worker *w, ait_scope *scope);
+int denials_start(struct worker *w, ait_scope *scope);
 /* After its last process has ended: tells the totals, and gives the listener back. */
-void explain_finish(struct worker *w);
+void denials_finish(struct worker *w);
 
 #endif

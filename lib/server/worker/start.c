@@ -140,7 +140,7 @@ static int execute(struct worker *w, const struct far_ends *far, struct spawn_en
     params.guardian_fd = w->all->guardian->fd;
     params.sandbox = w->revision->sandbox.sandbox;
     if (params.sandbox && config->sandbox.deny == AIT_SANDBOX_DENY_EXPLAIN) {
-        params.explain = explain_event;
+        params.explain = denials_event;
         params.explain_userdata = w;
         params.ret_explainer = &w->explainer;
     }

@@ -164,7 +164,7 @@ static void worker_live(struct worker *w, ait_scope *life)
     AIT_SCOPE(shield);
     int r;
 
-    r = explain_start(w, life);
+    r = denials_start(w, life);
     if (r >= 0)
         r = output_start(w, life);
     if (r >= 0)
@@ -195,7 +195,7 @@ static int worker_close(void *userdata)
 {
     struct worker *w = userdata;
 
-    explain_finish(w);
+    denials_finish(w);
     (void)ait_fd_forget(w->notify.fd);
     notify_socket_close(&w->notify);
     for (unsigned i = 0; i < LOG_CHANNELS; i++) {

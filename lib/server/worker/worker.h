@@ -28,7 +28,7 @@
 
 enum worker_state { WORKER_STARTING, WORKER_READY, WORKER_DRAINING, WORKER_EXITED };
 
-struct explain_limits;
+struct denial_limits;
 
 struct worker_params {
     struct workers *all;
@@ -36,7 +36,7 @@ struct worker_params {
     struct revision *revision;
     unsigned slot;
     ait_event *changed;             /* set when its state changes; borrowed, must outlive the worker */
-    struct explain_limits **limits; /* of what the log is told about denials: the slot's, made when needed */
+    struct denial_limits **limits; /* of what the log is told about denials: the slot's, made when needed */
 };
 
 struct worker {
@@ -45,7 +45,7 @@ struct worker {
     struct revision *revision;
     unsigned slot;
     ait_event *changed;
-    struct explain_limits **limits;
+    struct denial_limits **limits;
 
     enum worker_state state;
     struct worker *next; /* of the living ones */
