@@ -51,8 +51,6 @@ int ait_offload_full(int *ret_result, ait_offload_fn fn, void *userdata, const a
  * idle_usec (0: as by default, 10 s). Threads that are too many end when they are idle. Any thread may call it.
  */
 int ait_offload_configure(unsigned n_threads, uint64_t idle_usec);
-/* How many threads there are now. */
-unsigned ait_offload_n_threads(void);
 
 /*
  * Files, by threads where the kernel cannot answer at once. As the system calls, negative errno instead of errno; the fd of ait_open() is

@@ -132,8 +132,6 @@ int ait_barrier_reset(ait_barrier *barrier);
 int ait_barrier_abort(ait_barrier *barrier);
 /* 1: it is broken. */
 int ait_barrier_is_broken(const ait_barrier *barrier);
-/* How many are waiting. */
-int ait_barrier_n_waiting(const ait_barrier *barrier);
 
 AIT_END_DECLS
 

@@ -38,7 +38,7 @@ ait_taskset *ait_taskset_ref(ait_taskset *set);
 ait_taskset *ait_taskset_unref(ait_taskset *set);
 AIT_DEFINE_CLEANUP_(ait_taskset, ait_taskset_unref)
 
-/* The set as a scope, borrowed: for ait_scope_spawn(), ait_scope_start(), ait_interval_start(), deadlines, names, error handlers. It is
+/* The set as a scope, borrowed: for ait_scope_spawn(), ait_scope_start(), ait_interval_start(), deadlines, names, error handlers (without one of its own the set has that of its scope). It is
  * never entered or left; a deadline ends the set. */
 ait_scope *ait_taskset_scope(ait_taskset *set);
 
@@ -46,8 +46,6 @@ ait_scope *ait_taskset_scope(ait_taskset *set);
 int ait_taskset_spawn(ait_taskset *set, ait_task **ret_task, ait_task_fn fn, void *userdata,
                       const ait_task_options *options) AIT_MUST_CHECK;
 
-/* Cancels each task that is in the set, the caller too if it is one. Does not wait; the set can be used on. Returns how many. */
-int ait_taskset_cancel_all(ait_taskset *set);
 /* Ends the set: cancels its tasks and waits for them, even where the caller is cancelled meanwhile (then returns -ECANCELED). Nothing can be
  * spawned into it afterwards. -EDEADLK: from inside the set. */
 int ait_taskset_cancel_and_wait(ait_taskset *set);
@@ -61,11 +59,6 @@ int ait_taskset_foreach(ait_taskset *set, ait_task_cb cb, void *userdata);
 
 /* The innermost set that the running task is in, by itself or by a task that it lives in; borrowed. NULL: in none, or outside tasks. */
 ait_taskset *ait_taskset_current(void);
-
-/* As for scopes. Without a handler of its own the set's errors go to that of its scope. */
-int ait_taskset_set_error_handler(ait_taskset *set, ait_error_cb cb, void *userdata);
-int ait_taskset_set_name(ait_taskset *set, const char *name);
-const char *ait_taskset_name(const ait_taskset *set);
 
 AIT_END_DECLS
 

@@ -112,22 +112,6 @@ AIT_PUBLIC int ait_taskset_spawn(ait_taskset *set, ait_task **ret_task, ait_task
     return task_spawn(&set->scope, ret_task, fn, userdata, options, __builtin_return_address(0));
 }
 
-AIT_PUBLIC int ait_taskset_cancel_all(ait_taskset *set)
-{
-    int n = 0;
-
-    if (!set)
-        return -EINVAL;
-    LOOP_CHECK(set->scope.loop);
-    for (uint32_t i = 0; i < set->scope.n_children; i++) {
-        if (!set->scope.children[i])
-            continue;
-        scope_cancel(&set->scope.children[i]->root);
-        n++;
-    }
-    return n;
-}
-
 AIT_PUBLIC int ait_taskset_cancel_and_wait(ait_taskset *set)
 {
     struct ait_loop *loop;
@@ -199,19 +183,4 @@ AIT_PUBLIC ait_taskset *ait_taskset_current(void)
         if ((s->flags & SCOPE_OF_SET) && !taskset_is_private(set_of_scope(s)))
             return set_of_scope(s);
     return NULL;
-}
-
-AIT_PUBLIC int ait_taskset_set_error_handler(ait_taskset *set, ait_error_cb cb, void *userdata)
-{
-    return set ? ait_scope_set_error_handler(&set->scope, cb, userdata) : -EINVAL;
-}
-
-AIT_PUBLIC int ait_taskset_set_name(ait_taskset *set, const char *name)
-{
-    return set ? ait_scope_set_name(&set->scope, name) : -EINVAL;
-}
-
-AIT_PUBLIC const char *ait_taskset_name(const ait_taskset *set)
-{
-    return ait_scope_name(set ? &set->scope : NULL);
 }

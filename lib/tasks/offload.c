@@ -362,13 +362,3 @@ AIT_PUBLIC int ait_offload_configure(unsigned n_threads, uint64_t idle_usec)
     pool_unlock();
     return 0;
 }
-
-AIT_PUBLIC unsigned ait_offload_n_threads(void)
-{
-    unsigned n;
-
-    pool_lock();
-    n = pool.n_threads;
-    pool_unlock();
-    return n;
-}

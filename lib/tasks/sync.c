@@ -609,8 +609,3 @@ AIT_PUBLIC int ait_barrier_is_broken(const ait_barrier *barrier)
 {
     return barrier ? barrier->broken : -EINVAL;
 }
-
-AIT_PUBLIC int ait_barrier_n_waiting(const ait_barrier *barrier)
-{
-    return barrier ? (int)barrier->n_waiting : -EINVAL;
-}

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <dirent.h>
+
 #include "check.h"
 
 unsigned check_failures;
@@ -76,4 +78,27 @@ int check_settle(void)
 int now_ms(void)
 {
     return (int)((ait_now(NULL) - TEST_START_US) / AIT_USEC_PER_MSEC);
+}
+
+unsigned check_n_threads(const char *name)
+{
+    char path[64], comm[32];
+    const struct dirent *entry;
+    unsigned n = 0;
+    DIR *tasks = opendir("/proc/self/task");
+
+    assert_non_null(tasks);
+    while ((entry = readdir(tasks))) {
+        FILE *file;
+
+        (void)snprintf(path, sizeof(path), "/proc/self/task/%.32s/comm", entry->d_name);
+        file = fopen(path, "re");
+        if (!file)
+            continue;
+        comm[0] = '\0';
+        n += fgets(comm, sizeof(comm), file) && strncmp(comm, name, strlen(name)) == 0;
+        (void)fclose(file);
+    }
+    (void)closedir(tasks);
+    return n;
 }

@@ -52,6 +52,9 @@ int run_real(ait_task_fn fn, void *userdata);
 bool check_shuffled(void);
 int check_settle(void);
 
+/* How many threads of that name this process has. */
+unsigned check_n_threads(const char *name);
+
 /* Milliseconds since the virtual clock's start. */
 int now_ms(void);
 

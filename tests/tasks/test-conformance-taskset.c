@@ -32,7 +32,7 @@ static void fill(ait_taskset *set, const struct job *job)
 static void new_set(ait_taskset **ret)
 {
     CHECK_EQ(ait_taskset_new(ret, NULL, 0), 0);
-    CHECK_EQ(ait_taskset_set_error_handler(*ret, count_errors, NULL), 0);
+    CHECK_EQ(ait_scope_set_error_handler(ait_taskset_scope(*ret), count_errors, NULL), 0);
     n_errors = 0;
 }
 
@@ -50,9 +50,9 @@ static int naming(void *userdata)
 {
     SET(set);
 
-    CHECK_EQ(ait_taskset_set_name(set, "XYZ"), 0);
+    CHECK_EQ(ait_scope_set_name(ait_taskset_scope(set), "XYZ"), 0);
     CHECK_EQ(ait_taskset_spawn(set, NULL, tells_name, NULL, AIT_TASK_OPTIONS(.name = "ABC")), 0);
-    trace("%s", ait_taskset_name(set));
+    trace("%s", ait_scope_name(ait_taskset_scope(set)));
     return ait_taskset_wait(set);
 }
 

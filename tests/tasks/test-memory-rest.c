@@ -429,7 +429,7 @@ struct turn {
 /* Threads are begun anew in each turn. */
 static void threads_end(void)
 {
-    while (ait_offload_n_threads() > 0)
+    while (check_n_threads("ait-offload") > 0)
         CHECK_EQ(ait_sleep(MS(1)), 0);
 }
 

@@ -417,8 +417,8 @@ static void on_error(ait_scope *scope, const ait_error_info *info, void *userdat
 
 static int set_with(ait_taskset *set)
 {
-    TRY(ait_taskset_set_name(set, "set"));
-    TRY(ait_taskset_set_error_handler(set, on_error, NULL));
+    TRY(ait_scope_set_name(ait_taskset_scope(set), "set"));
+    TRY(ait_scope_set_error_handler(ait_taskset_scope(set), on_error, NULL));
     TRY(ait_scope_set_timeout(ait_taskset_scope(set), AIT_USEC_PER_SEC));
     TRY(ait_scope_cancel_after(ait_taskset_scope(set), AIT_USEC_PER_SEC));
     for (intptr_t i = 0; i < CALLS; i++)

@@ -88,7 +88,7 @@ static bool was_destroyed(void *userdata)
 
 static bool no_threads(void *userdata)
 {
-    return ait_offload_n_threads() == 0;
+    return check_n_threads("ait-offload") == 0;
 }
 
 /* ---- results ------------------------------------------------------------------------------------- */
@@ -169,7 +169,7 @@ static int side_by_side_main(void *userdata)
         gate_wait(gates + i);
     while (ticks < 3)
         CHECK_EQ(ait_sleep(MS(1)), 0);
-    CHECK_EQ(ait_offload_n_threads(), 4);
+    CHECK_EQ(check_n_threads("ait-offload"), 4);
     for (size_t i = ELEMENTS(gates); i-- > 0;)
         gate_open(gates + i);
     CHECK_EQ(ait_task_cancel(ticker), 1);
@@ -224,7 +224,7 @@ static int order_main(void *userdata)
         while (!jobs[i].asked)
             CHECK_EQ(ait_yield(), 0);
     }
-    CHECK(ait_offload_n_threads() >= 1);
+    CHECK(check_n_threads("ait-offload") >= 1);
     gate_open(&gate);
     CHECK_EQ(ait_scope_exit(scope, 0), 0);
     CHECK_EQ(next, 32);
@@ -499,7 +499,7 @@ static void test_no_memory(void **unused)
 
 static int after_fork(void *userdata)
 {
-    if (ait_offload_n_threads() != 0)
+    if (check_n_threads("ait-offload") != 0)
         return 1;
     return ait_offload(short_call, (void *)8) == 8 ? 0 : 2;
 }

@@ -680,7 +680,6 @@ static void test_misuse(void **unused)
     assert_int_equal(ait_barrier_reset(NULL), -EINVAL);
     assert_int_equal(ait_barrier_abort(NULL), -EINVAL);
     assert_int_equal(ait_barrier_is_broken(NULL), -EINVAL);
-    assert_int_equal(ait_barrier_n_waiting(NULL), -EINVAL);
     assert_true(!ait_event_ref(NULL) && !ait_event_unref(NULL) && !ait_mutex_ref(NULL));
     assert_true(!ait_mutex_unref(NULL) && !ait_semaphore_ref(NULL) && !ait_semaphore_unref(NULL));
     assert_true(!ait_condition_ref(NULL) && !ait_condition_unref(NULL) && !ait_barrier_ref(NULL));
