@@ -7,7 +7,7 @@ alias that leads to it.
     manual.py --make FOLDER HEADER... -- PAGE...  makes it
 
 A page says which library it is about in the last word of its .TH line. In a page, @SYNOPSIS@ becomes the prototypes of its functions, @TYPE name@ the definition of that type, or of the constants that name is one of, each as in
-the headers; @EXAMPLE@ becomes examples/PAGE.c; @ERRORS@ what may happen to any call. Outside examples and macro lines, ait_name(), AIT_NAME, ret_name and -ENAME are set in their fonts.
+the headers; @EXAMPLE@ becomes examples/PAGE.c and what there is of examples/PAGE-*.c; @ERRORS@ what may happen to any call. Outside examples and macro lines, ait_name(), AIT_NAME, ret_name and -ENAME are set in their fonts.
 """
 import os
 import re
@@ -124,6 +124,18 @@ def fonts(line):
     return re.sub(r"(?<![\w\\])(?<!\\f[BI])(ret_\w+|ret)\b", r"\\fI\1\\fR", line)
 
 
+def examples(path):
+    """The program of the page's name, and those behind it, each after the comment that it begins with."""
+    folder, out = os.path.join(os.path.dirname(path), "examples"), []
+    for name in [stem(path) + ".c"] + sorted(name for name in os.listdir(folder) if name.startswith(stem(path) + "-")):
+        source = re.sub(r"^/\* SPDX-.*\n", "", read(os.path.join(folder, name)))
+        about = re.match(r"/\* (.*?) \*/\n", source) if out else None
+        if about:
+            out.append(".PP\n" + roff(about.group(1)) + "\n.PP")
+        out.append(code(source[about.end():] if about else source))
+    return "\n".join(out)
+
+
 def page(path, headers):
     text = re.sub(r"^(\.SH ERRORS\n)?@ERRORS@\n", lambda match: (match.group(1) or ".PP\n") + ERRORS, read(path), flags=re.M)
     out, inside = [], False
@@ -139,8 +151,7 @@ def page(path, headers):
         elif match.group(1) == "TYPE":
             out.append(code(definition(headers, match.group(2))))
         else:
-            source = read(os.path.join(os.path.dirname(path), "examples", stem(path) + ".c"))
-            out.append(code("\n".join(line for line in source.splitlines() if "SPDX-" not in line)))
+            out.append(examples(path))
     return "\n".join(out) + "\n"
 
 

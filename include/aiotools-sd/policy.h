@@ -85,7 +85,7 @@ int ait_policy_from_preset(ait_policy **ret, const char *name, ait_sandbox_probl
 /* From the values of SystemCallFilter=, one a line in the order of the unit file ("@system-service", "~@resources:EACCES"), or from a unit file, of which
  * the lines SystemCallFilter= and SystemCallErrorNumber= count. Without the latter, what is denied gets EPERM. */
 int ait_policy_from_systemd(ait_policy **ret, const char *name, const char *lists,
-                            ait_sandbox_problem *problem);
+                            ait_sandbox_problem *problem) AIT_MUST_CHECK;
 
 /* Languages of policies. */
 typedef enum ait_policy_format {

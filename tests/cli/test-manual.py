@@ -152,10 +152,27 @@ def examples_compile():
                 sources.append(os.path.join(folder, f"{page[:-2]}-{i}.c"))
                 with open(sources[-1], "w", encoding="utf-8") as file:
                     file.write(plain(example))
-        flags = ["-std=gnu17", "-D_GNU_SOURCE", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]
+        flags = ["-std=gnu17", "-D_GNU_SOURCE", "-S", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]
         done = subprocess.run([*COMPILER, *flags, "-I" + INCLUDE, *sources], stdin=subprocess.DEVNULL,
-                              stderr=subprocess.PIPE, text=True, check=False)
+                              stderr=subprocess.PIPE, text=True, check=False, cwd=folder)
         check_equal((done.returncode, done.stderr), (0, ""), shlex.join(COMPILER))
+
+
+# As the system calls of these names, whose manual shows them.
+SYSTEM = {"readv", "recvfrom", "recvmsg", "send", "sendfile", "sendmsg", "sendto", "splice", "writev"}
+
+
+@case
+def each_function_has_a_use():
+    """What is exported is used by our own programs, or shown; else nobody would miss it."""
+    used = ""
+    for pattern in "examples/*.c", "docs/man/examples/*.c", "cli/**/*.c", "lib/server/**/*.c":
+        used += "".join(map(read, glob.glob(os.path.join(ROOT, pattern), recursive=True)))
+    headers = "".join(map(read, glob.glob(os.path.join(INCLUDE, "aiotools-sd", "*.h"))))
+    used += "".join(re.findall(r"^#define (?:[^\n]*\\\n)*[^\n]*|^static inline.*?^\}|^AIT_DEFINE_CLEANUP_.*?$", headers, re.M | re.S))
+    known = set(re.findall(r"\bait_\w+", used))
+    missing = [name for name in exported() if name not in known and not name.endswith("_ref") and name[4:] not in SYSTEM]
+    check_equal(sorted(set(missing) - set(inline())), [], "exported functions that no program of ours and no example uses")
 
 
 @case

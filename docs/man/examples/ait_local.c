@@ -27,16 +27,17 @@ static int request(void *userdata)
     if (r < 0)
         return r;
     log_line("asking");
-    (void)ait_scope_spawn(scope, NULL, helper, NULL, NULL);
-    return ait_scope_exit(scope, 0);
+    r = ait_scope_spawn(scope, NULL, helper, NULL, NULL);
+    return ait_scope_exit(scope, r);
 }
 
 static int serve(void *userdata)
 {
+    int r;
+
     log_line("serving");
-    (void)ait_task_spawn(NULL, request, "alice", NULL);
-    (void)ait_task_spawn(NULL, request, "bob", NULL);
-    return 0;
+    r = ait_task_spawn(NULL, request, "alice", NULL);
+    return r < 0 ? r : ait_task_spawn(NULL, request, "bob", NULL);
 }
 
 int main(void)
