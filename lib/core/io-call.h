@@ -4,7 +4,7 @@
 
 /*
  * What every call on an fd is made of: try first, then wait for an edge and try again. For the files that define such calls (io.c,
- * transfer.c) and nobody else; everything above reads and writes by the public ones.
+ * io-transfer.c) and nobody else; everything above reads and writes by the public ones.
  */
 
 #include <poll.h>
