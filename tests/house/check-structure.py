@@ -6,7 +6,7 @@
 
 A layer uses only those below it: a header of any other layer is not found by its compiler flags, and its objects name no symbol of one. Inside a
 layer folders come one after the other: their includes make no circle, so that no two files of different folders include each other. What lies in no
-folder counts by itself, as a module: NAME.c and NAME.h.
+folder counts by itself, as a module: NAME.c and NAME.h. Each public header has a .c of its name.
 """
 import concurrent.futures
 import json
@@ -26,6 +26,7 @@ LAYERS = {
     "cli": ("cli", "cli/aiotools-sd.p", ["server", "shared"], ["core", "tasks", "sandbox"]),
 }
 LIBRARIES = ["lib/libaiotools-sd.so", "lib/libaiotools-sd-sandbox.so"]
+HEADERS_ALONE = {"aiotools-sd", "base", "policy"}  # the first two have no code; a policy is a folder
 
 problems = []
 
@@ -172,6 +173,16 @@ def check_includes(source):
             problems.append(f"{layer}: a circle of {', '.join(circle)}: {'; '.join(arrows_between(graph, circle))}")
 
 
+# ---- names ---------------------------------------------------------------------------------------------------------------
+
+def check_names(source):
+    """A reader of include/aiotools-sd/X.h looks for X.c."""
+    headers = {stem(name) for name in os.listdir(os.path.join(source, "include/aiotools-sd")) if name.endswith(".h")}
+    sources = {stem(os.path.basename(path)) for layer in ("core", "tasks", "sandbox") for path in files_of(source, layer, ".c")}
+    for name in sorted(headers - sources - HEADERS_ALONE):
+        problems.append(f"include/aiotools-sd/{name}.h has no {name}.c")
+
+
 # ---- symbols -------------------------------------------------------------------------------------------------------------
 
 def symbols(build, arguments, paths):
@@ -201,6 +212,7 @@ def main():
     commands = commands_of(build)
     print(f"{check_headers(source, build, commands)} pairs of a layer and a header")
     check_includes(source)
+    check_names(source)
     print(f"{check_symbols(build, commands)} symbols")
     for line in problems:
         print(line)
