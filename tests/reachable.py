@@ -46,9 +46,10 @@ def can_reach(*paths):
 
 
 def places():
-    """Directories that may hold the temporary one, best first: programs run from there, and everybody may enter."""
+    """Directories that may hold the temporary one, best first: programs run from there, everybody may enter, and the path
+    leaves room for names of sockets."""
     for path in (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"):
-        if os.path.isdir(path) and os.access(path, os.W_OK) and not os.statvfs(path).f_flag & os.ST_NOEXEC and \
+        if len(path) <= 40 and os.path.isdir(path) and os.access(path, os.W_OK) and not os.statvfs(path).f_flag & os.ST_NOEXEC and \
                 (os.geteuid() != 0 or _as_nobody(lambda p=path: os.access(p, os.X_OK))):
             yield path
 

@@ -69,6 +69,16 @@ def another_user(*paths):
 
 
 @contextlib.contextmanager
+def directory_for_sockets():
+    """A temporary directory with a path short enough for the address of a socket, whatever TMPDIR says."""
+    folder = reachable.directory("ait-cli-")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
 def ended(process):
     """Whatever happens, the process is gone afterwards."""
     try:

@@ -9,9 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 
-from cases import PATIENCE, case, check, check_equal, ended, main, run
+from cases import PATIENCE, case, check, check_equal, directory_for_sockets, ended, main, run
 
 HTTP_HELLO, QUICKSTART = sys.argv[1:3]
 
@@ -26,7 +25,7 @@ class Server:
 
     def __enter__(self):
         self.stack = contextlib.ExitStack()
-        folder = self.stack.enter_context(tempfile.TemporaryDirectory())
+        folder = self.stack.enter_context(directory_for_sockets())
         notify = self.stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         notify.bind(folder + "/notify")
         notify.settimeout(PATIENCE)
@@ -165,7 +164,7 @@ def http_drain():
 @case
 def http_queue_is_served():
     """Connections that are still in the accept queue when SIGTERM comes are served, on TCP and unix sockets."""
-    with tempfile.TemporaryDirectory() as folder:
+    with directory_for_sockets() as folder:
         for family, address in ((socket.AF_INET, ("127.0.0.1", 0)), (socket.AF_UNIX, folder + "/s")):
             with Server(HTTP_HELLO, address, family) as server:
                 server.process.send_signal(signal.SIGSTOP)

@@ -182,13 +182,21 @@ def kilobytes(pid, name):
 
 
 def fd_count(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    """How many descriptors it has; always 0 where they cannot be seen: the supervisor's only by root."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except PermissionError:
+        return 0
 
 
 def fd_targets(pid):
     """{fd: what it is}"""
     found = {}
-    for fd in os.listdir(f"/proc/{pid}/fd"):
+    try:
+        fds = os.listdir(f"/proc/{pid}/fd")
+    except PermissionError:
+        raise Skip("needs root to see the descriptors of the supervisor") from None
+    for fd in fds:
         with contextlib.suppress(FileNotFoundError):
             found[int(fd)] = os.readlink(f"/proc/{pid}/fd/{fd}")
     return found
@@ -488,8 +496,9 @@ class Server:
     def identity(pid):
         """The guardian, and a child that has not yet exec'ed, have these in common with the supervisor. A worker has
         another program or, where that is aiotools-sd again, another environment. Orphans of workers, which come to the
-        supervisor too, lead no session."""
-        return exe_of(pid), read_proc(pid, "environ")
+        supervisor too, lead no session. What is not dumpable shows neither to others than root: then it is the command line."""
+        exe = exe_of(pid)
+        return (exe, read_proc(pid, "environ")) if exe else (exe, read_proc(pid, "cmdline"))
 
     def guardians(self):
         own = self.identity(self.pid)
