@@ -186,6 +186,13 @@ static void surge_in_backoff(struct stage *s)
     replace(s, false);
 }
 
+static void in_place_in_backoff(struct stage *s)
+{
+    backoff(s);
+    settle();
+    replace(s, true);
+}
+
 static void in_place_waiting(struct stage *s)
 {
     ready(s);
@@ -511,6 +518,18 @@ static const struct row rows[] = {
          [LEAVE] = "backoff -/-/- starting away",
          [STOP] = "backoff -/-/- starting wait",
      }},
+    {"in place in back-off",
+     in_place_in_backoff,
+     {
+         [NEXT_READY] = "active 1r/-/- done ready",
+         [NEXT_FAILS] = "backoff -/-/- failed wait",
+         [NEXT_LATE] = "backoff -/-/- failed wait",
+         [TIME] = "backoff -/1s/- starting wait",
+         [COMMIT] = "backoff -/1s/- starting wait",
+         [ROLL_BACK] = "backoff -/1d/- starting wait",
+         [LEAVE] = "backoff -/-/- starting away",
+         [STOP] = "backoff -/-/- starting wait",
+     }},
     {"in place, current draining",
      in_place_waiting,
      {
@@ -677,6 +696,18 @@ static void waits_grow(struct stage *s)
     assert_true(s->slot->wake_at - ait_now(NULL) < 106000);
 }
 
+/* The rest is over while a replacement in place is being proved: it is that one's turn, and when it has failed the old one starts at once. */
+static void rest_ends_in_place(struct stage *s)
+{
+    in_place_in_backoff(s);
+    advance(3600 * SEC);
+    assert_null(current(s));
+    fake_exit(s->slot->next, 1);
+    settle();
+    assert_int_equal(s->replacement.state, REPLACEMENT_FAILED);
+    assert_ptr_equal(current(s)->revision, &s->revisions[0]);
+}
+
 /* --give-up=3/1min: the third within a minute, and not the third ever. */
 static void gives_up(struct stage *s)
 {
@@ -737,8 +768,8 @@ static void withdrawn(struct stage *s)
 
 static void test_stories(void **state)
 {
-    static const story_fn stories[] = {crash_after_roll_back, crash_after_commit, waits_grow,
-                                       no_memory_for_a_worker, withdrawn};
+    static const story_fn stories[] = {crash_after_roll_back, crash_after_commit,     waits_grow,
+                                       rest_ends_in_place,    no_memory_for_a_worker, withdrawn};
 
     for (size_t i = 0; i < sizeof(stories) / sizeof(stories[0]); i++)
         play_story(stories[i], (struct rate){.count = 20, .usec = 300 * SEC});

@@ -183,11 +183,16 @@ static int start_worker(struct slot *slot, struct revision *revision, struct wor
 }
 
 /* Where the replacement is in place, it is its turn until it has failed. */
+static bool may_start(const struct slot *slot)
+{
+    return !slot->current && !slot->leaving && !(slot->replacement && slot->replacement->in_place);
+}
+
 static bool start_is_due(struct slot *slot)
 {
     int r;
 
-    if (slot->current || slot->leaving || (slot->replacement && slot->replacement->in_place))
+    if (!may_start(slot))
         return false;
     if (slot->state == SLOT_BACKOFF && ait_now(NULL) >= slot->wake_at)
         slot->state = SLOT_ACTIVE;
@@ -362,11 +367,11 @@ static int step(void *userdata)
     return 0;
 }
 
-/* Until something has changed for it, or its rest is over. */
+/* Until something has changed for it, or its rest is over and there is something to start. */
 static int slot_wait(struct slot *slot)
 {
     AIT_SCOPE(limit);
-    bool resting = slot->state == SLOT_BACKOFF && !slot->current;
+    bool resting = slot->state == SLOT_BACKOFF && may_start(slot);
     uint64_t now = ait_now(NULL), usec = slot->wake_at > now ? slot->wake_at - now : 0;
     int r = ait_scope_enter_after(&limit, AIT_SCOPE_MOVE_ON, resting ? usec : AIT_USEC_INFINITY);
 
