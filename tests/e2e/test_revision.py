@@ -5,7 +5,8 @@ reload that succeeds has looked everything up again."""
 import os
 import signal
 
-from harness import check, check_equal, main, need_root, read_proc, scenario, status_field, wait_for, wait_gone
+from harness import (check, check_equal, main, need_root, read_proc, scenario, seconds, status_field, stays, wait_for,
+                     wait_gone)
 
 SLOW = ("-n2", "--ready=delay:300ms", "--backoff=10ms..10ms")
 
@@ -169,6 +170,44 @@ def refused(pit):
     os.symlink(release, link)
     server.reload(2)
     server.stop()
+
+
+def only_worker_ends(pit, *options):
+    """The one worker that there is ends for good while its replacement starts: that one may mend it, and nothing is over before it is."""
+    server = pit.server("-n1", "--ready=notify", *options, *pit.worker(f"--ready-if={pit.file('gate', '')}")).wait_ready()
+    old, = server.wait_workers(1)
+    os.unlink(pit.file("gate"))
+    server.send(signal.SIGHUP)
+    pit.trace.wait("start", 2)
+    os.kill(old, signal.SIGKILL)
+    wait_gone([old], "the killed worker")
+    return server
+
+
+def mended(pit, *options):
+    server = only_worker_ends(pit, *options)
+    stays("the server runs", lambda: not server.gone())
+    pit.file("gate", "")
+    server.err.wait("reload: done")
+    server.wait_workers(1)
+    server.stop()
+
+
+@scenario
+def given_up_and_mended(pit):
+    mended(pit, "--give-up=1/1min")
+
+
+@scenario
+def ended_and_mended(pit):
+    mended(pit, "--restart=no")
+
+
+@scenario
+def given_up_and_not_mended(pit):
+    """The replacement is never ready: then it is over."""
+    server = only_worker_ends(pit, "--give-up=1/1min", f"--start-timeout={seconds(1)}")
+    server.wait_exit(69)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ static bool must_stop(const struct server *server, const struct slot *slot)
 static bool server_over(const struct server *server, int *ret_status)
 {
     const struct scheduler *s = &server->scheduler;
-    unsigned n_over = 0, n_failed = 0, n_absent = 0;
+    unsigned n_lost = 0, n_failed = 0, n_absent = 0;
     int highest = 0;
 
     for (unsigned i = 0; i < s->n_slots; i++) {
@@ -87,13 +87,13 @@ static bool server_over(const struct server *server, int *ret_status)
             *ret_status = slot->status;
             return true;
         }
-        n_over += slot_is_over(slot);
+        n_lost += slot_is_lost(slot);
         n_failed += slot->state == SLOT_FAILED;
         n_absent += slot->state == SLOT_FAILED && slot->status == STATUS_CONFIG;
         if (slot->state == SLOT_ENDED && slot->status > highest)
             highest = slot->status;
     }
-    if (n_over < s->n_slots)
+    if (n_lost < s->n_slots)
         return false;
     if (n_absent == s->n_slots)
         *ret_status = STATUS_CONFIG;

@@ -310,6 +310,11 @@ bool slot_is_over(const struct slot *slot)
     return slot->state == SLOT_FAILED || slot->state == SLOT_ENDED;
 }
 
+bool slot_is_lost(const struct slot *slot)
+{
+    return slot_is_over(slot) && !(slot->replacement && slot->replacement->state < REPLACEMENT_COMMITTED);
+}
+
 static void steer(struct slot *slot, enum steer to)
 {
     int r;

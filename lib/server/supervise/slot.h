@@ -99,6 +99,8 @@ void slot_leave(struct slot *slot);
 bool slot_is_ready(const struct slot *slot);
 /* It will not become ready by itself. */
 bool slot_is_over(const struct slot *slot);
+/* Nor by a replacement that is under way. */
+bool slot_is_lost(const struct slot *slot);
 
 /* One look at everything, by its task; for tests. */
 void slot_step(struct slot *slot);
