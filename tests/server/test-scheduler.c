@@ -298,6 +298,25 @@ static void more_and_fewer(struct play *p)
     assert_int_equal(n_fakes_alive, 1);
 }
 
+/* Asked for more while one is leaving, and the other way round: what counts is the sum. */
+static void more_meanwhile(struct play *p)
+{
+    scheduler_scale(&p->scheduler, -1);
+    assert_int_equal(ait_sleep(SEC / 100), 0); /* it drains */
+    assert_int_equal(p->scheduler.n_slots, SLOTS);
+    for (int i = 0; i < 3; i++)
+        scheduler_scale(&p->scheduler, 1);
+    assert_int_equal(ait_sleep(10 * SEC), 0);
+    assert_string_equal(generations(p), "000000");
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(SEC / 2), 0);
+    scheduler_scale(&p->scheduler, 1);
+    scheduler_scale(&p->scheduler, -1);
+    scheduler_scale(&p->scheduler, -1);
+    assert_int_equal(ait_sleep(600 * SEC), 0);
+    assert_string_equal(generations(p), "11111");
+}
+
 /* After a roll back new slots are of the old revision, too. */
 static void more_after_a_roll_back(struct play *p)
 {
@@ -332,9 +351,9 @@ static void refused(struct play *p)
 
 static void test_stories(void **state)
 {
-    static const story_fn stories[] = {asked_meanwhile, stopped_meanwhile, the_failed_first,
-                                       crash_counts,    more_and_fewer,    more_after_a_roll_back,
-                                       refused};
+    static const story_fn stories[] = {
+        asked_meanwhile, stopped_meanwhile, the_failed_first,       crash_counts,
+        more_and_fewer,  more_meanwhile,    more_after_a_roll_back, refused};
 
     for (size_t i = 0; i < sizeof(stories) / sizeof(stories[0]); i++)
         assert_int_equal(ait_run(tell, (void *)(uintptr_t)&stories[i], 0), 0);

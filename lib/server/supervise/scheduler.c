@@ -323,7 +323,9 @@ static int scale(struct scheduler *s)
         r = add_slot(s);
     while (r > 0 && s->n_slots > s->n_workers_wanted)
         r = remove_slot(s);
-    s->n_workers_wanted = s->n_slots;
+    /* What cannot be had is not tried for ever. Otherwise the number may have been changed meanwhile. */
+    if (r <= 0)
+        s->n_workers_wanted = s->n_slots;
     if (s->n_slots != before)
         log_event(log_of(s), LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "%u workers, before %u", s->n_slots, before);
     tell(s);
