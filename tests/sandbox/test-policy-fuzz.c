@@ -205,7 +205,8 @@ static void fuzz(int (*read)(ait_policy **, const char *, size_t, ait_sandbox_pr
     uint64_t end = now_milliseconds() + fuzz_milliseconds(ORDINARY_MS), seed = fuzz_seed(1);
     unsigned n_right = 0, n_all = 0;
 
-    for (; now_milliseconds() < end; seed++, n_all++) {
+    /* A slow machine takes as long as it needs for one of either kind. */
+    for (; now_milliseconds() < end || n_right == 0 || n_right == n_all; seed++, n_all++) {
         struct draw draw = {seed};
         ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
         ait_policy *policy = NULL;
@@ -223,7 +224,6 @@ static void fuzz(int (*read)(ait_policy **, const char *, size_t, ait_sandbox_pr
     }
     print_message("%u texts, %u of them right, seeds up to %#llx\n", n_all, n_right,
                   (unsigned long long)seed);
-    assert_true(n_right > 0 && n_right < n_all);
 }
 
 static void test_native(void **unused)
