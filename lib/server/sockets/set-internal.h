@@ -32,7 +32,10 @@ struct listen_set {
     uint8_t states[REUSEPORT_SLOTS_MAX]; /* enum steer, by slot */
 };
 
-const struct address *listen_entry_address(const struct listen_entry *e);
+static inline const struct address *listen_entry_address(const struct listen_entry *e)
+{
+    return e->slot ? &e->group.address : &e->address;
+}
 
 /* Fills the entries (nothing is opened). Half-filled on failure: for listen_set_close(). */
 int listen_plan(struct listen_set *s, const struct listen_options *o, struct problem *ret_problem);

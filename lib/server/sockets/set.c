@@ -5,11 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-const struct address *listen_entry_address(const struct listen_entry *e)
-{
-    return e->slot ? &e->group.address : &e->address;
-}
-
 /* ---- opening ----------------------------------------------------------------------------------- */
 
 static int open_slots(struct listen_entry *e, unsigned n_slots)
