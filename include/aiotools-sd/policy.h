@@ -114,7 +114,6 @@ AIT_DEFINE_CLEANUP_(ait_policy, ait_policy_unref)
 /* What becomes of a call on this machine's own architecture. */
 ait_policy_action ait_policy_evaluate(const ait_policy *policy, int number, const uint64_t args[6]);
 
-/* A comparison: (argument & mask) op value. All comparisons of a rule have to hold. Frozen: arrays are made of it. */
 typedef enum ait_policy_op {
     AIT_POLICY_EQ,
     AIT_POLICY_NE,
@@ -124,6 +123,7 @@ typedef enum ait_policy_op {
     AIT_POLICY_GE,
 } ait_policy_op;
 
+/* A comparison: (argument & mask) op value. All comparisons of a rule have to hold. Frozen: arrays are made of it. */
 typedef struct ait_policy_compare {
     uint8_t arg; /* 0 to 5 */
     uint8_t op;  /* ait_policy_op */

@@ -96,6 +96,20 @@ def each_type_and_constant_has_a_page():
 
 
 @case
+def each_struct_can_grow_or_is_frozen():
+    tested = set(re.findall(r"^NO_PADDING\((\w+),", read("tests", "core", "test-growth.c"), re.M))
+    found = 0
+    for path in glob.glob(os.path.join(INCLUDE, "aiotools-sd", "*.h")):
+        for about, name, first in re.findall(r"(/\*(?:(?!\*/).)*?\*/\n)?^typedef struct (\w+) \{\n *([^;]*;)", read(path), re.M | re.S):
+            found += 1
+            if first == "size_t size;":
+                check(name in tested, f"{name} can grow, and is not in tests/core/test-growth.c")
+            else:
+                check("Frozen" in about, f"{name} cannot grow, and does not say that it is frozen")
+    check(found > 20, f"only {found} structs in the headers")
+
+
+@case
 def each_source_is_used():
     for path in glob.glob(os.path.join(ROOT, "docs", "man", "*.3*")):
         name = os.path.basename(path)
