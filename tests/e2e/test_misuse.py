@@ -129,7 +129,7 @@ def workers_removed_in_reload(pit):
         server.send(signal.SIGTTOU)
         wait_for("SIGTTOU to be taken", lambda: not pending_signals(server.pid) & 1 << (signal.SIGTTOU - 1))
     pit.file("gate", "")
-    server.err.wait("1 workers, before 4")
+    server.err.wait("scaled from 4 to 1 workers")
     server.wait_workers(1)
     server.stop()
 

@@ -165,7 +165,7 @@ def refused(pit):
     old = server.wait_workers(2)
     os.unlink(link)
     server.send(signal.SIGHUP)
-    server.err.wait("reload: refused, all workers go on as they were: --chdir=")
+    server.err.wait("reload: refused, all workers keep running unchanged: --chdir=")
     check_equal(sorted(server.workers()), sorted(old), "workers")
     os.symlink(release, link)
     server.reload(2)

@@ -290,7 +290,7 @@ def reload_reads_the_policy_again(pit):
     workers = server.workers()
     pit.file("live.policy", "policy 1\ninclude service\nunameee\n")
     server.send(signal.SIGHUP)
-    server.err.wait(r"reload: refused, all workers go on as they were: .*live.policy:3:1: unknown system call 'unameee'")
+    server.err.wait(r"reload: refused, all workers keep running unchanged: .*live.policy:3:1: unknown system call 'unameee'")
     os.unlink(path)
     server.send(signal.SIGHUP)
     server.err.wait(r"reload: refused, .*live.policy.*No such file")
@@ -307,7 +307,7 @@ def policy_from_a_pipe(pit):
     os.mkfifo(fifo)
     server = pit.server("-n1", f"--policy={fifo}", "--", "/bin/true")
     server.wait_exit(CONFIG)
-    server.err.wait("this is no policy")
+    server.err.wait("this is not a policy")
 
 
 @scenario

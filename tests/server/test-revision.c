@@ -139,7 +139,7 @@ static void test_refusals(void **state)
         {program_not_in_given_path, "/nonexistent"},
         {env_file_absent, "--env-file=/nonexistent/env: No such file"},
         {env_file_is_no_file, "--env-file=/: "},
-        {env_file_is_wrong, "wrong:2: is no assignment"},
+        {env_file_is_wrong, "wrong:2: is not an assignment"},
         {policy_absent, "/nonexistent/policy"},
     };
 
@@ -280,13 +280,13 @@ static void test_env_files(void **state)
         {"A=x=y", "A=x=y"},
         {"A=1\r\nB=2\r\n", "A=1|B=2"},
         {"_a9=1", "_a9=1"},
-        {"A=1\n\nexport B=2\n", "3: is no assignment", true},
-        {"A", "1: is no assignment", true},
-        {"=1", "1: is no assignment", true},
-        {"9=1", "1: is no assignment", true},
-        {"A-B=1", "1: is no assignment", true},
-        {"\nA='x\n\n", "2: has a quote without an end", true},
-        {"A=\"x\\\"", "1: has a quote without an end", true},
+        {"A=1\n\nexport B=2\n", "3: is not an assignment", true},
+        {"A", "1: is not an assignment", true},
+        {"=1", "1: is not an assignment", true},
+        {"9=1", "1: is not an assignment", true},
+        {"A-B=1", "1: is not an assignment", true},
+        {"\nA='x\n\n", "2: has a quote that is not closed", true},
+        {"A=\"x\\\"", "1: has a quote that is not closed", true},
         {"A=x\\", "A=x"},
     };
 

@@ -258,15 +258,15 @@ static void test_refused(void **state)
         int error, status;
         const char *words;
     } cases[] = {
-        {{{"localhost:80"}, LISTEN_DEFAULT, 1}, -EINVAL, 64, "--listen=localhost:80: has a name"},
+        {{{"localhost:80"}, LISTEN_DEFAULT, 1}, -EINVAL, 64, "--listen=localhost:80: has a host name"},
         {{{"[fe80::1%nope]:80"}, LISTEN_DEFAULT, 1}, -ENODEV, 78, "interface"},
         {{{"192.0.2.1:80"}, LISTEN_DEFAULT, 1}, -EADDRNOTAVAIL, 71, "--listen=192.0.2.1:80: no interface"},
         {{{"[fe80::1]:0"}, LISTEN_DEFAULT, 1}, -EINVAL, 71, "[fe80::1%eth0]"},
         {{{"/no/such/folder/x"}, LISTEN_DEFAULT, 1},
          -ENOENT,
          78,
-         "create the parent folder of /no/such/folder/x"},
-        {{{"/dev/null/x"}, LISTEN_DEFAULT, 1}, -ENOTDIR, 78, "not a folder"},
+         "create the parent directory of /no/such/folder/x"},
+        {{{"/dev/null/x"}, LISTEN_DEFAULT, 1}, -ENOTDIR, 78, "not a directory"},
         {{{"/tmp"}, LISTEN_DEFAULT, 1}, -EEXIST, 71, "not a socket"},
         {{{"127.0.0.1:9", "a=0.0.0.0:9"}, LISTEN_DEFAULT, 1}, -EEXIST, 64, "as --listen=127.0.0.1:9"},
         {{{"@x"}, LISTEN_SLOT, 1}, -EOPNOTSUPP, 64, "--listeners=slot: @x is a unix socket"},
@@ -403,7 +403,7 @@ static void test_live_is_refused(void **state)
         /* of the same and of another type */
         for (size_t k = 0; k < 2; k++)
             assert_refused(&(struct given){{in_folder(other, prefixes[k], "x")}, LISTEN_DEFAULT, 1},
-                           -EADDRINUSE, STATUS_OS, "a server answers on this socket already");
+                           -EADDRINUSE, STATUS_OS, "another server already listens on this socket");
         assert_int_equal(listen_set_fds(s, 0, &fd), 0);
         listen_set_close(s);
     }
@@ -425,7 +425,7 @@ static void test_full_queue_is_live(void **state)
         clients[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
         (void)!connect(clients[n], (struct sockaddr *)&a, sizeof a);
     }
-    assert_refused(&(struct given){{path}, LISTEN_DEFAULT, 1}, -EADDRINUSE, STATUS_OS, "answers");
+    assert_refused(&(struct given){{path}, LISTEN_DEFAULT, 1}, -EADDRINUSE, STATUS_OS, "already listens");
     while (n-- > 0)
         close(clients[n]);
     listen_set_close(s);

@@ -90,7 +90,9 @@ int access_check(const struct account *account, const char *directory, const cha
     int p[2], status;
 
     if (pipe2(p, O_CLOEXEC) < 0)
-        return problem_set(ret_problem, STATUS_OS, -errno, "pipe: %s; raise the limit of open files",
+        return problem_set(ret_problem, STATUS_OS, -errno,
+                           "cannot check what the worker's user can reach: pipe: %s; raise the limit of open "
+                           "files (ulimit -n)",
                            strerror(errno));
     pid_t pid = fork();
     if (pid == 0) {
@@ -104,7 +106,9 @@ int access_check(const struct account *account, const char *directory, const cha
     close(p[1]);
     if (pid < 0) {
         close(p[0]);
-        return problem_set(ret_problem, STATUS_OS, -error, "fork: %s; raise the limit of processes",
+        return problem_set(ret_problem, STATUS_OS, -error,
+                           "cannot check what the worker's user can reach: fork: %s; raise the limit of "
+                           "processes (ulimit -u)",
                            strerror(error));
     }
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

@@ -89,7 +89,7 @@ static int resolve_user(const char *user, struct account *a, bool *ret_known, co
     free(buffer);
     if (r == -ENOENT)
         return fail(r, "no such user; create it (adduser --system NAME), or name another one", ret_why);
-    return r < 0 ? fail(r, "the user database cannot be read", ret_why) : 0;
+    return r < 0 ? fail(r, "the user database cannot be read; check /etc/nsswitch.conf", ret_why) : 0;
 }
 
 static int resolve_group(const char *group, gid_t *ret, const char **ret_why)
@@ -106,7 +106,7 @@ static int resolve_group(const char *group, gid_t *ret, const char **ret_why)
     free(buffer);
     if (r == -ENOENT)
         return fail(r, "no such group; create it (addgroup --system NAME), or name another one", ret_why);
-    return r < 0 ? fail(r, "the group database cannot be read", ret_why) : 0;
+    return r < 0 ? fail(r, "the group database cannot be read; check /etc/nsswitch.conf", ret_why) : 0;
 }
 
 static int groups_of_name(struct account *a)
@@ -181,7 +181,7 @@ static int resolve(const char *user, const char *group, struct account *a, const
             ret_why);
     }
     r = !user ? groups_of_caller(a) : known ? groups_of_name(a) : groups_of_number(a);
-    return r < 0 ? fail(r, "its groups cannot be listed", ret_why) : 0;
+    return r < 0 ? fail(r, "its groups cannot be listed; check /etc/nsswitch.conf", ret_why) : 0;
 }
 
 int account_resolve(const char *user, const char *group, struct account *ret, const char **ret_why)

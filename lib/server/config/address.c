@@ -16,15 +16,16 @@
 #define WHY_ADDRESS "is not an address; " ACCEPTED
 #define WHY_EMPTY   "is empty; " ACCEPTED
 #define WHY_PORT    "has no valid port; a port is a number from 0 (any free one) to 65535"
-#define WHY_NO_PORT "has no port; write it behind a colon, such as 127.0.0.1:8080"
+#define WHY_NO_PORT "has no port; write it after a colon, such as 127.0.0.1:8080"
 #define WHY_HOST                                                                                             \
-    "has a name where an address is needed, and names are not looked up; write 127.0.0.1:8080 or [::1]:8080"
+    "has a host name, and names are not looked up; write an address, such as 127.0.0.1:8080 or [::1]:8080"
 #define WHY_BRACKETS "is an IPv6 address without brackets; write [::1]:8080"
 #define WHY_RELATIVE "is a relative path; a socket's path begins with /"
 #define WHY_LONG     "is too long for a socket; a path or abstract name has at most 107 bytes"
-#define WHY_FOLDER   "ends in / and so names a folder; write the path of the socket itself"
+#define WHY_FOLDER   "ends in /, so it names a directory; write the path of the socket itself"
 #define WHY_DEVICE   "names a network interface that does not exist; `ip link` lists them"
-#define WHY_NAME     "has an invalid NAME; it is 1 to 255 printable ASCII characters without / : @ [ and blanks"
+#define WHY_NAME                                                                                             \
+    "has an invalid NAME; write 1 to 255 printable ASCII characters other than / : @ [ and blanks"
 #define WHY_RESERVED "has a NAME that begins with aiotools-sd., which is reserved"
 
 static const struct scheme {

@@ -140,15 +140,14 @@ static int check_replacement(struct server_config *c, struct problem *p)
 {
     if (c->max_surge.value == 0 && c->max_unavailable.value == 0)
         return problem_set(p, STATUS_USAGE, -EINVAL,
-                           "--max-surge=0 and --max-unavailable=0 leave no way to replace a worker; "
-                           "let one of them be 1 or more");
+                           "--max-surge=0 and --max-unavailable=0 leave no way to replace a worker; set one "
+                           "of them to 1 or more");
     if (amount_of(c->max_surge, c->workers, true) == 0 &&
         amount_of(c->max_unavailable, c->workers, false) == 0)
-        return problem_set(
-            p, STATUS_USAGE, -EINVAL,
-            "--max-unavailable=%u%% of %u workers is none, and --max-surge is 0: no worker could be "
-            "replaced; let one of them come to 1 or more",
-            c->max_unavailable.value, c->workers);
+        return problem_set(p, STATUS_USAGE, -EINVAL,
+                           "--max-unavailable=%u%% of %u workers rounds down to 0, and --max-surge is 0, so "
+                           "no worker could be replaced; set one of them to 1 worker or more",
+                           c->max_unavailable.value, c->workers);
     return 0;
 }
 
@@ -157,9 +156,10 @@ static int check_ready(struct server_config *c, struct problem *p)
     int lowest = 3 + (int)c->n_listen;
 
     if (c->ready == READY_FD && c->ready_fd < lowest)
-        return problem_set(p, STATUS_USAGE, -EINVAL,
-                           "--ready=fd:%d: fds below %d are standard streams and sockets; take %d or above",
-                           c->ready_fd, lowest, lowest);
+        return problem_set(
+            p, STATUS_USAGE, -EINVAL,
+            "--ready=fd:%d: descriptors below %d are standard streams and sockets; write %d or above",
+            c->ready_fd, lowest, lowest);
     if (c->ready == READY_DELAY && c->start_timeout <= c->ready_delay)
         return problem_set(
             p, STATUS_USAGE, -EINVAL,

@@ -63,10 +63,10 @@ static const char *read_name(struct reader *r)
     while (isalnum((unsigned char)*r->at) || *r->at == '_')
         put(r, *r->at++, true);
     if (r->n == 0 || isdigit((unsigned char)r->out[0]))
-        return "is no assignment; write NAME=VALUE";
+        return "is not an assignment; write NAME=VALUE";
     r->at += strspn(r->at, " \t");
     if (*r->at != '=')
-        return "is no assignment; write NAME=VALUE";
+        return "is not an assignment; write NAME=VALUE";
     put(r, *r->at++, true);
     r->at += strspn(r->at, " \t");
     return NULL;
@@ -78,7 +78,7 @@ static const char *read_value(struct reader *r)
         char c = *r->at++;
         if (c == '\'' || c == '"') {
             if (!quoted(r, c))
-                return "has a quote without an end";
+                return "has a quote that is not closed; add the closing quote";
         } else if (c == '\\')
             escaped(r);
         else

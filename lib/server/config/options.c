@@ -113,7 +113,8 @@ static int take_name(const struct option_spec *spec, const char *text, void *fie
     struct server_config *config = field;
 
     if (!server_config_name_valid(text)) {
-        *ret_why = "is not a name; take up to 64 letters, digits, '-', '_' and '.', the first no '.'";
+        *ret_why =
+            "is not a valid name; write up to 64 letters, digits, '-', '_' and '.', not beginning with '.'";
         return -EINVAL;
     }
     config->name_set = true;
@@ -207,7 +208,8 @@ static int take_ready(const struct option_spec *spec, const char *text, void *fi
             r = parse_time(text + n, &config->ready_delay, ret_why);
         else if (modes[i] == READY_FD) {
             r = parse_number(text + n, 3, 1023, &number, NULL);
-            *ret_why = "is not fd:N with N from 3 to 1023, above the passed sockets";
+            *ret_why =
+                "is not a valid descriptor; write fd:N, with N from 3 to 1023 and above the passed sockets";
             config->ready_fd = r < 0 ? config->ready_fd : (int)number;
         }
         config->ready = r < 0 ? config->ready : modes[i];

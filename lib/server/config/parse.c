@@ -205,7 +205,7 @@ int parse_time(const char *text, uint64_t *ret_usec, const char **ret_why)
     int r = parse_terms(text, time_units, ret_usec);
 
     if (r == -ERANGE)
-        return fail(r, "is too long a time; write infinity where no limit is meant", ret_why);
+        return fail(r, "is too long; write infinity for no limit", ret_why);
     return r < 0 ? fail(r, WHY_TIME, ret_why) : 0;
 }
 
@@ -214,7 +214,7 @@ int parse_size(const char *text, uint64_t *ret_bytes, const char **ret_why)
     int r = parse_terms(text, size_units, ret_bytes);
 
     if (r == -ERANGE)
-        return fail(r, "is too large a size; write infinity where no limit is meant", ret_why);
+        return fail(r, "is too large; write infinity for no limit", ret_why);
     return r < 0 ? fail(r, WHY_SIZE, ret_why) : 0;
 }
 
@@ -228,7 +228,7 @@ int parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret, co
     if (r == 0 && (value < min || value > max))
         r = -ERANGE;
     if (r == -ERANGE)
-        return fail(r, "is out of bounds", ret_why);
+        return fail(r, "is out of range", ret_why);
     if (r < 0)
         return fail(r, WHY_NUMBER, ret_why);
     *ret = value;
@@ -246,7 +246,7 @@ int parse_rate(const char *text, struct rate *ret, const char **ret_why)
     if (r < 0)
         return fail(r, WHY_RATE, ret_why);
     if (count > UINT32_MAX || usec == 0)
-        return fail(-ERANGE, "is out of bounds; the time must be above 0, such as 20/5min", ret_why);
+        return fail(-ERANGE, "is out of range; the time must be above 0, such as 20/5min", ret_why);
     *ret = (struct rate){.count = (unsigned)count, .usec = usec};
     return 0;
 }
@@ -269,7 +269,7 @@ int parse_time_range(const char *text, struct time_range *ret, const char **ret_
     if (r < 0)
         return fail(r, WHY_RANGE, ret_why);
     if (range.base_usec == 0 || range.cap_usec == PARSE_INFINITY || range.base_usec > range.cap_usec)
-        return fail(-ERANGE, "is out of bounds; BASE must be above 0, and CAP finite and not below BASE",
+        return fail(-ERANGE, "is out of range; BASE must be above 0, and CAP finite and not below BASE",
                     ret_why);
     *ret = range;
     return 0;

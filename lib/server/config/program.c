@@ -44,7 +44,7 @@ static int describe_file(struct problem *p, int error, const char *path)
     case -EPERM:
         return refuse(p, error, path, "lies on a file system mounted noexec; move it, or remount with exec");
     case -ELOOP:
-        return refuse(p, error, path, "is a circle of symbolic links; correct the link");
+        return refuse(p, error, path, "is a loop of symbolic links; correct the link");
     default:
         return problem_set(p, STATUS_CONFIG, error, "program %s: %s; make it accessible to this user", path,
                            strerror(-error));
@@ -76,7 +76,7 @@ static int check_script(const char *path, char *head, struct problem *p)
                       "its first line #! names no interpreter; add one, such as #!/bin/sh");
     if (carriage_return && access(name, F_OK) < 0)
         return refuse(p, -ENOENT, path,
-                      "its first line ends with a carriage return; save it with Unix line ends");
+                      "its first line ends with a carriage return; save it with Unix line endings");
     /* A relative one depends on the worker's directory. */
     if (name[0] != '/')
         return 0;

@@ -88,11 +88,11 @@ static int check_mode(const struct sandbox_options *c, struct problem *p)
         return problem_set(p, STATUS_USAGE, -EINVAL, "--%s: --sandbox=%s %s; leave one of the two out",
                            option, sandbox_mode_words[c->mode],
                            c->mode == SANDBOX_NONE ? "limits nothing"
-                                                   : "only tells, and this cannot be only told");
+                                                   : "only logs, and this option always denies");
     if (c->mode == SANDBOX_LOG && c->deny_set && c->deny != AIT_SANDBOX_DENY_LOG)
         return problem_set(
             p, STATUS_USAGE, -EINVAL,
-            "--deny=%s: --sandbox=log denies nothing; take --sandbox=service, or leave --deny out",
+            "--deny=%s: --sandbox=log denies nothing; write --sandbox=service, or leave --deny out",
             sandbox_deny_words[c->deny]);
     return 0;
 }

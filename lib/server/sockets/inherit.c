@@ -34,8 +34,8 @@ int inherited_take(struct inherited *ret, struct problem *ret_problem)
 
     if (n < 0)
         return problem_set(ret_problem, STATUS_CONFIG, n,
-                           "LISTEN_FDS, LISTEN_FDNAMES: what they announce was not passed (%s); "
-                           "start this from a service manager, or unset them",
+                           "LISTEN_FDS, LISTEN_FDNAMES: the sockets they announce were not passed (%s); "
+                           "start aiotools-sd from a service manager, or unset them",
                            strerror(-n));
     if (n > 0) {
         i.fds = calloc((size_t)n, sizeof *i.fds);

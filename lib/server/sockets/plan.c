@@ -87,10 +87,9 @@ static int refuse_name(struct listen_set *s, const char *option, const char *nam
     for (size_t k = 0; k < s->n_entries && !*text; k++)
         if (s->entries[k].inherited && strcmp(s->entries[k].name, name) == 0)
             address_format(&s->entries[k].address, text);
-    return problem_set(
-        p, STATUS_CONFIG, -ENOTUNIQ,
-        "--listen=%s: the inherited socket %s has the address %s (change the one or the other)", option, name,
-        text);
+    return problem_set(p, STATUS_CONFIG, -ENOTUNIQ,
+                       "--listen=%s: the inherited socket %s has the address %s (change one of them)", option,
+                       name, text);
 }
 
 /* Twice the same would otherwise blame another server. Of inherited ones only equal addresses are told: whether they

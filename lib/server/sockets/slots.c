@@ -92,7 +92,7 @@ static int describe_dead(const struct listen_entry *e, int error, struct problem
     if (error == -EBADFD)
         return problem_set(
             p, STATUS_OS, error,
-            "inherited socket %s, %s: a worker has shut it down (restart the unit that it comes from)",
+            "inherited socket %s, %s: a worker has shut it down (restart the socket unit that passed it)",
             e->name, e->text);
     return listen_describe(e, error, p);
 }

@@ -179,7 +179,7 @@ static int make_revision(void *userdata)
 
     if (r < 0)
         log_event(log_of(s), LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "reload: refused, all workers go on as they were: %s", p->text);
+                  "reload: refused, all workers keep running unchanged: %s", p->text);
     return r;
 }
 
@@ -191,8 +191,8 @@ static void say_end(const struct reload *reload, const char *state)
         log_event(log_of(s), LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "reload: done");
     else
         log_event(log_of(s), LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "reload: %s; %u of %u workers were replaced, the others go on as they were; mend the cause "
-                  "and reload again",
+                  "reload: %s; %u of %u workers were replaced, the others keep running unchanged; fix the "
+                  "cause and reload again",
                   state, reload->done, s->n_slots);
 }
 
@@ -327,7 +327,8 @@ static int scale(struct scheduler *s)
     if (r <= 0)
         s->n_workers_wanted = s->n_slots;
     if (s->n_slots != before)
-        log_event(log_of(s), LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "%u workers, before %u", s->n_slots, before);
+        log_event(log_of(s), LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "scaled from %u to %u workers", before,
+                  s->n_slots);
     tell(s);
     return r;
 }
@@ -350,8 +351,8 @@ static int scheduler_main(void *userdata)
             (void)ait_event_clear(s->requested);
         }
         if (r < 0 && r != -ECANCELED) {
-            log_event(log_of(s), LOG_LEVEL_ERROR, LOG_NO_SLOT, 0, "cannot do what was asked: %s",
-                      strerror(-r));
+            log_event(log_of(s), LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
+                      "cannot reload or change the number of workers: %s", strerror(-r));
             r = 0;
         }
     }
@@ -367,11 +368,11 @@ void scheduler_reload(struct scheduler *s)
 void scheduler_scale(struct scheduler *s, int by)
 {
     if (by > 0 && s->n_workers_wanted >= PARSE_WORKERS_MAX) {
-        log_event(log_of(s), LOG_LEVEL_WARNING, LOG_NO_SLOT, 0, "SIGTTIN: there are %u workers already",
+        log_event(log_of(s), LOG_LEVEL_WARNING, LOG_NO_SLOT, 0, "SIGTTIN ignored: %u workers is the maximum",
                   s->n_workers_wanted);
     } else if (by < 0 && s->n_workers_wanted <= 1) {
         log_event(log_of(s), LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-                  "SIGTTOU: the last worker stays; SIGTERM stops the server");
+                  "SIGTTOU ignored: this is the last worker; SIGTERM stops the server");
     } else {
         s->n_workers_wanted += by > 0 ? 1 : -1u;
         (void)ait_event_set(s->requested);

@@ -120,7 +120,7 @@ static void on_interrupt(void *userdata)
         return;
     }
     log_event(server->workers.log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-              "second interrupt: killing what is left");
+              "second SIGINT: killing the workers that are left");
     workers_expire_all(&server->workers);
 }
 
@@ -159,7 +159,7 @@ static void on_reopen(void *userdata)
     struct server *server = userdata;
 
     log_event(server->workers.log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0,
-              "SIGUSR1: there are no log files of ours to reopen");
+              "SIGUSR1 ignored: aiotools-sd has no log files to reopen");
 }
 
 static void on_upgrade(void *userdata)
@@ -167,7 +167,7 @@ static void on_upgrade(void *userdata)
     struct server *server = userdata;
 
     log_event(server->workers.log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-              "SIGUSR2: this version cannot upgrade in place; SIGHUP replaces the workers");
+              "SIGUSR2 ignored: this version cannot upgrade in place; SIGHUP replaces the workers");
 }
 
 static void on_child(void *userdata)
@@ -206,17 +206,16 @@ static void announce(void *userdata)
 
     for (size_t i = 0; i < n; i++)
         log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "listening on %s (%s)", listen_set_address(listen, i),
-                  listen_set_is_slot(listen, i) ? "a socket a slot" : "shared");
+                  listen_set_is_slot(listen, i) ? "one socket per slot" : "shared");
     log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, getpid(), "starting %u workers of %s, sandbox %s",
               server->scheduler.n_slots, revision->program, sandbox_mode_words[server->config->sandbox.mode]);
     if (revision->sandbox.sandbox)
         log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "sandbox: %s",
                   ait_sandbox_text(revision->sandbox.sandbox));
     if (root_writes_anywhere(server))
-        log_event(
-            log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-            "workers run as root, and may write every file of root's; give --user=, or confine their files: "
-            "--read-only= and --read-write=, or --sandbox=strict");
+        log_event(log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
+                  "workers run as root and may write all files that root may write; set --user=, or confine "
+                  "their files with --read-only= and --read-write=, or with --sandbox=strict");
 }
 
 /* The last line says what to do, where there is something to do. */
@@ -226,18 +225,18 @@ static void say_end(struct server *server, int r)
     const char *program = server->config->argv[0];
 
     if (!server->stopping)
-        log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0, "cannot go on: %s; this is a fault of ours",
-                  strerror(r < 0 ? -r : 0));
+        log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
+                  "stopped: internal error: %s; please report it as a bug", strerror(r < 0 ? -r : 0));
     else if (!server->workers.any_started)
         return;
     else if (server->status == STATUS_UNAVAILABLE)
-        log_event(
-            log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-            "stopped: every slot gave up; see the workers' output above, or run %s by hand, and start again",
-            program);
+        log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
+                  "stopped: every slot gave up; see the workers' output above, or run %s by hand; fix the "
+                  "cause, and start again",
+                  program);
     else if (server->status == STATUS_CONFIG)
         log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "stopped: %s says that its configuration is wrong (status 78); see its output above, mend "
+                  "stopped: %s reports a wrong configuration (exit status 78); see its output above, correct "
                   "it, and start again",
                   program);
     else

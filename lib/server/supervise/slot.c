@@ -68,8 +68,8 @@ static void judge_failed_start(struct slot *slot, const struct worker *w)
 static void judge_hopeless(struct slot *slot, const struct worker *w, int status)
 {
     log_event(slot->workers->log, LOG_LEVEL_ERROR, (int)slot->index, w->pid,
-              "exited with status %d, which says that another try cannot help; see its output above, mend "
-              "it, and reload",
+              "exited with status %d, which means that a restart cannot help; see its output above, fix the "
+              "cause, and reload",
               status);
     fail(slot, status == STATUS_CONFIG ? STATUS_CONFIG : STATUS_UNAVAILABLE);
 }

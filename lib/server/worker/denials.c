@@ -115,7 +115,7 @@ static void put_event(struct worker *w, const ait_sandbox_event *e, unsigned unt
                    "\",\"0x%" PRIx64 "\"]",
                    a[0], a[1], a[2], a[3], a[4], a[5]);
     if (untold > 0)
-        (void)snprintf(more, sizeof(more), "; %u more were not told", untold);
+        (void)snprintf(more, sizeof(more), "; %u more were not logged", untold);
     const struct log_field fields[] = {
         {"event", "sandbox-denied", false},
         {"worker", worker, true},
@@ -193,7 +193,7 @@ static int answer_calls(void *userdata)
     if (r >= 0 || r == -ECANCELED)
         return r;
     log_event(w->all->log, LOG_LEVEL_ERROR, (int)w->slot, w->pid,
-              "what the sandbox denies cannot be told any more: %s", strerror(-r));
+              "the system calls that the sandbox denies are not logged any more: %s", strerror(-r));
     (void)ait_call_on_thread_stack(give_up, w);
     return 0;
 }
@@ -263,7 +263,7 @@ static void tell_totals(struct worker *w, struct totals *t)
     (void)snprintf(untold, sizeof(untold), "%" PRIu64, w->n_untold);
     (void)snprintf(sum, sizeof(sum), "%" PRIu64, t->sum);
     if (w->n_untold > 0)
-        (void)snprintf(note, sizeof(note), "; %s of them were not told one by one", untold);
+        (void)snprintf(note, sizeof(note), "; %s of them were not logged one by one", untold);
     const struct log_field fields[] = {{"event", "sandbox-totals", false},
                                        {"denied", sum, true},
                                        {"untold", untold, true},

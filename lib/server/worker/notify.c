@@ -82,13 +82,15 @@ static int describe(int error, const char *directory, struct problem *p)
     if (error == -ENAMETOOLONG)
         return problem_set(
             p, STATUS_CONFIG, error,
-            "%s: this runtime directory's path is too long for a socket in it (choose a shorter --name)",
+            "runtime directory %s: the path is too long for a socket in it; choose a shorter --name",
             directory);
     if (error == -EMFILE || error == -ENFILE)
-        return problem_set(p, STATUS_OS, error,
-                           "a worker's notification socket: %s; raise the limit of open files (ulimit -n)",
-                           strerror(-error));
-    return problem_set(p, STATUS_OS, error, "%s: a worker's notification socket cannot be made there: %s",
+        return problem_set(
+            p, STATUS_OS, error,
+            "cannot open the worker's notification socket: %s; raise the limit of open files (ulimit -n)",
+            strerror(-error));
+    return problem_set(p, STATUS_OS, error,
+                       "runtime directory %s: cannot create the worker's notification socket in it: %s",
                        directory, strerror(-error));
 }
 

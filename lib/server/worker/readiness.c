@@ -51,9 +51,8 @@ static void take_message(struct worker *w, const struct notify_message *m)
     }
     if (sender == NOTIFY_FROM_GONE && could_be_another_slot(w)) {
         log_event(log, LOG_LEVEL_WARNING, (int)w->slot, w->pid,
-                  "notification of process %d dropped: it has ended already, so nobody can tell whose it "
-                  "was; let it "
-                  "wait (sd_notify_barrier(), systemd-notify without --no-block)",
+                  "notification of process %d dropped: it has already ended, so its worker is unknown; let "
+                  "the sender wait for the reply (sd_notify_barrier(), systemd-notify without --no-block)",
                   (int)m->pid);
         return;
     }
@@ -66,7 +65,7 @@ static void take_message(struct worker *w, const struct notify_message *m)
         worker_is_ready(w);
     }
     if ((m->fields & NOTIFY_STOPPING) && w->state == WORKER_READY)
-        log_event(log, LOG_LEVEL_INFO, (int)w->slot, w->pid, "is stopping by itself");
+        log_event(log, LOG_LEVEL_INFO, (int)w->slot, w->pid, "is stopping on its own");
 }
 
 int readiness_receive(struct worker *w)

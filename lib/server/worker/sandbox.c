@@ -114,9 +114,10 @@ static int make(const struct sandbox_options *c, ait_policy *policy, const struc
     int r = ait_sandbox_new(ret, &o, &sp);
     if (r >= 0)
         return 0;
-    return problem_set(p, r == -ENOENT ? STATUS_CONFIG : STATUS_SANDBOX, r,
-                       "--sandbox=%s: %s; no worker was started (--sandbox=none runs them without)",
-                       sandbox_mode_words[c->mode], sp.message[0] ? sp.message : strerror(-r));
+    return problem_set(
+        p, r == -ENOENT ? STATUS_CONFIG : STATUS_SANDBOX, r,
+        "--sandbox=%s: %s; no worker was started (--sandbox=none runs workers without a sandbox)",
+        sandbox_mode_words[c->mode], sp.message[0] ? sp.message : strerror(-r));
 }
 
 /* Which files the paths lead to now; 0: files are not confined. */

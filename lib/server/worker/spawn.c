@@ -22,7 +22,7 @@ struct spawn {
     struct hand_over hand_over;
 };
 
-#define NO_SANDBOX "no worker runs unprotected; a kernel with seccomp is needed, or --sandbox=none"
+#define NO_SANDBOX "no worker runs unprotected; use a kernel with seccomp, or --sandbox=none"
 
 struct step_words {
     const char *name;
@@ -31,10 +31,10 @@ struct step_words {
 };
 
 static const struct step_words step_words[] = {
-    [SPAWN_STEP_SESSION] = {"new session", STATUS_OS, "this should not happen"},
+    [SPAWN_STEP_SESSION] = {"new session", STATUS_OS, "please report this as a bug"},
     [SPAWN_STEP_SIGNALS] = {"signals", STATUS_OS, "an outer sandbox may be in the way"},
     [SPAWN_STEP_UNBLOCK] = {"signals", STATUS_OS, "an outer sandbox may be in the way"},
-    [SPAWN_STEP_GUARDIAN] = {"telling the guardian", STATUS_OS,
+    [SPAWN_STEP_GUARDIAN] = {"registering with the guardian", STATUS_OS,
                              "the guardian process has died; it is started again"},
     [SPAWN_STEP_FDS] = {"arranging descriptors", STATUS_OS, "raise the limit of open files (ulimit -n)"},
     [SPAWN_STEP_RLIMIT] = {"--rlimit", STATUS_CONFIG, "only root may go above the hard limit"},
@@ -67,7 +67,7 @@ static const struct exec_words exec_words[] = {
     {-ELOOP, STATUS_CONFIG, "too many links or interpreters; correct the file"},
     {-E2BIG, STATUS_CONFIG, "arguments and environment are too large; shorten them"},
     {-EAGAIN, STATUS_OS, "its user has reached the limit of processes; raise RLIMIT_NPROC"},
-    {-ETXTBSY, STATUS_OS, "somebody is writing to the file; try again when that is done"},
+    {-ETXTBSY, STATUS_OS, "a process has the file open for writing; try again when it has closed it"},
 };
 
 static int describe_exec(const struct spawn_params *params, int error, struct problem *p)
@@ -76,7 +76,7 @@ static int describe_exec(const struct spawn_params *params, int error, struct pr
         if (exec_words[i].error == error)
             return problem_set(p, exec_words[i].status, error, "program %s: %s", params->path,
                                exec_words[i].cause_and_remedy);
-    return problem_set(p, STATUS_OS, error, "program %s: %s; see that it can be started by hand",
+    return problem_set(p, STATUS_OS, error, "program %s: %s; check that it can be started by hand",
                        params->path, strerror(-error));
 }
 
@@ -141,7 +141,7 @@ static int open_null(struct spawn *s, const struct spawn_params *params, struct 
     if (s->null_fd >= 0)
         return 0;
     int r = -errno;
-    const char *remedy = "provide it (mknod -m 666 /dev/null c 1 3), or mount /dev";
+    const char *remedy = "create it (mknod -m 666 /dev/null c 1 3), or mount /dev";
     if (r == -EMFILE || r == -ENFILE)
         remedy = "raise the limit of open files (ulimit -n, fs.file-max)";
     else if (r == -EACCES || r == -EPERM)
@@ -246,7 +246,7 @@ static int fail(struct spawn *s, int error, struct problem *p)
     if (s->hand_over.error < 0)
         return fail_os(p, error, params, "taking the sandbox's listener",
                        remedy_for(error, "raise the limit of memory"));
-    return fail_os(p, error, params, "no new process",
+    return fail_os(p, error, params, "creating the process",
                    remedy_for(error, "raise the limit of processes (ulimit -u, pids.max) or of memory"));
 }
 
@@ -259,7 +259,7 @@ static int run(struct spawn *s, const struct spawn_params *params, pid_t *ret_pi
         return r;
     r = prepare(s, params);
     if (r < 0)
-        return fail_os(p, r, params, "preparing it", remedy_for(r, "raise the limit of memory"));
+        return fail_os(p, r, params, "preparing the start", remedy_for(r, "raise the limit of memory"));
     pid_t pid = exec_start(&s->plan.exec, ret_pidfd);
     if (pid < 0)
         return fail(s, pid, p);

@@ -49,9 +49,10 @@ static int open_pipes(struct worker *w, struct far_ends *far, struct problem *p)
     if (r >= 0 && w->revision->config->ready == READY_FD)
         r = make_pipe(&w->ready_fd, &far->ready);
     if (r < 0)
-        return problem_set(p, STATUS_OS, r,
-                           "cannot make a pipe for the worker: %s; raise the limit of open files (ulimit -n)",
-                           strerror(-r));
+        return problem_set(
+            p, STATUS_OS, r,
+            "cannot create a pipe for the worker: %s; raise the limit of open files (ulimit -n)",
+            strerror(-r));
     return notify_socket_open(&w->notify, w->all->directory, w->slot, revision_uid(w->revision),
                               revision_gid(w->revision), p);
 }
@@ -160,7 +161,7 @@ static int start_process(struct worker *w, const struct far_ends *far, struct pr
     for (size_t i = 0; i < n && r >= 0; i++)
         fdnames[i] = listen_set_name(listen, i);
     if (r >= 0 && (r = listen_set_fds(listen, w->slot, fds)) < 0)
-        problem_set(p, STATUS_OS, r, "slot %u has no sockets: %s", w->slot, strerror(-r));
+        problem_set(p, STATUS_OS, r, "cannot get the sockets of slot %u: %s", w->slot, strerror(-r));
     if (r >= 0 && w->revision->config->non_blocking)
         be_non_blocking(fds, n);
     if (r >= 0)

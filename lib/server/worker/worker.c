@@ -153,7 +153,7 @@ static void worker_over(struct worker *w, int r)
         w->asked_to_stop = true;
         worker_terminate(w);
     } else if (r < 0) {
-        log_event(w->all->log, LOG_LEVEL_ERROR, (int)w->slot, w->pid, "cannot be looked after: %s; killed",
+        log_event(w->all->log, LOG_LEVEL_ERROR, (int)w->slot, w->pid, "cannot be supervised: %s; killed",
                   strerror(-r));
     }
 }
@@ -328,6 +328,6 @@ void worker_describe_end(const struct worker *w, char *buf, size_t n)
     else if (w->info.si_code == CLD_EXITED)
         (void)snprintf(buf, n, "exited with status %d", w->info.si_status);
     else
-        (void)snprintf(buf, n, "was ended by %s%s", signal_name(w->info.si_status) ?: "a signal",
+        (void)snprintf(buf, n, "was killed by %s%s", signal_name(w->info.si_status) ?: "a signal",
                        w->info.si_code == CLD_DUMPED ? " (core dumped)" : "");
 }
