@@ -101,8 +101,8 @@ static int ambiguous_option(const struct option_spec *options, const char *name,
         }
     if (found < 2)
         return 0;
-    return problem_set(p, STATUS_USAGE, -EINVAL, "--%.*s: could be any of %s; write it out", (int)n, name,
-                       list);
+    return problem_set(p, STATUS_USAGE, -EINVAL, "--%.*s: is ambiguous: %s; write the option out", (int)n,
+                       name, list);
 }
 
 static int unknown_option(const struct option_spec *options, const char *word, struct problem *p)

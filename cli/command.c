@@ -111,8 +111,8 @@ const char *command_one_word(const struct command *command, void *target, int ar
     if (n == 0)
         (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s%s%s: name %s", parent, space, command->name, what);
     else
-        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s: %s%s%s takes one word only", argv[1], parent, space,
-                          command->name);
+        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s: %s%s%s takes only one argument", argv[1], parent,
+                          space, command->name);
     *ret_status = report(&p);
     return NULL;
 }

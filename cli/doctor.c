@@ -136,7 +136,7 @@ static enum verdict probe_outer_filter(remark found)
 {
     int mode = prctl(PR_GET_SECCOMP, 0, 0, 0, 0);
     snprintf(found, sizeof(remark), "%s",
-             mode > 0 ? "we are inside a filter already; it holds for the workers too" : "none");
+             mode > 0 ? "aiotools-sd already runs under a filter, which holds for the workers too" : "none");
     return PRESENT;
 }
 
@@ -206,7 +206,7 @@ static enum verdict probe_libseccomp(remark found)
     const struct scmp_version *v = seccomp_version();
     bool mended = v->major > 2 || (v->major == 2 && (v->minor > 6 || (v->minor == 6 && v->micro >= 1)));
     snprintf(found, sizeof(remark), "%u.%u.%u%s", v->major, v->minor, v->micro,
-             mended ? "" : "; compiles some policies wrongly, each of ours is verified");
+             mended ? "" : "; it compiles some policies wrongly, which verification finds");
     return PRESENT;
 }
 
@@ -215,7 +215,7 @@ static enum verdict probe_libseccomp(remark found)
 static const struct probe kernel_probes[] = {
     {"process file descriptors", probe_pidfd, "nothing works: Linux 5.10 or newer is needed"},
     {"subreaper", probe_subreaper, "processes that workers leave behind are not seen"},
-    {"close_range", probe_close_range, "starting a worker lists /proc/self/fd instead, which is slower"},
+    {"close_range", probe_close_range, "starting a worker reads /proc/self/fd instead, which is slower"},
     {"epoll_pwait2", probe_epoll_pwait2, "the loop wakes up to a millisecond late"},
     {"guard pages by advice", probe_guards,
      "tasks are limited by vm.max_map_count, to some 32000 by default"},
@@ -228,7 +228,7 @@ static const struct probe sandbox_probes[] = {
     {"seccomp log", probe_seccomp_log, "--sandbox=log and --deny=log end with 77"},
     {"seccomp notification", probe_notification, "--deny=explain and sandbox learn end with 77"},
     {"killable notification", probe_wait_killable,
-     "an explained call that a signal interrupts is told once more"},
+     "an explained call that a signal interrupts is reported once more"},
     {"filter around us", probe_outer_filter, ""},
     {"Landlock: files", probe_landlock, "--read-only, --read-write and --sandbox=strict end with 77"},
     {"Landlock: ports", probe_landlock_net, "--connect ends with 77"},
@@ -238,8 +238,8 @@ static const struct probe sandbox_probes[] = {
 };
 
 static const struct probe system_probes[] = {
-    {"systemd", probe_systemd, "there are no units here; aiotools-sd run opens its sockets itself"},
-    {"journal", probe_journal, "nothing of ours; systemd would have kept what workers say"},
+    {"systemd", probe_systemd, "no units; aiotools-sd run opens its sockets itself"},
+    {"journal", probe_journal, "aiotools-sd does not need it; systemd would store the workers' output there"},
     {"control groups", probe_cgroup, "processes are found by session, group and token alone"},
     {NULL, NULL, NULL},
 };
@@ -281,8 +281,10 @@ static int doctor(const struct command *command, int argc, char **argv)
     unsigned missing = report_section("Kernel", kernel_probes);
     missing += report_section("\nSandbox", sandbox_probes);
     missing += report_section("\nSystem", system_probes);
-    printf("\n%s\n", missing == 0 ? "Nothing is missing."
-                                  : "What is missing costs what is said beside it; the rest works.");
+    printf("\n%s\n",
+           missing == 0
+               ? "Nothing is missing."
+               : "Beside each missing feature stands what is lost without it; everything else works.");
     return print_done();
 }
 

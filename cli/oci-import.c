@@ -119,8 +119,8 @@ static int check_keys(struct import *im, const json_t *object, const char *const
         while (known[i] && strcmp(known[i], key) != 0)
             i++;
         if (!known[i])
-            return fail(im, "\"%.64s\" is not known here, and what is not known may matter; leave it out",
-                        key);
+            return fail(
+                im, "\"%.64s\" is unknown, and ignoring it could change what is allowed; leave it out", key);
     }
     return 0;
 }
@@ -171,7 +171,7 @@ static int read_action_name(struct import *im, const json_t *object, const char 
     enter_key(im, key);
     if (name && strcmp(name, "SCMP_ACT_TRACE") == 0)
         return leave(im,
-                     fail(im, "SCMP_ACT_TRACE has no counterpart; take SCMP_ACT_ERRNO or SCMP_ACT_NOTIFY"));
+                     fail(im, "SCMP_ACT_TRACE has no counterpart; write SCMP_ACT_ERRNO or SCMP_ACT_NOTIFY"));
     return leave(
         im, fail(im, "an action is expected: SCMP_ACT_ALLOW, _ERRNO, _KILL_PROCESS, _TRAP, _LOG or _NOTIFY"));
 }
@@ -256,9 +256,8 @@ static int add_compare(struct import *im, struct oci_rule *rule, const ait_polic
     for (size_t i = 0; i < rule->n_compares; i++)
         if (rule->compares[i].arg == compare->arg)
             return fail(im,
-                        "a second comparison of argument %u: some runtimes take it as \"or\", others not at "
-                        "all; write "
-                        "an entry for each",
+                        "a second comparison of argument %u: some runtimes read it as \"or\", others refuse "
+                        "it; write an entry for each",
                         compare->arg);
     rule->compares[rule->n_compares++] = *compare;
     return 0;
@@ -325,11 +324,11 @@ static int check_words(struct import *im, const json_t *object, const char *key)
         return 0;
     enter_key(im, key);
     if (!json_is_array(list))
-        r = fail(im, "a list of words is expected");
+        r = fail(im, "an array of strings is expected");
     for (size_t i = 0; i < json_array_size(list) && r >= 0; i++) {
         enter_index(im, i);
         if (!json_is_string(json_array_get(list, i)))
-            r = fail(im, "a word is expected");
+            r = fail(im, "a string is expected");
         (void)leave(im, 0);
     }
     return leave(im, r);
@@ -632,11 +631,10 @@ static int put_call(struct import *im, int number)
             bool later = rule->entry > plain->entry;
 
             enter_entry(im, later ? rule->entry : plain->entry);
-            return fail(
-                im,
-                "conflicting: %s/syscalls/%zu gives %s another action, and one of the two has no arguments "
-                "and decides alone; leave one of them out",
-                im->root, later ? plain->entry : rule->entry, name);
+            return fail(im,
+                        "conflicting: %s/syscalls/%zu gives %s another action, and one of the two has no "
+                        "arguments and would always decide; leave one of them out",
+                        im->root, later ? plain->entry : rule->entry, name);
         }
         if (plain)
             continue;

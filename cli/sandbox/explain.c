@@ -232,9 +232,9 @@ static int explain(pid_t pid)
         char text[64];
 
         (void)snprintf(text, sizeof(text), "process %ld traces it", state.tracer);
-        return failed(r, "%d: which system calls are denied cannot be seen: %s", pid, text);
+        return failed(r, "%d: cannot read which system calls are denied: %s", pid, text);
     }
-    return failed(r, "%d: which system calls are denied cannot be seen: %s", pid, why);
+    return failed(r, "%d: cannot read which system calls are denied: %s", pid, why);
 }
 
 static int explain_run(const struct command *command, int argc, char **argv)
@@ -247,7 +247,7 @@ static int explain_run(const struct command *command, int argc, char **argv)
     if (!word)
         return status;
     if (parse_number(word, 1, INT32_MAX, &pid, NULL) < 0) {
-        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s: is no process id; write its number", word);
+        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s: is not a process id; write a number", word);
         return report(&p);
     }
     return explain((pid_t)pid);

@@ -87,10 +87,11 @@ static int check_config(const struct export_config *config, struct problem *p)
 {
     if (config->to < 0)
         return problem_set(p, STATUS_USAGE, -EINVAL,
-                           "--to: is not given; write --to=native, systemd, oci or bpf");
+                           "--to: is missing; write --to=native, systemd, oci or bpf");
     if (config->to == TO_BPF && !config->output && isatty(STDOUT_FILENO))
-        return problem_set(p, STATUS_USAGE, -EINVAL,
-                           "--to=bpf: is no text for a terminal; name a file by --output");
+        return problem_set(
+            p, STATUS_USAGE, -EINVAL,
+            "--to=bpf: writes binary data, and standard output is a terminal; name a file with --output");
     return output_check(config->output, p);
 }
 

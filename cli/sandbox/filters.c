@@ -115,7 +115,7 @@ static const char *why(int error, bool seized)
 {
     switch (error) {
     case -ESRCH:
-        return "there is no such process any more";
+        return "the process has ended";
     case -EPERM:
         return seized ? "this needs root (CAP_SYS_ADMIN)"
                       : "this needs root (CAP_SYS_ADMIN, CAP_SYS_PTRACE), and that nobody else traces it";
@@ -127,7 +127,7 @@ static const char *why(int error, bool seized)
     case -EMEDIUMTYPE:
         return "there is a filter that was not made as a classic program";
     case -ETIMEDOUT:
-        return "it does not stop: it waits in the kernel for something that cannot be interrupted";
+        return "it does not stop: it is in uninterruptible sleep";
     default:
         return strerrordesc_np(-error);
     }

@@ -58,7 +58,7 @@ static int take_timeout(const struct option_spec *spec, const char *text, void *
     if (r < 0)
         return r;
     if (usec == 0) {
-        *ret_why = "is no time at all; write 30s, or leave the option out";
+        *ret_why = "must be above 0; write 30s, or leave the option out";
         return -EINVAL;
     }
     *(uint64_t *)field = usec == PARSE_INFINITY ? 0 : usec;
@@ -269,11 +269,10 @@ static bool reap(struct learner *l)
 
 static void tell_of_those_left(const struct learner *l)
 {
-    fprintf(
-        stderr,
-        "aiotools-sd: %s has ended; learning goes on with what it left behind, until that ends or a signal "
-        "comes\n",
-        l->name);
+    fprintf(stderr,
+            "aiotools-sd: %s has ended; learning continues until the processes that it left behind end, or a "
+            "signal arrives\n",
+            l->name);
 }
 
 /* What the terminal sends it sends to the program, too. */

@@ -45,8 +45,8 @@ static int groups_run(const struct command *command, int argc, char **argv)
         return status;
     if (n > 0) {
         (void)problem_set(&p, STATUS_USAGE, -EINVAL,
-                          "%s: sandbox groups takes no words; sandbox show %s tells what is in it", argv[0],
-                          argv[0]);
+                          "%s: sandbox groups takes no arguments; sandbox show %s lists what is in a group",
+                          argv[0], argv[0]);
         return report(&p);
     }
     for (size_t i = 0; (name = ait_syscall_group_name(i)); i++)
@@ -238,8 +238,8 @@ static int show_policy(const char *name, ait_policy_format from)
         (void)problem_set(&p, STATUS_OS, r, "%s: %s", name, strerror(-r));
         return report(&p);
     }
-    printf("%s: of %u system calls, %u are allowed, %u denied, and %u looked at more closely; what is not "
-           "named: %s\n",
+    printf("%s: of %u system calls, %u are allowed, %u are denied, and %u depend on their arguments; others: "
+           "%s\n",
            name, view.n_allowed + view.n_denied + view.n_by_arguments, view.n_allowed, view.n_denied,
            view.n_by_arguments, ait_policy_action_text(view.fallback, text));
     show_plain_calls(&view);
@@ -273,7 +273,7 @@ static int unknown(const char *word)
     const char *near = nearest(word);
     const char *what = *word == '@'                               ? "no such group"
                        : word[strspn(word, "0123456789")] == '\0' ? "no system call has this number"
-                                                                  : "no system call, preset or file";
+                                                                  : "no such system call, preset or file";
     struct problem p;
 
     if (near)

@@ -22,7 +22,7 @@ TABLE = [
     (["sandbox", "--frmo=x"], 64, ["--frmo"]),
     (["sandbox", "groups", "@aio"], 64, ["@aio", "sandbox show @aio"]),
     (["sandbox", "show"], 64, ["sandbox show", "@group"]),
-    (["sandbox", "show", "read", "write"], 64, ["write", "one word only"]),
+    (["sandbox", "show", "read", "write"], 64, ["write", "only one argument"]),
     (["sandbox", "show", "--form=oci", "x"], 64, ["--form", "did you mean --from?"]),
     (["sandbox", "show", "opneat"], 78, ["opneat", "did you mean openat?"]),
     (["sandbox", "show", "@netwrok-io"], 78, ["@netwrok-io", "did you mean @network-io?"]),

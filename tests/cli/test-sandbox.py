@@ -78,8 +78,8 @@ def show_policies():
         done = sandbox("show", path)
         check_equal((done.returncode, done.stderr), (0, ""), "show FILE")
         head, allowed, *rest = done.stdout.split("\n\n")
-        check(re.fullmatch(re.escape(path) + r": of \d+ system calls, 1 are allowed, \d+ denied, and 1 looked at more closely; "
-                           r"what is not named: kill", head), head)
+        check(re.fullmatch(re.escape(path) + r": of \d+ system calls, 1 are allowed, \d+ are denied, and 1 depend on their arguments; "
+                           r"others: kill", head), head)
         check_equal(allowed, "allow\n  read", "what is allowed")
         check_equal(rest[0], "errno(EBADF)\n  write", "what is denied")
         check_equal(rest[-1], "by arguments\n  lseek arg2 == 1: allow\n  lseek: else kill\n", "what is looked at")
@@ -127,8 +127,8 @@ def good_policies():
 
 # the text, line and column, what is said
 BAD = [
-    ("", "", "no policy"),
-    ("\n# nothing\n", "", "no policy"),
+    ("", "", "not a policy"),
+    ("\n# nothing\n", "", "not a policy"),
     ("policy 1\npolicy 1\n", "2:1", "before"),
     ("policy 2\n", "1:8", "version 1"),
     ("policy 1\ndefault maybe\n", "2:9", "an action is expected"),
@@ -145,8 +145,8 @@ BAD = [
     ("policy 1\nioctl arg1 = 1\n", "2:12", "a comparison is expected"),
     ("policy 1\nioctl arg1 == TIOCSTY\n", "2:15", "is it TIOCSTI?"),
     ("policy 1\nioctl arg1 & 0 == 0\n", "2:14", "mask of 0"),
-    ("policy 1\nioctl arg1 & 1 == 2\n", "2:7", "can never hold"),
-    ("policy 1\nioctl arg1 >= 0\n", "2:7", "always holds"),
+    ("policy 1\nioctl arg1 & 1 == 2\n", "2:7", "is never true"),
+    ("policy 1\nioctl arg1 >= 0\n", "2:7", "is always true"),
     ("policy 1\nioctl arg1 == 0x100000000\n", "2:15", "32 bits"),
     ("policy 1\nioctl arg1 == 99999999999999999999\n", "2:15", "64 bits"),
     ("policy 1\nioctl arg1 == 1 && arg1 == 2\n", "2:20", "exclude each other"),
@@ -159,7 +159,7 @@ BAD = [
     ("policy 1\nlseek arg1 < 5\nlseek arg1 > 9\n", "3:1", "a second comparison"),
     ("policy 1\nread %\n", "2:6", "':' and an action are expected"),
     (b"policy 1\nre\0ad\n", "2:3", "a NUL byte"),
-    (b"@aio\nre\0ad\n", "", "zero byte"),
+    (b"@aio\nre\0ad\n", "", "NUL byte"),
     ("policy 1\n" + "#" * 5000 + "\n", "2:4097", "4096 characters"),
     ("policy 1\n" + "read\n" * 100000, "16386", "more than 16384 rules"),
     ("policy 1\n" + "".join(f"ioctl arg1 == {i}\n" for i in range(300)), "258:1", "too many rules"),
@@ -169,7 +169,7 @@ BAD = [
     ("policy 1\ninclude .\n", "2:1", "a directory"),
     ("SystemCallFilter=@system-service openatt\n", "1:34", "is it openat?"),
     ("read\nioctl arg1 == TIOCSTI: errno(EPERM)\n", "2:7", 'begins with the line "policy 1"'),
-    ("ExecStart=/bin/true\n", "", "no policy"),
+    ("ExecStart=/bin/true\n", "", "not a policy"),
     ("{\n", "", "JSON"),
     ('{"defaultAction": "SCMP_ACT_ALLOW",\n "syscalls": [{"names": ["reed"], "action": "SCMP_ACT_LOG"}]}\n', "", ": /syscalls/0/names/0: unknown system call 'reed'"),
 ]
@@ -221,7 +221,7 @@ def includes():
         check_equal(sandbox("check", os.path.join(folder, "2.policy")).returncode, 0, "8 includes deep")
         done = sandbox("check", os.path.join(folder, "1.policy"))
         check_equal(done.returncode, 78, done.stderr)
-        check("more than 8 includes deep" in done.stderr and "9.policy" in done.stderr, done.stderr)
+        check("nested more than 8 deep" in done.stderr and "9.policy" in done.stderr, done.stderr)
         write(folder, "10.policy", "policy 1\nreed\n")
         done = sandbox("check", os.path.join(folder, "5.policy"))
         check("10.policy:2:1: unknown system call" in done.stderr, done.stderr)
@@ -394,12 +394,12 @@ def learn_ends():
     # Who is left behind is waited for.
     done = learn("--", "/bin/sh", "-c", "(sleep 0.2; echo late) & exit 3")
     check(done.returncode == 3 and done.stdout.startswith("late\n"), done.stdout)
-    check("has ended; learning goes on" in done.stderr, done.stderr)
+    check("has ended; learning continues" in done.stderr, done.stderr)
     process = subprocess.Popen([CMD, "sandbox", "learn", "-o", "/dev/null", "--", "/bin/sh", "-c", "sleep 1000 & exit 4"],
                                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     with ended(process):
         line = process.stderr.readline()
-        check("has ended; learning goes on" in line, line)
+        check("has ended; learning continues" in line, line)
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=PATIENCE)
         check_equal(process.returncode, 4, errors)
