@@ -63,9 +63,9 @@ static void test_languages(void **unused)
         {"{}\n", 0, ""},
         {"\n# a comment\n {\n}\n", 0, ""},
         {"{wrong}\n", -EXDEV, ""},
-        {"", -EINVAL, "this is no policy"},
-        {"# nothing\n\n", -EINVAL, "this is no policy"},
-        {"Hello = world\n", -EINVAL, "this is no policy"},
+        {"", -EINVAL, "this is not a policy"},
+        {"# nothing\n\n", -EINVAL, "this is not a policy"},
+        {"Hello = world\n", -EINVAL, "this is not a policy"},
         {"policy 1\nno-such-call\n", -EINVAL, "unknown system call"},
         {"policies 1\n", -EINVAL, "begins with the line \"policy 1\""},
         {"read\nioctl arg1 == 1: errno(EPERM)\n", -EINVAL, "begins with the line \"policy 1\""},
@@ -188,7 +188,7 @@ static void test_what_is_no_file(void **unused)
     assert_int_equal(ait_policy_load(&policy, "/dev/zero", 0, NULL, NULL, NULL), -E2BIG);
     assert_int_equal(ait_policy_load(&policy, directory, 0, NULL, NULL, &problem), -EISDIR);
     assert_int_equal(ait_policy_load(&policy, write_file("@aio\0x", 6), 0, NULL, NULL, &problem), -EINVAL);
-    assert_non_null(strstr(problem.message, "zero byte"));
+    assert_non_null(strstr(problem.message, "NUL byte"));
     assert_int_equal(ait_policy_load(&policy, write_file("policy 1\n\0", 10), 0, NULL, NULL, &problem),
                      -EINVAL);
     assert_int_equal(problem.line, 2);

@@ -120,8 +120,7 @@ static int lacks(ait_sandbox_problem *problem, const char *option, int needed, i
             option);
     return problem_at(
         problem, -EOPNOTSUPP, "", 0, 0,
-        "%s needs Landlock ABI %d, and this kernel has ABI %d; take a newer kernel, or leave the "
-        "option out",
+        "%s needs Landlock ABI %d, and this kernel has ABI %d; use a newer kernel, or leave the option out",
         option, needed, abi);
 }
 

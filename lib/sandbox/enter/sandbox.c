@@ -42,16 +42,17 @@ static int read_options(ait_sandbox_options *o, const ait_sandbox_options *optio
     int r = options ? options_copy(o, sizeof(*o), options) : -EINVAL;
 
     if (r == -E2BIG)
-        return problem_at(problem, r, "", 0, 0,
-                          "the options ask for what this version of the library does not know");
+        return problem_at(
+            problem, r, "", 0, 0,
+            "the options set a member that this version of the library does not know; use a newer library");
     if (r < 0 || o->flags & ~(unsigned)ALL_FLAGS || (unsigned)o->deny > AIT_SANDBOX_DENY_LEARN ||
         (o->n_connect_ports > 0 && !o->connect_ports) || o->protect < 0)
-        return problem_at(
-            problem, -EINVAL, "", 0, 0,
-            "the options make no sense; set them with AIT_SANDBOX_OPTIONS(), flags to AIT_SANDBOX_... only");
+        return problem_at(problem, -EINVAL, "", 0, 0,
+                          "the options are invalid; set them with AIT_SANDBOX_OPTIONS(), and flags to "
+                          "AIT_SANDBOX_... only");
     if (!o->policy && o->deny == AIT_SANDBOX_DENY_EXPLAIN)
         return problem_at(problem, -EINVAL, "", 0, 0,
-                          "without a policy nothing is denied that could be explained; set one");
+                          "without a policy nothing is denied, so there is nothing to explain; set one");
     return 0;
 }
 
@@ -73,7 +74,7 @@ static int choose_filter_flags(struct ait_sandbox *s, ait_sandbox_problem *probl
     r = try_flags(flags);
     if (r == -ENOSYS || r == -EINVAL)
         return problem_at(problem, -EOPNOTSUPP, "", 0, 0,
-                          "%s; take a newer kernel, or one that is built with it",
+                          "%s; use a newer kernel, or one that is built with it",
                           filter_listens(s->deny)
                               ? "explaining and learning need seccomp's user notification (Linux 5.0)"
                               : "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER, Linux 4.14)");
@@ -167,8 +168,7 @@ static int protect(struct ait_sandbox *s, pid_t process, bool signals, ait_sandb
         return 0;
     int r = policy_protect(&policy, s->policy, process, signals);
     if (r == -ESRCH)
-        return problem_at(problem, r, "", 0, 0, "there is no process %d that could be protected",
-                          (int)process);
+        return problem_at(problem, r, "", 0, 0, "there is no process %d to protect", (int)process);
     if (r == -E2BIG)
         return problem_at(problem, r, "", 0, 0,
                           "the policy has no room for the rules that protect a process; use fewer rules that "
@@ -277,7 +277,7 @@ AIT_PUBLIC int ait_sandbox_enter(ait_sandbox *sandbox, const char **ret_step)
 
     if (!sandbox || filter_listens(sandbox->deny)) {
         if (ret_step)
-            *ret_step = "a sandbox that explains is entered by ait_sandbox_enter_child()";
+            *ret_step = "a sandbox that explains can only be entered by ait_sandbox_enter_child()";
         return -EINVAL;
     }
     r = check_alone();

@@ -304,7 +304,7 @@ static unsigned count_members(const struct learned *l, const struct family *fami
 
 static void write_families(const struct learned *l, FILE *out)
 {
-    (void)fprintf(out, "\n# What stays possible, and by which of the ways there are:\n");
+    (void)fprintf(out, "\n# What remains possible, and by which calls:\n");
     for (size_t i = 0; i < n_families; i++) {
         if (count_members(l, &families[i], true) == 0)
             continue;
@@ -330,7 +330,8 @@ static void write_head(FILE *out, const struct entries *e, const char *title, bo
     /* It is one line, whatever is in it. */
     for (const char *p = title; p && *p; p++)
         (void)fputc((unsigned char)*p < ' ' || *p == 0x7f ? ' ' : *p, out);
-    (void)fprintf(out, ": %zu system calls%s, used %" PRIu64 " times. A number is how often it was used.\n",
+    (void)fprintf(out,
+                  ": %zu system calls%s, used %" PRIu64 " times. A number tells how often a call was used.\n",
                   e->n, base ? " beyond the base" : "", sum);
     if (base)
         (void)fprintf(out, "\ninclude base\n");

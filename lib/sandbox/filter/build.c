@@ -82,7 +82,7 @@ static int begin_part(struct builder *b, uint32_t says, unsigned optimize, scmp_
         return too_long(b);
     context = seccomp_init(SCMP_ACT_ERRNO(says));
     if (!context)
-        return fail(b->failure, -ENOMEM, "libseccomp does not start");
+        return fail(b->failure, -ENOMEM, "libseccomp cannot be initialized");
     int r = seccomp_attr_set(context, SCMP_FLTATR_API_SYSRAWRC, 1);
     if (r == 0)
         r = seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(SAYS_FOREIGN));
@@ -90,7 +90,7 @@ static int begin_part(struct builder *b, uint32_t says, unsigned optimize, scmp_
         r = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, optimize);
     if (r < 0) {
         seccomp_release(context);
-        return fail(b->failure, r, "libseccomp does not take its attributes: %s", strerrordesc_np(-r));
+        return fail(b->failure, r, "libseccomp refuses an attribute: %s", strerrordesc_np(-r));
     }
     *ret = context;
     return 0;
@@ -101,7 +101,7 @@ static int add(struct builder *b, scmp_filter_ctx context, uint32_t says, int nu
 {
     int r = seccomp_rule_add_exact_array(context, SCMP_ACT_ERRNO(says), number, n, compares);
 
-    return r < 0 ? fail(b->failure, r, "libseccomp does not take a rule of system call %d: %s", number,
+    return r < 0 ? fail(b->failure, r, "libseccomp refuses a rule of system call %d: %s", number,
                         strerrordesc_np(-r))
                  : 0;
 }
@@ -171,8 +171,7 @@ static int end_part(struct builder *b, scmp_filter_ctx context, int number, stru
 
     seccomp_release(context);
     if (r < 0)
-        return fail(b->failure, r, "libseccomp does not make a program of the rules: %s",
-                    strerrordesc_np(-r));
+        return fail(b->failure, r, "libseccomp cannot compile the rules: %s", strerrordesc_np(-r));
     struct part *part = &b->parts[b->n_parts++];
     *part = (struct part){.begin = b->n, .yes = yes, .no = no};
     r = read_back(b);
@@ -380,7 +379,7 @@ static int put_target(struct builder *b, size_t i, struct target target)
     if (!target.jump)
         return 0;
     if (target.to >= b->n_parts || b->parts[target.to].begin <= i)
-        return fail(b->failure, -EBADMSG, "part %u of the program does not lie where it has to", target.to);
+        return fail(b->failure, -EBADMSG, "part %u of the program is not where it is expected", target.to);
     *at = (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, (uint32_t)(b->parts[target.to].begin - i - 1));
     return 0;
 }
@@ -399,7 +398,7 @@ static int put_answer(struct builder *b, const struct part *part, size_t i)
         if (what >= SAYS_FIRST && what - SAYS_FIRST < b->n_answers)
             return put_target(b, i, (struct target){.to = b->answers[what - SAYS_FIRST]});
     }
-    return fail(b->failure, -EBADMSG, "libseccomp has made an answer that nobody asked for: %#x", k);
+    return fail(b->failure, -EBADMSG, "libseccomp produced an unexpected answer: %#x", k);
 }
 
 static int put_answers(struct builder *b)

@@ -467,8 +467,7 @@ static int check(const struct verifier *v)
 
     if (r < 0)
         return problem_at(v->problem, -EBADMSG, v->terms->policy ? v->terms->policy->name : NULL, 0, 0,
-                          "the compiled program is none that the kernel takes: instruction %zu of %zu", at,
-                          v->n);
+                          "the kernel would refuse the compiled program: instruction %zu of %zu", at, v->n);
     r = ask_architectures(v);
     if (r == 0)
         r = ask_numbers(v);

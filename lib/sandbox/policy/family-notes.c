@@ -58,7 +58,7 @@ static void note_family(struct draft *draft, const struct layer *layer, const st
         }
     }
     if (place && *open)
-        draft_note(draft, *place, "%s is denied, but to %s there are still: %s", denied, family->purpose,
+        draft_note(draft, *place, "%s is denied, but these calls can still %s: %s", denied, family->purpose,
                    open);
 }
 

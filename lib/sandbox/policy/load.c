@@ -62,8 +62,7 @@ static int load(const char *path, bool regular, struct reading *reading, char **
     }
     int e = slurp(fd, POLICY_TEXT_MAX, ret, ret_length);
     if (e < 0)
-        *ret_message =
-            e == -EFBIG ? "it is larger than 1 MiB, which no policy needs to be" : strerrordesc_np(-e);
+        *ret_message = e == -EFBIG ? "it is larger than 1 MiB, the limit for a policy" : strerrordesc_np(-e);
     return e == -EFBIG ? -E2BIG : e;
 }
 
@@ -99,7 +98,7 @@ static int check_chain(const struct draft *draft, const struct reading *reading,
     if (reading->depth > POLICY_DEPTH_MAX) {
         append_chain(reading, chain, sizeof(chain));
         return problem_at(problem, -ELOOP, place.source->name, place.line, place.column,
-                          "more than %d includes deep: %s", POLICY_DEPTH_MAX, chain);
+                          "includes are nested more than %d deep: %s", POLICY_DEPTH_MAX, chain);
     }
     if (draft->n_files > POLICY_FILES_MAX)
         return problem_at(problem, -E2BIG, place.source->name, place.line, place.column,
@@ -269,7 +268,7 @@ static int guess_lists(ait_policy **ret, const char *path, const char *text, ait
         return e;
     if (problem->line == 0)
         return problem_at(problem, e, path, 0, 0,
-                          "this is no policy; begin it with the line \"policy 1\", or write lists as for "
+                          "this is not a policy; begin it with the line \"policy 1\", or write lists as for "
                           "SystemCallFilter=");
     if (!strchr("@~[", *first_line(text)) && !strstr(text, "SystemCall")) {
         size_t n = strlen(problem->message);
@@ -304,7 +303,7 @@ AIT_PUBLIC int ait_policy_load(ait_policy **ret, const char *path, ait_policy_fo
         return -EINVAL;
     int e = load(path, false, &reading, &text, &length, &message);
     if (e == -ENOENT && find_preset(path))
-        message = "there is no such file; the preset of this name is read by a line \"include\" in a file";
+        message = "there is no such file; to use the preset of this name, include it in a policy file";
     if (e < 0)
         return fail(problem, e, nowhere, path, message);
     bool guessed = format == AIT_POLICY_FORMAT_AUTO;
@@ -315,7 +314,7 @@ AIT_PUBLIC int ait_policy_load(ait_policy **ret, const char *path, ait_policy_fo
     if (format == AIT_POLICY_FORMAT_JSON)
         return import(ret, path, text, length, import_json, userdata, problem);
     if (strlen(text) != length)
-        return fail(problem, -EINVAL, nowhere, path, "there is a zero byte in it; a policy is text");
+        return fail(problem, -EINVAL, nowhere, path, "it contains a NUL byte; a policy is text");
     return guessed ? guess_lists(ret, path, text, problem)
                    : ait_policy_from_systemd(ret, path, text, problem);
 }

@@ -109,7 +109,7 @@ static int check_dropped(const struct layer_call *call, int number, ait_sandbox_
         return 0;
     struct place place = call->has_action ? call->action_place : call->rules->place;
     return fail_at(problem, -EINVAL, place,
-                   "there is both '!%1$s' and a rule for %1$s (%2$s %3$u): leave one of them out",
+                   "there is both '!%1$s' and a rule for %1$s (%2$s %3$u); leave one of them out",
                    ait_syscall_name(number), call->drop_place);
 }
 
@@ -120,9 +120,8 @@ static int check_pair(const struct draft_rule *rule, const struct draft_rule *ot
         return 0;
     return fail_at(
         problem, -EINVAL, rule->place,
-        "conflicting: arguments of %s may meet this rule and that of %s %u, whose action is another; "
-        "make one argument differ in both, or replace both by a rule "
-        "without conditions",
+        "conflicting: a call of %s can match both this rule and the one at %s %u, which has another action; "
+        "compare one argument with different values in both, or replace both by a rule without conditions",
         ait_syscall_name(number), other->place);
 }
 
@@ -136,9 +135,8 @@ static int check_ordering(struct draft_rule *rules, int number, ait_sandbox_prob
                 continue;
             if (seen)
                 return fail_at(problem, -EINVAL, r->place,
-                               "a second comparison by <, <=, > or >= for %s (the first: %s %u): there may "
-                               "be one a system "
-                               "call; use == with a mask",
+                               "a second comparison by <, <=, > or >= for %s (the first: %s %u); only one "
+                               "per system call is possible, use == with a mask",
                                ait_syscall_name(number), seen->place);
             seen = r;
         }
@@ -220,11 +218,10 @@ static void note_opened(struct draft *draft, const struct draft_call *call, cons
         return;
     for (const struct draft_rule *r = call->rules; r; r = r->next)
         if (ait_policy_action_is_denial(r->action)) {
-            draft_note(
-                draft, upper->action_place,
-                "%s is opened as a whole: this replaces what is denied by its arguments (%s %u); rules with "
-                "conditions would be added to that",
-                ait_syscall_name(number), r->place.source->name, r->place.line);
+            draft_note(draft, upper->action_place,
+                       "%s is allowed with any arguments: this replaces the rules that deny some of them (%s "
+                       "%u); rules with conditions would be added to them",
+                       ait_syscall_name(number), r->place.source->name, r->place.line);
             return;
         }
 }

@@ -54,7 +54,7 @@ static int fail_here(struct parser *p, const char *message)
     const struct scan *s = &p->scan;
 
     if (s->kind == SCAN_END)
-        return fail(p, s->column, -EINVAL, "%s, and the line ends", message);
+        return fail(p, s->column, -EINVAL, "%s, but the line ends here", message);
     return fail(p, s->column, -EINVAL, "%s, not '%.*s'", message, QUOTED(s));
 }
 
@@ -83,7 +83,7 @@ static void copy_name(const struct scan *scan, char name[static NAME_SIZE])
 
 static int parse_end(struct parser *p)
 {
-    return p->scan.kind == SCAN_END ? 0 : fail_here(p, "the line should end here");
+    return p->scan.kind == SCAN_END ? 0 : fail_here(p, "the end of the line is expected");
 }
 
 /* ---- actions ------------------------------------------------------------------------------------- */
@@ -205,11 +205,11 @@ static int parse_left(struct parser *p, int number, ait_policy_compare *compare,
 static int check_compare(struct parser *p, unsigned column, const ait_policy_compare *compare)
 {
     if (compare_never(compare))
-        return fail(p, column, -EINVAL, "this can never hold: the value %#llx is not within the mask %#llx",
+        return fail(p, column, -EINVAL, "this is never true: the value %#llx has bits outside the mask %#llx",
                     (unsigned long long)compare->value, (unsigned long long)compare->mask);
     if (compare_always(compare))
         return fail(p, column, -EINVAL,
-                    "this always holds, with the value %#llx and the mask %#llx: leave it out",
+                    "this is always true, with the value %#llx and the mask %#llx; leave it out",
                     (unsigned long long)compare->value, (unsigned long long)compare->mask);
     return 0;
 }
@@ -229,7 +229,7 @@ static int parse_compare(struct parser *p, int number, ait_policy_compare *ret)
         e = parse_value(p, &value);
     if (e >= 0 && value.negative && compare_is_ordering(&compare))
         e = fail(p, value_column, -EINVAL,
-                 "<, <=, > and >= compare without a sign: a negative value means nothing");
+                 "<, <=, > and >= compare unsigned values; a negative value has no meaning here");
     if (e >= 0 && narrowed)
         e = narrow(p, value_column, &value);
     if (e < 0)
@@ -248,7 +248,7 @@ static int add_compare(struct parser *p, unsigned column, struct draft_rule *rul
     for (unsigned i = 0; i < rule->n_compares; i++)
         if (compare_contradicts(&rule->compares[i], compare))
             return fail(p, column, -EINVAL,
-                        "this rule can never hold: two of its conditions exclude each other");
+                        "this rule never applies: two of its conditions exclude each other");
     if (rule->n_compares == POLICY_COMPARES_MAX)
         return fail(p, column, -E2BIG, "more than %d conditions in one rule", POLICY_COMPARES_MAX);
     rule->compares[rule->n_compares++] = *compare;
@@ -424,7 +424,8 @@ static int parse_rule(struct parser *p)
 static int parse_header(struct parser *p)
 {
     if (p->has_header)
-        return fail(p, p->scan.column, -EINVAL, "there has been a line 'policy' before");
+        return fail(p, p->scan.column, -EINVAL,
+                    "there is a line 'policy' before this one; leave one of them out");
     scan_next(&p->scan);
     if (!scan_is(&p->scan, SCAN_NUMBER, "1"))
         return fail_here(p, "the language's version is expected; this program knows version 1");
@@ -437,7 +438,7 @@ static int parse_default(struct parser *p)
 {
     if (p->layer->has_fallback)
         return fail(p, p->scan.column, -EINVAL,
-                    "there has been a line 'default' before: leave one of them out");
+                    "there is a line 'default' before this one; leave one of them out");
     scan_next(&p->scan);
     int e = parse_action(p, &p->layer->fallback);
     if (e >= 0)
@@ -452,7 +453,7 @@ static int parse_include(struct parser *p)
     struct place place = here(p);
 
     if (p->has_rules)
-        return fail(p, place.column, -EINVAL, "include stands before the first rule of a file");
+        return fail(p, place.column, -EINVAL, "include must stand before the first rule of a file");
     scan_next(&p->scan);
     if (p->scan.kind == SCAN_END)
         return fail_here(p, "a preset or a path is expected");
@@ -462,7 +463,7 @@ static int parse_include(struct parser *p)
     if (p->scan.n == 0)
         return fail_here(p, "a preset or a path is expected");
     if (memchr(p->scan.text, '"', p->scan.n))
-        return fail(p, p->scan.column, -EINVAL, "a '\"' without its other");
+        return fail(p, p->scan.column, -EINVAL, "a '\"' that is not closed; add the closing '\"'");
     __attribute__((cleanup(text_freep))) char *what = malloc(p->scan.n + 1);
     if (!what)
         return -ENOMEM;
@@ -497,7 +498,7 @@ static int parse_line(struct parser *p, const char *line, size_t n)
     const char *nul = memchr(line, 0, n);
 
     if (nul)
-        return fail(p, (unsigned)(nul - line) + 1, -EINVAL, "a NUL byte: this is no text");
+        return fail(p, (unsigned)(nul - line) + 1, -EINVAL, "a NUL byte; a policy is text");
     if (n > SCAN_LINE_MAX)
         return fail(p, SCAN_LINE_MAX + 1, -EINVAL, "a line of more than %d characters", SCAN_LINE_MAX);
     scan_begin(&p->scan, line, n);

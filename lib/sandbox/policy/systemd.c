@@ -319,7 +319,7 @@ static int import_lists(struct import *im, const char *lists)
         return e;
     if (!im->has_list)
         return problem_at(im->problem, -EINVAL, im->source->name, 0, 0,
-                          "there is no list of system calls in it: a line SystemCallFilter=... is expected");
+                          "it contains no list of system calls; a line SystemCallFilter=... is expected");
     fill_layer(im, layer);
     return draft_put(im->draft, layer, im->problem);
 }

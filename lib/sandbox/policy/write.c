@@ -162,7 +162,8 @@ struct systemd_writer {
 static int refuse(const struct systemd_writer *w, const char *name, const char *what)
 {
     return problem_at(w->problem, -EOPNOTSUPP, w->policy->name, 0, 0,
-                      "%s %s, which a list of systemd cannot say", name, what);
+                      "%s %s, which a list of systemd cannot express; export it as native or bpf", name,
+                      what);
 }
 
 static bool systemd_can(ait_policy_action action)
