@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* An echo server: each connection a task, dropped after 30 s of silence; SIGTERM ends it in order. */
+/* An echo server. Each connection is a task; 30 s of silence end it. SIGTERM stops the server. */
 #include <aiotools-sd/aiotools-sd.h>
 #include <errno.h>
 #include <systemd/sd-daemon.h>
@@ -15,7 +15,7 @@ static int echo_once(int fd)
     ssize_t n = ait_read(fd, buf, sizeof(buf)); /* suspends this task, no other */
     if (n > 0 && (r = ait_write_all(fd, buf, (size_t)n, NULL)) < 0)
         n = r;
-    return ait_scope_exit(limit, (int)n); /* -ETIME where the 30 s were over */
+    return ait_scope_exit(limit, (int)n); /* -ETIME after 30 s */
 }
 
 static int connection(void *userdata)
@@ -36,7 +36,7 @@ static int serve(void *userdata)
     sd_notify(0, "READY=1");
     while (r >= 0 && (r = ait_accept(SD_LISTEN_FDS_START, NULL, NULL)) >= 0)
         r = ait_scope_spawn(clients, NULL, connection, (void *)(intptr_t)r, NULL);
-    return ait_scope_exit(clients, r); /* SIGTERM has cancelled us: so are they; waits for them */
+    return ait_scope_exit(clients, r); /* cancelled by SIGTERM, as we are; waits for them */
 }
 
 int main(void)
