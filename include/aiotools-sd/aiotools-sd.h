@@ -2,7 +2,10 @@
 #ifndef AIT_AIOTOOLS_SD_H
 #define AIT_AIOTOOLS_SD_H
 
-/* All of libaiotools-sd. Not of libaiotools-sd-sandbox: that is sandbox.h, and policy.h alone. */
+/*
+ * All headers of libaiotools-sd. Those of libaiotools-sd-sandbox are separate: sandbox.h and
+ * policy.h.
+ */
 
 #include <aiotools-sd/base.h>
 #include <aiotools-sd/block.h>

@@ -3,8 +3,9 @@
 #define AIT_CLOCK_H
 
 /*
- * The virtual clock: time that moves only when told, or, with autojump, to the next timer whenever the loop has nothing else to
- * do. With no timer left the loop blocks on its fds. It begins at 1 s. Counted.
+ * The virtual clock: its time moves only when it is advanced. With autojump it also moves to the
+ * next timer whenever the loop has nothing else to do. If no timer is left, the loop blocks on its
+ * fds. It begins at 1 s. Clocks are reference counted.
  */
 
 #include <stdbool.h>
@@ -20,10 +21,10 @@ AIT_DEFINE_CLEANUP_(ait_clock, ait_clock_unref)
 
 /* Moves the clock forward. */
 int ait_vclock_advance(ait_clock *clock, uint64_t usec);
-/* On from the beginning. */
+/* Autojump is on from the beginning. */
 int ait_vclock_set_autojump(ait_clock *clock, bool on);
 
-/* Before the first timer only: -EBUSY. NULL: the real clock. */
+/* Must be called before the first timer is set (-EBUSY). NULL: the real clock. */
 int ait_loop_set_clock(ait_loop *loop, ait_clock *clock);
 
 AIT_END_DECLS
