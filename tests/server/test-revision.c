@@ -274,7 +274,11 @@ static void test_env_files(void **state)
         {"A=x\\ \n", "A=x "},
         {"A=x\\\ny\nB=1", "A=xy|B=1"},
         {"A=\"x\ny\"\nB=1", "A=x\ny|B=1"},
-        {"A='a'b\"c\"", "A=abc"},
+        {"A='a' \"b\"\t'c'", "A=abc"},
+        {"A='a'b\"c\"", "A=ab\"c\""}, /* a quote inside of a word is a character */
+        {"A={\"a\": 'b'}\nB=1", "A={\"a\": 'b'}|B=1"},
+        {"A=it's\nB=1", "A=it's|B=1"},
+        {"A=\\'x' \nB=1", "A='x'|B=1"},
         {"A=1#2", "A=1#2"},
         {"A=$B", "A=$B"},
         {"A=x=y", "A=x=y"},

@@ -72,17 +72,25 @@ static const char *read_name(struct reader *r)
     return NULL;
 }
 
+/* Quotes are quotes at the beginning, and behind one another; inside of a word they are characters, as in A={"b":1}. */
 static const char *read_value(struct reader *r)
 {
+    bool in_word = false;
+
     while (*r->at && *r->at != '\n') {
         char c = *r->at++;
-        if (c == '\'' || c == '"') {
+        bool white = c == ' ' || c == '\t' || c == '\r';
+
+        if (!in_word && (c == '\'' || c == '"')) {
             if (!quoted(r, c))
                 return "has a quote that is not closed; add the closing quote";
-        } else if (c == '\\')
+            continue;
+        }
+        in_word |= !white;
+        if (c == '\\')
             escaped(r);
-        else
-            put(r, c, c != ' ' && c != '\t' && c != '\r');
+        else if (in_word)
+            put(r, c, !white);
     }
     r->n = r->n_kept;
     r->out[r->n] = '\0';

@@ -6,8 +6,9 @@
  * env-file: variables of the workers from a file, as EnvironmentFile= of systemd takes them.
  *
  * One NAME=VALUE a line; empty lines, and lines that begin with '#' or ';', are left out. A value may stand in single or double
- * quotes, and then go on over several lines; outside single quotes a backslash takes the next character as it is, and a
- * backslash at the end of a line joins the next one to it. White space around an unquoted value is dropped. Nothing is expanded.
+ * quotes, and then go on over several lines; inside of a word a quote is a character like others. Outside quotes a backslash
+ * takes the next character as it is, and a backslash at the end of a line joins the next one to it. White space around an
+ * unquoted value is dropped. Nothing is expanded.
  */
 
 #include <stddef.h>
