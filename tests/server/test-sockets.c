@@ -550,6 +550,23 @@ static void test_slots_come_and_go(void **state)
     listen_set_close(s);
 }
 
+/* A slot that has come gets nothing until somebody says so, also where it makes a group of what was a single socket. */
+static void test_new_slot_is_away(void **state)
+{
+    for (unsigned n = 1; n <= 2; n++) {
+        struct listen_set *s = open_one("127.0.0.1:0", n);
+        struct problem p;
+
+        for (unsigned slot = 0; slot < n; slot++)
+            assert_int_equal(listen_set_steer_slot(s, slot, STEER_READY), 0);
+        assert_int_equal(listen_set_add_slot(s, n, &p), 0);
+        for (int i = 0; i < 50; i++)
+            close(connect_to(s, 0));
+        assert_int_equal(listen_set_pending(s, n), 0);
+        listen_set_close(s);
+    }
+}
+
 /* The fd of the first address fits under the limit, that of the second does not. */
 static void test_add_is_all_or_nothing(void **state)
 {
@@ -646,6 +663,7 @@ int main(void)
         cmocka_unit_test(test_only_own_file_is_unlinked),
         cmocka_unit_test(test_race_for_a_stale_path),
         cmocka_unit_test(test_slots_come_and_go),
+        cmocka_unit_test(test_new_slot_is_away),
         cmocka_unit_test(test_add_is_all_or_nothing),
         cmocka_unit_test(test_repair),
         cmocka_unit_test(test_repair_waits_for_the_name),
