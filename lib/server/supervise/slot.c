@@ -203,7 +203,8 @@ static bool start_is_due(struct slot *slot)
         return false;
     if (r < 0) {
         log_event(slot->workers->log, LOG_LEVEL_ERROR, (int)slot->index, 0, "cannot start: %s", strerror(-r));
-        rest(slot, slot->config->backoff.cap_usec);
+        rest(slot,
+             slot->config->backoff.cap_usec > MEMORY_PAUSE ? slot->config->backoff.cap_usec : MEMORY_PAUSE);
     }
     return true;
 }
@@ -409,12 +410,12 @@ static int slot_main(void *userdata)
     AIT_SCOPE(scope);
     int r;
 
-    r = ait_scope_enter(&scope, AIT_SCOPE_SUPERVISOR);
-    if (r < 0) {
-        fail(slot, STATUS_OS);
-        tell(slot);
+    /* Requests may have come already, and somebody waits for what becomes of them. */
+    while ((r = ait_scope_enter(&scope, AIT_SCOPE_SUPERVISOR)) == -ENOMEM && !slot->leaving)
+        if ((r = ait_sleep(MEMORY_PAUSE)) < 0)
+            break;
+    if (r < 0)
         return r;
-    }
     slot->scope = scope;
     while (r >= 0) {
         /* Deep, and this task is going to wait for long. */

@@ -17,6 +17,11 @@ extern char **environ;
 
 /* ---- looking up ----------------------------------------------------------------------------------- */
 
+static int out_of_memory(struct problem *p)
+{
+    return problem_set(p, STATUS_OS, -ENOMEM, "out of memory");
+}
+
 static int find_directory(struct revision *rev, struct problem *p)
 {
     const char *given = rev->config->chdir;
@@ -25,6 +30,8 @@ static int find_directory(struct revision *rev, struct problem *p)
     if (!given)
         return 0;
     rev->directory = realpath(given, NULL);
+    if (!rev->directory && errno == ENOMEM)
+        return out_of_memory(p);
     if (!rev->directory)
         return problem_set(p, STATUS_CONFIG, -errno, "--chdir=%s: %s; name a directory that exists", given,
                            strerror(errno));
@@ -35,6 +42,8 @@ static int find_directory(struct revision *rev, struct problem *p)
 
 static int account_problem(struct problem *p, int r, const char *option, const char *text, const char *why)
 {
+    if (r == -ENOMEM)
+        return out_of_memory(p);
     return problem_set(p, r == -EINVAL ? STATUS_USAGE : STATUS_CONFIG, r, "--%s=%s: %s", option, text, why);
 }
 
@@ -70,7 +79,7 @@ static int read_environment(struct revision *rev, struct problem *p)
         r = env_file_read(c->env_files[i], &rev->env, &n, p);
     for (size_t i = 0; i < c->n_env && r >= 0; i++)
         if ((r = strv_append(&rev->env, &n, c->env[i])) < 0)
-            (void)problem_set(p, STATUS_OS, r, "out of memory");
+            return out_of_memory(p);
     return r;
 }
 
@@ -83,6 +92,8 @@ static int find_program(struct revision *rev, struct problem *p)
     if (r < 0)
         return r;
     rev->real_program = realpath(rev->program, NULL);
+    if (!rev->real_program && errno == ENOMEM)
+        return out_of_memory(p);
     if (!rev->real_program || stat(rev->real_program, &st) < 0)
         return problem_set(p, STATUS_CONFIG, -errno, "program %s: %s", rev->program, strerror(errno));
     rev->device = st.st_dev;
@@ -109,7 +120,7 @@ int revision_new(struct revision **ret, const struct server_config *config, uint
     struct revision *rev = calloc(1, sizeof(*rev));
 
     if (!rev)
-        return problem_set(ret_problem, STATUS_OS, -ENOMEM, "out of memory");
+        return out_of_memory(ret_problem);
     *rev = (struct revision){.refs = 1, .config = config, .generation = generation};
     for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
         int r = steps[i](rev, ret_problem);
