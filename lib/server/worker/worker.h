@@ -35,7 +35,7 @@ struct worker_params {
     ait_scope *scope; /* that its task lives in */
     struct revision *revision;
     unsigned slot;
-    ait_event *changed;             /* set when its state changes; borrowed, must outlive the worker */
+    ait_event *changed;            /* set when its state changes; borrowed, must outlive the worker */
     struct denial_limits **limits; /* of what the log is told about denials: the slot's, made when needed */
 };
 
