@@ -644,6 +644,32 @@ static void test_repair_waits_for_the_name(void **state)
     listen_set_close(s);
 }
 
+static void test_removed_file(void **state)
+{
+    char path[108];
+    struct problem p = {.text = ""};
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "%s/removed.sock", folder);
+    struct listen_set *s = open_set(&(struct given){{path}, LISTEN_DEFAULT, 2});
+    assert_int_equal(listen_set_check(s, 0, &p), 0);
+    assert_string_equal(p.text, "");
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(listen_set_check(s, 0, &p), 1);
+    assert_non_null(strstr(p.text, "removed.sock"));
+    assert_int_equal(listen_set_check(s, 1, &p), 0);
+    assert_int_equal(listen_set_fds(s, 1, &fd), 0);
+    assert_serves(s, 0, fd);
+    /* Where somebody else listens by now, that stays. */
+    assert_int_equal(unlink(path), 0);
+    struct listen_set *other = open_set(&(struct given){{path}, LISTEN_DEFAULT, 1});
+    assert_int_equal(listen_set_check(s, 0, &p), 0);
+    listen_set_close(s);
+    assert_int_equal(access(path, F_OK), 0);
+    listen_set_close(other);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -666,6 +692,7 @@ int main(void)
         cmocka_unit_test(test_new_slot_is_away),
         cmocka_unit_test(test_add_is_all_or_nothing),
         cmocka_unit_test(test_repair),
+        cmocka_unit_test(test_removed_file),
         cmocka_unit_test(test_repair_waits_for_the_name),
     };
 

@@ -67,9 +67,10 @@ int listen_set_steer_slot(struct listen_set *s, unsigned slot, enum steer to);
 /* Connections not accepted yet on the slot's own listeners, all addresses together; shared ones do not count. */
 ssize_t listen_set_pending(const struct listen_set *s, unsigned slot);
 
-/* Listens again where a worker has shut a listener down; call it before a worker of the slot starts. Shared ones are
- * checked as well. How many were repaired, 0 mostly; on failure the others were still tried. An fd may refer to a new
- * socket afterwards, its number stays. */
+/* Listens again where a worker has shut a listener down, or somebody has removed its file; call it before a worker of the
+ * slot starts. Shared ones are checked as well. Returns how many were repaired, 0 mostly; where a file was made again,
+ * the problem says so, and is untouched otherwise. On failure the others were still tried. An fd may refer to a new
+ * socket afterwards; its number stays. */
 int listen_set_check(struct listen_set *s, unsigned slot, struct problem *ret_problem);
 
 #endif

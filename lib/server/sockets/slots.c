@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "set-internal.h"
 
+#include <errno.h>
+#include <sys/stat.h>
+
 static bool has_slot(const struct listen_set *s, unsigned slot)
 {
     for (size_t i = 0; i < s->n_entries; i++)
@@ -74,11 +77,21 @@ ssize_t listen_set_pending(const struct listen_set *s, unsigned slot)
     return sum;
 }
 
-static int check_shared(struct listen_entry *e)
+/* Whoever removed it meant it, maybe; but nobody can connect any more. Where another file is in its place, that stays. */
+static bool path_is_gone(const struct listen_entry *e)
 {
+    const char *path = address_path(&e->address);
+    struct stat st;
+
+    return path && e->file.ino && lstat(path, &st) < 0 && errno == ENOENT;
+}
+
+static int check_shared(struct listen_entry *e, struct problem *p)
+{
+    bool gone = path_is_gone(e);
     int r;
 
-    if (!e->listens || !listener_is_dead(e->fd, &e->address))
+    if (!e->listens || (!gone && !listener_is_dead(e->fd, &e->address)))
         return 0;
     if (address_is_inet(&e->address) && e->address.type == SOCK_STREAM)
         r = listener_relisten(e->fd, &e->address);
@@ -86,6 +99,9 @@ static int check_shared(struct listen_entry *e)
         return -EBADFD;
     else
         r = listener_reopen(e->fd, &e->address, LISTENER_EXCLUSIVE, &e->file);
+    if (r >= 0 && gone)
+        (void)problem_set(p, STATUS_OS, -ENOENT, "--listen=%s: the file had been removed; it is there again",
+                          e->option);
     return r < 0 ? r : 1;
 }
 
@@ -105,7 +121,7 @@ int listen_set_check(struct listen_set *s, unsigned slot, struct problem *ret_pr
 
     for (size_t i = 0; i < s->n_entries; i++) {
         struct listen_entry *e = &s->entries[i];
-        int r = e->slot ? reuseport_repair(&e->group, slot) : check_shared(e);
+        int r = e->slot ? reuseport_repair(&e->group, slot) : check_shared(e, ret_problem);
 
         if (r > 0)
             repaired += r;

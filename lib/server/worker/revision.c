@@ -47,26 +47,26 @@ static int account_problem(struct problem *p, int r, const char *option, const c
     return problem_set(p, r == -EINVAL ? STATUS_USAGE : STATUS_CONFIG, r, "--%s=%s: %s", option, text, why);
 }
 
+/* The two are judged together: a number that is no user will do where the group is named. */
 static int find_account(struct revision *rev, struct problem *p)
 {
     const struct server_config *c = rev->config;
     const char *why = "cannot be resolved";
+    struct account root_group;
 
     if (!c->user && !c->group)
         return 0;
-    int r = account_resolve(c->user, NULL, &rev->storage, &why);
-    if (r < 0)
-        return account_problem(p, r, "user", c->user ? c->user : "", why);
-    rev->account = &rev->storage;
-    if (!c->group)
+    int r = account_resolve(c->user, c->group, &rev->storage, &why);
+    if (r >= 0) {
+        rev->account = &rev->storage;
         return 0;
-    account_done(&rev->storage);
-    rev->account = NULL;
-    r = account_resolve(c->user, c->group, &rev->storage, &why);
-    if (r < 0)
-        return account_problem(p, r, "group", c->group, why);
-    rev->account = &rev->storage;
-    return 0;
+    }
+    /* Whose fault is it? */
+    if (!c->group || account_resolve(c->user, "0", &root_group, &why) < 0)
+        return account_problem(p, r, "user", c->user ? c->user : "", why);
+    account_done(&root_group);
+    (void)account_resolve(c->user, c->group, &root_group, &why);
+    return account_problem(p, r, "group", c->group, why);
 }
 
 static int read_environment(struct revision *rev, struct problem *p)

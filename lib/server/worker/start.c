@@ -40,6 +40,15 @@ static int make_pipe(int *near, int *far)
     return 0;
 }
 
+/* So that the worker's user can open /dev/stdout. */
+static void give_away(const struct worker *w, const struct far_ends *far)
+{
+    const struct account *account = w->revision->account;
+
+    for (unsigned i = 0; i < LOG_CHANNELS && account; i++)
+        (void)!fchown(far->out[i], account->uid, account->gid);
+}
+
 static int open_pipes(struct worker *w, struct far_ends *far, struct problem *p)
 {
     int r = 0;
@@ -53,6 +62,7 @@ static int open_pipes(struct worker *w, struct far_ends *far, struct problem *p)
             p, STATUS_OS, r,
             "cannot create a pipe for the worker: %s; raise the limit of open files (ulimit -n)",
             strerror(-r));
+    give_away(w, far);
     return notify_socket_open(&w->notify, w->all->directory, w->slot, revision_uid(w->revision),
                               revision_gid(w->revision), p);
 }
@@ -179,9 +189,13 @@ static int start_process(struct worker *w, const struct far_ends *far, struct pr
 void worker_repair_listeners(struct worker *w)
 {
     struct problem *p = &w->all->problem;
+    int r;
 
-    if (listen_set_check(w->all->listen, w->slot, p) < 0)
-        log_event(w->all->log, LOG_LEVEL_ERROR, (int)w->slot, w->pid, "%s", p->text);
+    p->text[0] = '\0';
+    r = listen_set_check(w->all->listen, w->slot, p);
+    if (p->text[0])
+        log_event(w->all->log, r < 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, (int)w->slot, w->pid, "%s",
+                  p->text);
 }
 
 /* Every slot fails for the same reason; where nothing has run yet, it is said once. */
