@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Section 3 of the manual and the pages of docs/: each exported symbol has its page, what is said to exist does, and what is shown compiles."""
 import glob
+import json
 import os
 import re
 import shlex
@@ -174,6 +175,32 @@ def examples_compile():
 
 # As the system calls of these names, whose manual shows them.
 SYSTEM = {"readv", "recvfrom", "recvmsg", "send", "sendfile", "sendmsg", "sendto", "splice", "writev"}
+
+
+# Their examples need a bus, a signal, a client, or privileges.
+NOT_ALONE = {"ait_bus.3", "ait_explainer.3", "ait_io.3", "ait_sandbox.3", "ait_signals.3", "ait_stream.3"}
+
+
+@case
+def examples_run():
+    options = json.loads(subprocess.run(["meson", "introspect", "--buildoptions", BUILD], stdout=subprocess.PIPE, check=True).stdout)
+    if next(option["value"] for option in options if option["name"] == "b_sanitize") != "none":
+        raise Skip("a sanitizer has to be in the program as well")
+    library, n = os.path.join(BUILD, "lib"), 0
+    with tempfile.TemporaryDirectory() as folder:
+        for page, _, text in pages():
+            for example in re.findall(r"^\.EX\n(.*?)^\.EE", text.split(".SH EXAMPLES", 1)[-1], re.M | re.S):
+                if page in NOT_ALONE or "int main(void)" not in example:
+                    continue
+                n += 1
+                program = os.path.join(folder, f"example-{n}")
+                done = subprocess.run([*COMPILER, "-xc", "-D_GNU_SOURCE", "-I" + INCLUDE, "-o", program, "-", "-L" + library,
+                                       "-Wl,-rpath," + library, "-laiotools-sd", "-laiotools-sd-sandbox", "-lsystemd", "-lpthread"],
+                                      input=plain(example), stderr=subprocess.PIPE, text=True, check=False)
+                check_equal((done.returncode, done.stderr), (0, ""), f"{page}: {example}")
+                done = run(program, env={key: value for key, value in os.environ.items() if key != "AIT_SHUFFLE"})
+                check_equal((done.returncode, done.stderr), (0, ""), f"{page}: {example}")
+    check(n > 30, f"only {n} examples can be run")
 
 
 @case
