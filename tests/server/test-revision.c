@@ -186,6 +186,10 @@ static void test_program(void **state)
     assert_int_equal(rename(in("new"), in("release-1/app")), 0);
     assert_string_equal(revision_program(first, &replaced), in("release-1/app"));
     assert_true(replaced);
+    /* And where there is none, nothing has taken its place. */
+    assert_int_equal(unlink(in("release-1/app")), 0);
+    assert_string_equal(revision_program(first, &replaced), in("release-1/app"));
+    assert_false(replaced);
     revision_unref(first);
     revision_unref(second);
     server_config_done(&c);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -217,6 +218,26 @@ static void made_anew_for_another_file(void **state)
     worker_sandbox_close(&sandbox);
 }
 
+/* What the system is short of is no sandbox that cannot be had: the worker is tried again, and nobody else is stopped. */
+static void shortage_is_no_sandbox(void **state)
+{
+    struct sandbox_options config = {.mode = SANDBOX_SERVICE};
+    struct worker_sandbox sandbox = {0};
+    struct problem p = {0};
+    struct rlimit before, low;
+    int next = dup(0);
+
+    (void)close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    low = (struct rlimit){.rlim_cur = (rlim_t)next, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    int r = worker_sandbox_open(&sandbox, &config, "/bin/sh", &p);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(r, -EMFILE);
+    assert_int_equal(p.status, STATUS_OS);
+    assert_null(sandbox.sandbox);
+}
+
 /* A link that is switched leads to another folder; the sandbox stays with the one that it was made with. */
 static void paths_are_found_once(void **state)
 {
@@ -275,6 +296,7 @@ int main(void)
         cmocka_unit_test(needs),
         cmocka_unit_test(interpreters_of_interpreters),
         cmocka_unit_test(made_anew_for_another_file),
+        cmocka_unit_test(shortage_is_no_sandbox),
         cmocka_unit_test(paths_are_found_once),
     };
     return cmocka_run_group_tests(tests, make_place, remove_place);

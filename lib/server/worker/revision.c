@@ -158,19 +158,20 @@ struct revision *revision_unref(struct revision *r)
 
 /* ---- at each start -------------------------------------------------------------------------------- */
 
-static bool leads_to_it(const struct revision *r, const char *path)
+static bool is_it(const struct revision *r, const struct stat *st)
 {
-    struct stat st;
-
-    return stat(path, &st) == 0 && st.st_dev == r->device && st.st_ino == r->inode;
+    return st->st_dev == r->device && st->st_ino == r->inode;
 }
 
 const char *revision_program(const struct revision *r, bool *ret_replaced)
 {
+    struct stat st;
+
     *ret_replaced = false;
-    if (leads_to_it(r, r->program))
+    if (stat(r->program, &st) == 0 && is_it(r, &st))
         return r->program;
-    *ret_replaced = !leads_to_it(r, r->real_program);
+    /* Where it has gone altogether, the start will say so. */
+    *ret_replaced = stat(r->real_program, &st) == 0 && !is_it(r, &st);
     return r->real_program;
 }
 

@@ -87,6 +87,22 @@ static ait_sandbox_deny deny_of(const struct sandbox_options *c)
     return c->deny_set ? c->deny : AIT_SANDBOX_DENY_ERRNO;
 }
 
+/* What the system is short of says nothing of the sandbox: another try may have it. */
+static int status_of(int error)
+{
+    switch (error) {
+    case -ENOENT:
+        return STATUS_CONFIG;
+    case -ENOMEM:
+    case -EMFILE:
+    case -ENFILE:
+    case -EAGAIN:
+        return STATUS_OS;
+    default:
+        return STATUS_SANDBOX;
+    }
+}
+
 static int make(const struct sandbox_options *c, ait_policy *policy, const struct paths *paths,
                 ait_sandbox **ret, struct problem *p)
 {
@@ -115,7 +131,7 @@ static int make(const struct sandbox_options *c, ait_policy *policy, const struc
     if (r >= 0)
         return 0;
     return problem_set(
-        p, r == -ENOENT ? STATUS_CONFIG : STATUS_SANDBOX, r,
+        p, status_of(r), r,
         "--sandbox=%s: %s; no worker was started (--sandbox=none runs workers without a sandbox)",
         sandbox_mode_words[c->mode], sp.message[0] ? sp.message : strerror(-r));
 }
