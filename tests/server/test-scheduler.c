@@ -30,7 +30,8 @@ enum fate { COMES_UP, EXITS, IS_LATE };
 struct play {
     /* the case */
     struct amount max_surge, max_unavailable;
-    enum fate fate[SLOTS]; /* of workers of generation 1, by slot */
+    enum fate fate[SLOTS];       /* of workers of generation 1, by slot */
+    enum fate first_fate[SLOTS]; /* of generation 0 */
 
     struct server_config config;
     struct workers workers;
@@ -45,7 +46,10 @@ struct play {
 static void direct_worker(struct play *p, struct worker *w)
 {
     uint64_t age = ait_now(NULL) - w->started;
-    enum fate fate = w->revision->generation == 1 && w->slot < SLOTS ? p->fate[w->slot] : COMES_UP;
+    const enum fate *fates = w->revision->generation == 0   ? p->first_fate
+                             : w->revision->generation == 1 ? p->fate
+                                                            : NULL;
+    enum fate fate = fates && w->slot < SLOTS ? fates[w->slot] : COMES_UP;
 
     if (w->state == WORKER_DRAINING) {
         /* started is of no more use: when it was asked */
@@ -278,6 +282,58 @@ static void crash_counts(struct play *p)
     assert_int_equal(p->least_ready, 3);
 }
 
+static void make_in_place(struct play *p)
+{
+    p->config.max_surge.value = 0;
+    p->config.max_unavailable.value = 1;
+}
+
+/* In place, and all old workers fail again and again: they are what the reload is to mend, and nobody waits for them. */
+static void all_crash(struct play *p)
+{
+    make_in_place(p);
+    for (unsigned i = 0; i < SLOTS; i++)
+        p->first_fate[i] = EXITS;
+    for (unsigned i = 0; i < SLOTS; i++)
+        fake_exit(p->scheduler.slots[i]->current, 1);
+    assert_int_equal(ait_sleep(SEC), 0);
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(60 * SEC), 0);
+    assert_int_equal(p->scheduler.n_reloads, 1);
+    assert_string_equal(generations(p), "1111");
+}
+
+/* The same of one that begins to while the reload runs. */
+static void one_crashes_meanwhile(struct play *p)
+{
+    make_in_place(p);
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(SEC / 2), 0);
+    p->first_fate[3] = EXITS;
+    fake_exit(p->scheduler.slots[3]->current, 1);
+    assert_int_equal(ait_sleep(60 * SEC), 0);
+    assert_string_equal(generations(p), "1111");
+    assert_null(p->scheduler.reload_state);
+}
+
+/* A new worker fails again and again once it was ready: the rest is not replaced, but for another revision. */
+static void new_ones_crash(struct play *p)
+{
+    make_in_place(p);
+    scheduler_reload(&p->scheduler);
+    while (!slot_is_ready(p->scheduler.slots[0]) || p->scheduler.slots[0]->revision->generation != 1)
+        assert_int_equal(ait_sleep(SEC / 20), 0);
+    p->fate[0] = EXITS;
+    fake_exit(p->scheduler.slots[0]->current, 1);
+    assert_int_equal(ait_sleep(60 * SEC), 0);
+    assert_int_equal(p->scheduler.n_reloads, 0);
+    assert_true(scheduler_n_ready(&p->scheduler) >= SLOTS - 2);
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(60 * SEC), 0);
+    assert_string_equal(generations(p), "2222");
+    assert_null(p->scheduler.reload_state);
+}
+
 static void more_and_fewer(struct play *p)
 {
     for (int i = 0; i < 3; i++)
@@ -352,8 +408,9 @@ static void refused(struct play *p)
 static void test_stories(void **state)
 {
     static const story_fn stories[] = {
-        asked_meanwhile, stopped_meanwhile, the_failed_first,       crash_counts,
-        more_and_fewer,  more_meanwhile,    more_after_a_roll_back, refused};
+        asked_meanwhile, stopped_meanwhile,      the_failed_first, crash_counts,
+        all_crash,       one_crashes_meanwhile,  new_ones_crash,   more_and_fewer,
+        more_meanwhile,  more_after_a_roll_back, refused};
 
     for (size_t i = 0; i < sizeof(stories) / sizeof(stories[0]); i++)
         assert_int_equal(ait_run(tell, (void *)(uintptr_t)&stories[i], 0), 0);

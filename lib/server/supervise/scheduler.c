@@ -21,37 +21,6 @@ struct batch {
     unsigned n;
 };
 
-static bool in_batch(const struct slot *slot, const struct batch *b)
-{
-    for (unsigned i = 0; i < b->n; i++)
-        if (b->slots[i] == slot)
-            return true;
-    return false;
-}
-
-/* Slots outside the batch that have nobody ready, and will: crashed ones count, too. */
-static unsigned n_unavailable(const struct batch *b)
-{
-    const struct scheduler *s = b->scheduler;
-    unsigned count = 0;
-
-    for (unsigned i = 0; i < s->n_slots; i++)
-        if (!slot_is_over(s->slots[i]) && !in_batch(s->slots[i], b))
-            count += !slot_is_ready(s->slots[i]);
-    return count;
-}
-
-/* As long as too many others are missing for these to be stopped. */
-static int await_availability(const struct batch *b)
-{
-    unsigned limit = amount_of(b->scheduler->config->max_unavailable, b->scheduler->n_slots, false), n;
-    int r = 0;
-
-    while (r >= 0 && (n = n_unavailable(b)) > 0 && n + b->n > limit)
-        r = ait_event_wait(b->scheduler->changed);
-    return r;
-}
-
 /* Until each is proved or over. 1: one has failed. */
 static int await_proof(const struct batch *b)
 {
@@ -92,8 +61,6 @@ static int replace_batch(const struct batch *b)
 {
     int failed = 0, done = 0, r = 0;
 
-    if (b->replacements[0].in_place)
-        r = await_availability(b);
     for (unsigned i = 0; i < b->n && r >= 0; i++)
         r = slot_replace(b->slots[i], &b->replacements[i]);
     if (r >= 0)
@@ -123,21 +90,34 @@ struct reload {
     unsigned done;
 };
 
-/* Those first that have nobody at all: they have nothing to lose, and are what a reload is to mend. */
 static void plan(struct reload *reload)
 {
     const struct scheduler *s = reload->scheduler;
-    unsigned n = 0;
 
-    for (int absent = 1; absent >= 0; absent--)
-        for (unsigned i = 0; i < s->n_slots; i++)
-            if ((s->slots[i]->current == NULL) == absent)
-                reload->slots[n++] = s->slots[i];
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < s->n_slots; i++) {
+        reload->slots[i] = s->slots[i];
         reload->replacements[i] = (struct replacement){
             .revision = reload->revision,
             .in_place = amount_of(s->config->max_surge, s->n_slots, true) == 0,
         };
+    }
+}
+
+/* Of those from a place on, puts those first that have nobody ready: they have nothing to lose, and are what a reload is to mend. How many that are. */
+static unsigned put_idle_first(struct reload *reload, unsigned from)
+{
+    struct slot **slots = reload->slots;
+    unsigned n = from;
+
+    for (unsigned i = from; i < reload->scheduler->n_slots; i++) {
+        struct slot *slot = slots[i];
+
+        if (slot_is_ready(slot))
+            continue;
+        memmove(slots + n + 1, slots + n, (i - n) * sizeof(struct slot *));
+        slots[n++] = slot;
+    }
+    return n - from;
 }
 
 static unsigned at_a_time(const struct scheduler *s)
@@ -149,23 +129,67 @@ static unsigned at_a_time(const struct scheduler *s)
     return surge > 0 ? surge : unavailable > 0 ? unavailable : 1;
 }
 
-/* 0: all of them; 1: up to one that failed. */
-static int replace_all(struct reload *reload)
+/* Slots that have been replaced, have nobody ready, and will: crashed ones count, too. */
+static unsigned n_unavailable(const struct reload *reload, unsigned replaced)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < replaced; i++)
+        count += !slot_is_over(reload->slots[i]) && !slot_is_ready(reload->slots[i]);
+    return count;
+}
+
+/* Whether ready workers may be stopped before others are there. Where all that are left are ready, only replaced ones can be missing. */
+static bool may_be_stopped(const struct reload *reload, unsigned replaced, unsigned n)
+{
+    const struct scheduler *s = reload->scheduler;
+    unsigned limit = amount_of(s->config->max_unavailable, s->n_slots, false),
+             missing = n_unavailable(reload, replaced);
+
+    return missing == 0 || missing + n <= limit;
+}
+
+/* How many come next, when it is their turn. 0: it will not be, for somebody has asked for another reload meanwhile. */
+static int await_turn(struct reload *reload, unsigned replaced)
 {
     struct scheduler *s = reload->scheduler;
     int r = 0;
 
-    for (unsigned i = 0; i < s->n_slots;) {
-        unsigned left = s->n_slots - i, n = at_a_time(s) < left ? at_a_time(s) : left;
-        const struct batch batch = {s, reload->slots + i, reload->replacements + i, n};
+    while (r >= 0) {
+        unsigned n_idle = put_idle_first(reload, replaced), left = s->n_slots - replaced,
+                 n = at_a_time(s) < left ? at_a_time(s) : left;
 
+        if (!reload->replacements[replaced].in_place)
+            return (int)n;
+        if (n_idle > 0)
+            return (int)(n_idle < n ? n_idle : n);
+        if (may_be_stopped(reload, replaced, n))
+            return (int)n;
+        if (s->reload_wanted)
+            return 0;
+        r = ait_event_wait(s->changed);
+    }
+    return r;
+}
+
+/* 0: all of them; 1: up to one that failed. */
+static int replace_all(struct reload *reload)
+{
+    struct scheduler *s = reload->scheduler;
+
+    for (unsigned i = 0; i < s->n_slots;) {
+        int n = await_turn(reload, i), r;
+        const struct batch batch = {s, reload->slots + i, reload->replacements + i, n > 0 ? (unsigned)n : 0};
+
+        if (n <= 0)
+            return n < 0 ? n : 1;
         r = replace_batch(&batch);
         if (r < 0)
             return r;
         reload->done += (unsigned)r;
-        if ((unsigned)r < n)
+        if (r < n)
             return 1;
-        i += n;
+        i += (unsigned)n;
     }
     return 0;
 }
@@ -363,6 +387,8 @@ void scheduler_reload(struct scheduler *s)
 {
     s->reload_wanted = true;
     (void)ait_event_set(s->requested);
+    /* One that waits for workers which it cannot mend gives way. */
+    tell(s);
 }
 
 void scheduler_scale(struct scheduler *s, int by)
