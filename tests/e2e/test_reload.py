@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 
 from harness import (FULL, HTTP_HELLO, SANITIZED, WORKER, Load, Skip, check, check_equal, fd_count, kilobytes,
                      main, scenario, seconds, stays, status_field, wait_for)
@@ -322,6 +323,21 @@ def upward_notifications(pit):
     pit.notify.wait("STOPPING", "1", since=since)
     senders = {s for s, _ in pit.notify.messages}
     check_equal(senders, {server.pid}, "senders")
+
+
+@scenario
+def deaf_manager(pit):
+    """Nobody reads what is said upwards, as where a wrapper only waits for READY=1: its queue of ten is full soon. Signals are heard all the same."""
+    path = pit.file("deaf")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as deaf:
+        deaf.bind(path)
+        pit.allowed_files.add(path)
+        server = pit.server("-n2", "--ready=exec", "--", "sleep", "1000", env={"NOTIFY_SOCKET": path})
+        server.wait_workers(2)
+        server.err.wait("all 2 workers are ready")
+        for _ in range(5):
+            server.reload(2)
+        server.stop()
 
 
 if __name__ == "__main__":

@@ -1,19 +1,109 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "systemd.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <systemd/sd-daemon.h>
 
 #include <aiotools-sd/base.h>
 
+#define PATIENCE 1000 /* ms, for what must not be lost */
+
+/* ---- sending -------------------------------------------------------------------------------------- */
+
+/* -EAFNOSUPPORT: an address that is libsystemd's to understand. */
+static int connect_manager(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const char *path = getenv("NOTIFY_SOCKET");
+    size_t n = path ? strlen(path) : 0;
+
+    if (n == 0)
+        return -ENOENT;
+    if ((path[0] != '/' && path[0] != '@') || n >= sizeof(address.sun_path))
+        return -EAFNOSUPPORT;
+    memcpy(address.sun_path, path, n);
+    if (path[0] == '@')
+        address.sun_path[0] = '\0';
+    else
+        n++;
+
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) >=
+        0)
+        return fd;
+    int error = errno;
+    (void)close(fd);
+    return -error;
+}
+
+static bool send_now(int fd, const char *text)
+{
+    return send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno != EAGAIN;
+}
+
+/*
+ * As sd_notify(), which waits for as long as the manager's queue is full; for ever where nobody reads it, and then no signal is heard any more. Here the first message that must not be
+ * lost waits for a second, and those after it do not until one has been taken. False: there was no room.
+ */
+static bool say(struct systemd *s, bool important, const char *text)
+{
+    int fd = connect_manager();
+
+    if (fd == -EAFNOSUPPORT)
+        return sd_notify(false, text) >= 0;
+    if (fd < 0)
+        return true;
+    bool sent = send_now(fd, text);
+    if (!sent && important && !s->deaf) {
+        (void)poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, PATIENCE);
+        sent = send_now(fd, text);
+        s->deaf = !sent;
+    }
+    if (sent)
+        s->deaf = false;
+    (void)close(fd);
+    return sent;
+}
+
+__attribute__((format(printf, 3, 4))) static bool sayf(struct systemd *s, bool important, const char *format,
+                                                       ...)
+{
+    char text[SYSTEMD_TEXT_MAX];
+    va_list ap;
+
+    va_start(ap, format);
+    (void)vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    return say(s, important, text);
+}
+
+/* ---- what there is to say ------------------------------------------------------------------------- */
+
 void systemd_status(struct systemd *s, bool ready, unsigned n_ready, unsigned n_slots, const char *note)
 {
+    char text[SYSTEMD_TEXT_MAX];
+
     if (s->stopping)
         return;
     s->told_ready |= ready;
-    (void)sd_notifyf(false, "%sSTATUS=%u of %u workers ready%s", ready ? "READY=1\n" : "", n_ready, n_slots,
-                     note);
+    (void)snprintf(text, sizeof(text), "%sSTATUS=%u of %u workers ready%s", ready ? "READY=1\n" : "", n_ready,
+                   n_slots, note);
+    /* Most changes change nothing here. */
+    if (strcmp(text, s->status) != 0 && say(s, ready, text))
+        (void)strcpy(s->status, text);
 }
 
 void systemd_reloading(struct systemd *s)
@@ -24,22 +114,22 @@ void systemd_reloading(struct systemd *s)
     if (!s->told_ready || s->stopping)
         return;
     (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    (void)sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%llu",
-                     (unsigned long long)ts.tv_sec * 1000000 + (unsigned long long)ts.tv_nsec / 1000);
+    (void)sayf(s, true, "RELOADING=1\nMONOTONIC_USEC=%llu",
+               (unsigned long long)ts.tv_sec * 1000000 + (unsigned long long)ts.tv_nsec / 1000);
 }
 
 void systemd_reloaded(struct systemd *s)
 {
     if (s->told_ready && !s->stopping)
-        (void)sd_notify(false, "READY=1");
+        (void)say(s, true, "READY=1");
 }
 
 void systemd_stopping(struct systemd *s, uint64_t stop_timeout)
 {
     s->stopping = true;
     if (stop_timeout >= AIT_USEC_INFINITY - 10 * AIT_USEC_PER_SEC)
-        (void)sd_notify(false, "STOPPING=1");
+        (void)say(s, true, "STOPPING=1");
     else
-        (void)sd_notifyf(false, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
-                         (unsigned long long)(stop_timeout + 10 * AIT_USEC_PER_SEC));
+        (void)sayf(s, true, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
+                   (unsigned long long)(stop_timeout + 10 * AIT_USEC_PER_SEC));
 }
