@@ -119,6 +119,12 @@ static void env_file_is_wrong(struct server_config *c)
     assert_int_equal(strv_append(&c->env_files, &c->n_env_files, in("wrong")), 0);
 }
 
+static void env_file_is_binary(struct server_config *c)
+{
+    assert_int_equal(truncate(in("wrong"), 100), 0);
+    assert_int_equal(strv_append(&c->env_files, &c->n_env_files, in("wrong")), 0);
+}
+
 static void policy_absent(struct server_config *c)
 {
     c->sandbox.mode = SANDBOX_SERVICE;
@@ -140,6 +146,7 @@ static void test_refusals(void **state)
         {env_file_absent, "--env-file=/nonexistent/env: No such file"},
         {env_file_is_no_file, "--env-file=/: "},
         {env_file_is_wrong, "wrong:2: is not an assignment"},
+        {env_file_is_binary, "wrong: has a zero byte"},
         {policy_absent, "/nonexistent/policy"},
     };
 

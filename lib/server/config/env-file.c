@@ -134,14 +134,14 @@ int env_file_read(const char *path, char ***list, size_t *n, struct problem *ret
     size_t length;
     int r = slurp_path(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, ENV_FILE_MAX, &text, &length);
 
-    if (r >= 0 && memchr(text, '\0', length)) {
-        free(text);
-        r = -EBADMSG;
-    }
     if (r < 0)
         return problem_set(ret_problem, r == -ENOMEM ? STATUS_OS : STATUS_CONFIG, r,
                            "--env-file=%s: %s; name a file of lines NAME=VALUE", path, strerror(-r));
-    r = env_file_parse(path, text, list, n, ret_problem);
+    if (memchr(text, '\0', length))
+        r = problem_set(ret_problem, STATUS_CONFIG, -EBADMSG,
+                        "--env-file=%s: has a zero byte; name a text file of lines NAME=VALUE", path);
+    else
+        r = env_file_parse(path, text, list, n, ret_problem);
     free(text);
     return r;
 }
