@@ -3,7 +3,7 @@
 #define AIT_BLOCK_H
 
 /*
- * Blocks of code with a limit of time, or out of cancellation's reach.
+ * Blocks of code with a time limit, or shielded from cancellation.
  *
  *     int r;
  *
@@ -17,9 +17,10 @@
  *             (void)ait_close(fd);
  *     }
  *
- * Each is a scope of its own (scope.h), entered and exited around the statement that follows. Tasks that are spawned in it are waited for at its
- * end; where it is left by break, goto or return they are cancelled first. Like a loop that runs once: break and continue leave the block,
- * not the loop around it. longjmp() out of it is an error.
+ * Each block is a scope of its own (scope.h), entered before and exited after the statement that
+ * follows. At the end of the block its tasks are waited for. If the block is left by break, goto or
+ * return, its tasks are cancelled first. A block is a loop that runs once: break and continue leave
+ * the block, not the loop around it. Leaving it by longjmp() is an error.
  */
 
 #include <aiotools-sd/base.h>
@@ -28,16 +29,19 @@
 
 AIT_BEGIN_DECLS
 
-/* What lies in the frame; its members are the library's. Frozen. */
+/* The block's state, in the frame. Its members belong to the library. Frozen. */
 typedef struct ait_block {
     ait_scope *scope;
     int *result;
     int state;
 } ait_block;
 
-/* What the macros below are made of. Enters a scope at the first call and returns 1; exits it at the second and returns 0, as where it could not be entered. */
+/*
+ * Used by the macros below. The first call enters a scope and returns 1. The second call exits it
+ * and returns 0. If the scope cannot be entered, the first call returns 0.
+ */
 int ait_block_next(ait_block *block, unsigned flags, uint64_t usec);
-/* Exits what has not been exited, its tasks cancelled. */
+/* Exits the scope if that has not happened, and cancels its tasks. */
 void ait_block_end(ait_block *block);
 
 #define AIT_BLOCK_(r, flags, usec) AIT_BLOCK__(AIT_UNIQUE(ait_block_), r, flags, usec)
@@ -45,17 +49,20 @@ void ait_block_end(ait_block *block);
     for (AIT_CLEANUP(ait_block_end) ait_block name = {NULL, &(r), 0}; ait_block_next(&name, (flags), (usec));)
 
 /*
- * Runs the statement for at most usec; then everything in it is cancelled. r, an int variable, is the result: 0 to begin with, set by the
- * statement, and at its end what ait_scope_exit() makes of it: a success stays; where time had run out -ECANCELED becomes 0 for AIT_MOVE_ON_AFTER
- * and -ETIME for AIT_TIMEOUT; -ECANCELED from outside stays. Where the scope cannot be entered (-ENOMEM, -EPERM outside tasks) r says so, and the statement
- * does not run. ait_scope_current() in it is the scope, for who wants to move its deadline.
+ * Runs the statement for at most usec, then cancels everything in it. r is an int variable that
+ * receives the result. It is 0 at first, and the statement may set it. At the end it becomes what
+ * ait_scope_exit() returns: a success stays; after the time limit -ECANCELED becomes 0 for
+ * AIT_MOVE_ON_AFTER and -ETIME for AIT_TIMEOUT; -ECANCELED from outside stays. If the scope cannot
+ * be entered (-ENOMEM, or -EPERM outside tasks), r is that error and the statement does not run.
+ * Inside the statement ait_scope_current() is the scope, whose deadline may be moved.
  */
 #define AIT_MOVE_ON_AFTER(r, usec) AIT_BLOCK_(r, AIT_SCOPE_MOVE_ON, usec)
 #define AIT_TIMEOUT(r, usec)       AIT_BLOCK_(r, 0, usec)
 
 /*
- * Runs the statement where cancellation from outside does not come in, for usec at most (AIT_USEC_INFINITY: for ever): AIT_SHIELD_CLEANUP() for a part of
- * a block. The statement runs in any case; outside tasks, and where there is no memory, without a shield.
+ * Runs the statement shielded from cancellation from outside, for at most usec (AIT_USEC_INFINITY:
+ * no limit). AIT_SHIELD_CLEANUP() does the same for the rest of a block. The statement runs in any
+ * case; outside tasks, and if memory is short, it runs without a shield.
  */
 #define AIT_SHIELD(usec) AIT_SHIELD_(AIT_UNIQUE(ait_once_), AIT_UNIQUE(ait_shield_), usec)
 #define AIT_SHIELD_(once, shield, usec)                                                                      \

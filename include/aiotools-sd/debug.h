@@ -50,8 +50,7 @@ typedef struct ait_stack_use {
     size_t size;       /* sizeof(ait_stack_use) as the library knows it */
     ait_task *task;    /* borrowed */
     size_t stack_size; /* bytes of virtual memory */
-    size_t
-        depth; /* bytes from its top to the deepest page touched by this task or by an earlier one in its place */
+    size_t depth;      /* bytes from its top to the deepest page ever touched in its place */
     size_t resident; /* bytes in memory or swap */
 } ait_stack_use;
 

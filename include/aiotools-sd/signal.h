@@ -3,9 +3,12 @@
 #define AIT_SIGNAL_H
 
 /*
- * Signals, awaited. ait_signals_open() blocks the signals in the calling thread (do it before making threads) and reads them from a
- * signalfd; none is lost between two calls of ait_signals_next(). Close puts the former mask back, except for what others that are open have in their sets.
- * A signal that waits then does what it does where nobody has taken it. Each of the same signal is told to one of those who want it.
+ * Signals, awaited.
+ *
+ * ait_signals_open() blocks the signals in the calling thread and reads them from a signalfd. Call
+ * it before making threads. No signal is lost between two calls of ait_signals_next(). Close
+ * restores the former mask, except for signals that are in other open sets. A pending signal then
+ * takes its usual effect. If several sets contain a signal, one of them receives it.
  */
 
 #include <signal.h>
@@ -20,7 +23,7 @@
 AIT_BEGIN_DECLS
 
 int ait_signals_open(ait_signals **ret, const sigset_t *set) AIT_MUST_CHECK;
-/* Waits; returns the signal's number. ret_info may be NULL. */
+/* Waits for a signal and returns its number. ret_info may be NULL. */
 int ait_signals_next(ait_signals *signals, struct signalfd_siginfo *ret_info);
 ait_signals *ait_signals_close(ait_signals *signals);
 AIT_DEFINE_CLEANUP_(ait_signals, ait_signals_close)
