@@ -3,9 +3,10 @@
 #define SERVER_ACCESS_H
 
 /*
- * Whether the workers' user can be taken on, and may enter the directory and execute the program. Found out
- * by doing it in a short-lived child, so that a mistake is one line at the start instead of one for each
- * slot. Only a courtesy: what holds is what the start of a worker meets.
+ * Whether this process can become the workers' user, and whether that user may enter the directory
+ * and execute the program. A short-lived child tries it, so that a mistake is reported in one line
+ * at the start and not once per slot. The check is a courtesy: what counts is what happens when a
+ * worker starts.
  */
 
 #include "problem.h"

@@ -5,9 +5,10 @@
 /*
  * address: where a server listens, as text, as a sockaddr, and as read back from a socket.
  *
- * Accepted: 8080 (= [::]:8080, both families), 127.0.0.1:8080, [::1]:8080, [fe80::1%eth0]:8080, /run/x.sock, @abstract,
- * udp:PORT, udp:HOST:PORT, seqpacket:/path, seqpacket:@abstract. Host names are not looked up. A value type: no
- * allocation, nothing to free, may be copied. Knows nothing of file descriptors but address_of_socket().
+ * Accepted: 8080 (= [::]:8080, both families), 127.0.0.1:8080, [::1]:8080, [fe80::1%eth0]:8080,
+ * /run/x.sock, @abstract, udp:PORT, udp:HOST:PORT, seqpacket:/path, seqpacket:@abstract. Host names
+ * are not looked up. A value type: no allocation, nothing to free, may be copied. Knows nothing of
+ * file descriptors but address_of_socket().
  */
 
 #include <netinet/in.h>
@@ -21,7 +22,7 @@
 struct address {
     int type;       /* SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET */
     int protocol;   /* IPPROTO_TCP, IPPROTO_UDP, 0 for unix; what an inherited socket has */
-    bool any;       /* given as a port alone: 0.0.0.0 will do where the system has no IPv6 */
+    bool any;       /* given as a port alone: 0.0.0.0 is used if the system has no IPv6 */
     socklen_t size; /* of the sockaddr; 0: no address (not a socket) */
     union {
         struct sockaddr sa;
@@ -31,17 +32,22 @@ struct address {
     };
 };
 
-/* 0, or -EINVAL, -ENAMETOOLONG, -ENODEV (no such interface) with a constant clause as in parse.h. */
+/*
+ * 0, or -EINVAL, -ENAMETOOLONG, -ENODEV (no such interface) with a constant clause as in parse.h.
+ */
 int address_parse(const char *text, struct address *ret, const char **ret_why);
 
 /* Which sockets workers get. */
 enum listen_model {
     LISTEN_DEFAULT, /* slot for TCP and UDP that we open, else shared */
-    LISTEN_SLOT,    /* asked for: 64 where an address cannot have it */
+    LISTEN_SLOT,    /* asked for: status 64 if an address cannot have it */
     LISTEN_SHARED,
 };
 
-/* Names of sockets that we store with the service manager begin with it: nobody else may use it. */
+/*
+ * Names of sockets that we store with the service manager begin with this. Users cannot give such a
+ * name.
+ */
 #define ADDRESS_STORED_PREFIX "aiotools-sd."
 
 /* [NAME=]ADDRESS. The name is copied to ret_name ("" where there is none). */
@@ -49,10 +55,13 @@ enum listen_model {
 int address_parse_named(const char *text, char ret_name[static ADDRESS_NAME_MAX + 1], struct address *ret,
                         const char **ret_why);
 
-/* Reads a socket's type, protocol and bound address back; -ENOTSOCK for what is none. */
+/* Reads back a socket's type, protocol and bound address. -ENOTSOCK: fd is not a socket. */
 int address_of_socket(int fd, struct address *ret);
 
-/* As address_parse() takes it; always terminated, at most ADDRESS_TEXT_MAX bytes; control characters become '?'. */
+/*
+ * As address_parse() takes it; always terminated, at most ADDRESS_TEXT_MAX bytes; control
+ * characters become '?'.
+ */
 const char *address_format(const struct address *a, char buffer[static ADDRESS_TEXT_MAX]);
 
 bool address_is_inet(const struct address *a);
@@ -63,10 +72,16 @@ const char *address_path(const struct address *a);
 unsigned address_port(const struct address *a);
 void address_set_port(struct address *a, unsigned port);
 
-/* Whether a socket bound to `bound` is what `wanted` asks for: equal type, protocol and address. Port 0 in `wanted`
- * matches any port with `any_port`; a wanted port alone is matched by [::] and by 0.0.0.0. */
+/*
+ * Whether a socket bound to `bound` is what `wanted` asks for: equal type, protocol and address.
+ * Port 0 in `wanted` matches any port with `any_port`; a wanted port alone is matched by [::] and
+ * by 0.0.0.0.
+ */
 bool address_matches(const struct address *wanted, const struct address *bound, bool any_port);
-/* Whether both cannot be listened on at once: equal, or a wildcard covers the other. */
+/*
+ * Whether both cannot be listened on at the same time: they are equal, or one is a wildcard that
+ * covers the other.
+ */
 bool address_overlaps(const struct address *a, const struct address *b);
 
 #endif

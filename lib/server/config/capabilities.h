@@ -5,20 +5,23 @@
 /*
  * capabilities: names and sets of capabilities, as libcap knows them.
  *
- * A set has a bit per capability (1 << CAP_...). What the kernel has and libcap does not know yet goes by its number.
+ * A set has one bit per capability (1 << CAP_...). Capabilities that the kernel has and libcap does
+ * not know are identified by their number.
  */
 
 #include <stdint.h>
 
 #define CAPABILITY_NAME_SIZE 40
 
-/* "all" (every bit), "none", "service" (AIT_SANDBOX_SERVICE_CAPABILITIES), or names with or without "CAP_", in either case, separated by commas or
- * spaces. A parser as in parse.h. */
+/*
+ * "all" (every bit), "none", "service" (AIT_SANDBOX_SERVICE_CAPABILITIES), or names with or without
+ * "CAP_", in either case, separated by commas or spaces. A parser as in parse.h.
+ */
 int parse_capabilities(const char *text, uint64_t *ret, const char **ret_why);
 
 /* "chown" for 0 and so on, in text, which is returned. */
 const char *capability_name(unsigned number, char text[CAPABILITY_NAME_SIZE]);
-/* How many this kernel has: 1 to 64. */
+/* The number of capabilities of this kernel: 1 to 64. */
 unsigned capability_count(void);
 
 #endif

@@ -3,14 +3,15 @@
 #define SERVER_CONFIG_H
 
 /*
- * What `aiotools-sd run` is told to do, as plain data: filled by the command line (options.h), checked once by
- * server_config_finish(), constant from then on. server_run() and everything below it only read it.
+ * The configuration of `aiotools-sd run` as plain data. The command line fills it in (options.h),
+ * server_config_finish() checks it once, and it is constant from then on. server_run() and
+ * everything below it only read it.
  *
- * What names something on the system (program, directory, files, users) stands here as it was typed: it is
- * looked up for each revision (worker/revision.h), at the start and again at each reload.
+ * Names of things on the system (program, directory, files, users) are stored as they were typed.
+ * Each revision (worker/revision.h) looks them up, at the start and again at each reload.
  *
- * server_config owns every pointer in it (server_config_done()). Nothing here opens a socket, starts a
- * process or reads a file. Times are microseconds, PARSE_INFINITY means no limit.
+ * A server_config owns every pointer in it (server_config_done()). Nothing here opens a socket,
+ * starts a process or reads a file. Times are microseconds; PARSE_INFINITY means no limit.
  */
 
 #include <stdbool.h>
@@ -24,7 +25,7 @@
 #include "sandbox-options.h"
 
 enum ready_mode {
-    READY_AUTO,   /* READY=1; without it, alive for ready_auto_usec, unless READY=1 has ever been seen */
+    READY_AUTO,   /* READY=1; otherwise alive for ready_auto_usec, unless some worker has ever sent READY=1 */
     READY_NOTIFY, /* READY=1 */
     READY_EXEC,   /* the exec has succeeded */
     READY_FD,     /* a newline on a pipe that the worker finds at ready_fd, as in s6 */
@@ -38,10 +39,9 @@ enum log_format { LOG_PREFIX, LOG_PLAIN, LOG_JSON };
 struct server_config {
     /* what runs */
     char **argv; /* NULL-terminated; argv[0] is the program */
-    char **env;  /* NULL-terminated "NAME=VALUE", n_env of them, each beats the inherited one */
+    char **env;  /* NULL-terminated "NAME=VALUE", n_env of them; each overrides the inherited one */
     size_t n_env;
-    char **
-        env_files; /* NULL-terminated, n_env_files of them; each beats what stands before it, env beats all */
+    char **env_files; /* NULL-terminated; each overrides the ones before it, env overrides all */
     size_t n_env_files;
     char *chdir;        /* or NULL */
     char *user, *group; /* or NULL */
@@ -50,7 +50,7 @@ struct server_config {
 
     /* where, and under which name */
     char *name;    /* never NULL after server_config_finish() */
-    bool name_set; /* given by the user; else server_config_name_sockets() makes a better one */
+    bool name_set; /* given by the user; otherwise server_config_name_sockets() makes a better one */
     char **listen; /* NULL-terminated, n_listen texts "[NAME=]ADDRESS"; each one parses */
     size_t n_listen;
     enum listen_model listeners;
@@ -71,23 +71,25 @@ struct server_config {
     uint64_t stable;
     struct rate give_up;
 
-    /* planned replacements: amount_of(max_surge, workers, true), amount_of(max_unavailable, workers,
-     * false) */
+    /*
+     * planned replacements: amount_of(max_surge, workers, true), amount_of(max_unavailable,
+     * workers, false)
+     */
     struct amount max_surge, max_unavailable;
 
     enum log_format log;
 };
 
-/* The defaults of cli.md. */
+/* Sets the defaults that the manual page documents. */
 void server_config_init(struct server_config *config);
-/* Takes a half-filled one too. */
+/* Also accepts a half-filled configuration. */
 void server_config_done(struct server_config *config);
 
 /* Appends a copy. -EINVAL with a clause as in parse.h. */
 int server_config_add_listen(struct server_config *config, const char *text, const char **ret_why);
 int server_config_add_env(struct server_config *config, const char *assignment, const char **ret_why);
 
-/* Letters, digits, '-', '_', '.', not first a '.': a name is part of file names. */
+/* Letters, digits, '-', '_' and '.', not beginning with '.': names become part of file names. */
 #define SERVER_NAME_MAX 64
 bool server_config_name_valid(const char *name);
 
@@ -97,8 +99,10 @@ int server_config_set_argv(struct server_config *config, char *const *argv);
 /* Checks the options against each other. */
 int server_config_finish(struct server_config *config, struct problem *ret_problem);
 
-/* Where no name was given: program's base name plus the first port, once the sockets are known (0: none,
- * the pid instead). */
+/*
+ * If no name was given: sets the program's base name plus the first port, once the sockets are
+ * known. Without a port (0) the pid is used.
+ */
 int server_config_name_sockets(struct server_config *config, unsigned first_port);
 
 #endif

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The environment of one worker, built before the clone: what the supervisor has, then --user's variables,
- * then --env, then the worker contract's (protocol 1), later ones winning.
+/*
+ * The environment of one worker, built before the clone: the supervisor's own variables, then
+ * --user's, then --env, then those of the worker contract (protocol 1). Later ones win.
  *
  * Invariants:
- *  - The supervisor's own LISTEN_*, NOTIFY_SOCKET, WATCHDOG_* and AIOTOOLS_SD_* never reach a worker.
- *  - LISTEN_PID and WATCHDOG_PID are fixed-width places: the child writes its pid there without libc.
- *  - AIOTOOLS_SD_INSTANCE is unique to each worker, and ends with our token; where we are a worker of
- *    another supervisor, that one's value stands before it ("outer.inner"), so both find their processes.
+ * - The supervisor's own LISTEN_*, NOTIFY_SOCKET, WATCHDOG_* and AIOTOOLS_SD_* never reach a
+ *   worker.
+ * - LISTEN_PID and WATCHDOG_PID are fields of fixed width: the child writes its pid there without
+ *   libc.
+ * - AIOTOOLS_SD_INSTANCE is unique to each worker, and ends with our token. If we are a worker of
+ *   another supervisor, that one's value stands before it ("outer.inner"), so both find their
+ *   processes.
  *
- * Ownership: nothing of the parameters is kept. It may be freed when spawn_worker() has returned.
+ * Ownership: nothing in the parameters is kept. They may be freed when spawn_worker() has returned.
  *
- * What this is not: it does not parse --env or --env-file. */
+ * What this is not: it does not parse --env or --env-file.
+ */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -48,6 +53,8 @@ struct spawn_environment {
 int spawn_environment_new(const struct spawn_environment_params *params, struct spawn_environment **ret);
 struct spawn_environment *spawn_environment_free(struct spawn_environment *environment);
 
-/* The value a worker would see, NULL where it has none: PATH for spawn_resolve_program(). Points into the
- * arguments. */
+/*
+ * The value that a worker would see, NULL if it has none: PATH for spawn_resolve_program(). Points
+ * into the arguments.
+ */
 const char *spawn_environment_lookup(char *const *base, const char *const *settings, const char *name);

@@ -3,10 +3,12 @@
 #define SERVER_OPTIONS_H
 
 /*
- * Options as a table: one row gives name, value, parser and help text of an option. Whoever reads options, tells of them in a help or offers them in a
- * completion does so from the row; nothing about an option is written down twice.
+ * Options as a table: one row gives the name, value, parser and help text of an option. Code that
+ * parses options, prints help or offers completions works from the row; nothing about an option is
+ * written down twice.
  *
- * A table ends with a row without name. It is constant, borrowed, and knows its target only by offsets.
+ * A table ends with a row without a name. It is constant and borrowed, and knows its target only by
+ * offsets.
  *
  * What this is not: it does not know where texts come from.
  */
@@ -16,8 +18,8 @@
 struct option_spec;
 
 /*
- * Parses text (NULL for an option without value) into field. 0, or a negative errno and a clause as in
- * parse.h; OPTION_STOP: an option such as --help that ends the parsing.
+ * Parses text (NULL for an option without a value) into the field. Returns 0, or a negative errno
+ * and a clause as in parse.h. OPTION_STOP: the option, such as --help, ends the parsing.
  */
 enum { OPTION_STOP = 1 };
 typedef int (*option_parser)(const struct option_spec *spec, const char *text, void *field,
@@ -35,7 +37,7 @@ struct option_spec {
     const char *help;
     const char *const *words; /* what option_word() accepts, by index; NULL-terminated */
     enum option_kind kind;
-    const char *section; /* begins a section of the help; NULL: goes on */
+    const char *section; /* starts a section of the help; NULL: continues the current one */
 };
 
 /* Those of a server; the target is a struct server_config. */

@@ -9,13 +9,14 @@
  *   0        and *ret is set;
  *   -EINVAL  the text is not an X;  -ERANGE  it is one, but out of bounds;
  *   -ENOENT  it names something that is absent (user, group);  others as the system gave them.
- * On failure *ret is untouched and *ret_why (may be NULL) is a constant clause, lower case, without a full stop, that
- * completes "--option=TEXT: ..." and says what is accepted, such as
+ * On failure *ret is untouched and *ret_why (may be NULL) is a constant clause, lower case, without
+ * a full stop, that completes "--option=TEXT: ..." and says what is accepted, such as
  *     is not a time; write 500ms, 1.5s, 2min or infinity
  * It is never freed. The option and the text are for the caller to add.
  *
- * Times and sizes follow systemd: several terms add up ("1min 30s"), a bare time is in seconds, a bare size in bytes,
- * sizes count in 1024. No parser depends on the locale, allocates (accounts aside), or keeps state.
+ * Times and sizes follow systemd: several terms add up ("1min 30s"), a bare time is in seconds, a
+ * bare size in bytes, sizes count in 1024. No parser depends on the locale, allocates (accounts
+ * aside), or keeps state.
  */
 
 #include <stdbool.h>
@@ -53,19 +54,21 @@ int parse_workers(const char *text, unsigned *ret, const char **ret_why);
 /* "TERM", "SIGTERM", "15", "RTMIN+1"; letters of either case. */
 int parse_signal(const char *text, int *ret_signo, const char **ret_why);
 
-/* How many of `total` an amount is; a percentage is rounded up or down (surge rounds up, unavailable down). */
+/* How many of `total` an amount is. Percentages are rounded up (surge) or down (unavailable). */
 unsigned amount_of(struct amount a, unsigned total, bool round_up);
 
-/* "SIGTERM", or NULL where the number has no name (real-time signals among them). A constant. */
+/* "SIGTERM", or NULL if the number has no name (real-time signals, for example). A constant. */
 const char *signal_name(int signo);
 
-/* CPUs this process may use, at least 1: affinity mask, bounded by the cgroup's quota (v2 cpu.max, v1 cfs_quota_us, of
- * the own group and its ancestors; a fraction counts as a whole one). */
+/*
+ * CPUs this process may use, at least 1: affinity mask, bounded by the cgroup's quota (v2 cpu.max,
+ * v1 cfs_quota_us, of the own group and its ancestors; a fraction counts as a whole one).
+ */
 unsigned cpu_count(void);
 /* The same from a given /proc and /sys/fs/cgroup: UINT_MAX where no quota applies. For tests. */
 unsigned cpu_quota(const char *proc_self_cgroup, const char *cgroup_root);
 
-/* Who a worker runs as. Strings and groups are owned by it: account_done(). */
+/* The user and group that a worker runs as. It owns its strings and groups: account_done(). */
 struct account {
     uid_t uid;
     gid_t gid;
@@ -76,8 +79,11 @@ struct account {
     size_t n_groups;
 };
 
-/* `user` (name or number) or NULL for the caller's own, `group` (name or number) or NULL for the user's own. A number
- * need not have an entry. -ENOENT: no such user or group. Reads the user database: may block on a network service. */
+/*
+ * `user` (name or number) or NULL for the caller's own, `group` (name or number) or NULL for the
+ * user's own. A number need not have an entry. -ENOENT: no such user or group. Reads the user
+ * database: may block on a network service.
+ */
 int account_resolve(const char *user, const char *group, struct account *ret, const char **ret_why);
 void account_done(struct account *a);
 

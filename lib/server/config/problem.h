@@ -3,11 +3,12 @@
 #define SERVER_PROBLEM_H
 
 /*
- * problem: what a user is told when a start fails.
+ * problem: the error message for a start that fails.
  *
- * One line that names the option, the cause and the remedy, and the exit status that goes with it. A function that
- * takes a `struct problem *` fills it exactly when it fails, and returns a negative errno beside it; NULL is allowed.
- * The caller owns the struct (no allocation) and decides where the text goes. Nothing here prints or exits.
+ * One line that names the option, the cause and the remedy, and the exit status that goes with it.
+ * A function that takes a `struct problem *` fills it exactly when it fails, and also returns a
+ * negative errno. NULL is allowed. The caller owns the struct, which needs no allocation, and
+ * decides where the text goes. Nothing here prints or exits.
  */
 
 #include <errno.h>
@@ -26,7 +27,10 @@ struct problem {
     char text[768]; /* one line, no newline, control characters replaced */
 };
 
-/* Fills `p` (may be NULL) and returns `error`, a negative errno, so that `return problem_set(...)` reads well. */
+/*
+ * Fills `p` (may be NULL) and returns `error`, a negative errno, so that `return problem_set(...)`
+ * reads well.
+ */
 int problem_set(struct problem *p, int status, int error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

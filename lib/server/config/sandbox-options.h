@@ -3,8 +3,9 @@
 #define SERVER_SANDBOX_OPTIONS_H
 
 /*
- * The options about the workers' sandbox, as plain data. The command line fills a sandbox_options, which owns what it
- * points to; it is checked once, with the rest of the configuration. worker/sandbox.h makes the sandbox.
+ * The options about the workers' sandbox, as plain data. The command line fills a sandbox_options,
+ * which owns what it points to; it is checked once, with the rest of the configuration.
+ * worker/sandbox.h makes the sandbox.
  *
  * Modes:
  *   service  the policy of that name (or the file's), capabilities limited, and out of reach: other processes and abstract sockets;
@@ -46,10 +47,13 @@ struct sandbox_options {
 
 void sandbox_options_done(struct sandbox_options *c);
 
-/* Values of --read-only, --read-write, --connect. Append a copy; -EINVAL with a clause as in parse.h. */
+/*
+ * Values of --read-only, --read-write, --connect. Append a copy; -EINVAL with a clause as in
+ * parse.h.
+ */
 int sandbox_options_add_path(char ***list, size_t *n, const char *text, const char **ret_why);
 int sandbox_options_add_port(struct sandbox_options *c, const char *text, const char **ret_why);
-/* Whether the options go together. */
+/* Checks the options against each other. */
 int sandbox_options_check(const struct sandbox_options *c, struct problem *ret_problem);
 
 #endif

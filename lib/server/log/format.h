@@ -3,9 +3,9 @@
 #define SERVER_LOG_FORMAT_H
 
 /*
- * One record of the log as bytes. Pure: writes into a range that the caller owns, allocates nothing,
- * uses no stdio (tasks with a stack of one page call it for each line). A record that does not fit
- * leaves the text marked full; the caller then discards it.
+ * Formats one record of the log. Pure: it writes into a buffer that the caller owns, allocates
+ * nothing, and does not use stdio, since tasks with one page of stack call it for each line. A
+ * record that does not fit marks the text as full, and the caller discards it.
  */
 
 #include "log.h"
@@ -20,7 +20,7 @@ struct log_record {
     bool event;    /* of the supervisor, with a level; else a line of a worker, with a channel */
     enum log_level level;
     enum log_channel channel;
-    bool split; /* the line goes on in the next record */
+    bool split; /* the line continues in the next record */
     int slot;
     pid_t pid;
     const char *text;

@@ -10,14 +10,16 @@
  *     json     {"time":...,"name":"web","slot":2,"pid":12345,"stream":"stdout","message":"text"}
  *              {"time":...,"name":"web","level":"info","slot":2,"pid":12345,"message":"ready"}
  *
- * An event may have fields of its own. They become members of the JSON object; the text says for people what they say for programs.
+ * An event may have fields of its own. They become members of the JSON object; the text says for
+ * people what they say for programs.
  *
  * What workers write to stdout goes to our stdout; their stderr and our events go to our stderr.
  *
- * Nothing here blocks, suspends or knows a loop. Each output has a bounded buffer; where it is full,
- * whole lines are dropped and counted, and the count is the first line written afterwards. The owner of
- * the log waits for POLLOUT on log_pending_fd() and calls log_flush(); the wake callback tells when that
- * becomes necessary. No call fails: a log that cannot be written is no reason for a server to stop.
+ * Nothing here blocks, suspends or knows a loop. Each output has a bounded buffer; where it is
+ * full, whole lines are dropped and counted, and the count is the first line written afterwards.
+ * The owner of the log waits for POLLOUT on log_pending_fd() and calls log_flush(); the wake
+ * callback tells when that becomes necessary. No call fails: a log that cannot be written is no
+ * reason for a server to stop.
  *
  * A stream belongs to one worker; it is embedded in its owner and holds memory only while a line is
  * unfinished. The log must outlive its streams.
@@ -52,26 +54,32 @@ struct log_stream {
     size_t n_rest, size;
 };
 
-/* fds are borrowed (written through a non-blocking description of our own where that can be had). */
+/*
+ * The fds are borrowed. The log writes through a non-blocking open file description of its own if
+ * it can get one.
+ */
 int log_new(struct log **ret, const char *name, enum log_format format, int stdout_fd, int stderr_fd);
-/* Tries to write what is pending; accepts NULL, returns NULL. */
+/* Tries to write what is pending. Accepts NULL, returns NULL. */
 struct log *log_free(struct log *log);
 
-/* Called, never from inside log_flush(), when output begins to wait for an fd; again where it returned false: that nobody
- * will call log_flush(). */
+/*
+ * Sets a callback that is called when output begins to wait for an fd, so that the owner arranges
+ * for log_flush(). It is never called from inside log_flush(). It returns false if nobody will call
+ * log_flush(); then it is called again later.
+ */
 void log_set_wake(struct log *log, bool (*wake)(void *userdata), void *userdata);
 /* The fd whose POLLOUT the channel waits for; -1: nothing is pending. */
 int log_pending_fd(struct log *log, enum log_channel channel);
-/* Writes what the fds take; returns true while something is pending. */
+/* Writes as much as the fds accept. Returns true while something is pending. */
 bool log_flush(struct log *log);
-/* The same at the end of the process: waits for slow readers, at most usec altogether. */
+/* The same at the end of the process: waits for slow readers, for at most usec in total. */
 void log_finish(struct log *log, uint64_t usec);
 /* Lines dropped so far. */
 uint64_t log_dropped(struct log *log);
 
 void log_stream_init(struct log_stream *stream, struct log *log, int slot, pid_t pid,
                      enum log_channel channel);
-/* Bytes as they were read from the worker. */
+/* data is what was read from the worker. */
 void log_stream_feed(struct log_stream *stream, const void *data, size_t n);
 /* Writes an unfinished last line. The stream may be used again. */
 void log_stream_end(struct log_stream *stream);

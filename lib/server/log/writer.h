@@ -3,8 +3,8 @@
 #define SERVER_LOG_WRITER_H
 
 /*
- * Writes what a slow reader of our output has not taken yet: a task an output, which lives as long as something waits. (One that slept would be
- * a page of memory each.)
+ * Writes what a slow reader of our output has not accepted yet. Each output has a task of its own,
+ * which lives only while data is waiting, since a sleeping task would cost a page of memory.
  */
 
 #include <aiotools-sd/aiotools-sd.h>
@@ -23,7 +23,10 @@ struct log_writer {
     struct log_output outputs[LOG_CHANNELS];
 };
 
-/* The writer must stay where it is. Its tasks live in the scope; log_writer_done() when that has been left. */
+/*
+ * The writer must not move. Its tasks live in the scope; call log_writer_done() after the scope was
+ * left.
+ */
 void log_writer_init(struct log_writer *writer, struct log *log, ait_scope *scope);
 void log_writer_done(struct log_writer *writer);
 

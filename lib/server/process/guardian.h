@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The guardian: a small process beside the supervisor that kills all workers, and what they have started,
- * when the supervisor has died without saying so.
+/*
+ * The guardian: a small process beside the supervisor. If the supervisor dies without an orderly
+ * end, it kills all workers and everything that they have started.
  *
  * Invariants:
- *  - It holds a pidfd of the supervisor and one end of a socket pair. Either one's end sets it off; the
- *    orderly way out is guardian_stop().
- *  - A worker registers itself before it execs (spawn_params.guardian_fd): there is no moment in which it
- *    runs and is not known. With the message comes its pidfd, so a reused pid is never taken for it.
- *  - It has its own session, all signals blocked, no descriptor but those two and the workers' pidfds, and
- *    never returns into the caller's code.
- *  - To the supervisor it is a child like others: guardian_known_fn must claim its pid.
+ * - It holds a pidfd of the supervisor and one end of a socket pair. It acts when either of them
+ *   ends; the orderly way out is guardian_stop().
+ * - A worker registers itself before it execs (spawn_params.guardian_fd), so no worker runs unknown
+ *   to the guardian. The message carries the worker's pidfd, so a reused pid is never mistaken for
+ *   it.
+ * - It has its own session and blocks all signals. It has no descriptors except those two and the
+ *   workers' pidfds. It never returns into the caller's code.
+ * - For the supervisor it is an ordinary child: guardian_known_fn must claim its pid.
  *
- * Ownership: struct guardian belongs to the supervisor, which reaps the process (the pidfd tells when it has
- * died: start another and add all workers again).
+ * Ownership: struct guardian belongs to the supervisor, which reaps the process. If the pidfd shows
+ * that the guardian has died, start another one and add all workers again.
  *
- * What this is not: a supervisor. It restarts nothing and logs nothing, and while the supervisor lives it
- * sends no signal. */
+ * What this is not: a supervisor. It restarts nothing and logs nothing, and sends no signal while
+ * the supervisor lives.
+ */
 
 #include <sys/types.h>
 
@@ -34,18 +37,22 @@ struct guardian {
         .pid = -1, .pidfd = -1, .fd = -1                                                                     \
     }
 
-/* Forks; the caller should be small and single-threaded still. */
+/* Forks. The caller should still be small and single-threaded. */
 int guardian_start(struct guardian *ret_guardian);
 
-/* Registers a living worker with a new guardian; spawned workers register themselves. -EPIPE: the guardian
- * is dead. -EAGAIN: it does not read (stopped by somebody?). */
+/*
+ * Registers a living worker with a new guardian; spawned workers register themselves. -EPIPE: the
+ * guardian is dead. -EAGAIN: it does not read, perhaps because it was stopped.
+ */
 int guardian_add(struct guardian *guardian, const struct guardian_tree *tree, int worker_pidfd);
 
 /* After guardian_tree_kill() has returned 0: nothing of this worker is left. */
 int guardian_remove(struct guardian *guardian, pid_t worker);
 
-/* Orderly end: it exits without killing anybody. The caller then waits for the pidfd and calls
- * guardian_done(), which reaps it where it has ended already, and closes the descriptors. Calling
- * guardian_done() without guardian_stop() sets it off. */
+/*
+ * Orderly end: the guardian exits without killing anything. The caller then waits for the pidfd and
+ * calls guardian_done(), which reaps the guardian if it has ended and closes the descriptors.
+ * guardian_done() without guardian_stop() makes the guardian kill all workers.
+ */
 int guardian_stop(struct guardian *guardian);
 struct guardian *guardian_done(struct guardian *guardian);

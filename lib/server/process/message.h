@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the guardian is told: one message a packet, an ADD with the worker's pidfd beside it. Internal.
+/*
+ * Messages to the guardian: one per packet. An ADD message carries the worker's pidfd. Internal.
  *
- * A registration is prepared by the parent and sent by the worker itself before it execs; it holds pointers into
- * itself and must not be copied. */
+ * The parent prepares a registration, and the worker itself sends it before it execs. A
+ * registration holds pointers into itself and must not be copied.
+ */
 
 #include <stdint.h>
 #include <sys/socket.h>

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What /proc says of processes: snapshots, marked and then killed. Internal to the guardian's modules.
+/*
+ * Snapshots of the processes in /proc, which can be marked and killed. Internal to the guardian's
+ * modules.
  *
- * A snapshot is out of date when it has been taken: whoever needs "none is left" takes another until one shows
- * none. Processes that vanish in between are no errors. The snapshot owns its array: scan_done(). */
+ * A snapshot is out of date as soon as it is taken. Code that needs "none is left" takes snapshots
+ * until one shows none. Processes that vanish meanwhile are not errors. A snapshot owns its array:
+ * scan_done().
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,8 +36,10 @@ void scan_done(struct scan *scan);
 
 /* All processes of this pid namespace. */
 int scan_everything(struct scan *scan);
-/* The children of one process; -ENOENT where it has gone, -EOPNOTSUPP where the kernel does not tell. Nothing is read
- * of those that skip() claims; it may be NULL. */
+/*
+ * The children of one process. -ENOENT: the process has ended. -EOPNOTSUPP: the kernel does not
+ * list children. Children that skip() claims are not read; skip may be NULL.
+ */
 typedef bool (*scan_skip_fn)(pid_t pid, void *userdata);
 int scan_children(struct scan *scan, pid_t pid, scan_skip_fn skip, void *userdata);
 /* The children of everything that is in the scan from this index on, and theirs. */
@@ -42,9 +48,11 @@ int scan_descend(struct scan *scan, size_t from);
 /* Marks every process whose parent is marked. */
 void scan_mark_descendants(struct scan *scan);
 
-/* The value of AIOTOOLS_SD_INSTANCE in the environment it was started with; false where it has none, or we may
- * not know. */
+/*
+ * The value of AIOTOOLS_SD_INSTANCE in the environment that the process was started with. False:
+ * there is none, or we may not read it.
+ */
 bool scan_instance(pid_t pid, char ret[static SCAN_INSTANCE_MAX]);
 
-/* Through a pidfd, if it is still the same process. */
+/* Sends a signal through a pidfd if it is still the same process. */
 int scan_kill(const struct scan_process *process, int signo);

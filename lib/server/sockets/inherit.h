@@ -3,11 +3,12 @@
 #define SERVER_INHERIT_H
 
 /*
- * inherit: the sockets that whoever started us hands down (LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES).
+ * inherit: the sockets that our service manager passes (LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES).
  *
- * inherited_take() is called once, early, from the main thread: afterwards the variables are gone from the environment,
- * every fd is CLOEXEC, and the struct owns them. Fds named `aiotools-sd.*` are ones that we had stored with the service
- * manager ourselves: they are put aside. listen_set_open() moves the others out; inherited_done() closes what is left.
+ * Call inherited_take() once, early, from the main thread. Afterwards the variables are removed
+ * from the environment, every fd is CLOEXEC, and the struct owns them. Fds named `aiotools-sd.*`
+ * were stored with the service manager by us, and are kept apart. listen_set_open() moves the
+ * others out; inherited_done() closes the rest.
  */
 
 #include "config/address.h"
@@ -26,7 +27,7 @@ struct inherited {
     size_t n_stored;
 };
 
-/* 0 also where nothing was handed down, or LISTEN_PID is not ours. */
+/* Returns 0 also if nothing was passed, or LISTEN_PID is not our pid. */
 int inherited_take(struct inherited *ret, struct problem *ret_problem);
 void inherited_done(struct inherited *i);
 

@@ -3,11 +3,12 @@
 #define SERVER_LISTENER_PATH_H
 
 /*
- * listener-path: the part of listener.h that deals with socket files.
+ * listener-path: the part of the listener that handles socket files.
  *
- * Looking at a file, removing it as stale and binding to its name are three calls. They are made under a lock on the
- * folder (flock, nothing is left behind), so that of two servers that start at once one sees the other. A lock that
- * cannot be had in a tenth of a second is done without: somebody else may hold it for ever.
+ * Checking a file, removing it as stale and binding to its name are three calls. They are made
+ * under a lock on the directory (flock, which leaves nothing behind), so that of two servers that
+ * start at the same time one sees the other. If the lock is not free within a tenth of a second, we
+ * continue without it: another process may hold it for ever.
  */
 
 #include "socket.h"

@@ -3,8 +3,8 @@
 #define SERVER_LISTEN_INTERNAL_H
 
 /*
- * The inside of set.h, for its files alone: plan.c says what there shall be, set.c opens and closes it,
- * slots.c looks after it while the server runs, remedies.c says what went wrong.
+ * The internals of set.h, for its own files: plan.c decides which sockets there will be, set.c
+ * opens and closes them, slots.c maintains them while the server runs, remedies.c words the errors.
  */
 
 #include "set.h"
@@ -12,11 +12,11 @@
 
 struct listen_entry {
     char *option;           /* text of --listen; NULL for an inherited one that none matched */
-    char *name;             /* "unknown" where nobody named it */
+    char *name;             /* "unknown" if it has no name */
     char *text;             /* the address, once it is open */
     struct address address; /* of a shared entry; a slot entry's is in its group */
     bool slot;
-    bool listens; /* shared: was listening (or is a datagram socket of ours), so it can be found dead */
+    bool listens; /* shared: it was listening (or is a datagram socket of ours), so it can be found dead */
     struct inherited_fd *source; /* while opening: where the fd comes from; NULL: we open it */
     bool inherited;              /* its fd came from outside */
     int fd;                      /* shared, else -1 */

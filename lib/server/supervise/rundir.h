@@ -3,11 +3,14 @@
 #define SERVER_RUNDIR_H
 
 /*
- * The runtime directory of one instance: made, locked against a second instance of the same name, and removed again.
+ * The runtime directory of one instance: created, locked against a second instance of the same
+ * name, and removed.
  *
- * $RUNTIME_DIRECTORY (the service manager's, which also removes it), else /run/aiotools-sd/NAME as root, else
- * $XDG_RUNTIME_DIR/aiotools-sd/NAME, else a directory in /tmp that carries our uid. The lock is a flock() on a file in it: it goes with the
- * process, however that ends. Other users may pass through the directory (a worker's user has to), not list it.
+ * It is $RUNTIME_DIRECTORY (from the service manager, which also removes it); else
+ * /run/aiotools-sd/NAME for root; else $XDG_RUNTIME_DIR/aiotools-sd/NAME; else a directory in /tmp
+ * that carries our uid. The lock is a flock() on a file in it, which the kernel releases however
+ * the process ends. Other users may pass through the directory, as a worker's user must, but not
+ * list it.
  */
 
 #include <stdbool.h>
@@ -17,7 +20,7 @@
 struct rundir {
     char path[80]; /* short: socket addresses have 108 bytes */
     int lock;
-    bool ours; /* removed at the end */
+    bool ours; /* we created it and remove it at the end */
 };
 
 #define RUNDIR_NONE ((struct rundir){.lock = -1})

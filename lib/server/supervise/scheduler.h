@@ -3,52 +3,57 @@
 #define SERVER_SCHEDULER_H
 
 /*
- * The scheduler: planned changes of the slots, one after the other, so that they never overlap.
+ * The scheduler: planned changes of the slots, one after another, so that they never overlap.
  *
- * It owns the slots and the newest revision that is proved. What is wanted of it is counted (however often a reload was asked for meanwhile, one
- * more is enough); its task does it. A reload makes a revision, and has the slots replace their workers by it, as many at a time as --max-surge
- * and --max-unavailable let it; it stops at the first that does not become ready.
+ * It owns the slots and the newest revision that was proved. Requests are flags, which its task
+ * carries out: however often a reload is requested meanwhile, one more reload is enough. A reload
+ * makes a revision and has the slots replace their workers with it, as many at a time as
+ * --max-surge and --max-unavailable permit. It stops at the first replacement that does not become
+ * ready.
  *
- * How many may be replaced is computed from the slots at the time, never kept beside them: so it cannot drift, follows a change of the number of workers, and
- * counts those that have crashed.
+ * The number of slots that may be replaced is computed from their current states and never stored.
+ * So it cannot drift, it follows a change of the number of workers, and it accounts for crashed
+ * workers.
  */
 
 #include "slot.h"
 #include "systemd.h"
 
 struct scheduler {
-    /* what it was made with */
+    /* parameters of scheduler_init() */
     const struct server_config *config;
     struct workers *workers;
     struct systemd *systemd;
 
     struct slot **slots;
     unsigned n_slots;
-    struct revision *revision; /* of new slots */
-    uint64_t generation;       /* the newest that was tried */
+    struct revision *revision; /* for new slots */
+    uint64_t generation;       /* the newest one that was tried */
 
     bool reload_wanted;
     unsigned n_workers_wanted;
     bool reloading;
     unsigned n_reloads;       /* that have ended */
-    const char *reload_state; /* of the last reload, where it failed: "partial", "rolled-back", "refused" */
+    const char *reload_state; /* of the last reload, if it failed: "partial", "rolled-back", "refused" */
 
-    ait_scope *scope; /* that the slots live in; NULL before scheduler_start() */
-    ait_event *
-        changed; /* something has changed in a slot: set and cleared at once, to be waited for after a look */
-    ait_event *requested; /* there is something to do */
+    ait_scope *scope;     /* the slots live in it; NULL before scheduler_start() */
+    ait_event *changed;   /* a slot has changed: set and cleared at once, so check first and then wait */
+    ait_event *requested; /* there is work for the task */
 };
 
-/* Takes a reference of the revision, and makes config->workers slots. On failure scheduler_done() all the same. */
+/*
+ * Takes a reference to the revision and makes config->workers slots. Call scheduler_done() even
+ * after a failure.
+ */
 int scheduler_init(struct scheduler *s, const struct server_config *config, struct workers *workers,
                    struct systemd *systemd, struct revision *revision);
-/* Inside the loop: starts the slots and its own task in the scope. */
+/* Starts the slots and the scheduler's task in the scope. Call it inside the loop. */
 int scheduler_start(struct scheduler *s, ait_scope *scope);
-/* After the scope has been left. */
+/* Call it after the scope was left. */
 void scheduler_done(struct scheduler *s);
 
 void scheduler_reload(struct scheduler *s);
-/* by: 1 or -1. What cannot be is said in the log. */
+/* by is 1 or -1. If the limit is reached, a warning is logged. */
 void scheduler_scale(struct scheduler *s, int by);
 
 unsigned scheduler_n_ready(const struct scheduler *s);

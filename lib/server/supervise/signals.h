@@ -2,9 +2,7 @@
 #ifndef SERVER_SIGNALS_H
 #define SERVER_SIGNALS_H
 
-/*
- * Signals, taken by a task and carried out by a table.
- */
+/* Signals: a task receives them, and a table says what they do. */
 
 #include <aiotools-sd/aiotools-sd.h>
 
@@ -18,9 +16,12 @@ struct signals {
     void *userdata;
 };
 
-/* Before anything is made that a signal's default action would leave behind. They wait for signals_start(). */
+/*
+ * Call it before anything is made that a signal's default action would leave behind. Signals stay
+ * pending until signals_start().
+ */
 void signals_block(const struct signals *s);
-/* Returns when somebody listens. s must outlive the scope. */
+/* Returns when the task is listening. s must outlive the scope. */
 int signals_start(struct signals *s, ait_scope *scope);
 
 #endif

@@ -3,8 +3,8 @@
 #define SERVER_SYSTEMD_H
 
 /*
- * What the service manager above us is told, where there is one: the sum of what the workers say. Nothing here waits, but for a second where
- * the manager's queue is full.
+ * Notifications to our own service manager, if there is one: the combined state of the workers.
+ * Nothing here waits, except for up to a second if the manager's queue is full.
  */
 
 #include <stdbool.h>
@@ -13,17 +13,17 @@
 #define SYSTEMD_TEXT_MAX 128
 
 struct systemd {
-    bool told_ready;               /* READY=1, for the first time */
-    bool stopping;                 /* nothing more to tell */
-    bool deaf;                     /* there was no room for what must not be lost */
-    char status[SYSTEMD_TEXT_MAX]; /* as it was said last */
+    bool told_ready;               /* READY=1 was sent for the first time */
+    bool stopping;                 /* nothing more is sent */
+    bool deaf;                     /* a message that must not be lost did not fit the queue */
+    char status[SYSTEMD_TEXT_MAX]; /* as it was last sent */
 };
 
-/* ready: READY=1 goes with it. note: "" or what stands behind the numbers. */
+/* ready: also sends READY=1. note: text after the numbers, or "". */
 void systemd_status(struct systemd *s, bool ready, unsigned n_ready, unsigned n_slots, const char *note);
 void systemd_reloading(struct systemd *s);
 void systemd_reloaded(struct systemd *s);
-/* The stop may take all of stop_timeout, and the manager's own patience is often less. */
+/* Stopping may take all of stop_timeout, which is often more than the manager's own timeout. */
 void systemd_stopping(struct systemd *s, uint64_t stop_timeout);
 
 #endif

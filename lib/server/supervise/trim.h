@@ -2,12 +2,12 @@
 #pragma once
 
 /*
- * What a start or a reload has needed and the months after it do not: parsers, verifier, half of libc. Gives free memory back to the system, and lets
- * go of the pages of program text that nobody has changed; what is needed again is read from the page cache at its next use, at the cost of a minor fault
- * for sixteen pages.
+ * Releases memory that only a start or a reload needs: parsers, the verifier, half of libc. Gives
+ * free heap memory back to the system, and drops unmodified pages of program text. A page that is
+ * needed again is read from the page cache, at the cost of one minor fault for sixteen pages.
  *
- * Pages with a breakpoint or a probe in them differ from their file and are left alone, with the whole mapping they are in. Nothing here can fail in a
- * way that matters.
+ * Pages with a breakpoint or a probe in them differ from their file; the whole mapping that
+ * contains one is left alone. No failure here matters.
  */
 
 void trim(void);

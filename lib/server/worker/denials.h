@@ -3,16 +3,18 @@
 #define SERVER_DENIALS_H
 
 /*
- * What the sandbox denies a worker, answered and told (--deny=explain).
+ * Denied system calls of a worker: answered and logged (--deny=explain).
  *
- * A task a worker waits on the listener of its filter. Each denied call is answered, and named in the log by one event with slot, process, thread, call,
- * arguments, command and answer; at the worker's end one line tells how many there were.
+ * A task per worker waits on the listener of its filter. Each denied call is answered, and then
+ * logged as one event with slot, process, thread, call, arguments, command and answer. When the
+ * worker ends, one line gives the totals.
  *
  * Invariants:
- *  - The listener is this process's alone, CLOEXEC, and ends with the worker.
- *  - A loop of denials does not flood the log: a slot and call has DENIALS_BURST lines, one more each second, the very same one no more than once a
- *    second; and what was left out is counted. The limits belong to the slot, so that a worker that dies and comes back has no new ones.
- *  - Answering suspends nothing and waits for nobody: no log, and no other worker.
+ * - The listener belongs to this process alone, is CLOEXEC, and ends with the worker.
+ * - A loop of denials does not flood the log. For each call a slot may log DENIALS_BURST lines, and
+ *   one more each second; identical denials are logged at most once a second. Suppressed ones are
+ *   counted. The limits belong to the slot, so a restarted worker does not get new ones.
+ * - Answering never suspends, and never waits for the log or another worker.
  *
  * Ownership: the worker owns its explainer, the slot its limits.
  */
@@ -27,9 +29,9 @@ struct denial_limits *denial_limits_free(struct denial_limits *limits);
 
 /* The callback for the worker's explainer; userdata is the worker. */
 void denials_event(ait_explainer *explainer, const ait_sandbox_event *event, void *userdata);
-/* Nothing to do where the worker has no explainer. */
+/* Does nothing if the worker has no explainer. */
 int denials_start(struct worker *w, ait_scope *scope);
-/* After its last process has ended: tells the totals, and gives the listener back. */
+/* Call it after the last process has ended: logs the totals, and closes the listener. */
 void denials_finish(struct worker *w);
 
 #endif

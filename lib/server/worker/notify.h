@@ -3,19 +3,21 @@
 #define SERVER_NOTIFY_H
 
 /*
- * notify: the private NOTIFY_SOCKET of one worker, and what it says there (protocol 1).
+ * notify: the private NOTIFY_SOCKET of one worker, and the messages on it (protocol 1).
  *
- * Each worker instance has its own socket, so the address says who speaks, without a race through /proc. It is a path,
- * not an abstract name: a path has an owner and a mode, and Landlock's scopes do not cut it off. The file belongs to
- * the worker's uid, mode 0600; where the worker starts as root, and may so become somebody else before it is ready, 0666,
- * and the check of the sender alone decides. The name ends in 64 random bits, and the file was bound under another one,
- * so /proc/net/unix does not give it away: only who was given the environment knows it.
+ * Each worker has its own socket, so the address identifies the sender without a race through
+ * /proc. It is a path, not an abstract name: a path has an owner and a mode, and Landlock's scopes
+ * do not block it. The file belongs to the worker's uid and has mode 0600. If the worker starts as
+ * root, and may change its user before it is ready, the mode is 0666, and only the check of the
+ * sender decides. The name ends in 64 random bits, and the file was bound under another name, so
+ * /proc/net/unix does not reveal it: only processes that were given the environment know it.
  *
- * notify_receive() never blocks, and never trusts: passed fds are always closed (which acknowledges a BARRIER, refused
- * senders' too), lines that make no sense are skipped, a datagram above NOTIFY_MESSAGE_MAX is dropped whole. It does
- * not judge the sender: notify_sender_check() does, and is the caller's to call.
+ * notify_receive() never blocks and trusts nothing. Passed fds are always closed, which
+ * acknowledges a BARRIER, also that of a refused sender. Malformed lines are skipped. A datagram
+ * above NOTIFY_MESSAGE_MAX is dropped whole. It does not check the sender; the caller must call
+ * notify_sender_check().
  *
- * The struct is embedded in its owner; no allocation, no global state.
+ * The struct is embedded in its owner. There is no allocation and no global state.
  */
 
 #include "config/problem.h"
@@ -79,7 +81,10 @@ struct notify_message {
 /* 1: *ret is a message. 0: nothing to read. Negative: the socket is broken. */
 int notify_receive(struct notify_socket *s, struct notify_message *ret);
 
-/* The fields of one datagram, without a socket. `text` need not be terminated. Does not touch pid, uid, gid, n_fds. */
+/*
+ * The fields of one datagram, without a socket. `text` need not be terminated. Does not touch pid,
+ * uid, gid, n_fds.
+ */
 void notify_parse(const char *text, size_t size, struct notify_message *m);
 
 enum notify_sender {
@@ -89,13 +94,15 @@ enum notify_sender {
 };
 
 /*
- * Who sent it, or -EPERM: drop it. `worker` is the worker's pid, which is also its session (it was started by setsid).
+ * Who sent it, or -EPERM: drop it. `worker` is the worker's pid, which is also its session (it was
+ * started by setsid).
  *
- * A helper such as systemd-notify may be gone when its message is read (with --no-block, or sd_notify() and exit); the
- * service manager drops those, which makes readiness a matter of luck. Here the address is private, so a sender that
- * exists no longer is believed where its uid is the worker's. What remains: a process of the same uid that has found
- * out the address and dies at once can speak for the worker. Without a sandbox it could have killed it just as well; in one
- * it could not, so that the caller had better not believe NOTIFY_FROM_GONE where there are others.
+ * A helper such as systemd-notify may be gone when its message is read (with --no-block, or
+ * sd_notify() and exit); the service manager drops those, which makes readiness a matter of luck.
+ * Here the address is private, so a sender that exists no longer is believed where its uid is the
+ * worker's. What remains: a process of the same uid that has found out the address and dies at once
+ * can speak for the worker. Without a sandbox it could have killed it just as well; in one it could
+ * not, so that the caller had better not believe NOTIFY_FROM_GONE where there are others.
  */
 int notify_sender_check(const struct notify_message *m, pid_t worker, uid_t worker_uid);
 

@@ -2,14 +2,12 @@
 #ifndef SERVER_OUTPUT_H
 #define SERVER_OUTPUT_H
 
-/*
- * What a worker writes and says, carried to where it belongs: lines to the log, notifications to its readiness.
- */
+/* Transports what a worker writes and sends: lines to the log, notifications to its readiness. */
 
 #include "worker.h"
 
 int output_start(struct worker *w, ait_scope *scope);
-/* Waits for the end of its output, for as long as that can still come. */
+/* Waits for the end of its output, as long as output can still arrive. */
 void output_finish(struct worker *w);
 
 #endif

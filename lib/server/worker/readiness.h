@@ -2,17 +2,15 @@
 #ifndef SERVER_READINESS_H
 #define SERVER_READINESS_H
 
-/*
- * When a worker can serve: by its notifications, or by what --ready says.
- */
+/* When a worker is ready: by its notifications, or as --ready says. */
 
 #include "worker.h"
 
-/* It can serve. Too late is too late: where its time is over, nothing happens. */
+/* The worker can serve. Has no effect if its start timeout is over. */
 void worker_is_ready(struct worker *w);
-/* The task that waits for a pipe or for time, where --ready calls for one. */
+/* Starts the task that waits for a pipe or a delay, if --ready needs one. */
 int readiness_start(struct worker *w, ait_scope *scope);
-/* Reads the notifications that have come. */
+/* Reads the notifications that have arrived. */
 int readiness_receive(struct worker *w);
 
 #endif

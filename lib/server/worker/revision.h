@@ -3,17 +3,19 @@
 #define SERVER_REVISION_H
 
 /*
- * A revision: what a worker runs, and how, with everything that has a name looked up.
+ * A revision: what a worker runs, and how, with all names looked up.
  *
- * The server makes one when it starts and one a reload, from the same configuration: program, working directory, symbolic links, environment
- * files, user database and policy are read anew. A slot that has committed a worker of a revision keeps it, and starts each further
- * worker from it until a later one is committed: a worker that crashes comes back as it was, whatever the names lead to by then. To roll
- * back is to drop a reference.
+ * The server makes one at its start and one per reload, from the same configuration: program,
+ * working directory, symbolic links, environment files, user database and policy are read again. A
+ * slot that has committed a worker of a revision keeps the revision, and starts further workers
+ * from it until a later one is committed. So a worker that crashes is restarted unchanged, whatever
+ * the names refer to by then. To roll back is to drop a reference.
  *
- * Invariants: immutable but for its sandbox, which is made again of the same policy where a file that it is confined to has been replaced.
- * The configuration outlives all revisions.
+ * Invariants: immutable, except for its sandbox, which is made again from the same policy if a file
+ * that it is confined to was replaced. The configuration outlives all revisions.
  *
- * What this is not: it has no number of workers, no sockets and no rule about failures. Those are the server's.
+ * What this is not: it holds no number of workers, no sockets and no rules about failures. Those
+ * belong to the server.
  */
 
 #include <stdbool.h>
@@ -33,24 +35,30 @@ struct revision {
     ino_t inode;
     char *directory;         /* without symbolic links; NULL: ours */
     char **env;              /* NULL-terminated; the files' variables, then --env's */
-    struct account *account; /* whom to become; NULL: nobody else */
+    struct account *account; /* the user to become; NULL: the user does not change */
     struct account storage;
     struct worker_sandbox sandbox;
 };
 
-/* Looks everything up and proves it: the program can be executed by the account, the policy compiles and verifies. Blocks on files and name services; deep. */
+/*
+ * Looks everything up and proves it: the account can execute the program, and the policy compiles
+ * and verifies. Blocks on files and name services, and needs a deep stack.
+ */
 int revision_new(struct revision **ret, const struct server_config *config, uint64_t generation,
                  struct problem *ret_problem);
 struct revision *revision_ref(struct revision *r);
 struct revision *revision_unref(struct revision *r); /* returns NULL, takes NULL */
 
-/* The path to execute now: as it was found, while that leads to the same file; where a link on the way has been switched, the path of the file itself.
- * *ret_replaced: another file is in its place, and the one that this revision was made with is gone. */
+/*
+ * The path to execute now: the path as it was found, as long as it leads to the same file; if a
+ * link on the way was switched, the real path of the file. *ret_replaced: the file itself was
+ * replaced, and the one that this revision was made with is gone.
+ */
 const char *revision_program(const struct revision *r, bool *ret_replaced);
-/* Makes the sandbox anew where it has to be. */
+/* Makes the sandbox again if necessary. */
 int revision_refresh(struct revision *r, struct problem *ret_problem);
 
-/* Who the workers are. */
+/* The user and group of the workers. */
 uid_t revision_uid(const struct revision *r);
 gid_t revision_gid(const struct revision *r);
 

@@ -1,26 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Starting one worker: a process with its own session, exactly the descriptors it was promised, its own
- * user and limits, inside its sandbox, that dies with its supervisor.
+/*
+ * Starts one worker: a process with its own session, exactly the promised descriptors, its own user
+ * and limits, inside its sandbox, that dies with its supervisor.
  *
  * Invariants:
- *  - Everything that allocates, looks up or can be refused with a good message happens before the clone,
- *    in the parent. Between clone and exec there are only raw system calls.
- *  - The child shares the caller's memory until it execs (CLONE_VM | CLONE_VFORK), so the cost does not
- *    grow with the caller. What such a child can change in its parent (dumpable) is put back.
- *  - Where the sandbox explains, the caller takes its listener while the child lives (no CLONE_VFORK), and then waits
- *    for the exec all the same. The exec itself asks nobody.
- *  - Where the child changes its user, there is no CLONE_VFORK either: a process of that user might stop it before it
- *    execs, and the caller could not do anything any more. It is resumed, and after some seconds given up.
- *  - When spawn_worker() fails there is no process, no zombie and no open descriptor left.
- *  - The worker is known to the guardian before its first instruction (guardian_fd).
+ * - Everything that allocates, looks something up, or can fail with a useful message happens before
+ *   the clone, in the parent. Between clone and exec there are only raw system calls.
+ * - The child shares the caller's memory until it execs (CLONE_VM | CLONE_VFORK), so the cost does
+ *   not grow with the caller. State that such a child can change in its parent (dumpable) is
+ *   restored.
+ * - If the sandbox explains, the caller takes its listener while the child lives (no CLONE_VFORK),
+ *   and then still waits for the exec. The exec itself is not put to the listener.
+ * - If the child changes its user, there is no CLONE_VFORK either: a process of that user might
+ *   stop the child before it execs, and the caller would hang. A stopped child is resumed, and
+ *   after some seconds the start is given up.
+ * - When spawn_worker() fails there is no process, no zombie and no open descriptor left.
+ * - The guardian knows the worker before its first instruction (guardian_fd).
  *
- * Ownership: all pointers and descriptors in spawn_params are borrowed for the call. The results belong to
- * the caller: it closes the pidfd and reaps the process (waitid(P_PIDFD)).
+ * Ownership: all pointers and descriptors in spawn_params are borrowed for the call. The results
+ * belong to the caller, which closes the pidfd and reaps the process (waitid(P_PIDFD)).
  *
- * What this is not: it neither waits for readiness nor restarts anything, and it keeps no state. It may be
- * called from the process's main thread only, since the parent-death signal is tied to the thread. */
+ * What this is not: it does not wait for readiness, restarts nothing, and keeps no state. Call it
+ * only from the process's main thread, since the parent-death signal is tied to the thread.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -77,7 +81,10 @@ struct spawn_params {
         .guardian_fd = -1                                                                                    \
     }
 
-/* Starts the worker. Returns 0, or a negative errno with *ret_problem (may be NULL) naming the step and the
- * remedy; its status is 77 where the sandbox could not be applied, 78 where another try cannot help, else 71. ret_tree, if not NULL, receives what guardian_tree_kill() needs. */
+/*
+ * Starts the worker. Returns 0, or a negative errno with *ret_problem (may be NULL), which names
+ * the step and the remedy. Its status is 77 if the sandbox could not be applied, 78 if a retry
+ * cannot help, else 71. ret_tree, if not NULL, receives what guardian_tree_kill() needs.
+ */
 int spawn_worker(const struct spawn_params *params, pid_t *ret_pid, int *ret_pidfd,
                  struct guardian_tree *ret_tree, struct problem *ret_problem);

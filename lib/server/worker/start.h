@@ -2,15 +2,19 @@
 #ifndef SERVER_START_H
 #define SERVER_START_H
 
-/*
- * The start of a worker's process, from its revision.
- */
+/* Starts a worker's process from its revision. */
 
 #include "worker.h"
 
-/* Starts it and says so; where it cannot, says why, and leaves the exit status that calls for in w->spawn_status. Deep. */
+/*
+ * Starts the process and logs that. On failure logs the reason, and sets w->spawn_status to the
+ * exit status for it. Needs a deep stack.
+ */
 int worker_begin(struct worker *w);
-/* A worker may shut its listener down when it stops; then it is shut down for its successor, too. */
+/*
+ * A worker may shut down its listener when it stops, which also shuts it down for its successor.
+ * This repairs it.
+ */
 void worker_repair_listeners(struct worker *w);
 
 #endif

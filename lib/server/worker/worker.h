@@ -3,20 +3,22 @@
 #define SERVER_WORKER_H
 
 /*
- * A worker: one process, from before its start to after its last descendant's end, as one task.
+ * A worker: one process, from before its start until its last descendant has ended, as one task.
  *
  *     worker_main
- *       output      reads what it writes and says; shielded, ends with the process
- *       readiness   waits for what --ready says
- *       denials     answers what its sandbox denies (--deny=explain); shielded
+ *       output      reads what it writes and sends; shielded, ends with the process
+ *       readiness   waits as --ready says
+ *       denials     answers calls that its sandbox denies (--deny=explain); shielded
  *
- * It is stopped by cancelling its task: the task then goes through the graceful stop in a shield, and ends when nothing of the
- * process is left. Its start and stop timeouts are deadlines of scopes, which a notification lifts or moves.
+ * A worker is stopped by cancelling its task. The task then performs the graceful stop in a shield,
+ * and ends when no process is left. Start and stop timeouts are deadlines of scopes, which
+ * notifications lift or move.
  *
- * Whoever owns it is told by one event that something has changed, and looks: at state first. All fields but its owner's are the worker's own to
- * write. It is counted: its task holds a reference, its owner another.
+ * The owner learns of changes by one event, and then reads the fields, state first. All fields
+ * except the owner's are written by the worker only. A worker is reference counted: its task holds
+ * one reference, its owner another.
  *
- * What this is not: it decides nothing. Whether another one follows is the slot's business.
+ * What this is not: it makes no decisions. The slot decides whether another worker follows.
  */
 
 #include <signal.h>
@@ -36,7 +38,7 @@ struct worker_params {
     struct revision *revision;
     unsigned slot;
     ait_event *changed;            /* set when its state changes; borrowed, must outlive the worker */
-    struct denial_limits **limits; /* of what the log is told about denials: the slot's, made when needed */
+    struct denial_limits **limits; /* on what is logged about denials: the slot's, made when needed */
 };
 
 struct worker {
@@ -57,31 +59,34 @@ struct worker {
     struct notify_socket notify;
     int out_fds[LOG_CHANNELS]; /* our ends of its output pipes */
     int ready_fd;              /* our end of --ready=fd:N's pipe */
-    ait_task *readiness;       /* waits for what --ready says; NULL where a notification is all that counts */
+    ait_task *readiness;       /* waits as --ready says; NULL if only notifications count */
     struct log_stream streams[LOG_CHANNELS];
-    ait_explainer *explainer; /* of what its sandbox denies; NULL: nobody is to be told */
-    uint64_t n_untold;        /* denials that were left out of the log */
+    ait_explainer *explainer; /* of its sandbox; NULL: nothing is to be explained */
+    uint64_t n_untold;        /* denials that were not logged */
 
-    ait_future *output_over;        /* both pipes have come to their end */
-    ait_scope *limit;               /* whose deadline is the start or the stop timeout; NULL: none runs */
+    ait_future *output_over;        /* both pipes have reached their end */
+    ait_scope *limit;               /* its deadline is the start or the stop timeout; NULL: none is running */
     uint64_t started, became_ready; /* 0: never */
 
     /* how it ended */
-    int spawn_status; /* where it could not be started: the exit status that calls for, else 0 */
+    int spawn_status; /* if it could not be started: the exit status for that, else 0 */
     bool start_timed_out;
     bool asked_to_stop;
     siginfo_t info;
 };
 
-/* A worker whose process is about to be started. Returns a reference in ret. */
+/* Makes a worker whose process is about to be started. Returns a reference in ret. */
 int worker_new(struct worker **ret, const struct worker_params *params);
 struct worker *worker_ref(struct worker *w);
 struct worker *worker_unref(struct worker *w);
-/* Asks it to stop, gracefully unless nobody has any grace left; its end is told by the event. Once is enough. */
+/*
+ * Asks the worker to stop, gracefully unless there is no grace left (at_once). The event reports
+ * its end. One call is enough.
+ */
 void worker_stop(struct worker *w);
-/* Takes what is left of its stop timeout away. */
+/* Ends its stop timeout now. */
 void worker_expire(struct worker *w);
-/* As a shell would tell it: status, or 128 + signal. */
+/* As in a shell: the exit status, or 128 + signal. */
 int worker_exit_status(const struct worker *w);
 #define WORKER_END_MAX 96
 void worker_describe_end(const struct worker *w, char *buf, size_t n);
