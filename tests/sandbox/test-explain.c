@@ -222,7 +222,7 @@ static void on_alarm(int signo)
 }
 
 #define STORM_CALLS 3000
-#define STORM_USEC  200
+#define STORM_FIRST 100
 
 /* The same call from the same place, with a signal each, some time after it began: a timer that goes on by itself would, on a
  * machine that takes longer for a call than for its interval, let no call ever end. */
@@ -233,8 +233,11 @@ static int call_in_storm(struct shared *shared)
 
     (void)sigaction(SIGALRM, &action, NULL);
     int failed = 0;
+    uint64_t begin = now_ns(), usec = 0; /* that a call takes */
     for (unsigned i = 0; i < STORM_CALLS; i++) {
-        struct itimerval soon = {.it_value = {.tv_usec = i % STORM_USEC + 1}};
+        if (i == STORM_FIRST)
+            usec = (now_ns() - begin) / STORM_FIRST / 1000;
+        struct itimerval soon = {.it_value = {.tv_usec = (suseconds_t)(i % (2 * usec + 2) % 900000)}};
         (void)setitimer(ITIMER_REAL, &soon, NULL);
         failed += syscall(SYS_mount, 0, 0, 0, 0, 0) != -1 || errno != EPERM;
     }
