@@ -136,7 +136,8 @@ static enum verdict probe_outer_filter(remark found)
 {
     int mode = prctl(PR_GET_SECCOMP, 0, 0, 0, 0);
     snprintf(found, sizeof(remark), "%s",
-             mode > 0 ? "aiotools-sd already runs under a filter, which holds for the workers too" : "none");
+             mode > 0 ? "aiotools-sd already runs under a filter, which also applies to the workers"
+                      : "none");
     return PRESENT;
 }
 
@@ -206,7 +207,7 @@ static enum verdict probe_libseccomp(remark found)
     const struct scmp_version *v = seccomp_version();
     bool mended = v->major > 2 || (v->major == 2 && (v->minor > 6 || (v->minor == 6 && v->micro >= 1)));
     snprintf(found, sizeof(remark), "%u.%u.%u%s", v->major, v->minor, v->micro,
-             mended ? "" : "; it compiles some policies wrongly, which verification finds");
+             mended ? "" : "; it miscompiles some policies, which verification detects");
     return PRESENT;
 }
 
@@ -214,7 +215,7 @@ static enum verdict probe_libseccomp(remark found)
 
 static const struct probe kernel_probes[] = {
     {"process file descriptors", probe_pidfd, "nothing works: Linux 5.10 or newer is needed"},
-    {"subreaper", probe_subreaper, "processes that workers leave behind are not seen"},
+    {"subreaper", probe_subreaper, "processes that workers leave behind are not noticed"},
     {"close_range", probe_close_range, "starting a worker reads /proc/self/fd instead, which is slower"},
     {"epoll_pwait2", probe_epoll_pwait2, "the loop wakes up to a millisecond late"},
     {"guard pages by advice", probe_guards,
@@ -239,8 +240,8 @@ static const struct probe sandbox_probes[] = {
 
 static const struct probe system_probes[] = {
     {"systemd", probe_systemd, "no units; aiotools-sd run opens its sockets itself"},
-    {"journal", probe_journal, "aiotools-sd does not need it; systemd would store the workers' output there"},
-    {"control groups", probe_cgroup, "processes are found by session, group and token alone"},
+    {"journal", probe_journal, "aiotools-sd does not need it; systemd would store the workers' output in it"},
+    {"control groups", probe_cgroup, "processes are found only by session, group and token"},
     {NULL, NULL, NULL},
 };
 
@@ -284,14 +285,14 @@ static int doctor(const struct command *command, int argc, char **argv)
     printf("\n%s\n",
            missing == 0
                ? "Nothing is missing."
-               : "Beside each missing feature stands what is lost without it; everything else works.");
+               : "Each missing feature is listed with what is lost without it. Everything else works.");
     return print_done();
 }
 
 const struct command doctor_command = {
     .name = "doctor",
     .arguments = "[OPTION...]",
-    .summary = "tell what this system offers, and what is lost without it",
+    .summary = "show what this system offers, and what is lost without it",
     .options = help_options,
     .run = doctor,
     .offers = "-W ''",

@@ -16,7 +16,7 @@ struct check_config {
 
 static const struct option_spec check_options[] = {
     {"from", 0, "auto|native|systemd|oci", option_word, offsetof(struct check_config, from),
-     "the language of the files (auto: the first line of each tells)", sandbox_from_words},
+     "language of the files (auto: decided by the first line of each)", sandbox_from_words},
     {"help", 'h', NULL, option_stop, 0, "show this help"},
     {0},
 };

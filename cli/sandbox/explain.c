@@ -257,9 +257,9 @@ const struct command explain_command = {
     .name = "explain",
     .parent = "sandbox",
     .arguments = "[OPTION...] PID",
-    .summary = "tell in what sandbox a running process is",
+    .summary = "show the sandbox of a running process",
     .options = help_options,
     .run = explain_run,
     .offers = "-W ''",
-    .note = "Which system calls are denied is seen as root only.",
+    .note = "Only root sees which system calls are denied.",
 };

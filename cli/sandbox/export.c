@@ -29,9 +29,9 @@ static const struct option_spec export_options[] = {
      "runtimes, or the raw seccomp program",
      to_words},
     {"from", 0, "auto|native|systemd|oci", option_word, offsetof(struct export_config, from),
-     "the language of a FILE (auto: its first line tells)", sandbox_from_words},
+     "language of FILE (auto: decided by its first line)", sandbox_from_words},
     {"output", 'o', "FILE", option_string, offsetof(struct export_config, output),
-     "write to FILE, whole or not at all (standard output)", .kind = OPTION_PATH},
+     "write to FILE, completely or not at all (standard output)", .kind = OPTION_PATH},
     {"help", 'h', NULL, option_stop, 0, "show this help"},
     {0},
 };

@@ -69,10 +69,10 @@ static int take_timeout(const struct option_spec *spec, const char *text, void *
 
 static const struct option_spec learn_options[] = {
     {"output", 'o', "FILE", option_string, FIELD(output),
-     "write the policy to FILE, whole or not at all (standard output)", .kind = OPTION_PATH},
+     "write the policy to FILE, completely or not at all (standard output)", .kind = OPTION_PATH},
     {"by-count", 0, NULL, option_flag, FIELD(by_count),
-     "the most used calls first, instead of group by group"},
-    {"timeout", 0, "TIME", take_timeout, FIELD(timeout), "end PROGRAM after TIME, as SIGTERM does"},
+     "list the most used calls first, instead of group by group"},
+    {"timeout", 0, "TIME", take_timeout, FIELD(timeout), "stop PROGRAM after TIME, as SIGTERM does"},
     {"help", 'h', NULL, option_stop, 0, "show this help"},
     {0},
 };
@@ -484,7 +484,7 @@ const struct command learn_command = {
     .name = "learn",
     .parent = "sandbox",
     .arguments = "[OPTION...] [--] PROGRAM [ARG...]",
-    .summary = "run PROGRAM, and write the policy that it needs",
+    .summary = "run PROGRAM and write the policy that it needs",
     .options = learn_options,
     .run = learn_run,
     .note = "The exit status is that of PROGRAM.",

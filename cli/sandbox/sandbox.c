@@ -36,7 +36,7 @@ static int sandbox(const struct command *command, int argc, char **argv)
 const struct command sandbox_command = {
     .name = "sandbox",
     .arguments = "COMMAND [OPTION...]",
-    .summary = "look at, check, learn and translate sandbox policies",
+    .summary = "show, check, learn and translate sandbox policies",
     .options = help_options,
     .run = sandbox,
     .commands = sandbox_commands,

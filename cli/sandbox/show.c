@@ -21,7 +21,7 @@ struct show_config {
 
 static const struct option_spec show_options[] = {
     {"from", 0, "auto|native|systemd|oci", option_word, offsetof(struct show_config, from),
-     "the language of a FILE (auto: its first line tells)", sandbox_from_words},
+     "language of FILE (auto: decided by its first line)", sandbox_from_words},
     {"help", 'h', NULL, option_stop, 0, "show this help"},
     {0},
 };
@@ -329,7 +329,7 @@ const struct command show_command = {
     .name = "show",
     .parent = "sandbox",
     .arguments = "[OPTION...] @GROUP|NAME|NUMBER|PRESET|FILE",
-    .summary = "tell what a group, a system call or a policy is",
+    .summary = "show a group, a system call or a policy",
     .options = show_options,
     .run = show_run,
     .offers = "-f -W 'service strict $(aiotools-sd sandbox groups 2>/dev/null | cut -d ' ' -f 1)'",

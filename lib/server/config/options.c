@@ -232,50 +232,51 @@ static const char *const log_words[] = {
 
 const struct option_spec server_options[] = {
     {"workers", 'n', "N|auto", take_workers, FIELD(workers),
-     "how many workers (auto: the CPUs this process may use)", .section = "Workers and sockets"},
+     "number of workers (auto: the CPUs this process may use)", .section = "Workers and sockets"},
     {"listen", 'l', "[NAME=]ADDRESS", take_listen, 0,
      "listen here; may be repeated: 8080, 127.0.0.1:8080, [::1]:8080,\n"
      "/run/x.sock, @abstract, udp:HOST:PORT, seqpacket:/path"},
     {"listeners", 0, "auto|slot|shared", option_word, FIELD(listeners),
-     "a listening socket a worker, or one for all (auto: slot for\n"
-     "TCP and UDP that we open, else shared)",
+     "one listening socket per worker slot, or one for all workers\n"
+     "(auto: slot for TCP and UDP that are opened here, else shared)",
      listeners_words},
     {"non-blocking", 0, NULL, option_flag, FIELD(non_blocking),
-     "set O_NONBLOCK on the sockets, for servers that share them and do\n"
-     "not set it themselves (nginx), as NonBlocking= of systemd"},
-    {"name", 0, "NAME", take_name, 0, "name of this server (default: the program's and the first port)"},
+     "set O_NONBLOCK on the sockets, as NonBlocking= does in systemd,\n"
+     "for servers that need it but do not set it (nginx)"},
+    {"name", 0, "NAME", take_name, 0, "name of this server (default: program name and first port)"},
 
     {"ready", 0, "auto|notify|exec|fd:N|delay:TIME", take_ready, 0,
-     "when a worker is ready: READY=1 by sd_notify, the exec, a newline\n"
-     "on fd N, or alive for TIME (auto: READY=1, or alive for 5s where\n"
-     "no worker has ever sent it)",
+     "when a worker is ready: on READY=1 (sd_notify), on exec, on a\n"
+     "newline from fd N, or after TIME (auto: READY=1, or 5s after the\n"
+     "start if no worker has ever sent it)",
      ready_words, .section = "Start and stop"},
     {"start-timeout", 0, "TIME", take_time, FIELD(start_timeout),
      "kill a worker that is not ready in time (30s)"},
     {"stop-timeout", 0, "TIME", take_time, FIELD(stop_timeout),
-     "kill a worker that has not ended in time (30s)"},
-    {"stop-signal", 0, "SIGNAL", take_signal, FIELD(stop_signal),
-     "the signal that asks a worker to end (TERM)", .kind = OPTION_SIGNAL},
-    {"max-surge", 0, "N|N%", take_amount, FIELD(max_surge), "workers above the number during a reload (1)"},
+     "kill a worker that does not stop in time (30s)"},
+    {"stop-signal", 0, "SIGNAL", take_signal, FIELD(stop_signal), "signal that asks a worker to stop (TERM)",
+     .kind = OPTION_SIGNAL},
+    {"max-surge", 0, "N|N%", take_amount, FIELD(max_surge), "extra workers that may run during a reload (1)"},
     {"max-unavailable", 0, "N|N%", take_amount, FIELD(max_unavailable),
      "workers that may be missing during a reload (0)"},
 
     {"restart", 0, "always|on-failure|no", option_word, FIELD(restart),
-     "when to replace a worker that ended (always)", restart_words, .section = "Failures"},
+     "when to replace a worker that has ended (always)", restart_words, .section = "Failures"},
     {"run-to-completion", 0, NULL, take_run_to_completion, FIELD(restart),
-     "the same as --restart=no: end when all workers have"},
+     "same as --restart=no: end when all workers have ended"},
     {"backoff", 0, "BASE..CAP", take_time_range, FIELD(backoff),
-     "wait before the n-th failure in a row is replaced (100ms..30s)"},
+     "delay before a failed worker is replaced, growing with each\n"
+     "failure in a row (100ms..30s)"},
     {"stable", 0, "TIME", take_time, FIELD(stable),
-     "a worker that was ready this long is replaced at once (10s)"},
+     "replace a worker at once if it was ready for this long (10s)"},
     {"give-up", 0, "N/TIME", take_rate, FIELD(give_up),
-     "a slot with more unplanned exits has failed (20/5min)"},
+     "give up a slot that has more unplanned exits than this (20/5min)"},
 
     {"env", 0, "NAME=VALUE", take_env, 0, "set a variable for the workers; may be repeated",
      .section = "Environment of the workers"},
     {"env-file", 0, "FILE", take_env_file, 0,
-     "set the variables of this file, as EnvironmentFile= of systemd;\n"
-     "may be repeated; --env beats them",
+     "set the variables in this file, as EnvironmentFile= does in\n"
+     "systemd; may be repeated; --env overrides them",
      .kind = OPTION_PATH},
     {"chdir", 0, "DIRECTORY", option_string, FIELD(chdir), "working directory", .kind = OPTION_PATH_DIR},
     {"user", 0, "USER", option_string, FIELD(user), "run as this user, by name or number",
@@ -285,35 +286,35 @@ const struct option_spec server_options[] = {
     {"umask", 0, "MODE", take_umask, FIELD(umask), "file mode creation mask, octal"},
 
     {"sandbox", 0, "service|strict|log|none", option_word, FIELD(sandbox.mode),
-     "what workers may not do: what no network service needs; with\n"
-     "files confined to the program and its libraries, too; the first,\n"
-     "only logged; or no limits (service)",
+     "service denies what no network service needs; strict also confines\n"
+     "files to the program and its libraries; log only logs what service\n"
+     "denies; none sets no limits (service)",
      sandbox_mode_words, .section = "Sandbox of the workers"},
     {"policy", 0, "FILE", option_string, FIELD(sandbox.policy),
-     "system calls by this policy instead: our own language, lists as\n"
-     "for SystemCallFilter=, or JSON of container runtimes",
+     "use this policy of system calls: in our own language, as lists for\n"
+     "SystemCallFilter=, or as JSON of container runtimes",
      .kind = OPTION_PATH},
     {"deny", 0, "errno|kill|log|explain", take_deny, FIELD(sandbox),
-     "what becomes of a call that the policy denies: it fails, ends the\n"
-     "worker, is only logged, or fails and is told in our log (errno)",
+     "a call that the policy denies fails, kills the worker, is only\n"
+     "logged for audit, or fails and is explained in our log (errno)",
      sandbox_deny_words},
     {"read-only", 0, "PATH", take_read_only, FIELD(sandbox),
-     "confine files: this one, or all below it, can be read and\n"
-     "executed, beside the program and its libraries; may be repeated",
+     "confine files; this one, or all below it, can be read and executed,\n"
+     "as can the program and its libraries; may be repeated",
      .kind = OPTION_PATH},
     {"read-write", 0, "PATH", take_read_write, FIELD(sandbox),
-     "confine files: this one, or all below it, can be read and\n"
-     "written; may be repeated",
+     "confine files; this one, or all below it, can be read and written;\n"
+     "may be repeated",
      .kind = OPTION_PATH},
     {"connect", 0, "PORT|none", take_connect, FIELD(sandbox),
      "connect to this TCP port only, or to none; may be repeated"},
     {"capabilities", 0, "LIST|service|all|none", take_capabilities, FIELD(sandbox),
-     "capabilities that workers keep where they have them, such as\n"
+     "capabilities that workers keep if they have them, such as\n"
      "net_bind_service,chown (service)"},
 
     {"log", 0, "prefix|plain|json", option_word, FIELD(log),
-     "form of the workers' output: tagged with slot and pid, as it is,\n"
-     "or a JSON object a line (prefix)",
+     "format of the workers' output: tagged with slot and pid, unchanged,\n"
+     "or one JSON object per line (prefix)",
      log_words, .section = "Output"},
     {"help", 'h', NULL, option_stop, 0, "show this help"},
     {0},
