@@ -17,22 +17,22 @@ import textwrap
 CLEANUP = r"^AIT_DEFINE_CLEANUP_\((\w+), (\w+)\)"
 PROTOTYPE = r"(?:^|;)\s*([\w\s*]*?\bait_\w+\([^;]*?\)(?:\s*__attribute__[^;]*)?)(?=;)"
 ERRORS = """\
-Besides what is said above, any of these calls may return
+In addition to the errors above, these calls may return
 .TP
 -ECANCELED
-where it could wait and the scope chain of the calling task is cancelled: at entry, before anything has happened, or while it waited. It has no other meaning.
+The call can wait, and a scope that the calling task is in is cancelled. This is returned at entry, before anything has happened, or by the wait. It has no other meaning.
 .TP
 -EPERM
-outside a task, where one is needed.
+A task is needed, and the call was made outside one.
 .TP
 -ECHILD
-where the loop, task or scope belongs to the process that this one was forked from.
+The loop, task or scope belongs to the process from which this one was forked.
 .TP
 -EINVAL
-for an argument that makes no sense, and
+An argument is invalid.
 .TP
 -ENOMEM
-where memory is short. A wait allocates nothing, and cannot fail for that.
+Memory is short. Waiting allocates nothing, and cannot fail for this reason.
 .PP
 Outputs are untouched on failure.
 """
