@@ -51,7 +51,7 @@ static int account_problem(struct problem *p, int r, const char *option, const c
 static int find_account(struct revision *rev, struct problem *p)
 {
     const struct server_config *c = rev->config;
-    const char *why = "cannot be resolved";
+    const char *why = "cannot be resolved", *unused;
     struct account root_group;
 
     if (!c->user && !c->group)
@@ -62,10 +62,9 @@ static int find_account(struct revision *rev, struct problem *p)
         return 0;
     }
     /* Whose fault is it? */
-    if (!c->group || account_resolve(c->user, "0", &root_group, &why) < 0)
+    if (!c->group || account_resolve(c->user, "0", &root_group, &unused) < 0)
         return account_problem(p, r, "user", c->user ? c->user : "", why);
     account_done(&root_group);
-    (void)account_resolve(c->user, c->group, &root_group, &why);
     return account_problem(p, r, "group", c->group, why);
 }
 
