@@ -2,9 +2,7 @@
 #ifndef CLI_ARGUMENTS_H
 #define CLI_ARGUMENTS_H
 
-/*
- * The words of a command line, by a table of options (config/options.h).
- */
+/* Parses command lines by a table of options (config/options.h). */
 
 #include <stdio.h>
 
@@ -12,18 +10,21 @@
 #include "config/problem.h"
 
 /*
- * Parses the options before the first word that is none. Returns 0 and the index of that word;
- * OPTION_STOP and the option in ret_stopped; or a negative errno with ret_problem.
+ * Parses the options before the first word that is not an option. Returns 0 and the index of that
+ * word; OPTION_STOP and the option in ret_stopped; or a negative errno with ret_problem.
  */
 int options_parse(const struct option_spec *options, void *target, int argc, char **argv, int *ret_first,
                   const struct option_spec **ret_stopped, struct problem *ret_problem);
 
 void options_print(const struct option_spec *options, FILE *file);
 
-/* The table of commands that have nothing but --help. */
+/* The options of commands that only have --help. */
 extern const struct option_spec help_options[];
 
-/* The index of the nearest of the words (a NULL-terminated list) to a misspelt one; -1: none is near. */
+/*
+ * The index of the word in the NULL-terminated list that is nearest to a misspelt one; -1: none is
+ * near.
+ */
 int options_nearest(const char *word, const char *const *words);
 
 #endif

@@ -3,8 +3,8 @@
 #define CLI_COMMAND_H
 
 /*
- * A command of aiotools-sd, or of one of its commands: a row of a table, and what commands have in common. A command gets everything from its
- * own name on, and returns the exit status.
+ * A command or subcommand of aiotools-sd as a row of a table, and what commands share. A command
+ * gets the arguments from its own name on, and returns the exit status.
  */
 
 #include "arguments.h"
@@ -16,36 +16,39 @@ struct command {
     const struct option_spec *options;
     int (*run)(const struct command *command, int argc, char **argv);
     const char *note;                      /* the last line of its help; may be NULL */
-    const struct command *const *commands; /* its own ones, up to a NULL; NULL: it has none */
-    const char *parent;                    /* whose it is; NULL: nobody's */
+    const struct command *const *commands; /* its subcommands, ending with NULL; NULL: it has none */
+    const char *parent;                    /* the command that it belongs to; NULL: none */
     const char
         *offers; /* for words, as options of bash's compgen; NULL: they are a program and its arguments */
 };
 
-/* The one of that name; NULL: none. */
+/* The command of that name; NULL: there is none. */
 const struct command *find_command(const struct command *const *table, const char *name);
-/* Says that there is none, and what may have been meant; returns the exit status. */
+/* Reports that there is no such command, and suggests a similar one. Returns the exit status. */
 int unknown_command(const struct command *const *table, const char *word);
 
 /*
- * Options and words in any order; words after "--" are words. Returns the number of words, which are moved to the front of argv (argv[0] is the
- * first of them), or -1 and the exit status: of --help, or of a mistake.
+ * Parses options and words in any order; everything after "--" is a word. Returns the number of
+ * words, which are moved to the front of argv (argv[0] is the first one). Returns -1 and the exit
+ * status after --help or an error.
  */
 int command_words(const struct command *command, void *target, int argc, char **argv, int *ret_status);
-/* The same where there has to be exactly one word, which is a what. */
+/* The same for commands that take exactly one word; what describes it in error messages. */
 const char *command_one_word(const struct command *command, void *target, int argc, char **argv,
                              const char *what, int *ret_status);
 
-/* One line on stderr; returns the problem's exit status. */
+/* Prints one line to stderr. Returns the problem's exit status. */
 int report(const struct problem *problem);
 
-/* The end of what a command prints on stdout. It is its whole purpose, so a full disk is an error;
- * returns the exit status. */
+/*
+ * Ends the output on stdout, and checks it: output is the purpose of these commands, so a full disk
+ * is an error. Returns the exit status.
+ */
 int print_done(void);
 
-/* The help of a command on stdout, and its exit status. */
+/* Prints the help of a command to stdout. Returns the exit status. */
 int print_command_help(const struct command *command);
-/* A line a command. */
+/* Prints one line per command. */
 void print_commands(const struct command *const *table);
 
 #endif

@@ -2,7 +2,10 @@
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 
-/* The table of commands, for main() and the generator of the completion; and its rows, each defined by the file of that command. */
+/*
+ * The table of commands, used by main() and the generator of the completion, and its rows, each
+ * defined in the file of its command.
+ */
 
 #include "command.h"
 

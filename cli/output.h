@@ -3,12 +3,13 @@
 #define CLI_OUTPUT_H
 
 /*
- * Where a command writes a file: whole, or not at all.
+ * Writes a file of a command, whole or not at all.
  *
- * What is written goes to a temporary file beside the target, and takes its name in output_commit(). Until then the target is what it was. A symbolic link
- * is followed; a target that is no regular file (/dev/stdout, a pipe) is written directly, and without a name it is standard output.
+ * Output goes to a temporary file beside the target, which output_commit() renames. Until then the
+ * target is unchanged. Symbolic links are followed. A target that is not a regular file
+ * (/dev/stdout, a pipe) is written directly. Without a name, output goes to standard output.
  *
- * An output owns its stream and its temporary file: output_done() ends both, whatever happened.
+ * An output owns its stream and its temporary file. output_done() releases both in any case.
  */
 
 #include <stdio.h>
@@ -17,12 +18,12 @@
 
 struct output {
     FILE *stream;
-    char *target;     /* NULL: not to be renamed */
+    char *target;     /* NULL: nothing is to be renamed */
     char *temporary;  /* NULL: there is none */
     const char *name; /* for messages; borrowed */
 };
 
-/* Whether there is a folder to write to, before the work is done; name may be NULL. */
+/* Checks, before the work is done, that there is a directory to write to. name may be NULL. */
 int output_check(const char *name, struct problem *ret_problem);
 int output_open(struct output *output, const char *name, struct problem *ret_problem);
 int output_commit(struct output *output, struct problem *ret_problem);

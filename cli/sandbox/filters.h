@@ -3,12 +3,13 @@
 #define CLI_SANDBOX_FILTERS_H
 
 /*
- * The seccomp filters of another process, fetched by ptrace(2), and what they answer together.
+ * The seccomp filters of another process, read by ptrace(2), and their combined answers.
  *
- * The process is interrupted for some microseconds. It is never left stopped: if we die, the kernel detaches us; a signal that arrives in between is delivered, and
- * a process that was stopped before stays so.
+ * The process is interrupted for some microseconds. It is never left stopped: if we die, the kernel
+ * detaches us; a signal that arrives meanwhile is delivered; and a process that was already stopped
+ * stays stopped.
  *
- * The filters own their programs, newest first, as the kernel runs them.
+ * A struct filters owns its programs, newest first, as the kernel runs them.
  */
 
 #include <linux/filter.h>
@@ -26,11 +27,11 @@ struct filters {
     size_t n;
 };
 
-/* 0, or a negative errno and a clause that says why. */
+/* Returns 0, or a negative errno and a clause that gives the reason. */
 int filters_fetch(struct filters *ret, pid_t pid, const char **ret_why);
 void filters_done(struct filters *filters);
 
-/* What the kernel does about a call with arguments of 0: SECCOMP_RET_ with its data. */
+/* The kernel's answer to a call with arguments of 0: a SECCOMP_RET_ value with its data. */
 uint32_t filters_run(const struct filters *filters, uint32_t architecture, int number);
 
 #endif

@@ -3,15 +3,18 @@
 #define CLI_OCI_EXPORT_H
 
 /*
- * Policies for container runtimes: the "seccomp" object of the OCI runtime specification. An entry with arguments says nothing of all others, which get
- * the default; a policy that answers them otherwise is refused. What is written is as strict as the policy.
+ * Writes policies for container runtimes: the "seccomp" object of the OCI runtime specification.
+ * Arguments that no entry matches get the default. A policy that answers them otherwise is refused.
+ * The output is as strict as the policy.
  */
 
 #include <stdio.h>
 
 #include <aiotools-sd/policy.h>
 
-/* -EOPNOTSUPP, with the call in problem: it looks at its arguments in a way that an entry cannot say. */
+/*
+ * -EOPNOTSUPP: a call's rules on arguments cannot be expressed by entries; problem names the call.
+ */
 int oci_export(const ait_policy *policy, const char *name, FILE *out, ait_sandbox_problem *problem);
 
 #endif

@@ -9,7 +9,7 @@
 extern const struct command groups_command, show_command, check_command, export_command, learn_command,
     explain_command;
 
-/* What bash offers where a policy is to be named. */
+/* Completions for the name of a policy. */
 #define OFFER_POLICIES "-f -W 'service strict'"
 
 #endif

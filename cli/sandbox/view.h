@@ -3,7 +3,7 @@
 #define CLI_VIEW_H
 
 /*
- * A policy for people: what it does call by call; and words in columns.
+ * A policy in readable form, call by call, and words in columns.
  *
  * A view is made from a policy and owns what it holds.
  */
@@ -16,7 +16,7 @@
 /* What a policy does with each call. */
 struct view_call {
     const char *name;            /* NULL: no call has this number */
-    ait_policy_action otherwise; /* where no rule holds */
+    ait_policy_action otherwise; /* if no rule applies */
     unsigned n_rules;
 };
 
@@ -25,17 +25,17 @@ struct view {
     ait_policy_action fallback;
     unsigned n_allowed, n_denied, n_by_arguments, n_rules; /* the first three add up to all calls */
     struct view_call *calls;
-    char *text; /* the rules in our language, a line each */
+    char *text; /* the rules in our language, one per line */
 };
 
 int view_init(struct view *view, const ait_policy *policy);
 void view_done(struct view *view);
-/* Of calls without rules: whether this is the first one of its action. */
+/* Whether the call is the first one of its action, among the calls without rules. */
 bool view_is_first(const struct view *view, int number);
-/* The rules of a call that look at its arguments, after its name and with their actions, each on a line of its own behind indent. */
+/* Prints the rules on a call's arguments, with name and action, one per line after indent. */
 void view_print_rules(const struct view *view, const char *name, const char *indent, bool with_name);
 
-/* Words side by side, up to a column; begins with indent. */
+/* Words side by side, up to a maximum column. Lines begin with indent. */
 struct columns {
     const char *indent;
     size_t at;
