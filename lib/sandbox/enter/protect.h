@@ -2,13 +2,16 @@
 #pragma once
 
 /*
- * Keeps one process outside from being signalled and re-scheduled by those inside, where they run as its user and the kernel would let them.
+ * Protects one process outside from signals and rescheduling by processes inside, if they run as
+ * its user and the kernel would permit it.
  *
- * The result is a policy of its own: what the given one says, and before the rules of a call those that refuse the process, and the group that it is in
- * now, with EPERM. A call that the policy lets nobody make keeps its answer.
+ * The result is a new policy. It is the given one plus rules, tried before a call's own, that
+ * refuse the process and its current process group with EPERM. Calls that the policy denies
+ * entirely keep their answer.
  *
- * What this is not: it knows the process by its number, so that the threads that it has besides the first one can be named all the same; and a
- * signal through a descriptor of a process is refused where the descriptor is made, not where it came from elsewhere.
+ * What this is not: the process is known by its pid only, so its threads other than the first can
+ * still be named. A signal through a pidfd is refused by refusing to open the pidfd; one that was
+ * received from elsewhere still works.
  */
 
 #include <stdbool.h>
@@ -16,5 +19,8 @@
 
 #include <aiotools-sd/policy.h>
 
-/* signals: refuse signals, too; else only the scheduling. -ESRCH: there is no such process; -E2BIG: the policy has no room for the rules. *ret is the caller's. */
+/*
+ * signals: also refuse signals; else only rescheduling. -ESRCH: there is no such process. -E2BIG:
+ * the policy has no room for the rules. *ret belongs to the caller.
+ */
 int policy_protect(ait_policy **ret, const ait_policy *policy, pid_t process, bool signals);

@@ -2,19 +2,24 @@
 #pragma once
 
 /*
- * The sandbox, made: what ait_sandbox_new() has prepared, and what a process needs to enter it.
+ * A finished sandbox: what ait_sandbox_new() has prepared, and what a process needs to enter it.
  *
  * Invariants:
- *  - Complete or absent, and constant once ait_sandbox_new() has returned; only the count of references changes.
- *  - Everything that can fail for reasons that somebody can mend has happened: entering makes raw system calls on numbers that are
- *    here, allocates nothing and reads no file. It may run in a child that shares its parent's memory.
- *  - The order of entering is fixed. First half: bounding set (needs CAP_SETPCAP), no_new_privs, Landlock (needs its descriptor, and no_new_privs).
- *    Second half: capabilities, then the filters, since none of the calls before need be allowed by them.
+ * - Complete or absent, and constant once ait_sandbox_new() has returned; only the reference count
+ *   changes.
+ * - Everything whose failure can be repaired has already happened. Entering makes raw system calls
+ *   with values that are stored here, allocates nothing and reads no file. It may run in a child
+ *   that shares its parent's memory.
+ * - The order of entering is fixed. First half: bounding set (needs CAP_SETPCAP), no_new_privs,
+ *   Landlock (needs its descriptor, and no_new_privs). Second half: capabilities, then the filters,
+ *   so that they need not allow any of the calls before.
  *
- * Ownership: the sandbox owns its filter, the ruleset's descriptor (CLOEXEC, never below 3) and the text, and has a reference to the policy. All of it
- * must outlive every process that is about to enter.
+ * Ownership: the sandbox owns its filter, the ruleset's descriptor (CLOEXEC, never below 3) and the
+ * text, and holds a reference to the policy. All of it must outlive every process that is about to
+ * enter.
  *
- * What this is not: it answers no notifications (explainer.c), and knows nothing of servers and workers.
+ * What this is not: it answers no notifications (explainer.c), and knows nothing of servers and
+ * workers.
  */
 
 #include <linux/filter.h>

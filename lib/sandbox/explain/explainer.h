@@ -2,19 +2,26 @@
 #pragma once
 
 /*
- * An explainer, inside: who holds the listener of a filter, answers the calls that come to it, counts and tells them.
+ * The explainer: it holds the listener of a filter, answers the calls that arrive there, counts and
+ * reports them.
  *
  * Invariants:
- *  - The listener is CLOEXEC and has one holder. When that dies, calls that wait and later ones return ENOSYS.
- *  - A call is answered by the policy as it was written (the filter in force only says "ask"), or let through while learning; told after that. Only
- *    who it was is read before, where it is going to be told: a thread that has its answer may be gone.
- *  - What the policy answers with ENOSYS is by design, so that libc falls back: counted, not told; answered like this while learning, too, or what libc
- *    falls back to would not be learned.
- *  - A call that a signal interrupts while it waits comes again. It is counted and told once: by thread, number and address.
+ * - The listener is CLOEXEC and has one holder. When the holder dies, waiting and later calls
+ *   return ENOSYS.
+ * - A call is answered as the policy says (the filter in force only says "ask"), or allowed while
+ *   learning, and reported afterwards. Only the identity of the thread is read before the answer,
+ *   if it will be reported: after the answer the thread may be gone.
+ * - ENOSYS answers of the policy are intended, so that libc falls back. They are counted and not
+ *   reported. They are given while learning, too; otherwise the fallback of libc would not be
+ *   learned.
+ * - A call that is interrupted by a signal while it waits is repeated. It is counted and reported
+ *   once, identified by thread, number and address.
  *
- * Ownership: it owns the listener, references to sandbox and policy, and all that it has counted. Events are borrowed for the callback.
+ * Ownership: it owns the listener, references to sandbox and policy, and its counters. Events are
+ * borrowed for the callback.
  *
- * What this is not: it has no thread, no loop, and no opinion on how often something should be told.
+ * What this is not: it has no thread and no loop, and does not limit how often something is
+ * reported.
  */
 
 #include <linux/seccomp.h>
@@ -25,15 +32,18 @@
 #include "learned.h"
 #include "policy/model.h"
 
-/* Threads whose call a signal may have interrupted; with more of them at once, a call may be told twice. */
+/*
+ * The number of threads whose call may have been interrupted by a signal. If there are more at the
+ * same time, a call may be reported twice.
+ */
 #define EXPLAINER_INTERRUPTED 64
 
 struct explainer_interrupted {
     pid_t tid;
     int number;
     uint64_t address;
-    bool waits;       /* it was interrupted, and is expected again */
-    unsigned repeats; /* not told yet */
+    bool waits;       /* it was interrupted, and is expected to be repeated */
+    unsigned repeats; /* not reported yet */
 };
 
 struct ait_explainer {

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * What would go around Landlock's limit of TCP ports, closed by a small filter of its own that does not depend on any policy: connecting by sending
- * (MSG_FASTOPEN), protocols that are TCP on the wire and not for Landlock (MPTCP, SMC), io_uring, and system calls of other architectures.
- * Programs fall back to plain TCP.
+ * A small filter of its own, independent of any policy, that closes ways around Landlock's limit of
+ * TCP ports: connecting by sending (MSG_FASTOPEN), protocols that are TCP on the wire but not for
+ * Landlock (MPTCP, SMC), io_uring, and system calls of other architectures. Programs fall back to
+ * plain TCP.
  */
 
 #include <linux/filter.h>
@@ -13,5 +14,8 @@
 
 #define CONNECT_FILTER_MAX 48 /* instructions */
 
-/* lenient: other architectures are let through, as where nothing is denied. Returns how many instructions there are. */
+/*
+ * lenient: other architectures are allowed, as if nothing were denied. Returns the number of
+ * instructions.
+ */
 size_t connect_filter_make(struct sock_filter ret[CONNECT_FILTER_MAX], bool lenient);

@@ -2,12 +2,15 @@
 #pragma once
 
 /*
- * The comparison of a seccomp program with the policy that it was made from, by running it in an interpreter of classic BPF (bpf.h).
+ * Compares a seccomp program with the policy that it was made from, by running it in an interpreter
+ * of classic BPF (bpf.h).
  *
- * The comparison asks for every number from 0 to 64 above the newest, each with every higher bit (the x32 bit is one) and negated, and
- * for every constant that the program jumps on, with and without the keys, on this and two foreign architectures; for architectures that
- * differ in a bit; and for calls with rules, for the values around every constant in every combination up to a bound, beyond it
- * for a sample that is always the same. It knows nothing of how programs are compiled, so that it does not share the compiler's mistakes.
+ * It tries every number from 0 to 64 above the newest, each with every higher bit (the x32 bit is
+ * one) and negated, and every constant that the program compares with, with and without the keys,
+ * on this and two foreign architectures, and on architectures that differ in one bit. For calls
+ * with rules it tries the values around every constant, in all combinations up to a limit, and
+ * beyond it a fixed sample. It knows nothing of how programs are compiled, so it does not share the
+ * compiler's mistakes.
  *
  * Nothing here makes a system call or keeps state.
  */
@@ -20,7 +23,7 @@
 
 #include "bpf.h"
 
-/* What a program has to do. */
+/* What a program must do. */
 struct filter_terms {
     const ait_policy *policy; /* NULL: everything is notified */
     ait_sandbox_deny deny;
@@ -37,10 +40,12 @@ static inline bool filter_listens(ait_sandbox_deny deny)
 /* What a filter of these terms answers: a SECCOMP_RET_ value with its data. */
 uint32_t filter_action(ait_policy_action action, ait_sandbox_deny deny);
 uint32_t filter_expected(const struct filter_terms *terms, const struct seccomp_data *data);
-/* What the quiet filter answers: ENOSYS, or SECCOMP_RET_ALLOW: the other one decides. */
+/* The answer of the quiet filter: ENOSYS, or SECCOMP_RET_ALLOW if the main filter decides. */
 uint32_t filter_expected_quiet(const struct filter_terms *terms, const struct seccomp_data *data);
 
-/* -EBADMSG, and what was asked, wanted and got in problem (may be NULL). */
+/*
+ * -EBADMSG: the program is wrong; problem (may be NULL) says what was tried, expected and returned.
+ */
 int filter_verify(const struct filter_terms *terms, const struct sock_filter *program, size_t n,
                   ait_sandbox_problem *problem);
 int filter_verify_quiet(const struct filter_terms *terms, const struct sock_filter *program, size_t n,

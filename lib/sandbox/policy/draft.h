@@ -2,16 +2,18 @@
 #pragma once
 
 /*
- * A policy while it is read: layers, which are files, each put upon what it includes.
+ * A policy while it is read: layers, which are files, each put on top of what it includes.
  *
  * Invariants:
- *  - A layer is what one file says itself. Within it explicit names beat groups, and of groups the later line counts. draft_put() checks it and puts it
- *    upon the draft, which is what has been included so far.
- *  - Rules of one call in the draft with different actions are provably disjoint.
- *  - Comparisons are normal: masks and values within the argument's width, and none that always or never holds.
- *  - Sources (names of files) live as long as the draft; places point to them.
+ * - A layer holds what one file itself says. In a layer explicit names beat groups, and of groups
+ *   the later line wins. draft_put() checks the layer and puts it on top of the draft, which is
+ *   what has been included so far.
+ * - Rules of one call in the draft with different actions are provably disjoint.
+ * - Comparisons are normalised: masks and values fit the argument's width, and none is always or
+ *   never true.
+ * - Sources (names of files) live as long as the draft; places point to them.
  *
- * A layer owns its rules until draft_put(), the draft owns them from then on.
+ * A layer owns its rules until draft_put(); then the draft owns them.
  *
  * What this is not: it reads no text and opens no file.
  */
@@ -81,16 +83,16 @@ struct draft {
 
 void draft_done(struct draft *draft);
 const struct source *draft_source(struct draft *draft, const char *name);
-/* Something to know that is not wrong; lost where memory is short, or where there are very many. */
+/* Adds a note, which is not an error. It is lost if memory is short or there are very many. */
 void draft_note(struct draft *draft, struct place place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 struct layer *layer_free(struct layer *layer);
 void layer_freep(struct layer **p);
 
-/* Puts the layer upon the draft, and takes its rules. */
+/* Puts the layer on top of the draft, which takes over its rules. */
 int draft_put(struct draft *draft, struct layer *layer, ait_sandbox_problem *problem);
-/* Notes which relatives of what the layer denies by name stay open. */
+/* Adds notes on relatives of denied calls that stay allowed. */
 void draft_note_families(struct draft *draft, const struct layer *layer);
 int draft_finish(struct draft *draft, const char *name, ait_policy **ret, ait_sandbox_problem *problem);
 
@@ -99,8 +101,8 @@ int draft_finish(struct draft *draft, const char *name, ait_policy **ret, ait_sa
 bool compare_is_ordering(const ait_policy_compare *c);
 bool compare_never(const ait_policy_compare *c);
 bool compare_always(const ait_policy_compare *c);
-/* Never both hold, provably. */
+/* The two are provably never both true. */
 bool compare_contradicts(const ait_policy_compare *a, const ait_policy_compare *b);
 bool rule_disjoint(const struct draft_rule *a, const struct draft_rule *b);
-/* Whenever b holds, a does, provably. */
+/* Whenever b applies, a applies, provably. */
 bool rule_covers(const struct draft_rule *a, const struct draft_rule *b);

@@ -5,14 +5,18 @@
  * The policy as the compiler and the verifier see it.
  *
  * Invariants:
- *  - calls[] has an element a number, from 0 to SYSCALL_NEWEST; a number without a name has the fallback.
- *  - rules are tried in order, and the first of which all comparisons hold decides; where none does, otherwise.
- *  - Two rules of one call with different actions never hold for the same arguments (the parser refuses what it cannot prove), but for
- *    those that policy_protect() puts first. Compiler and verifier keep the order.
- *  - A comparison of an argument that the kernel reads as 32 bits has a mask within 32 bits: high halves are noise that must not hide a value.
- *  - At most one ordering comparison (LT, LE, GT, GE) a call, over all its rules: libseccomp 2.5.4 compiles two of one 64-bit argument
- *    fail-open (GHSA-4q85-33p6-j5g6).
- *  - The whole is bounded (POLICY_RULES_MAX, POLICY_COMPARES_MAX) before libseccomp sees it.
+ * - calls[] has an element a number, from 0 to SYSCALL_NEWEST; a number without a name has the
+ *   fallback.
+ * - rules are tried in order, and the first of which all comparisons hold decides; where none does,
+ *   otherwise.
+ * - Two rules of one call with different actions never hold for the same arguments (the parser
+ *   refuses what it cannot prove), but for those that policy_protect() puts first. Compiler and
+ *   verifier keep the order.
+ * - A comparison of an argument that the kernel reads as 32 bits has a mask within 32 bits: high
+ *   halves are noise that must not hide a value.
+ * - At most one ordering comparison (LT, LE, GT, GE) a call, over all its rules: libseccomp 2.5.4
+ *   compiles two of one 64-bit argument fail-open (GHSA-4q85-33p6-j5g6).
+ * - The whole is bounded (POLICY_RULES_MAX, POLICY_COMPARES_MAX) before libseccomp sees it.
  *
  * What this is not: it knows neither libseccomp nor BPF, nor where a rule came from.
  */
@@ -52,14 +56,14 @@ struct ait_policy {
     unsigned refs;
     char *name;
     struct policy_note *notes;  /* in order */
-    ait_policy_action fallback; /* of known calls that nothing names */
+    ait_policy_action fallback; /* of known calls without an entry */
     unsigned n_rules;           /* over all calls */
     struct policy_call calls[SYSCALL_NEWEST + 1];
 };
 
 /* A policy in which every call has the fallback. */
 int policy_new(ait_policy **ret, const char *name, ait_policy_action fallback);
-/* Copies the comparisons. -E2BIG: over a bound. */
+/* Copies the comparisons. -E2BIG: a limit is exceeded. */
 int policy_add_rule(ait_policy *policy, int number, ait_policy_action action,
                     const ait_policy_compare *compares, size_t n_compares);
 
@@ -67,7 +71,7 @@ int policy_add_rule(ait_policy *policy, int number, ait_policy_action action,
 bool policy_equal(const ait_policy *a, const ait_policy *b);
 struct policy_note *policy_notes_free(struct policy_note *notes);
 
-/* As if there were no such call, so that programs fall back. */
+/* As if the call did not exist, so that programs fall back. */
 static inline bool policy_action_is_absent(ait_policy_action action)
 {
     return action.kind == AIT_POLICY_ERRNO && action.error == ENOSYS;

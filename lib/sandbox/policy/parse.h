@@ -2,10 +2,12 @@
 #pragma once
 
 /*
- * Reads the language: the statements of one text. What a line "include" names is read by whoever reads the file (load.c).
+ * Reads the language: the statements of one text. What a line "include" names is read by whoever
+ * reads the file (load.c).
  *
- * Invariants: a file is read whole into memory before its first line is looked at, and is at most POLICY_TEXT_MAX long; nothing but regular files is opened.
- * Includes go at most POLICY_DEPTH_MAX deep, and no file includes itself. A problem names file, line and column.
+ * Invariants: a file is read whole into memory before its first line is looked at, and is at most
+ * POLICY_TEXT_MAX long; nothing but regular files is opened. Includes go at most POLICY_DEPTH_MAX
+ * deep, and no file includes itself. A problem names file, line and column.
  *
  * The draft belongs to the caller; a failed parse leaves it fit for draft_done() only.
  */
@@ -21,7 +23,7 @@
 
 /* A text that is being read, and the one that includes it. */
 struct reading {
-    /* What an include says, at a place. */
+    /* Handles an include at a place. */
     int (*include)(struct draft *draft, const struct reading *from, struct place place, const char *what,
                    bool is_path, ait_sandbox_problem *problem);
     const struct reading *parent;

@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * Fills in an ait_sandbox_problem: what was wrong, where, and what to do. Returns the error, so that a caller can tell and return in one line.
- * The problem belongs to the caller, and may be NULL; of one that is smaller than ours only what it has is filled in. errno is not touched.
+ * Fills in an ait_sandbox_problem: what was wrong, where, and what to do. Returns the error, so
+ * that a caller can report and return in one line. The problem belongs to the caller and may be
+ * NULL. If it is smaller than ours, only the members that it has are filled in. errno is preserved.
  */
 
 #include <aiotools-sd/policy.h>

@@ -2,9 +2,11 @@
 #pragma once
 
 /*
- * Splits one line of a policy into tokens, and reads the values in it: numbers, constants, and several joined by '|'.
+ * Splits one line of a policy into tokens, and parses values: numbers, constants, and several
+ * joined by '|'.
  *
- * The text is borrowed and need not end with a NUL. A scan is at a token (kind, text, length, column), and scan_next() goes to the next; it stays at SCAN_END.
+ * The text is borrowed and need not end with a NUL. A scan stands at a token (kind, text, length,
+ * column). scan_next() moves to the next one and stays at SCAN_END.
  *
  * What this is not: it knows neither rules nor system calls.
  */
@@ -22,7 +24,7 @@ enum scan_kind {
     SCAN_NUMBER,
     SCAN_STRING, /* without its quotes */
     SCAN_SYMBOL, /* an operator, a parenthesis, a colon */
-    SCAN_WRONG,  /* a character that has no place here, or a string without end */
+    SCAN_WRONG,  /* an invalid character, or a string that is not closed */
 };
 
 struct scan {
@@ -38,7 +40,7 @@ struct scan {
 void scan_begin(struct scan *scan, const char *line, size_t n);
 void scan_next(struct scan *scan);
 bool scan_is(const struct scan *scan, enum scan_kind kind, const char *text);
-/* The rest up to white space, for paths: a token that ends there. */
+/* The rest up to white space, for paths, as one token. */
 void scan_path(struct scan *scan);
 
 /* A value, and whether it was written as a negative number (and may lose the sign's upper half). */
@@ -47,7 +49,10 @@ struct scan_value {
     bool negative;
 };
 
-/* What is wrong with it: NULL, and the scan is behind the value; else the scan is at what is wrong. */
+/*
+ * Returns NULL, and the scan stands behind the value; or the error message, and the scan stands at
+ * the error.
+ */
 const char *scan_read_value(struct scan *scan, struct scan_value *ret);
 
 /* Constants of the kernel's interfaces (constants.c). */

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * System calls that do the same by different ways: whoever allows one of them has not closed the others' purpose, and whoever denies one has not ended it.
+ * Groups of system calls that serve the same purpose. Allowing one of them does not allow the
+ * others, and denying one does not prevent the purpose.
  *
- * A table and nothing else. Names that this architecture does not have stand in it, too.
+ * It is only a table. It includes names that this architecture does not have.
  */
 
 #include <stddef.h>
