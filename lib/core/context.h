@@ -3,11 +3,14 @@
 #define CORE_CONTEXT_H
 
 /*
- * One thread of control that can be left and come back to: stack pointer, instruction pointer, frame pointer, floating point modes.
+ * A thread of control that can be suspended and resumed: stack pointer, instruction pointer, frame
+ * pointer, floating-point modes.
  *
- * The switch is inline assembly that saves those and declares every other register clobbered, so that the compiler keeps alive only what the call site
- * needs. It is inlined into each suspending call: one indirect jump a site predicts well, a shared switch function that is left by a jump does not.
- * A context neither owns its stack nor knows of tasks. The sanitizers are told of each switch here and nowhere else.
+ * The switch is inline assembly that saves those and declares every other register clobbered, so
+ * that the compiler keeps alive only what the call site needs. It is inlined into each suspending
+ * call: one indirect jump per site is predicted well, while a shared switch function that is left
+ * by a jump is not. A context does not own its stack and knows nothing of tasks. Only this module
+ * reports switches to the sanitizers.
  */
 
 #include "macros.h"
@@ -88,7 +91,7 @@ static always_inline void context_save_modes(uint32_t mode[2])
 
 #else
 
-/* Elsewhere the floating point modes stay the thread's. */
+/* On other architectures the floating-point modes stay the thread's. */
 static always_inline void context_save_modes(uint32_t mode[2])
 {
 }
@@ -210,8 +213,11 @@ __attribute__((noreturn)) static always_inline void context_goto(struct context 
 #endif
 #endif
 
-/* Prepares ctx to begin in context_main() with its stack pointer at top, which is 16-byte aligned; bottom tells the sanitizers where the
- * stack ends. The memory of ctx is zero, or was a context before. */
+/*
+ * Prepares ctx to begin in context_main(), with its stack pointer at top, which is 16-byte aligned.
+ * bottom tells the sanitizers where the stack ends. The memory of ctx is zero, or was a context
+ * before.
+ */
 static always_inline void context_init(struct context *ctx, void *bottom, void *top)
 {
     context_prepare(ctx, bottom, top);
@@ -221,14 +227,14 @@ static always_inline void context_init(struct context *ctx, void *bottom, void *
     ctx->stack_size = (size_t)((char *)top - (char *)bottom);
 #endif
 #ifdef CONTEXT_TSAN
-    /* The one of the stack's former user could not be destroyed while it was running. */
+    /* The fiber of the stack's former user could not be destroyed while it was running. */
     if (ctx->tsan_fiber)
         __tsan_destroy_fiber(ctx->tsan_fiber);
     ctx->tsan_fiber = __tsan_create_fiber(0);
 #endif
 }
 
-/* Leaves from and continues in to; returns when somebody switches back to from. */
+/* Suspends from and resumes to. Returns when something switches back to from. */
 static always_inline void context_switch(struct context *from, struct context *to)
 {
 #ifdef CONTEXT_ASAN
@@ -255,7 +261,7 @@ __attribute__((noreturn)) static always_inline void context_leave(struct context
     context_goto(to);
 }
 
-/* The first thing that a new context does. */
+/* Must be the first call of a new context. */
 static always_inline void context_entered(void)
 {
 #ifdef CONTEXT_ASAN

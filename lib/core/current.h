@@ -13,9 +13,12 @@ extern __thread struct ait_loop *this_loop __attribute__((tls_model("initial-exe
 /* All loops of the process, for debuggers, which know this name (packaging/gdb). */
 extern struct ait_loop *ait_debug_loops __attribute__((visibility("hidden")));
 
-/* What to return where this thread has no loop: -ECHILD where fork() has taken it away, else -EPERM. */
+/*
+ * The error for a call that needs a loop, if this thread has none: -ECHILD if fork() has taken it
+ * away, else -EPERM.
+ */
 int loop_foreign(void);
-/* What to return where an object's loop is not this thread's. That loop may be gone, so it is not looked at. */
+/* The error for an object of another thread's loop. That loop may be freed, so it is not read. */
 int loop_foreign_object(void);
 /* How often this process and its ancestors were forked, as far as they knew of loops. */
 extern unsigned loop_fork_generation __attribute__((visibility("hidden")));
@@ -26,8 +29,9 @@ static always_inline bool loop_is_this(const struct ait_loop *loop)
 }
 
 /*
- * For a child that a task or a callback has forked, and that comes back to us: what is left of the loop there is the parent's, and none of its tasks is
- * to run twice. Ends the process as after main().
+ * Called in a child that a task or a callback has forked, when it returns to us. What is left of
+ * the loop there is the parent's, and none of its tasks may run twice. Ends the process as after
+ * main().
  */
 __attribute__((noreturn)) void loop_end_child(int r);
 
@@ -43,9 +47,9 @@ static always_inline void loop_check_child(const struct ait_loop *loop)
             return loop_foreign_object();                                                                    \
     } while (0)
 
-/* loop has become this thread's. */
+/* Makes loop this thread's. */
 void loop_enlist(struct ait_loop *loop);
-/* It is nobody's any more. */
+/* Makes loop no thread's. */
 void loop_delist(struct ait_loop *loop);
 
 #endif

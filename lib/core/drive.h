@@ -3,9 +3,11 @@
 #define CORE_DRIVE_H
 
 /*
- * What the two ways to drive a loop (owned.c, guest.c) are made of: batches of tasks, timers, and the poll set.
+ * What both ways to drive a loop (owned.c, guest.c) use: batches of tasks, timers, and the poll
+ * set.
  *
- * Callbacks of users run with no current task: slots and posted functions on the thread's stack, error handlers on that of the task that failed.
+ * Callbacks of users run with no current task: slots and posted functions on the thread's stack,
+ * error handlers on the stack of the task that failed.
  */
 
 #include "state.h"
@@ -14,9 +16,12 @@
 void loop_run_batch(struct ait_loop *loop);
 /* Fires what is due. */
 void loop_fire_timers(struct ait_loop *loop);
-/* Waits for events until the clock shows until (UINT64_MAX: for ever; 0: not at all) and handles them. Returns how many there were. */
+/*
+ * Waits for events until the clock shows until (UINT64_MAX: no limit; 0: does not wait) and handles
+ * them. Returns their number.
+ */
 int loop_poll(struct ait_loop *loop, uint64_t until);
-/* How long there is nothing to do: 0 where there is something, UINT64_MAX where only fds can bring it. */
+/* Until when the loop is idle: 0 if there is something to do, UINT64_MAX if only fds can end it. */
 uint64_t loop_idle_until(struct ait_loop *loop);
 /* Runs until no task is left, on the loop's own poll set alone. */
 void loop_drain(struct ait_loop *loop);

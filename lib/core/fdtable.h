@@ -3,12 +3,15 @@
 #define CORE_FDTABLE_H
 
 /*
- * What the loop knows of each file descriptor, indexed by its number: who waits, what epoll was asked for, and whether it is known to be drained.
+ * What the loop knows of each file descriptor, indexed by its number: who waits, which events epoll
+ * reports, and whether it is known to be drained.
  *
- * An fd is registered edge-triggered at its first wait and stays so; EPOLLOUT joins at the first write that would block. "drained" is
- * the one bit of state that edge triggering needs: set when the kernel said EAGAIN, or by a short read from an object where that means the same; cleared by an
- * edge. An operation on a drained fd waits without asking the kernel once more. The generation tells events of an fd that was closed
- * from those of its successor. Entries lie in chunks and never move.
+ * An fd is registered edge-triggered at its first wait and stays registered. EPOLLOUT is added at
+ * the first write that would block. "drained" is the one bit of state that edge triggering needs.
+ * It is set when the kernel returned EAGAIN, or by a short read from an object for which that means
+ * the same; an edge clears it. An operation on a drained fd waits without asking the kernel again.
+ * The generation tells events of a closed fd from those of its successor. Entries lie in chunks and
+ * never move.
  */
 
 #include <stddef.h>
@@ -23,10 +26,10 @@ enum {
     FD_KNOWN = 1 << 0, /* its type has been looked at */
     FD_SOCKET = 1 << 1,
     FD_STREAM = 1 << 2, /* a short read means drained */
-    FD_PLAIN = 1 << 3,  /* epoll does not take it, it never waits */
+    FD_PLAIN = 1 << 3,  /* epoll refuses it, and it never waits */
     FD_REGISTERED = 1 << 4,
-    FD_OURS = 1 << 5,     /* made here: nobody else has a copy */
-    FD_HANGUP = 1 << 6,   /* the peer is gone, or sends urgent data: a short read says nothing */
+    FD_OURS = 1 << 5,     /* made here: no other code has a copy */
+    FD_HANGUP = 1 << 6,   /* the peer is gone, or sends urgent data: a short read means nothing */
     FD_ASK = 1 << 7,      /* in blocking mode, which is not ours to change: poll(2) before each call */
     FD_NONBLOCK = 1 << 8, /* a socket whose mode was changed, for calls that have no MSG_DONTWAIT */
     FD_COUNTER = 1 << 9,  /* an eventfd: one read takes all */
@@ -35,7 +38,7 @@ enum {
 struct fd_entry {
     struct list readers, writers; /* waiters */
     uint32_t generation;
-    uint32_t events; /* that epoll was asked for */
+    uint32_t events; /* that are registered with epoll */
     uint16_t flags;
     uint8_t drained; /* FD_IN, FD_OUT */
 };
@@ -47,7 +50,7 @@ struct fdtable {
 
 int fdtable_get_slow(struct fdtable *table, int fd, struct fd_entry **ret);
 void fdtable_done(struct fdtable *table);
-/* Another process was given copies, of any of them. */
+/* Copies of any of the fds were given to another process. */
 void fdtable_shared(struct fdtable *table);
 
 static inline int fdtable_get(struct fdtable *table, int fd, struct fd_entry **ret)

@@ -5,9 +5,10 @@
 /*
  * Futures and who waits for them.
  *
- * A waiter lies in the frame of the task that waits; a slot is the waiter of a callback, allocated when it is registered. Resolving empties the
- * list: tasks are made ready, slots move to the loop's queue and run from the scheduler. A future that is the head of a task has
- * kind FUTURE_TASK and shares the task's memory and reference count.
+ * A waiter lies in the frame of the task that waits; a slot is the waiter of a callback, allocated
+ * when it is registered. Resolving empties the list: tasks are made ready, slots move to the loop's
+ * queue and run from the scheduler. A future that is the head of a task has kind FUTURE_TASK and
+ * shares the task's memory and reference count.
  */
 
 #include "state.h"
@@ -24,7 +25,7 @@ static inline void future_init(struct ait_future *f, struct ait_loop *loop, uint
 
 void future_wake(struct ait_future *f);
 void future_free(struct ait_future *f);
-/* By task.c, for the future that a task is: gives its slot back. */
+/* Defined in task.c: frees a task whose future has no references left. */
 void task_free(struct ait_task *t);
 
 /* Sets the result and wakes the waiters. */
@@ -42,7 +43,7 @@ static inline void future_unref(struct ait_future *f)
         future_free(f);
 }
 
-/* Empties the loop's queue: what is in it will not run. */
+/* Empties the loop's queue; the slots in it will not run. */
 void slots_drop(struct list *queued);
 /* Runs a slot that has left the future's list. */
 void slot_run(struct ait_slot *slot);

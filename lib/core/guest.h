@@ -3,18 +3,19 @@
 #define CORE_GUEST_H
 
 /*
- * The loop and its sd_event: who sleeps in whose epoll.
+ * The loop and its sd_event: which epoll contains which.
  *
- * Guest (ait_loop_attach): the host runs sd_event_loop(). Our poll set is one io source of it, our next timer one time source; never a
- * defer source a wake-up, which costs some fifty switches and, left enabled, starves its neighbours. A wake-up from
- * outside rings the bell inside our poll set.
- * Owned: our poll set holds the sd_event's fd, and one iteration of it is run when that fd is ready and now and then.
- * In both, an exit source drains the tasks when somebody calls sd_event_exit().
+ * Guest (ait_loop_attach): the host runs sd_event_loop(). Our poll set is one io source of it, and
+ * our next timer is one time source. There is no defer source per wake-up: it would cost some fifty
+ * switches and, if left enabled, starve other sources. A wake-up from outside rings the bell inside
+ * our poll set. Owned: our poll set contains the sd_event's fd. One iteration of the sd_event runs
+ * when that fd is ready, and from time to time. In both cases an exit source drains the tasks after
+ * sd_event_exit().
  */
 
 struct ait_loop;
 
-/* Takes the sources out of the sd_event. */
+/* Removes the sources from the sd_event. */
 void guest_done(struct ait_loop *loop);
 /* The exit source. */
 int event_add_exit(struct ait_loop *loop);

@@ -3,8 +3,8 @@
 #define CORE_IO_CALL_H
 
 /*
- * What every call on an fd is made of: try first, then wait for an edge and try again. For the files that define such calls (io.c,
- * io-transfer.c) and nobody else; everything above reads and writes by the public ones.
+ * How each call on an fd works: try first, then wait for an edge and try again. For the files that
+ * define such calls, and no others; all other code uses the public functions.
  */
 
 #include <poll.h>
@@ -13,11 +13,11 @@
 
 #include "scheduler.h"
 
-/* Suspends t until there was an edge for one of which, the fd was closed, or the task was cancelled. */
+/* Suspends t until one of which has an edge, the fd is closed, or the task is cancelled. */
 int fd_wait(struct ait_loop *loop, struct ait_task *t, int fd, struct fd_entry *e, unsigned which);
 /* Finds out what kind of object an fd is. */
 int fd_look_at(int fd, struct fd_entry *e);
-/* Of a socket, for calls that have no MSG_DONTWAIT. */
+/* For sockets, and calls that have no MSG_DONTWAIT. */
 void fd_be_nonblocking(int fd, struct fd_entry *e);
 
 static always_inline int fd_get(struct ait_loop *loop, int fd, struct fd_entry **ret)
@@ -40,7 +40,10 @@ static inline bool would_block(int fd, const struct fd_entry *e, unsigned which)
     return unlikely(e->flags & FD_ASK) && poll(&p, 1, 0) == 0;
 }
 
-/* Less than was asked for: where the object is a stream and its peer still there, it has no more. */
+/*
+ * For a result shorter than requested: if the object is a stream and its peer is still connected,
+ * it has no more data.
+ */
 static always_inline void note_short(struct fd_entry *e, ssize_t k, size_t asked)
 {
     if (k > 0 && (size_t)k < asked && (e->flags & (FD_STREAM | FD_HANGUP)) == FD_STREAM)
@@ -50,8 +53,9 @@ static always_inline void note_short(struct fd_entry *e, ssize_t k, size_t asked
 }
 
 /*
- * Try first, then wait. call is evaluated until it succeeds, fails for good, or the task is cancelled while waiting for an edge; asked is how much a
- * drained object would have given, 0 where that says nothing.
+ * Tries first, then waits. call is evaluated until it succeeds, fails for good, or the task is
+ * cancelled while it waits for an edge. asked is what an object that is not drained would have
+ * given; 0: that says nothing.
  */
 #define IO_CALL(fd, which, asked, call)                                                                      \
     ({                                                                                                       \

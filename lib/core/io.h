@@ -6,7 +6,7 @@
 
 struct ait_loop;
 
-/* An edge from epoll: data is what io.c registered. */
+/* Handles an edge from epoll. data is what io.c registered. */
 void fd_event(struct ait_loop *loop, uint64_t data, uint32_t events);
 
 #endif

@@ -3,20 +3,22 @@
 #define CORE_LOCAL_H
 
 /*
- * Task-local values as a task has them: a list of bindings, innermost first. Those of the task's own blocks lie in its frames (refs 0) and come before
- * those that it inherited, which are immutable, counted, and shared with other tasks.
+ * A task's task-local values: a list of bindings, innermost first. Bindings of the task's own
+ * blocks lie in its frames (refs 0). They come before those that it inherited, which are immutable,
+ * reference counted, and shared with other tasks.
  *
- * A spawn copies the bindings in frames, once: each remembers its copy, and the copy owns the value from then on.
+ * A spawn copies the bindings in frames once. Each remembers its copy, and the copy owns the value
+ * from then on.
  */
 
 #include <aiotools-sd/local.h>
 
 struct ait_task;
 
-/* A reference to what t has, for a task that it spawns. */
+/* A reference to the bindings of t, for a task that it spawns. */
 int local_inherit(const struct ait_task *t, struct ait_local_binding **ret);
 struct ait_local_binding *local_unref(struct ait_local_binding *b);
-/* At the end of a task. */
+/* Called at the end of a task. */
 void local_release(struct ait_task *t);
 
 #endif

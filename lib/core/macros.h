@@ -5,7 +5,8 @@
 /*
  * What every file of the library uses: branch hints, container_of, the intrusive list.
  *
- * The list is circular with a head of the same type; a link that is in no list points to itself. It owns nothing.
+ * The list is circular with a head of the same type; a link that is in no list points to itself. It
+ * owns nothing.
  */
 
 #include <assert.h>
@@ -45,7 +46,7 @@ static inline void list_append(struct list *head, struct list *l)
     head->prev = l;
 }
 
-/* Leaves l in no list; harmless where it is in none. */
+/* Removes l from its list. Has no effect if it is in none. */
 static inline void list_remove(struct list *l)
 {
     l->prev->next = l->next;
@@ -53,7 +54,7 @@ static inline void list_remove(struct list *l)
     list_init(l);
 }
 
-/* All of from to the end of head; from is empty afterwards. */
+/* Moves all entries of from to the end of head. */
 static inline void list_splice(struct list *head, struct list *from)
 {
     if (list_empty(from))

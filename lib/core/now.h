@@ -3,8 +3,8 @@
 #define CORE_NOW_H
 
 /*
- * What time it is for a loop: CLOCK_MONOTONIC, or a virtual clock's. The virtual one only holds a number; the loop's drivers ask
- * clock_jump() before they would sleep.
+ * The time of a loop: CLOCK_MONOTONIC, or a virtual clock's. A virtual clock only holds a number;
+ * the loop's drivers call clock_jump() before they would sleep.
  */
 
 #include "state.h"
@@ -16,13 +16,13 @@ static inline uint64_t clock_now(const struct clock_state *c)
     return unlikely(c->virtual != NULL) ? c->virtual->now : clock_now_real();
 }
 
-/* Whether the time moves to the next timer by itself when the loop is idle. */
+/* Whether the clock moves to the next timer by itself when the loop is idle. */
 static inline bool clock_jumps(const struct clock_state *c)
 {
     return unlikely(c->virtual != NULL) && c->virtual->autojump && c->n_held == 0;
 }
 
-/* Moves a virtual clock to when, never back. */
+/* Moves a virtual clock forward to when. */
 void clock_jump(struct clock_state *c, uint64_t when);
 
 static always_inline uint64_t loop_now(const struct ait_loop *loop)

@@ -3,7 +3,8 @@
 #define CORE_OWNED_H
 
 /*
- * Driving a loop that is ours: run tasks, fire timers, sleep in our own epoll. Handles the two signals that ait_run() promises to.
+ * Drives a loop that we own: runs tasks, fires timers, sleeps in our own epoll. Handles the two
+ * signals that ait_run() documents.
  */
 
 #include <signal.h>
@@ -11,12 +12,12 @@
 struct ait_loop;
 struct ait_task;
 
-/* Until no task is left, or until_done (may be NULL) has ended, or sd_event_exit(). */
+/* Runs until no task is left, until_done (may be NULL) has ended, or sd_event_exit() was called. */
 int owned_run(struct ait_loop *loop, const struct ait_task *until_done);
 
-/* The program takes these signals itself: ait_run() no longer does. */
+/* The program handles these signals itself: ait_run() no longer does. */
 void owned_leave_signals(struct ait_loop *loop, const sigset_t *set);
-/* It does so no more: those of them that are ait_run()'s are again. */
+/* The program no longer handles them: those of ait_run() are handled by it again. */
 void owned_return_signals(struct ait_loop *loop, const sigset_t *set);
 
 #endif

@@ -3,8 +3,9 @@
 #define CORE_PROBES_H
 
 /*
- * Static probes (USDT) for perf, bpftrace and SystemTap, provider aiotools_sd: one nop each until somebody attaches; nothing at all where
- * the build has no <sys/sdt.h>, or was told not to (option usdt). The list, with the arguments, is in ait_loop_dump(3).
+ * Static probes (USDT) for perf, bpftrace and SystemTap, provider aiotools_sd: one nop each until
+ * somebody attaches; nothing at all where the build has no <sys/sdt.h>, or was told not to (option
+ * usdt). The list, with the arguments, is in ait_loop_dump(3).
  *
  * A switch has none: there is a copy of it in each call that suspends.
  */

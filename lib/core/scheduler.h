@@ -3,11 +3,12 @@
 #define CORE_SCHEDULER_H
 
 /*
- * The ready ring and the switch between tasks: what each operation that can suspend is made of.
+ * The ready ring and the switch between tasks, on which each operation that can suspend is built.
  *
- * The ring holds each task at most once and always has room for all tasks there are, so that waking cannot fail. It is worked off in rounds:
- * what becomes ready in one runs in the next. A suspending task switches straight to the next ready one; control comes back
- * to the loop's own context when a batch is used up, nothing is ready, or something wants the loop's attention.
+ * The ring holds each task at most once and always has room for all tasks, so waking cannot fail.
+ * It is processed in rounds: tasks that become ready in one round run in the next. A suspending
+ * task switches directly to the next ready one. The loop's own context gets control when a batch is
+ * used up, nothing is ready, or something needs the loop's attention.
  */
 
 #include "current.h"
@@ -31,7 +32,7 @@ void loop_kick(struct ait_loop *loop);
 /* Wakes it from its poll. */
 void loop_ring(struct ait_loop *loop);
 void loop_shuffle_round(struct ait_loop *loop);
-/* Another slice of the same batch; false: the batch is over. */
+/* Starts another slice of the same batch. False: the batch is over. */
 bool loop_new_slice(struct ait_loop *loop);
 
 static always_inline bool loop_has_ready(const struct ait_loop *loop)
@@ -40,8 +41,9 @@ static always_inline bool loop_has_ready(const struct ait_loop *loop)
 }
 
 /*
- * Tasks further down the ring: their own lines, and a little later, once those are there, the frames that they return to. With few ready, all
- * of it is in the cache still.
+ * Prefetches tasks further down the ring: first their own cache lines, and a little later, once
+ * those have arrived, the frames that they return to. If few tasks are ready, all of it is still in
+ * the cache.
  */
 static always_inline void loop_prefetch(struct ait_loop *loop)
 {
@@ -60,7 +62,7 @@ static always_inline void loop_prefetch(struct ait_loop *loop)
 #endif
 }
 
-/* The next task to run, now current; NULL where the loop's context has to decide. */
+/* The next task to run, now current; NULL if the loop's context must decide. */
 static always_inline struct ait_task *loop_next(struct ait_loop *loop)
 {
     struct ait_task *t;
@@ -94,7 +96,7 @@ static always_inline void loop_push_ready(struct ait_loop *loop, struct ait_task
         loop_kick(loop);
 }
 
-/* Makes a suspended task ready; harmless where it is ready, runs, or has ended. */
+/* Makes a suspended task ready. Has no effect if it is ready, running, or has ended. */
 static always_inline void task_wake(struct ait_task *t)
 {
     if (t->state == TASK_PARKED || t->state == TASK_WAITING)
@@ -102,8 +104,9 @@ static always_inline void task_wake(struct ait_task *t)
 }
 
 /*
- * Suspends the current task. state says who may wake it; it is TASK_READY where the task has put itself into the ring. wait (may be NULL) tells what
- * for; it is read while the task is suspended and never to decide anything.
+ * Suspends the current task. state says what may wake it; it is TASK_READY if the task has put
+ * itself into the ring. wait (may be NULL) describes what it waits for; it is only shown, never
+ * used to decide anything.
  */
 static always_inline void task_suspend_in(struct ait_loop *loop, struct ait_task *t, enum task_state state,
                                           const struct wait *wait)
@@ -127,21 +130,24 @@ static always_inline void task_suspend(struct ait_loop *loop, struct ait_task *t
     task_suspend_in(loop, t, state, NULL);
 }
 
-/* Other tasks first. */
+/* Lets other tasks run first. */
 static always_inline void task_yield(struct ait_loop *loop, struct ait_task *t)
 {
     loop_push_ready(loop, t);
     task_suspend(loop, t, TASK_READY);
 }
 
-/* Defined by task.c, beside ait_yield(): apart from it they cost each switch an instruction. */
+/*
+ * Defined in task.c, beside ait_yield(): defined elsewhere, they cost each switch one instruction.
+ */
 int op_refused(struct ait_loop *loop);
 int op_cancelled(struct ait_task *t);
 int op_budget(struct ait_loop *loop, struct ait_task *t);
 
 /*
- * What each operation that can suspend begins with: there is a task, it is not cancelled, it has not run for too long. 0, or the error to
- * return before any side effect.
+ * The beginning of each operation that can suspend: checks that there is a task, that it is not
+ * cancelled, and that it has not run for too long. Returns 0, or the error to return before any
+ * side effect.
  */
 static always_inline int op_enter(struct ait_loop **ret_loop, struct ait_task **ret_task)
 {

@@ -8,27 +8,32 @@
  *     effective(S) = S.cancel_count > 0 || S.expired || (!S.shield && parent && effective(parent))
  *     effective(root scope of a task) = the same, || parent.aborted
  *
- * "effective" is cached in each scope and pushed down when something above it changes, so that a suspension point reads one byte. Below a scope lie
- * at most one inner scope (entered by the same task), the root scopes of its children, and the scopes of task sets (taskset.h). Pushing down uses a work list through the scopes
- * themselves: no recursion, no allocation.
+ * "effective" is cached in each scope and pushed down when something above it changes, so that a
+ * suspension point reads one byte. Below a scope lie at most one inner scope (entered by the same
+ * task), the root scopes of its children, and the scopes of task sets (taskset.h). Pushing down
+ * uses a work list through the scopes themselves: no recursion, no allocation.
  *
- * Children are kept in a dense array with holes, each child knowing its index; a child that ends touches no other task's page. The scope of
- * a task's whole life, its root, is embedded in the task; the others come from a pool of the loop.
+ * Children are kept in a dense array with holes, each child knowing its index; a child that ends
+ * touches no other task's page. The scope of a task's whole life, its root, is embedded in the
+ * task; the others come from a pool of the loop.
  */
 
 #include "state.h"
 
 /* The extra of s, allocated where there is none; NULL: no memory. */
 struct scope_extra *scope_extra(struct ait_scope *s);
-/* s has been exited: nothing fires any more, and no set hangs on it. Its name stays. */
+/* Call it when s has been exited: nothing fires any more, and no set hangs on s. The name stays. */
 void scope_extra_exited(struct scope_extra *x);
 void scope_extra_free(struct ait_scope *s);
 
-/* A task's root: all zero but for what is set here. parent may be NULL for the loop's. */
+/* Initialises a task's root scope, which is zero otherwise. parent is NULL for the loop's root. */
 static always_inline void scope_init_root(struct ait_scope *s, struct ait_loop *loop, struct ait_task *owner,
                                           struct ait_scope *parent)
 {
-    /* By hand: for this size compilers choose "rep stos", which takes longer to start than all of it takes. */
+    /*
+     * By hand: for this size compilers choose "rep stos", which takes longer to start than all of
+     * it takes.
+     */
     typedef uint64_t words __attribute__((vector_size(16), may_alias, aligned(8)));
     words *p = (words *)s;
 
@@ -46,7 +51,7 @@ static always_inline void scope_init_root(struct ait_scope *s, struct ait_loop *
 
 void scope_done_slow(struct ait_scope *s);
 
-/* Gives back what s has come to own: most scopes nothing. */
+/* Releases what s owns, which for most scopes is nothing. */
 static always_inline void scope_done(struct ait_scope *s)
 {
     if (unlikely(s->timer_reserved |
@@ -54,7 +59,7 @@ static always_inline void scope_done(struct ait_scope *s)
         scope_done_slow(s);
 }
 
-/* Recomputes "effective" from s downwards; wakes whom it concerns. */
+/* Recomputes "effective" from s downwards, and wakes the tasks that this affects. */
 void scope_update(struct ait_scope *s);
 void scope_cancel(struct ait_scope *s);
 
@@ -62,10 +67,13 @@ struct scope_work {
     struct ait_scope *first, **last;
 };
 
-/* The step of it: brings s up to date; it joins the work where there is something below it that has to follow. */
+/*
+ * One step of scope_update(): brings s up to date, and adds it to the work list if scopes below it
+ * must follow.
+ */
 void scope_refresh(struct scope_work *work, struct ait_scope *s);
 
-/* s is over: no deadline any more, and who waits for its end is woken. */
+/* s has ended: its deadline is removed, and tasks that wait for its end are woken. */
 void scope_exited(struct ait_scope *s);
 void scope_wake_closers(struct ait_scope *s);
 
@@ -79,10 +87,10 @@ static always_inline int scope_reserve_child(struct ait_scope *s)
 
 /* A child's result was negative. */
 void scope_child_failed(struct ait_scope *s, struct ait_task *t, int result);
-/* The last child has ended, and somebody waits for that. */
+/* The last child has ended, and a task waits for that. */
 void scope_drained(struct ait_scope *s);
 
-/* Waits until no child is left, whatever happens. */
+/* Waits until no child is left, whether the caller is cancelled or not. */
 void scope_drain(struct ait_scope *s);
 void scope_exit_root_slow(struct ait_scope *s, int r);
 
@@ -109,12 +117,12 @@ static inline struct ait_taskset *set_of_scope(struct ait_scope *s)
     return container_of(s, struct ait_taskset, scope);
 }
 
-/* The set is over for its parent; harmless where it has been before. */
+/* The set no longer belongs to its parent. Has no effect if it was detached before. */
 void taskset_detach(struct ait_taskset *set);
 /* The last child of the set's scope s has ended, or it is closed and had none. */
 void taskset_emptied(struct ait_scope *s);
 void tasksets_refresh(struct scope_work *work, struct scope_extra *x);
-/* Ends all; returns how many are not empty yet. */
+/* Ends all sets. Returns how many are not empty yet. */
 size_t tasksets_end(struct scope_extra *x);
 void tasksets_detach(struct scope_extra *x);
 

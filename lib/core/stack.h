@@ -5,21 +5,25 @@
 /*
  * Stacks, cut from slabs and cached.
  *
- * A slab is one mapping of equal slots; the lowest pages of a slot are its guard. With MADV_GUARD_INSTALL (Linux 6.13) a slab stays one VMA, so that
- * vm.max_map_count bounds slabs and not stacks; elsewhere the guards are mprotect()ed, two VMAs a slot. Slots come in classes of 128 KiB << n.
- * Whoever has many slots advises the guards of further slabs in few calls of process_madvise().
+ * A slab is one mapping of equal slots; the lowest pages of a slot are its guard. With
+ * MADV_GUARD_INSTALL (Linux 6.13) a slab stays one VMA, so that vm.max_map_count bounds slabs and
+ * not stacks; elsewhere the guards are mprotect()ed, two VMAs a slot. Slots come in classes of 128
+ * KiB << n. Whoever has many slots advises the guards of further slabs in few calls of
+ * process_madvise().
  *
- * The user's object (the task) lies at the top of the slot's highest page and the stack begins below it: a shallow parked task touches one
- * page. Tops are coloured, i.e. moved down by a multiple of 64 bytes that differs from slot to slot, since equal page offsets
- * would all fall into one set of the first-level cache.
+ * The user's object (the task) lies at the top of the slot's highest page and the stack begins
+ * below it: a shallow parked task touches one page. Tops are coloured, i.e. moved down by a
+ * multiple of 64 bytes that differs from slot to slot, since equal page offsets would all fall into
+ * one set of the first-level cache.
  *
- * Free slots are kept in an array, last in first out, which always has room for every slot there is: stack_free() cannot fail. Slots
- * that have lain unused between two calls of stacks_trim() give their pages back. Slabs are unmapped with the stacks.
+ * Free slots are kept in an array, last in first out, which always has room for every slot there
+ * is: stack_free() cannot fail. Slots that have lain unused between two calls of stacks_trim() give
+ * their pages back. Slabs are unmapped with the stacks.
  */
 
 #include "macros.h"
 
-#define STACK_GUARD         ((size_t)4 * 4096) /* what a frame of that size cannot step over */
+#define STACK_GUARD         ((size_t)4 * 4096) /* a frame smaller than this cannot skip it */
 #define STACK_CLASSES       11                 /* 128 KiB .. 128 MiB */
 #define STACK_CLASS_BASE    ((size_t)128 * 1024)
 #define STACK_DEFAULT_SIZE  ((size_t)256 * 1024)
@@ -45,8 +49,8 @@ struct stacks {
     struct stack_class classes[STACK_CLASSES];
     struct stack_slab *slabs;
     size_t object_size;
-    uint8_t guard;      /* how guards are made on this kernel, */
-    uint8_t guard_many; /* and whether it takes many at once */
+    uint8_t guard;      /* how guards are made on this kernel */
+    uint8_t guard_many; /* and whether many can be made in one call */
 };
 
 int stacks_init(struct stacks *s, size_t object_size);
@@ -54,10 +58,15 @@ void stacks_done(struct stacks *s);
 
 /* The class for a stack of size bytes, negative errno where there is none. */
 int stack_class_of(size_t size);
-/* More slots for a class whose free array is empty. -ENOMEM; -EAGAIN: vm.max_map_count is used up. */
+/*
+ * More slots for a class whose free array is empty. -ENOMEM; -EAGAIN: vm.max_map_count is used up.
+ */
 int stacks_grow(struct stacks *s, unsigned class);
 
-/* The object at the top of a free slot, NULL where none could be made (then *ret_error). Its memory is zero or what the slot's last user left. */
+/*
+ * The object at the top of a free slot; NULL and *ret_error if none could be made. Its memory is
+ * zero, or contains what the slot's last user left.
+ */
 static inline void *stack_alloc(struct stacks *s, unsigned class, int *ret_error)
 {
     struct stack_class *c = s->classes + class;
@@ -105,7 +114,7 @@ static inline void *stack_bottom(const void *object, unsigned class)
     return (void *)(top - stack_class_size(class) + STACK_GUARD);
 }
 
-/* Whether a trim could give back more than a handful of pages, now or soon. */
+/* Whether a trim could release more than a handful of pages, now or soon. */
 static inline bool stacks_worth_trimming(const struct stacks *s)
 {
     uint32_t n = 0;
@@ -115,10 +124,13 @@ static inline bool stacks_worth_trimming(const struct stacks *s)
     return n > 4;
 }
 
-/* Gives the pages of slots that were not needed since the last call back to the kernel. */
+/* Returns the pages of slots that were not needed since the last call to the kernel. */
 void stacks_trim(struct stacks *s);
 
-/* Whether address lies in a guard; then the object of that slot, which may be free. Async-signal-safe. */
+/*
+ * Whether address lies in a guard. Returns the object of that slot, which may be free.
+ * Async-signal-safe.
+ */
 void *stacks_find_guard(struct stacks *s, const void *address);
 
 #endif

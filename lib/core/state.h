@@ -3,10 +3,12 @@
 #define CORE_STATE_H
 
 /*
- * What a loop consists of: its tasks, their scopes and futures, and the loop itself. They are laid out together, a task above all by the cache lines that a
- * wake-up, a switch and a spawn touch, and each has a part of another inside it.
+ * What a loop consists of: its tasks, their scopes and futures, and the loop itself. They are laid
+ * out together, a task above all by the cache lines that a wake-up, a switch and a spawn touch, and
+ * each has a part of another inside it.
  *
- * Data only, so that it includes none of those who work on it: what is done with it stands in their headers.
+ * Data only, so that it includes none of those who work on it: what is done with it stands in their
+ * headers.
  */
 
 #include <signal.h>
@@ -31,12 +33,12 @@ struct ait_clock {
     uint32_t refs;
     bool autojump;
     uint64_t now;
-    struct ait_loop *loop; /* that it drives, NULL where none */
+    struct ait_loop *loop; /* that it drives; NULL: none */
 };
 
 struct clock_state {
     struct ait_clock *virtual; /* NULL: the real one */
-    uint32_t n_held; /* by work outside the loop that is certain to come back: an idle loop waits for it */
+    uint32_t n_held;           /* by outside work that is certain to return: an idle loop waits for it */
 };
 
 /* ---- futures ------------------------------------------------------------------------------------- */
@@ -62,7 +64,7 @@ struct ait_slot {
     struct ait_future *future;
     ait_future_cb cb;
     void *userdata;
-    bool floating; /* nobody holds it: freed when it has run, or with its future */
+    bool floating; /* no reference is held: freed when it has run, or with its future */
     bool spent;
 };
 
@@ -109,12 +111,12 @@ struct ait_scope {
 
 /* Flags of the library's own, above those of scope.h */
 enum {
-    SCOPE_QUIET = 1 << 5,    /* somebody else keeps the errors of its children */
+    SCOPE_QUIET = 1 << 5,    /* other code keeps the errors of its children */
     SCOPE_HAS_SETS = 1 << 6, /* extra->sets is not empty */
     SCOPE_OF_SET = 1 << 7,   /* the scope of a task set, the first member of it */
 };
 
-/* What few scopes have; allocated when it is first set. */
+/* Members that few scopes need; allocated when the first one is set. */
 struct scope_extra {
     struct ait_scope *scope;
     char *name;
@@ -148,7 +150,7 @@ enum task_state {
     TASK_ENDED,
 };
 
-/* What a suspended task waits for, told to those who look from outside (a dump, a debugger). Lies in the frame of the wait. */
+/* What a suspended task waits for, shown in dumps and debuggers. Lies in the frame of the wait. */
 struct wait {
     const char *kind;
     union {
@@ -204,7 +206,7 @@ struct post {
     struct post *next;
     ait_post_fn fn;
     void *userdata;
-    bool lent; /* somebody else's memory, which may go in fn */
+    bool lent; /* memory of the caller's own, which may be freed in fn */
 };
 
 /* ait_call_on_thread_stack(), in the frame of its caller. */
@@ -224,11 +226,11 @@ struct ait_loop {
     uint32_t n_slices;  /* left in the batch */
     uint64_t batch_end; /* 0: the clock has not been read yet */
     bool attention;     /* the loop's context has something to do */
-    bool kick;          /* a wake-up must be told to whoever drives the loop */
+    bool kick;          /* a wake-up must be reported to the code that drives the loop */
     bool shuffle;
     bool guest;
     bool dispatching;
-    bool finishing; /* sd_event_exit(): only draining */
+    bool finishing; /* after sd_event_exit(): only draining */
     bool stop;
     struct context context;
     struct deep_call *deep; /* that the current task wants run on the thread's stack */

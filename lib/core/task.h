@@ -3,8 +3,9 @@
 #define CORE_TASK_H
 
 /*
- * A task: future, context, root scope, laid out by the cache lines that a wake-up, a switch and a spawn touch. It lies at the top of its stack's
- * highest page (stack.h). The loop holds one reference until it has ended; what the last reference gives back is the stack slot.
+ * A task: future, context, root scope, laid out by the cache lines that a wake-up, a switch and a
+ * spawn touch. It lies at the top of its stack's highest page (stack.h). The loop holds one
+ * reference until it has ended; what the last reference gives back is the stack slot.
  */
 
 #include "future.h"
@@ -14,7 +15,7 @@
 int task_spawn(struct ait_scope *scope, struct ait_task **ret_task, ait_task_fn fn, void *userdata,
                const ait_task_options *options, const void *site);
 
-/* There is room: scope_reserve_child(). */
+/* The caller has reserved room: scope_reserve_child(). */
 static always_inline void scope_add_child(struct ait_scope *s, struct ait_task *t)
 {
     t->index = s->n_children;

@@ -5,9 +5,10 @@
 /*
  * Timers of a loop: a 4-ary heap of 16-byte entries over generation slots.
  *
- * A struct timer is embedded in whatever waits (a task, a scope) and knows its slot; the slot knows the timer and a generation. Disarming
- * frees the slot and leaves the entry in the heap, where its old generation gives it away: no position is tracked while entries move, which
- * costs more than the stale entries do. When half of the heap is stale it is compacted.
+ * A struct timer is embedded in whatever waits (a task, a scope) and knows its slot; the slot knows
+ * the timer and a generation. Disarming frees the slot and leaves the entry in the heap, where its
+ * old generation gives it away: no position is tracked while entries move, which costs more than
+ * the stale entries do. When half of the heap is stale it is compacted.
  *
  * Arming never allocates: whoever may arm a timer reserves one beforehand.
  */
@@ -67,12 +68,12 @@ static inline bool timer_armed(const struct timer *t)
 
 /* t must not be armed. fire is called with t disarmed. */
 void timer_arm(struct timers *ts, struct timer *t, uint64_t when, void (*fire)(struct timer *timer));
-/* Harmless where t is not armed. */
+/* Has no effect if t is not armed. */
 void timer_disarm(struct timers *ts, struct timer *t);
 
-/* When the next timer is due; UINT64_MAX where there is none. */
+/* When the next timer is due; UINT64_MAX if there is none. */
 uint64_t timers_next(struct timers *ts);
-/* Fires all that is due at now, in the order of their times. */
+/* Fires all timers that are due at now, in the order of their times. */
 void timers_fire(struct timers *ts, uint64_t now);
 
 #endif

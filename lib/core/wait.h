@@ -5,15 +5,20 @@
 /*
  * Waiting in a list for something to be handed over.
  *
- * A waiter is served by taking it out of the list and waking its task. Whether it is in the list is therefore the one truth about whether it has been
- * served, whatever else has woken the task meanwhile: a task that was served and cancelled before it could run has been served.
+ * A waiter is served by removing it from the list and waking its task. So its membership in the
+ * list alone says whether it was served, whatever else has woken the task meanwhile. A task that
+ * was served, and cancelled before it could run, has been served.
  *
- * What is waited for must not go while a task waits: the caller holds a reference to it.
+ * The object that is waited for must not be freed while a task waits: the caller holds a reference
+ * to it.
  */
 
 #include "scheduler.h"
 
-/* Suspends the calling task, w->task, until w has been served: true. False: it is cancelled, and out of the list. */
+/*
+ * Suspends the calling task, w->task, until w has been served. Returns false if the task was
+ * cancelled; w is then not in the list.
+ */
 static always_inline bool wait_in(struct ait_loop *loop, struct list *list, struct waiter *w,
                                   const struct wait *what)
 {

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What seccomp calls the architecture that this library was built for, and the other one that the same kernels run. */
+/*
+ * seccomp's names for the architecture that this library was built for, and for the other one that
+ * the same kernels run.
+ */
 
 #include <linux/audit.h>
 

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * An interpreter of classic BPF as seccomp(2) takes it: what a filter answers, found out by running it.
+ * An interpreter of classic BPF as seccomp(2) runs it. It finds out what a filter answers.
  *
  * It makes no system call and keeps no state.
  */
@@ -12,9 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What the kernel would refuse is -EINVAL, and *ret_at (may be NULL) the instruction. */
+/* -EINVAL: the kernel would refuse the program; *ret_at (may be NULL) is the instruction. */
 int bpf_check(const struct sock_filter *program, size_t n, size_t *ret_at);
-/* Of a program that bpf_check() has let through. */
+/* The program must have passed bpf_check(). */
 uint32_t bpf_run(const struct sock_filter *program, size_t n, const struct seccomp_data *data);
 uint32_t bpf_run_counted(const struct sock_filter *program, size_t n, const struct seccomp_data *data,
                          unsigned *ret_steps);

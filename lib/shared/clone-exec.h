@@ -2,18 +2,22 @@
 #pragma once
 
 /*
- * A process that becomes another program.
+ * Starts a process that becomes another program.
  *
- * Between clone and exec the child runs in its parent's memory on a stack of its own (CLONE_VM), so that the cost does not grow with the parent. It takes
- * the steps of its plan, in order, until one fails or the last one execs. Steps make raw system calls only (raw.h): nothing is allocated, nothing is
- * locked, and nothing is written but the child's stack, the plan and the report; not errno either, which is the parent's. They are marked RAW_CODE.
+ * Between clone and exec the child runs in its parent's memory on a stack of its own (CLONE_VM), so
+ * the cost does not grow with the parent. It executes the steps of its plan, in order, until one
+ * fails or the last one execs. Steps make raw system calls only (raw.h). They allocate nothing,
+ * lock nothing, and write only to the child's stack, the plan and the report; not to errno, which
+ * is the parent's. They are marked RAW_CODE.
  *
  * Invariants:
- *  - The calling thread stands still until the child has exec'ed or ended (CLONE_VFORK), or does something in between (meanwhile).
- *  - All signals are blocked in both, in the child until exec_unblock_signals(). A handler that ran there would run in the parent's memory.
- *  - When exec_start() fails there is no process, no zombie and no open descriptor left.
+ * - The calling thread is blocked until the child has exec'ed or ended (CLONE_VFORK), or runs
+ *   meanwhile().
+ * - All signals are blocked in both, and in the child until exec_unblock_signals(). A handler that
+ *   ran there would run in the parent's memory.
+ * - When exec_start() fails there is no process, no zombie and no open descriptor left.
  *
- * What this is not: who the process is to be, and what it may do, are steps of the caller.
+ * What this is not: the caller's own steps decide who the process is to be, and what it may do.
  */
 
 #include <stdbool.h>
@@ -27,11 +31,11 @@ typedef int (*exec_step)(struct exec_plan *plan);
 struct exec_fd {
     int source;
     int target;
-    int flags; /* O_CLOEXEC: there until the exec, for the steps */
+    int flags; /* O_CLOEXEC: available to the steps until the exec */
     int copy;  /* the child's */
 };
 
-/* It lies in shared memory, for emulators that copy memory all the same. */
+/* Lies in shared memory, for emulators that copy memory in spite of CLONE_VM. */
 struct exec_report {
     int error; /* negative errno of the step that failed; 0: none */
     unsigned step;
@@ -48,17 +52,20 @@ struct exec_plan {
     const char *directory; /* NULL: as it is */
     bool session;
     bool process_group;    /* without a session of its own */
-    uint64_t keep_ignored; /* a bit per signal (1 is bit 0) that stays ignored where it is */
+    uint64_t keep_ignored; /* one bit per signal (1 is bit 0); these stay ignored if they are */
     struct exec_fd
         *fds; /* targets ascend; fd 0 to 2 stay where they are no target, and everything else is closed */
     size_t n_fds;
     bool inherit_fds; /* nothing is closed but what is close-on-exec */
     uint64_t blocked; /* the program's mask, a bit per signal */
-    int death_signal; /* that it gets when the calling thread ends; 0: none */
+    int death_signal; /* sent to the program when the calling thread ends; 0: none */
     bool changes_credentials;
 
-    /* In place of CLONE_VFORK, in the parent: has to return when the child has exec'ed or ended, and not before. What it reports as failure is
-     * returned by exec_start(), if it has killed the child. */
+    /*
+     * Called in the parent in place of CLONE_VFORK. It must return when the child has exec'ed or
+     * ended, and not before. If it returns an error, it must have killed the child; exec_start()
+     * then returns that error.
+     */
     int (*meanwhile)(struct exec_plan *plan, pid_t pid);
 
     /* By exec_start(). */
@@ -70,14 +77,14 @@ struct exec_plan {
 /* Returns the pid, with *ret_pidfd. */
 pid_t exec_start(struct exec_plan *plan, int *ret_pidfd);
 
-/* The steps that are everybody's, as the plan says. */
+/* Steps that most plans share. */
 int exec_start_session(struct exec_plan *plan);
 int exec_reset_signals(struct exec_plan *plan);
 int exec_arrange_fds(struct exec_plan *plan);
 int exec_change_directory(struct exec_plan *plan);
-/* A change of credentials clears it: after the last one. */
+/* Must come after the last change of credentials, which clears it. */
 int exec_set_death_signal(struct exec_plan *plan);
-/* The parent may have died before the signal was asked for: -ESRCH. */
+/* -ESRCH: the parent died before the signal was requested. */
 int exec_check_parent(struct exec_plan *plan);
 int exec_unblock_signals(struct exec_plan *plan);
 int exec_execute(struct exec_plan *plan);

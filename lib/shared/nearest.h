@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The word that was probably meant by a misspelt one. */
+/* Finds the word that a misspelt one probably stands for. */
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Longer ones are near nothing. */
+/* Longer words have no near ones. */
 #define NEAREST_WORD_MAX 64
 
 struct nearest {
-    const char *word; /* n bytes, and no terminator need follow */
+    const char *word; /* n bytes; need not be terminated */
     size_t n;
-    unsigned distance; /* below which a candidate has to be; then that of the best */
-    const char *best;  /* borrowed from whoever offered it; NULL: nothing was near */
+    unsigned distance; /* upper limit for candidates; then the distance of the best one */
+    const char *best;  /* borrowed from the caller that offered it; NULL: nothing is near */
 };
 
-/* How many characters have to be added, dropped or replaced; NEAREST_WORD_MAX where a word is longer than that. */
+/*
+ * How many characters must be added, dropped or replaced; NEAREST_WORD_MAX if a word is longer than
+ * that.
+ */
 unsigned edit_distance(const char *a, size_t n, const char *b);
-/* Whether it is the best so far. */
+/* Returns true if it is the best so far. */
 bool nearest_offer(struct nearest *nearest, const char *candidate);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What /proc says of one process: out of date as soon as it is read. */
+/* Information in /proc about one process. It is out of date as soon as it was read. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,5 +19,5 @@ int proc_read_stat(pid_t pid, struct proc_stat *ret);
 
 /* The text of /proc/PID/status, in new memory. -ESRCH as above. */
 int proc_read_status(pid_t pid, char **ret);
-/* The value of one of its lines, cut where it does not fit; false where there is no such line. */
+/* The value of one line, truncated if it does not fit. False: there is no such line. */
 bool proc_status_value(const char *status, const char *name, char *ret, size_t size);

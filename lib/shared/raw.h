@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* System calls without libc: for the child of a CLONE_VM clone, which shares its parent's memory, thread
- * descriptor and locks, and therefore must not even set errno.
+/*
+ * System calls without libc: for the child of a CLONE_VM clone, which shares its parent's memory,
+ * thread descriptor and locks, and must not even set errno.
  *
- * raw_call() returns what the kernel returns: a negative errno on failure. RAW_CODE marks functions that run in
- * such a child: sanitizers would leave their marks on a stack that is never returned from. Where we know no
- * assembly, libc's syscall() is used, and errno is clobbered. */
+ * raw_call() returns what the kernel returns: a negative errno on failure. RAW_CODE marks functions
+ * that run in such a child: sanitizers would leave marks on a stack that is never returned from. On
+ * architectures without our assembly, libc's syscall() is used, and errno is clobbered.
+ */
 
 #include <errno.h>
 #include <stdint.h>

@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-/* Appends a copy. -ENOMEM: the list is as it was. */
+/* Appends a copy. -ENOMEM: the list is unchanged. */
 int strv_append(char ***list, size_t *n, const char *text);
 /* Takes NULL, returns NULL. */
 char **strv_free(char **list);

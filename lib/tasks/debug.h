@@ -3,8 +3,9 @@
 #define TASKS_DEBUG_H
 
 /*
- * The tree of a loop's scopes and tasks, from top to bottom: below a scope lie the root scopes of its tasks, then its task sets, then the scope
- * that its owner has entered inside it. No recursion: a tree may be as deep as there are tasks.
+ * The tree of a loop's scopes and tasks, from top to bottom: below a scope lie the root scopes of
+ * its tasks, then its task sets, then the scope that its owner has entered inside it. No recursion:
+ * a tree may be as deep as there are tasks.
  */
 
 #include "state.h"

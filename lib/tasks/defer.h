@@ -2,11 +2,11 @@
 #ifndef TASKS_DEFER_H
 #define TASKS_DEFER_H
 
-/* Contexts, for those who run them. */
+/* For modules that run contexts. */
 
 #include <aiotools-sd/defer.h>
 
-/* What becomes of the result r when an exit has returned k. */
+/* The result r after an exit has returned k. */
 static inline int ctx_combine(int r, int k)
 {
     if (k > 0)

@@ -5,8 +5,9 @@
 /*
  * One call of gather, race or a completion, run as a task.
  *
- * The task's end, not the return of its function, is the end of the call: by then the tasks that it had spawned have ended as well. It is told through the
- * task's destroy function, which runs whether the task was begun or not.
+ * A call ends when its task ends, not when its function returns: by then the tasks that it spawned
+ * have ended as well. The task's destroy function reports the end; it runs whether the task was
+ * begun or not.
  */
 
 #include <aiotools-sd/gather.h>

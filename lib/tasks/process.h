@@ -5,8 +5,8 @@
 /*
  * The handle of a child process, for the modules that make one (process-spawn.c, process-fork.c).
  *
- * child_new() comes first and child_init() last, so that nothing can fail once there is a process. The handle owns pidfd and our ends of the
- * pipes; the process belongs to nobody (process.h).
+ * child_new() comes first and child_init() last, so that nothing can fail once there is a process.
+ * The handle owns pidfd and our ends of the pipes; the process belongs to nobody (process.h).
  */
 
 #include <signal.h>
@@ -31,9 +31,12 @@ struct ait_child {
 struct ait_child *child_new(int stop_signal, uint64_t stop_usec);
 /* Takes pidfd over. */
 void child_init(struct ait_child *c, pid_t pid, int pidfd, bool group);
-/* Ends it in order, whatever the caller's state; in a task. Returns 1 where it had to be killed. */
+/*
+ * Terminates the process, whether the caller is cancelled or not. Call it in a task. Returns 1 if
+ * the process had to be killed.
+ */
 int child_stop(struct ait_child *c);
-/* Kills a process that nobody has heard of yet, and waits for it: it ends promptly. */
+/* Kills a process that no other code knows of yet, and waits for it, which is short. */
 void child_discard(pid_t pid);
 
 #endif

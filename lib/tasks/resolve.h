@@ -2,7 +2,10 @@
 #ifndef TASKS_RESOLVE_H
 #define TASKS_RESOLVE_H
 
-/* Where ait_getaddrinfo() and ait_connect_host() meet the world: for tests to put another in its place, one whose time is virtual. */
+/*
+ * The system calls of ait_getaddrinfo() and ait_connect_host(), replaceable by tests that use
+ * virtual time.
+ */
 
 #include <sys/socket.h>
 
