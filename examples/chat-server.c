@@ -25,7 +25,7 @@ struct client {
 
 static struct client *clients;
 
-/* ---- the room: plain data, no locks, since nothing here waits ------------------------------------ */
+/* ---- the room: plain data without locks, since nothing here waits ------------------------------------ */
 
 __attribute__((format(printf, 1, 2))) static void tell_all(const char *format, ...)
 {
@@ -60,7 +60,7 @@ static void part(struct client *c)
 
 /* ---- one client ---------------------------------------------------------------------------------- */
 
-/* Sends what is in the outbox, and flushes when there is no more of it for now. */
+/* Sends the outbox, and flushes when it is empty. */
 static int write_lines(void *userdata)
 {
     struct client *c = userdata;
@@ -99,18 +99,18 @@ static int read_lines(struct client *c)
 
 static int talk(struct client *c)
 {
-    AIT_SCOPE(scope); /* reader and writer: where one fails, both end */
+    AIT_SCOPE(scope); /* reader and writer; if one fails, both end */
 
     int r = ait_scope_enter(&scope, AIT_SCOPE_FAIL_FAST);
     if (r >= 0)
         r = ait_scope_spawn(scope, NULL, write_lines, c, AIT_TASK_OPTIONS(.name = "writer"));
     if (r >= 0)
         r = read_lines(c);
-    (void)ait_queue_close(c->outbox); /* the writer sends the rest, and ends */
+    (void)ait_queue_close(c->outbox); /* the writer sends the rest and ends */
     return ait_scope_exit(scope, r);
 }
 
-/* The server stops: a word to the client, for which it has a second, although this task is cancelled. */
+/* The server stops. Although this task is cancelled, it has a second to tell the client. */
 static void say_goodbye(struct client *c)
 {
     AIT_SHIELD(FAREWELL)
@@ -134,7 +134,7 @@ static int client_main(void *userdata)
     r = talk(&c);
     if (r == -ECANCELED)
         say_goodbye(&c);
-    return 0; /* a client that went away is no failure of ours */
+    return 0; /* a client that disconnects is not an error */
 }
 
 /* ---- the server ---------------------------------------------------------------------------------- */
@@ -169,7 +169,7 @@ static int serve(void *userdata)
         if (r < 0)
             (void)ait_close(fd);
     }
-    return ait_scope_exit(room, r); /* SIGTERM has cancelled us all; waits for the farewells */
+    return ait_scope_exit(room, r); /* SIGTERM has cancelled all tasks; waits for the farewells */
 }
 
 int main(int argc, char **argv)

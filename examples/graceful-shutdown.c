@@ -36,7 +36,7 @@ struct taker {
     unsigned max;
 };
 
-/* Takes requests until it is cancelled, or has had enough. */
+/* Takes requests until it is cancelled or has handled enough. */
 static int take_requests(void *userdata)
 {
     struct taker *t = userdata;
@@ -74,9 +74,9 @@ static int serve(ait_scope *outer, unsigned max)
 
 static void close_journal(void)
 {
-    /* Whatever has happened before: this runs, and for a second at most. */
+    /* This runs whatever has happened before, for at most a second. */
     AIT_SHIELD(AIT_USEC_PER_SEC)
-        (void)ait_sleep(AIT_USEC_PER_MSEC); /* fsync, say */
+        (void)ait_sleep(AIT_USEC_PER_MSEC); /* stands for fsync */
     printf("journal closed: %u requests done, %u cut short\n", n_done, n_cut);
 }
 

@@ -15,7 +15,7 @@
 
 static const char *text_of(const struct sockaddr *addr, socklen_t len, char *buf, size_t n)
 {
-    char host[64], service[16]; /* in figures */
+    char host[64], service[16]; /* numeric */
 
     if (getnameinfo(addr, len, host, sizeof(host), service, sizeof(service),
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
@@ -24,7 +24,7 @@ static const char *text_of(const struct sockaddr *addr, socklen_t len, char *buf
     return buf;
 }
 
-/* Called before each attempt; the place for setsockopt() and bind(), too. */
+/* Called before each attempt. setsockopt() and bind() belong here as well. */
 static int on_attempt(int fd, const struct sockaddr *addr, socklen_t len, void *userdata)
 {
     char buf[200];
@@ -42,7 +42,7 @@ static int dial(char **argv)
     char buf[200];
     int r, fd = -1;
 
-    AIT_TIMEOUT(r, CONNECT_TIME) /* -ETIME where nobody has answered in time */
+    AIT_TIMEOUT(r, CONNECT_TIME) /* -ETIME if no address has answered in time */
         r = ait_connect_host(&fd, argv[1], argv[2], AIT_CONNECT_OPTIONS(.prepare = on_attempt));
     if (r < 0)
         return r;
@@ -67,11 +67,11 @@ static int copy(void *userdata)
             return r;
     }
     if (n == 0)
-        (void)shutdown(d->to, SHUT_WR); /* harmless on what is no socket */
+        (void)shutdown(d->to, SHUT_WR); /* harmless if it is not a socket */
     return (int)n;
 }
 
-/* Until the peer has no more to say; what it is told runs beside that. */
+/* Reads until the end of the peer's data; writing runs concurrently. */
 static int talk(int fd)
 {
     struct direction there = {STDIN_FILENO, fd}, back = {fd, STDOUT_FILENO};

@@ -39,12 +39,12 @@
 #define LINGER_TIME    (1 * AIT_USEC_PER_SEC)  /* for the other side to close */
 #define SLEEP_MAX_MSEC 60000u
 
-/* Set once, by the first SIGTERM: answers now say that the connection ends. */
+/* Set once, by the first SIGTERM. Answers then say that the connection ends. */
 static bool draining;
 
 struct connection {
     int fd;
-    bool answered; /* and no other request has begun */
+    bool answered; /* and no further request has begun */
     size_t n;      /* bytes in the buffer */
     char buffer[BUFFER_SIZE];
 };
@@ -53,12 +53,12 @@ struct request {
     size_t head, body; /* lengths; body does not have to be in the buffer */
     bool http_1_0, keep_alive, no_content;
     unsigned sleep_msec;
-    const char *refusal; /* a status line: answered with that, then closed */
+    const char *refusal; /* a status line, sent before the connection is closed */
 };
 
 /* ---- parsing ------------------------------------------------------------------------------------ */
 
-/* The length of the head with its empty line; 0: not all of it is here. */
+/* The length of the head with its empty line; 0 if it is not complete. */
 static size_t head_length(const char *p, size_t n)
 {
     const char *end = memmem(p, n, "\r\n\r\n", 4);
@@ -197,7 +197,7 @@ static void consume(struct connection *c, size_t n)
     memmove(c->buffer, c->buffer + n, c->n);
 }
 
-/* 1: a head is in the buffer and parsed, 0: there is none and none will come. */
+/* 1: a head is in the buffer and parsed. 0: there is none, and none will come. */
 static int receive_head(struct connection *c, struct request *ret)
 {
     size_t head;
@@ -257,7 +257,7 @@ static int send_answer(struct connection *c, const struct request *r, bool last)
     return ait_write_all(c->fd, answer, (size_t)n, NULL);
 }
 
-/* The answer to a request that has arrived: from here on, nothing cancels it. */
+/* The answer to a request that has arrived. From here on, nothing cancels it. */
 static int answer(struct connection *c, const struct request *r, bool *ret_last)
 {
     AIT_SCOPE(scope);
@@ -267,12 +267,12 @@ static int answer(struct connection *c, const struct request *r, bool *ret_last)
         return k;
     if (r->sleep_msec > 0)
         (void)ait_sleep(r->sleep_msec * AIT_USEC_PER_MSEC);
-    /* a request behind this one is answered before the connection is closed */
+    /* a request that follows is answered before the connection is closed */
     *ret_last = r->refusal || !r->keep_alive || (draining && c->n == 0);
     return ait_scope_exit(scope, send_answer(c, r, *ret_last));
 }
 
-/* Closing a socket with unread data would reset the connection, and with it answers on their way. */
+/* Closing a socket with unread data would reset the connection, and lose answers in transit. */
 static void close_gently(struct connection *c)
 {
     AIT_SCOPE(scope);
@@ -339,7 +339,7 @@ static void begin_connection(ait_scope *connections, int fd)
         free_connection(c);
 }
 
-/* What waits in the queue was promised an answer when the kernel completed its handshake. */
+/* The kernel has completed the handshake of queued connections, so they must get an answer. */
 static void accept_rest(struct acceptor *a)
 {
     int fd;
@@ -394,7 +394,7 @@ static int serve_all(struct server *s, ait_scope *outer)
     sd_notify(0, "STOPPING=1");
     draining = true;
     (void)
-        ait_yield(); /* lets every accepted connection begin: a task that is cancelled before that never runs */
+        ait_yield(); /* lets each accepted connection begin: a task that is cancelled before that never runs */
     (void)ait_scope_abort(connections);
     return ait_scope_exit(connections, r < 0 ? r : 0);
 }
@@ -413,7 +413,7 @@ static int serve(void *userdata)
     return r;
 }
 
-/* The sockets come from whoever started us. O_NONBLOCK is for all workers that share them. */
+/* The sockets are inherited. O_NONBLOCK applies to all workers that share them. */
 static int take_sockets(struct server *s)
 {
     s->n = sd_listen_fds(1);

@@ -23,7 +23,7 @@ struct probe {
     char port[8];
 };
 
-/* 1: open, 0: closed, or no answer in time. */
+/* 1: open. 0: closed, or no answer in time. */
 static int probe(void *userdata)
 {
     struct probe *p = userdata;
@@ -48,7 +48,7 @@ static int report(const struct probe *probes, ait_call *calls, size_t n, size_t 
     int r = ait_completion_open(&done, calls, n, AIT_GATHER_OPTIONS(.limit = at_a_time));
     while (r >= 0 && (r = ait_completion_next(done, &i, &result)) > 0) {
         if (result < 0)
-            return result; /* leaving the block cancels the rest, and waits for it */
+            return result; /* leaving the block cancels the rest and waits for it */
         if (result > 0) {
             printf("%s is open\n", probes[i].port);
             n_open++;

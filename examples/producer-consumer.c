@@ -36,7 +36,7 @@ static int produce(void *userdata)
         item->n = i;
         int r = ait_queue_put(w->queue, item); /* waits while the queue is full */
         if (r < 0) {
-            free(item); /* not taken over: still ours */
+            free(item); /* still ours, since put failed */
             return r;
         }
     }
@@ -53,7 +53,7 @@ static int consume(void *userdata)
         w->sum += ((struct item *)item)->n;
         w->consumed++;
         free(item);
-        r = ait_yield(); /* what takes its time */
+        r = ait_yield(); /* stands for slow work */
         if (r < 0)
             break;
     }
@@ -67,7 +67,7 @@ static int produce_all(struct work *w)
     int r = ait_scope_enter(&producers, AIT_SCOPE_FAIL_FAST);
     for (int i = 0; i < PRODUCERS && r >= 0; i++)
         r = ait_scope_spawn(producers, NULL, produce, w, AIT_TASK_OPTIONS(.name = "producer"));
-    return ait_scope_exit(producers, r); /* all have put their last item */
+    return ait_scope_exit(producers, r); /* all producers have put their last item */
 }
 
 static int run(void *userdata)

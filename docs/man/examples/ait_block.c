@@ -4,7 +4,7 @@
 
 #include <aiotools-sd/aiotools-sd.h>
 
-/* What the server has to say, or what there was before: an answer that is late is worth nothing. */
+/* The server's answer, or the previous value if the answer comes too late. */
 static int refresh(int fd, char *text, size_t size)
 {
     int r;
@@ -28,7 +28,7 @@ static int program(void *userdata)
     r = refresh(fds[0], text, sizeof(text));
     printf("the state is %s (%d)\n", text, r);
 
-    /* A peer is told even where this task is being cancelled, but not for ever. */
+    /* The peer is told even if this task is being cancelled, within a time limit. */
     AIT_SHIELD(AIT_USEC_PER_SEC)
         (void)ait_write_all(fds[1], "bye\n", 4, NULL);
     return r;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Who comes and goes on the bus, and how many there are to begin with. */
+/* Shows how many names there are on the bus, and which ones appear and disappear. */
 #include <stdio.h>
 
 #include <aiotools-sd/aiotools-sd.h>

@@ -11,7 +11,7 @@ static int on_add(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return r;
     if (a < 0 || b < 0)
         return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "I add what is there");
-    r = ait_sleep(AIT_USEC_PER_SEC); /* this task waits, nothing else does */
+    r = ait_sleep(AIT_USEC_PER_SEC); /* only this task waits */
     return r < 0 ? r : sd_bus_reply_method_return(m, "i", a + b);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is out of date is dropped; who holds its entry goes on with it. */
+/* An outdated entry is dropped; a task that holds it can still use it. */
 #include <stdio.h>
 
 #include <aiotools-sd/aiotools-sd.h>

@@ -12,7 +12,7 @@ static int load(const void *key, void **ret_value, void *userdata)
     char text[64];
     int r;
 
-    r = ait_sleep(20000); /* a question to somebody far away */
+    r = ait_sleep(20000); /* a request to a remote server */
     if (r < 0)
         return r;
     printf("loading %s\n", (const char *)key);

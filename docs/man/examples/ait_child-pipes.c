@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A filter: one task's end of a pipe to it, another's from it. It gets SIGINT and a second to end where it is cut short. */
+/* A filter. One task writes to it, and another reads from it. If cut short, it gets SIGINT and a second to end. */
 #include <stdio.h>
 
 #include <aiotools-sd/aiotools-sd.h>

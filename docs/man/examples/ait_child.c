@@ -4,7 +4,7 @@
 
 static int run_for_a_second(void *userdata)
 {
-    AIT_CHILD(child); /* ended with the block, however that is left */
+    AIT_CHILD(child); /* ended at the end of the block, however it is left */
     AIT_SCOPE(limit);
     int r;
 

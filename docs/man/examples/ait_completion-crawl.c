@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Calls that lead to further calls; what has ended meanwhile is taken without waiting. */
+/* Calls that add further calls. Results that are ready are taken without waiting. */
 #include <errno.h>
 #include <stdio.h>
 

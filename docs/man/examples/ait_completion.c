@@ -22,7 +22,7 @@ static int program(void *userdata)
     while (r >= 0 && (r = ait_completion_next(c, &index, &result)) > 0) {
         printf("call %zu returned %d\n", index, result);
         if (result == 20)
-            return 0; /* the one that is left is cancelled */
+            return 0; /* the remaining call is cancelled */
     }
     return r;
 }

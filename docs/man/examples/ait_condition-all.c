@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Everybody who waits is to look again. */
+/* All waiting tasks check again. */
 #include <aiotools-sd/aiotools-sd.h>
 
 int shut_down(ait_mutex *mutex, ait_condition *changed, int *closing);

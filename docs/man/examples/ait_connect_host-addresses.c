@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Addresses that were looked up once, tried again and again. */
+/* Addresses are looked up once and tried repeatedly. */
 #include <netdb.h>
 
 #include <aiotools-sd/aiotools-sd.h>

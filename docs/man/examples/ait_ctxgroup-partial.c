@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Some of them will do: those that could not be entered are named. Leaving takes a second at most. */
+/* Some contexts suffice: those that could not be entered are named. Leaving takes at most a second. */
 #include <errno.h>
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A connection made of parts: they are given back where one of them fails, and kept where all are there. */
+/* A connection made of parts. They are released if one of them fails, and kept if all succeed. */
 #include <stdlib.h>
 
 #include <aiotools-sd/aiotools-sd.h>

@@ -13,7 +13,7 @@ static int enter(void *userdata, void **ret_value)
 static int leave(void *userdata, int r)
 {
     printf("close %s: %d\n", (const char *)userdata, r < 0);
-    return ait_sleep(1000); /* it may, also when its task is cancelled */
+    return ait_sleep(1000); /* it may wait, even if its task is cancelled */
 }
 
 static int steps(void *userdata)
@@ -28,7 +28,7 @@ static int steps(void *userdata)
         r = ait_exitstack_enter(stack, &ctx, NULL);
     }
     if (r >= 0)
-        r = -EIO; /* whatever comes next fails */
+        r = -EIO; /* the next step fails */
     return ait_exitstack_exit(stack, r);
 }
 

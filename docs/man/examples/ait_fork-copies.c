@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Something that is better done by a copy of this process: its result is an exit status. */
+/* Work that is better done in a copy of this process. Its result is an exit status. */
 #include <aiotools-sd/aiotools-sd.h>
 
 static int risky(void *userdata)

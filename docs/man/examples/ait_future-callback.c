@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The end of a task, told to a callback. */
+/* A callback is called when a task ends. */
 #include <stdio.h>
 
 #include <aiotools-sd/aiotools-sd.h>
@@ -29,7 +29,7 @@ static int program(void *userdata)
     end = ait_task_future(task);
     r = ait_future_add_callback(end, &slot, on_end, NULL);
     while (r >= 0 && !ait_future_is_done(end))
-        r = ait_sleep(500); /* there is something else to do */
+        r = ait_sleep(500); /* other work */
     return r < 0 ? r : ait_future_result(end, &result);
 }
 

@@ -3,7 +3,7 @@
 
 #include <aiotools-sd/aiotools-sd.h>
 
-/* Something that takes so many milliseconds. */
+/* Work that takes this many milliseconds. */
 static int fetch(void *userdata)
 {
     int ms = *(int *)userdata, r;

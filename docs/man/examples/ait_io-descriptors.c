@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A file that somebody else may open is handed over a socket. */
+/* An open file is passed over a socket. */
 #include <stdio.h>
 #include <sys/un.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A thread that brings work to the loop. */
+/* A thread that posts work to the loop. */
 #include <pthread.h>
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Figures for whoever watches the process: tasks, sets, the memory of stacks. */
+/* Figures for monitoring: tasks, task sets, and the memory of stacks. */
 #include <stdio.h>
 
 #include <aiotools-sd/aiotools-sd.h>

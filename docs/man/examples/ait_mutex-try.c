@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Something that is left out where somebody else does it already. */
+/* Work that is skipped if another task is already doing it. */
 #include <errno.h>
 
 #include <aiotools-sd/aiotools-sd.h>

@@ -6,7 +6,7 @@ struct log {
     int fd;
 };
 
-/* Both parts, with nothing of another task between them. */
+/* Both parts, with no other task in between. */
 static int log_pair(struct log *log, const char *a, size_t n_a, const char *b, size_t n_b)
 {
     AIT_CLEANUP(ait_mutex_unlockp) ait_mutex *locked = NULL;

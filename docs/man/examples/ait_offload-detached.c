@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A call that may hang is left behind where its caller is cancelled; files are written whole, or in place. */
+/* A call that may hang is abandoned if its caller is cancelled. Files are replaced, or written in place. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@ static int ask_device(void *userdata)
 
 static int ask(char *text, size_t n)
 {
-    char *answer = calloc(1, n); /* not in this frame, which may go first */
+    char *answer = calloc(1, n); /* not in this frame, which may end first */
     int r, result = 0;
 
     if (!answer)
@@ -25,7 +25,7 @@ static int ask(char *text, size_t n)
     r = ait_offload_full(&result, ask_device, answer,
                          AIT_OFFLOAD_OPTIONS(.flags = AIT_OFFLOAD_DETACH, .destroy = free));
     if (r == -ECANCELED)
-        return r; /* the answer was given away */
+        return r; /* the answer no longer belongs to us */
     memcpy(text, answer, n);
     free(answer);
     return r < 0 ? r : result;

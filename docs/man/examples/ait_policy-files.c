@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A policy from a file, or from what a unit file of systemd says. */
+/* A policy from a file, or from a unit file of systemd. */
 #include <stdio.h>
 
 #include <aiotools-sd/policy.h>

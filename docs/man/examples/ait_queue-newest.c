@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Readings of which only the newest count; whoever has put them waits until all have been dealt with. */
+/* Only the newest readings count. The producer waits until all have been processed. */
 #include <errno.h>
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A scope whose tasks may fail, cancelled by somebody else. */
+/* A scope whose tasks may fail, cancelled by another task. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

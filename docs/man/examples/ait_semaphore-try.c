@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Who finds no place is turned away instead of waiting. */
+/* A client that finds no place is turned away instead of waiting. */
 #include <errno.h>
 #include <stdio.h>
 

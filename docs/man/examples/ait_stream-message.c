@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Messages of a head up to an empty line, a length of four bytes, and as much of a body. */
+/* Messages consist of a head that ends with an empty line, a length of four bytes, and a body of that length. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ int read_message(ait_stream *stream, char **ret_body, uint32_t *ret_n)
     r = ait_stream_read_until(stream, "\n\n", 2, &head, &n_head);
     if (r <= 0)
         return r;
-    /* Looked at before it is taken. */
+    /* Inspect it before consuming it. */
     if (ait_stream_peek(stream, sizeof(n), &next) < (ssize_t)sizeof(n))
         return -ENODATA;
     memcpy(&n, next, sizeof(n));
@@ -52,7 +52,7 @@ int answer(ait_stream *stream, const char *format, ...)
     return r < 0 ? r : ait_stream_fd(stream);
 }
 
-/* What is left when the protocol is over. */
+/* The data that is left after the end of the protocol. */
 static int drain(ait_stream *stream)
 {
     char rest[512];

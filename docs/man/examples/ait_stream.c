@@ -11,7 +11,7 @@ static int answer_lines(ait_stream *stream)
 
     while ((r = ait_stream_read_line(stream, &line, &length)) > 0) {
         r = ait_stream_printf(stream, "%zu\n", length);
-        /* Answers to requests that came together leave together. */
+        /* Answers to requests that arrived together are sent together. */
         if (r >= 0 && ait_stream_available(stream) == 0)
             r = ait_stream_flush(stream);
         if (r < 0)

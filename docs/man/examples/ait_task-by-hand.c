@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tasks looked at from outside; one whose owner insists that it is cut short, and some that end together. */
+/* Tasks inspected from outside. One must be cut short, and some are ended together. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -12,7 +12,7 @@ static int clean_up_first(void *userdata)
     (void)ait_task_set_name(ait_task_current(), "tidy");
     r = ait_sleep(AIT_USEC_INFINITY);
     if (r == -ECANCELED) {
-        (void)ait_task_uncancel(ait_task_current()); /* from here on it may wait again */
+        (void)ait_task_uncancel(ait_task_current()); /* from now on it may wait again */
         r = ait_sleep_until(ait_now(NULL) + 1000);
     }
     return r;

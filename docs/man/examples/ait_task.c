@@ -23,7 +23,7 @@ static int watch(void *userdata)
         return r;
     r = ait_sleep(55 * AIT_USEC_PER_MSEC);
     if (r < 0)
-        return r; /* we are cancelled: so is the counter, and ait_run() waits for it */
+        return r; /* we are cancelled, and so is the counter; ait_run() waits for it */
     r = ait_cancel_and_wait(task, &result);
     printf("%s counted to %u\n", ait_task_name(task), n);
     return r;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Jobs in the background, started from anywhere, of which each can be told to end. */
+/* Background jobs that can be started from anywhere. Each can be cancelled. */
 #include <stdio.h>
 
 #include <aiotools-sd/aiotools-sd.h>
@@ -27,7 +27,7 @@ static int program(void *userdata)
     if (r >= 0)
         r = ait_yield();
     if (r >= 0)
-        r = ait_taskset_foreach(jobs, cancel, NULL); /* the set can be used on */
+        r = ait_taskset_foreach(jobs, cancel, NULL); /* the set remains usable */
     return r < 0 ? r : ait_taskset_wait(jobs);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Time that moves when the test says so. */
+/* Time that moves only when the test says so. */
 #include <stdio.h>
 
 #include <aiotools-sd/aiotools-sd.h>
