@@ -39,7 +39,10 @@ static int try_all(const struct account *a, const char *directory, const char *p
     return STEPS;
 }
 
-/* How much of the path, an absolute one, is the first directory that may not be entered; 0 where all of them may. */
+/*
+ * The length of the first directory in an absolute path that may not be entered; 0 if all may be
+ * entered.
+ */
 static int barred(const char *path)
 {
     char part[PATH_MAX];
@@ -113,7 +116,7 @@ int access_check(const struct account *account, const char *directory, const cha
     }
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
-    /* nothing to read: the child was killed, and the start of a worker will tell */
+    /* nothing to read: the child was killed, and the start of a worker will report the error */
     if (read(p[0], &found, sizeof(found)) != sizeof(found))
         found.step = STEPS;
     close(p[0]);

@@ -130,7 +130,7 @@ static int groups_of_name(struct account *a)
     }
 }
 
-/* Nobody else was asked for: what this process has, and the group. */
+/* No other user was requested: the user of this process, and the group. */
 static int groups_of_caller(struct account *a)
 {
     int n = getgroups(0, NULL);

@@ -253,7 +253,10 @@ int address_of_socket(int fd, struct address *ret)
     return 0;
 }
 
-/* The path or abstract name with its length: getsockname() counts a path's final zero or not, as it was bound. */
+/*
+ * The path or abstract name and its length. getsockname() includes a path's final zero or not, as
+ * it was bound.
+ */
 static const char *local_name(const struct address *a, size_t *ret_n)
 {
     size_t n = a->size - offsetof(struct sockaddr_un, sun_path);

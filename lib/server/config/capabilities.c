@@ -11,7 +11,7 @@
 
 #define PREFIX "cap_"
 
-/* libcap takes numbers as well, and stops at what is no letter. */
+/* libcap also accepts numbers, and stops at a character that is not a letter. */
 static int from_name(const char *name, size_t n)
 {
     char full[sizeof(PREFIX) + CAPABILITY_NAME_SIZE];

@@ -54,8 +54,11 @@ static unsigned quota_v1(const char *folder)
     return quota_to_cpus(quota, period);
 }
 
-/* The least quota of a group and its ancestors. A group that is not visible here (a container that shows its own as
- * the root, but has the outer name in /proc) costs nothing: the walk ends at the mount's root all the same. */
+/*
+ * The smallest quota of a group and its ancestors. A group that is not visible here has no effect
+ * (a container shows its own group as the root, but the outer name in /proc): the search still ends
+ * at the mount's root.
+ */
 static unsigned quota_upwards(const char *mount, const char *group, unsigned (*quota)(const char *))
 {
     char folder[PATH_MAX];

@@ -72,7 +72,10 @@ static const char *read_name(struct reader *r)
     return NULL;
 }
 
-/* Quotes are quotes at the beginning, and behind one another; inside of a word they are characters, as in A={"b":1}. */
+/*
+ * Quotes count at the beginning, and directly after one another. Inside a word they are characters,
+ * as in A={"b":1}.
+ */
 static const char *read_value(struct reader *r)
 {
     bool in_word = false;

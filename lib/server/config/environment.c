@@ -15,7 +15,10 @@
 /* Ten digits hold every pid. */
 #define PID_PLACE "\0\0\0\0\0\0\0\0\0\0"
 
-/* An outer supervisor's instance may itself have an outer one; longer chains lose their beginning. */
+/*
+ * An outer supervisor's instance may itself contain an outer one; longer chains lose their
+ * beginning.
+ */
 #define OUTER_INSTANCE_MAX 256
 
 #define INSTANCE_NAME "AIOTOOLS_SD_INSTANCE"
@@ -81,7 +84,7 @@ static int list_grow(struct list *list)
     return 0;
 }
 
-/* Takes the string, also where it fails. Returns it where it is in the list. */
+/* Takes over the string, even if it fails. Returns it if it was added to the list. */
 static char *list_take(struct list *list, char *assignment)
 {
     const char *equals = assignment ? strchr(assignment, '=') : NULL;

@@ -94,8 +94,10 @@ static int read_interpreter(int fd, const Elf64_Phdr *segment, char *ret, size_t
     return 0;
 }
 
-/* The dynamic loader that it wants. A missing one (a program for another libc, or of a container) makes exec
- * say ENOENT, which misleads everybody. Oddities are left for the kernel to judge. */
+/*
+ * The dynamic loader that it needs. If that is missing (a program for another libc, or from a
+ * container), exec returns ENOENT, which is misleading. Other oddities are left to the kernel.
+ */
 static int check_elf(const char *path, int fd, const char *head, struct problem *p)
 {
     const Elf64_Ehdr *elf = (const Elf64_Ehdr *)head;

@@ -98,8 +98,10 @@ static void put_json_string(struct log_text *t, const char *text, size_t n)
     put(t, "\"", 1);
 }
 
-/* A day of the Unix epoch as a date; gmtime_r() would read the time zone files first. Days are counted
- * from 0000-03-01, so that the leap day is the last of its year. */
+/*
+ * Converts a day of the Unix epoch to a date; gmtime_r() would first read the time zone files. Days
+ * are counted from 0000-03-01, so that the leap day is the last of its year.
+ */
 static void civil_date(uint64_t day, unsigned *year, unsigned *month, unsigned *mday)
 {
     uint64_t z = day + 719468;

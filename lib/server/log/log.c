@@ -18,7 +18,10 @@
 
 /* Room for one line in its longest form, JSON of control characters; kept once it was needed. */
 #define OUTPUT_SIZE     (64u * 1024)
-/* Room for bursts while the reader is behind; given back when all is written. Who is slower than that loses lines. */
+/*
+ * Room for bursts while the reader is behind, released when everything is written. A slower reader
+ * loses lines.
+ */
 #define OUTPUT_SIZE_MAX (4u * 1024 * 1024)
 
 enum output_kind { OUTPUT_FILE, OUTPUT_SOCKET, OUTPUT_POLLED, OUTPUT_DEAD };
@@ -45,8 +48,10 @@ struct log {
 
 /* ---- outputs ------------------------------------------------------------------------------------ */
 
-/* O_NONBLOCK on a description that we share with a shell would confuse the shell; so open one of our
- * own. A regular file would lose its offset that way, and never blocks in this sense. */
+/*
+ * O_NONBLOCK on an open file description that we share with a shell would confuse the shell, so we
+ * open our own. A regular file would lose its offset that way, and never blocks in this sense.
+ */
 static void output_init(struct output *o, int fd)
 {
     struct stat st;
@@ -132,7 +137,10 @@ static bool output_flush(struct output *o)
 
 /* ---- lines -------------------------------------------------------------------------------------- */
 
-/* Makes room, by moving what is pending to the front or by doubling the buffer; false at its bound. */
+/*
+ * Makes room, by moving pending data to the front or by doubling the buffer. False: it is at its
+ * limit.
+ */
 static bool output_grow(struct output *o)
 {
     size_t size = o->size ? 2 * o->size : OUTPUT_SIZE;
@@ -215,7 +223,10 @@ static void output_report_dropped(struct log *log, struct output *o)
         o->reported = o->dropped;
 }
 
-/* After a loss nothing is taken until half of the room is free: one report then stands for many lines. */
+/*
+ * After a loss nothing is accepted until half of the buffer is free, so that one report stands for
+ * many lines.
+ */
 static bool output_recovers(struct output *o)
 {
     if (o->dropped == o->reported)
@@ -290,7 +301,7 @@ static void stream_forget(struct log_stream *s)
     s->n_rest = s->size = 0;
 }
 
-/* Keeps the beginning of a line; where there is no memory for that, it is written as it is. */
+/* Keeps the beginning of a line. If memory is short, the line is written in pieces. */
 static void stream_keep(struct log_stream *s, const char *text, size_t n)
 {
     if (!stream_reserve(s, s->n_rest + n)) {
@@ -305,8 +316,10 @@ static void stream_keep(struct log_stream *s, const char *text, size_t n)
     s->n_rest += n;
 }
 
-/* The end of a line. Nothing is left to write where the last piece of a split line ended exactly at the
- * limit. */
+/*
+ * The end of a line. Nothing is left to write if the last piece of a split line ended exactly at
+ * the limit.
+ */
 static void stream_line(struct log_stream *s, const char *text, size_t n)
 {
     if (s->n_rest > 0) {
@@ -320,7 +333,10 @@ static void stream_line(struct log_stream *s, const char *text, size_t n)
     stream_forget(s);
 }
 
-/* Takes at most what fits into one piece of a line; returns how much that was, the newline included. */
+/*
+ * Takes at most what fits into one piece of a line, and returns how much that was, including the
+ * newline.
+ */
 static size_t stream_take(struct log_stream *s, const char *p, size_t n)
 {
     size_t room = LOG_LINE_MAX - s->n_rest;
@@ -334,7 +350,7 @@ static size_t stream_take(struct log_stream *s, const char *p, size_t n)
         stream_keep(s, p, n);
         return n;
     }
-    /* the piece is full, and the line goes on */
+    /* the piece is full, and the line continues */
     stream_keep(s, p, room);
     if (s->n_rest > 0)
         stream_put(s, s->rest, s->n_rest, true);

@@ -17,7 +17,10 @@
 #include "proc-scan.h"
 #include "guardian.h"
 
-/* After the supervisor's end: how often it looks, and when it gives up on processes that cannot die. */
+/*
+ * After the supervisor's end: how often the guardian scans, and when it gives up on processes that
+ * cannot be killed.
+ */
 #define PASS_INTERVAL_NSEC 5000000
 #define PASSES_MAX         2000
 
@@ -87,7 +90,7 @@ static void handle(struct watch *w, const struct guardian_message *message, int 
         (void)close(pidfd);
 }
 
-/* 1: a message; 0: none now; -EPIPE: nobody is left who could send one. */
+/* 1: a message; 0: none now; -EPIPE: no process is left that could send one. */
 static int receive(struct watch *w)
 {
     struct guardian_registration r = {0};
@@ -121,7 +124,10 @@ static bool has_ended(int pidfd)
     return pidfd >= 0 && poll(&p, 1, 0) > 0;
 }
 
-/* A worker's number means its session and group, unless it has died and the number names a new process. */
+/*
+ * A worker's pid identifies its session and group, unless it has died and the pid belongs to a new
+ * process.
+ */
 static bool number_is_ours(const struct entry *e, const struct scan *scan)
 {
     if (!has_ended(e->pidfd))
@@ -195,14 +201,19 @@ static size_t kill_pass(struct watch *w)
     return alive;
 }
 
-/* The supervisor is dead. A worker that was just being started may still register: it holds the socket until it
- * execs, or sees that its parent has gone. */
+/*
+ * The supervisor is dead. A worker that was just being started may still register: it holds the
+ * socket until it execs, or notices that its parent has died.
+ */
 static void __attribute__((noreturn)) kill_all(struct watch *w)
 {
     const struct timespec interval = {.tv_nsec = PASS_INTERVAL_NSEC};
     unsigned n_quiet = 0;
 
-    /* A worker may fork and die of its parent's death between the listing of /proc and the look at it: one quiet pass proves nothing. */
+    /*
+     * A worker may fork and be killed by its parent-death signal between the listing of /proc and
+     * the check: one pass that finds nothing proves nothing.
+     */
     for (unsigned pass = 0; pass < PASSES_MAX && n_quiet < 2; pass++) {
         bool more_may_come = drain(w);
         n_quiet = kill_pass(w) == 0 && !more_may_come ? n_quiet + 1 : 0;
@@ -244,7 +255,10 @@ static void __attribute__((noreturn)) guardian_main(int socket, int supervisor)
     struct watch w = {.socket = socket, .supervisor = supervisor};
 
     (void)prctl(PR_SET_NAME, "aiotools-guard", 0, 0, 0);
-    /* A subreaper's child is not one itself; neither the terminal nor a group signal reaches a new session. */
+    /*
+     * A child of a subreaper is not a subreaper. Neither the terminal nor a group signal reaches a
+     * new session.
+     */
     (void)setsid();
     if (chdir("/") < 0 || keep_only(&w.socket, &w.supervisor) < 0)
         _exit(1);
@@ -275,7 +289,10 @@ static int open_pidfd(pid_t pid)
     return fd < 0 ? -errno : fd;
 }
 
-/* Without a pidfd the guardian cannot be told from a later process of its number: end it again. */
+/*
+ * Without a pidfd the guardian cannot be told from a later process with its pid, so it is ended
+ * again.
+ */
 static int finish_start(struct guardian *g)
 {
     g->pidfd = open_pidfd(g->pid);

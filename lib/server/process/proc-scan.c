@@ -148,7 +148,10 @@ void scan_mark_descendants(struct scan *scan)
     } while (changed);
 }
 
-/* buffer holds n bytes of the environment, ended by a zero byte; variables cut off at its end are looked at again. */
+/*
+ * buffer holds n bytes of the environment, ended by a zero byte. A variable that is cut off at its
+ * end is examined again.
+ */
 static const char *find_instance(const char *buffer, size_t n)
 {
     for (const char *s = buffer; s < buffer + n; s += strlen(s) + 1)
@@ -157,14 +160,20 @@ static const char *find_instance(const char *buffer, size_t n)
     return NULL;
 }
 
-/* Keeps the last, unfinished variable, unless it is too long to be ours. Returns how much is kept. */
+/*
+ * Keeps the last, incomplete variable, unless it is too long to be ours. Returns the number of
+ * bytes kept.
+ */
 static size_t keep_tail(char *buffer, size_t n)
 {
     const char *zero = memrchr(buffer, '\0', n);
     size_t tail = zero ? (size_t)(buffer + n - zero - 1) : n;
 
     if (tail >= SCAN_INSTANCE_MAX) {
-        /* The middle of a long one: what follows cannot begin with the prefix until a zero has passed. */
+        /*
+         * The middle of a long one: what follows cannot begin with the prefix until a zero has
+         * passed.
+         */
         buffer[0] = 'x';
         return 1;
     }

@@ -15,15 +15,21 @@ int guardian_become_subreaper(void)
     return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-/* While one member of a session or group lives, its number is not given out again: so if a process of that number
- * lives and is not the leader, the session of that number is somebody else's. now: NULL where there is none. */
+/*
+ * As long as one member of a session or group lives, its number is not reused. So if a process of
+ * that number lives and is not the leader, the session of that number is another one. now: NULL if
+ * there is no such process.
+ */
 static bool number_is_ours(const struct guardian_tree *tree, const struct scan_process *now)
 {
     return tree->start == 0 || !now || now->start == tree->start;
 }
 
-/* All at once, those too that fork faster than a pass looks. Safe while nobody but us can reap the leader: until then
- * its number is not given out again. Its group may not be its own yet where another than spawn_worker() started it. */
+/*
+ * Kills all at once, also those that fork faster than a pass can scan. Safe as long as only we can
+ * reap the leader: until then its number is not reused. If other code than spawn_worker() started
+ * the leader, its group may not be its own yet.
+ */
 static void kill_group(const struct guardian_tree *tree, const struct scan_process *now)
 {
     if (tree->start != 0 && now->start == tree->start && now->parent == getpid() && now->group == tree->pid)

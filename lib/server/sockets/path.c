@@ -42,7 +42,9 @@ static void unlock_folder(int fd)
         close(fd);
 }
 
-/* What keeps bind() from the name: -EEXIST no socket, -EADDRINUSE a live one, 0 a stale one or nothing. */
+/*
+ * What prevents bind(): -EEXIST: not a socket; -EADDRINUSE: a live one; 0: a stale one or nothing.
+ */
 static int look_at(const struct address *a, const char *path)
 {
     struct stat st;
@@ -58,7 +60,10 @@ static int look_at(const struct address *a, const char *path)
         return -errno;
     r = connect(fd, &a->sa, a->size) < 0 ? -errno : 0;
     close(fd);
-    /* Anything but a refusal (accepted, a full queue, another type, no permission) means that somebody is there. */
+    /*
+     * Anything but a refusal (accepted, a full queue, another type, no permission) means that a
+     * server is there.
+     */
     return r == -ECONNREFUSED || r == -ENOENT ? 0 : -EADDRINUSE;
 }
 
@@ -110,7 +115,7 @@ static int finish(int fd, const struct address *a, const char *path, struct list
         return handle;
     r = set_mode_of(handle);
     close(handle);
-    /* Not before the mode is right: who waits for the file to appear connects at once. */
+    /* Only once the mode is right: a client that waits for the file to appear connects at once. */
     if (r == 0 && a->type != SOCK_DGRAM && listen(fd, INT_MAX) < 0)
         r = -errno;
     return r;

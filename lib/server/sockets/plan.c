@@ -54,7 +54,10 @@ static int plan_inherited(struct listen_set *s, struct inherited *i, struct prob
     return 0;
 }
 
-/* The inherited entry that is what an option asks for. -ENOTUNIQ: its name is there, with other addresses alone. */
+/*
+ * The inherited entry that an option asks for. -ENOTUNIQ: its name exists, but only with other
+ * addresses.
+ */
 static int match(struct listen_set *s, const char *name, const struct address *wanted,
                  struct listen_entry **ret)
 {
@@ -92,8 +95,11 @@ static int refuse_name(struct listen_set *s, const char *option, const char *nam
                        name, text);
 }
 
-/* Twice the same would otherwise blame another server. Of inherited ones only equal addresses are told: whether they
- * cover more depends on how they were made, which bind() knows. */
+/*
+ * A duplicate would otherwise be blamed on another server. Of inherited sockets only equal
+ * addresses are reported: whether they overlap otherwise depends on how they were made, and bind()
+ * finds out.
+ */
 static int check_overlap(struct listen_set *s, const char *option, const struct address *a, struct problem *p)
 {
     for (size_t k = 0; k < s->n_entries; k++) {

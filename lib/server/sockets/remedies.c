@@ -52,7 +52,9 @@ static const struct remedy *find(int error, int kind)
     return r;
 }
 
-/* The remedy with its %s replaced; a format string from a table would be the compiler's nightmare. */
+/*
+ * The remedy with its %s replaced. It is not a printf format, which the compiler could not check.
+ */
 static void fill(char *buffer, size_t size, const char *remedy, const char *word)
 {
     size_t n = 0;

@@ -18,7 +18,7 @@
 void reuseport_init(struct reuseport *g, const struct address *address)
 {
     *g = (struct reuseport){.address = *address};
-    /* A predictable seed is no reason to fail. */
+    /* A predictable seed is not a reason to fail. */
     (void)!getrandom(&g->seed, sizeof g->seed, GRND_NONBLOCK);
 }
 
@@ -148,7 +148,7 @@ void reuseport_remove(struct reuseport *g, unsigned slot)
     if (reuseport_fd(g, slot) < 0)
         return;
     reuseport_sync(g);
-    /* Takes it out of the group at once, whoever else has a copy. */
+    /* Takes it out of the group at once, even if other processes have copies. */
     if (g->address.type == SOCK_STREAM)
         (void)shutdown(g->fds[slot], SHUT_RDWR);
     close(g->fds[slot]);
@@ -167,7 +167,10 @@ int reuseport_repair(struct reuseport *g, unsigned slot)
     if (!listener_is_dead(fd, &g->address))
         return 0;
     if (g->address.type == SOCK_DGRAM) {
-        /* The dead one leaves the group whenever the last process that has it ends: unseen from here. */
+        /*
+         * The dead one leaves the group whenever the last process that has it ends: unseen from
+         * here.
+         */
         g->order_lost = true;
         r = listener_reopen(fd, &g->address, LISTENER_GROUP_JOIN, &no_file);
         return r < 0 ? r : 1;
@@ -237,7 +240,10 @@ int reuseport_steer(struct reuseport *g, const uint8_t *states, unsigned n_state
     int fd, r;
 
     reuseport_sync(g);
-    /* A single socket is no group to the kernel until another has joined, and there is nothing to choose. */
+    /*
+     * A single socket is not a group for the kernel until another has joined, and there is nothing
+     * to choose.
+     */
     if (g->n_order <= 1)
         return 0;
     fd = g->fds[g->order[0]];

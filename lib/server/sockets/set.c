@@ -106,7 +106,10 @@ int listen_set_open(struct listen_set **ret, const struct listen_options *option
 
 static void close_entry(struct listen_entry *e)
 {
-    /* In this order: as long as the socket lives, no other server takes the path over, and so maybe the inode. */
+    /*
+     * In this order: while the socket lives, no other server takes over the path, and perhaps the
+     * inode.
+     */
     listener_unlink(&e->address, &e->file);
     if (e->fd >= 0)
         close(e->fd);

@@ -77,7 +77,10 @@ ssize_t listen_set_pending(const struct listen_set *s, unsigned slot)
     return sum;
 }
 
-/* Whoever removed it meant it, maybe; but nobody can connect any more. Where another file is in its place, that stays. */
+/*
+ * The file may have been removed on purpose, but then no client can connect. If another file is in
+ * its place, that stays.
+ */
 static bool path_is_gone(const struct listen_entry *e)
 {
     const char *path = address_path(&e->address);

@@ -46,7 +46,10 @@ static int bind_inet(int fd, struct address *a, enum listener_kind kind)
     if (bind(fd, &a->sa, a->size) < 0)
         return -errno;
     r = start_listening(fd, a);
-    /* Only now: with it, two servers of one user that start at once would both get through bind() and listen(). */
+    /*
+     * Only now: with it, two servers of one user that start at the same time would both get through
+     * bind() and listen().
+     */
     if (r == 0 && kind == LISTENER_GROUP_FIRST)
         r = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (r == 0)
@@ -132,8 +135,10 @@ int listener_reopen(int fd, struct address *a, enum listener_kind kind, struct l
 
 int listener_relisten(int fd, const struct address *a)
 {
-    /* A port that the system had chosen is given back at shutdown() (and goes on being shown by getsockname()): listen()
-     * alone would take another one. A socket that has kept its port says EINVAL. */
+    /*
+     * shutdown() releases a port that the system had chosen, although getsockname() still shows it;
+     * listen() alone would take another one. A socket that has kept its port returns EINVAL.
+     */
     if (bind(fd, &a->sa, a->size) < 0 && errno != EINVAL)
         return -errno;
     return start_listening(fd, a);
@@ -150,7 +155,7 @@ bool listener_is_dead(int fd, const struct address *a)
         return true;
     if (a->type == SOCK_STREAM && address_is_inet(a))
         return false;
-    /* A unix socket goes on calling itself a listener, and a datagram one has nothing to say. */
+    /* A unix socket still reports itself as listening, and a datagram socket reports nothing. */
     return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP));
 }
 

@@ -120,9 +120,10 @@ static void emit_mix_word(struct steering *s, uint32_t offset)
 }
 
 /*
- * Source address and port, from the headers: the packet's own hash is not set on every path (loopback has none), and
- * the program sees the packet from its payload on, the headers only at SKF_NET_OFF. A dual-stack socket gets both
- * families. IPv6 with extension headers is hashed by address alone.
+ * Source address and port are read from the headers. The packet's own hash is not set on every path
+ * (loopback has none). The program sees the packet from its payload on, and the headers only at
+ * SKF_NET_OFF. A dual-stack socket gets both families. IPv6 with extension headers is hashed by
+ * address alone.
  */
 int steering_by_sender(struct steering *s, const unsigned *indices, unsigned n_indices, uint32_t seed)
 {

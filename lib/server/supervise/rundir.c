@@ -104,7 +104,10 @@ static int lock(struct rundir *d, const char *name, struct problem *p)
     }
 }
 
-/* Sockets of a former instance that was killed: nobody else can be there, the lock is ours. */
+/*
+ * Sockets of a former instance that was killed. No other instance can be there, since we hold the
+ * lock.
+ */
 static void sweep(const struct rundir *d)
 {
     DIR *dir = opendir(d->path);

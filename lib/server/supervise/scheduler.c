@@ -56,7 +56,10 @@ static void say_why(const struct batch *b)
                       "reload: the replacement %s; see its output above", b->replacements[i].why);
 }
 
-/* All of them or, where one does not become ready, none but those that had nothing to lose. The number of the replaced. */
+/*
+ * Commits all of the batch; if one does not become ready, only those that had nothing to lose.
+ * Returns the number of replaced workers.
+ */
 static int replace_batch(const struct batch *b)
 {
     int failed = 0, done = 0, r = 0;
@@ -103,7 +106,10 @@ static void plan(struct reload *reload)
     }
 }
 
-/* Of those from a place on, puts those first that have nobody ready: they have nothing to lose, and are what a reload is to mend. How many that are. */
+/*
+ * Moves slots that have no ready worker to the front, from a position on: they have nothing to
+ * lose, and a reload is how they are repaired. Returns their number.
+ */
 static unsigned put_idle_first(struct reload *reload, unsigned from)
 {
     struct slot **slots = reload->slots;
@@ -129,7 +135,9 @@ static unsigned at_a_time(const struct scheduler *s)
     return surge > 0 ? surge : unavailable > 0 ? unavailable : 1;
 }
 
-/* Slots that have been replaced, have nobody ready, and will: crashed ones count, too. */
+/*
+ * Slots that have been replaced, have no ready worker, and will have one. Crashed ones count, too.
+ */
 static unsigned n_unavailable(const struct reload *reload, unsigned replaced)
 {
     unsigned count = 0;
@@ -139,7 +147,10 @@ static unsigned n_unavailable(const struct reload *reload, unsigned replaced)
     return count;
 }
 
-/* Whether ready workers may be stopped before others are there. Where all that are left are ready, only replaced ones can be missing. */
+/*
+ * Whether ready workers may be stopped before others are there. If all remaining slots are ready,
+ * only replaced ones can be missing.
+ */
 static bool may_be_stopped(const struct reload *reload, unsigned replaced, unsigned n)
 {
     const struct scheduler *s = reload->scheduler;
@@ -149,7 +160,9 @@ static bool may_be_stopped(const struct reload *reload, unsigned replaced, unsig
     return missing == 0 || missing + n <= limit;
 }
 
-/* How many come next, when it is their turn. 0: it will not be, for somebody has asked for another reload meanwhile. */
+/*
+ * How many slots come next, once they may. 0: none, since another reload was requested meanwhile.
+ */
 static int await_turn(struct reload *reload, unsigned replaced)
 {
     struct scheduler *s = reload->scheduler;
@@ -347,7 +360,10 @@ static int scale(struct scheduler *s)
         r = add_slot(s);
     while (r > 0 && s->n_slots > s->n_workers_wanted)
         r = remove_slot(s);
-    /* What cannot be had is not tried for ever. Otherwise the number may have been changed meanwhile. */
+    /*
+     * A change that failed is not retried for ever. Otherwise the number may have changed
+     * meanwhile.
+     */
     if (r <= 0)
         s->n_workers_wanted = s->n_slots;
     if (s->n_slots != before)
@@ -387,7 +403,7 @@ void scheduler_reload(struct scheduler *s)
 {
     s->reload_wanted = true;
     (void)ait_event_set(s->requested);
-    /* One that waits for workers which it cannot mend gives way. */
+    /* A reload that waits for workers that it cannot repair gives way. */
     tell(s);
 }
 

@@ -73,7 +73,7 @@ static bool must_stop(const struct server *server, const struct slot *slot)
     return slot->status == STATUS_SANDBOX || (slot->status == STATUS_CONFIG && !server->workers.any_started);
 }
 
-/* Whether there is nothing to go on with, and the status that calls for. */
+/* Whether nothing is left to run, and the exit status for that. */
 static bool server_over(const struct server *server, int *ret_status)
 {
     const struct scheduler *s = &server->scheduler;
@@ -153,7 +153,7 @@ static void on_fewer(void *userdata)
     scheduler_scale(&server->scheduler, -1);
 }
 
-/* The log goes to our own stdout and stderr, which nobody can reopen for us. */
+/* The log goes to our own stdout and stderr, which cannot be reopened. */
 static void on_reopen(void *userdata)
 {
     struct server *server = userdata;
@@ -187,7 +187,10 @@ static const struct signal_action signal_actions[] = {
 
 /* ---- what is told of it --------------------------------------------------------------------------- */
 
-/* What root may write is no system call, and no capability has to do with root's own files. With --sandbox=log nobody expects to be kept from anything. */
+/*
+ * Which files root may write depends neither on system calls nor on capabilities. With
+ * --sandbox=log no restriction is expected.
+ */
 static bool root_writes_anywhere(const struct server *server)
 {
     const struct revision *revision = server->scheduler.revision;
@@ -218,7 +221,7 @@ static void announce(void *userdata)
                   "their files with --read-only= and --read-write=, or with --sandbox=strict");
 }
 
-/* The last line says what to do, where there is something to do. */
+/* The last line says what to do, if there is something to do. */
 static void say_end(struct server *server, int r)
 {
     struct log *log = server->workers.log;
@@ -245,7 +248,7 @@ static void say_end(struct server *server, int r)
 
 /* ---- the main task -------------------------------------------------------------------------------- */
 
-/* Tells systemd, and gives back what the start or a reload has needed. */
+/* Notifies systemd, and releases the memory that the start or a reload needed. */
 static int look_around(void *userdata)
 {
     struct server *server = userdata;
@@ -310,7 +313,7 @@ static int start_services(struct server *server, ait_scope *scope)
     log_writer_init(&server->log_writer, server->workers.log, scope);
     r = ait_scope_spawn(scope, NULL, workers_watch_guardian, &server->workers,
                         AIT_TASK_OPTIONS(.name = "guardian"));
-    /* No signal must come before somebody listens. */
+    /* No signal must arrive before a task listens. */
     if (r >= 0)
         r = signals_start(&server->signals, scope);
     return r;
@@ -374,7 +377,10 @@ static int open_log(struct server *server, struct problem *p)
     return r < 0 ? problem_set(p, STATUS_OS, r, "cannot open the log: %s", strerror(-r)) : 0;
 }
 
-/* What it knows, and what it holds open, is not for workers of the same user: /proc shows nothing, ptrace finds nothing. */
+/*
+ * Workers of the same user must not read its memory or open descriptors: /proc shows nothing, and
+ * ptrace is refused.
+ */
 static void protect_from_workers(const struct server *server)
 {
     if (server->revision->sandbox.sandbox)
@@ -429,7 +435,7 @@ static void stop_guardian(struct server *server)
     if (server->guardian.pid <= 0)
         return;
     (void)guardian_stop(&server->guardian);
-    /* Somebody may have stopped it. There is nothing left for it to guard. */
+    /* The guardian may have been stopped by a signal. There is nothing left for it to guard. */
     if (poll(&p, 1, GUARDIAN_PATIENCE) == 0) {
         (void)kill(server->guardian.pid, SIGKILL);
         (void)poll(&p, 1, GUARDIAN_PATIENCE);
@@ -437,7 +443,10 @@ static void stop_guardian(struct server *server)
     guardian_done(&server->guardian);
 }
 
-/* Nobody's children are left, whoever they were; those that fork meanwhile need more than one look. */
+/*
+ * Ends all remaining children, whoever started them. Those that fork meanwhile need more than one
+ * pass.
+ */
 static void kill_orphans(struct server *server)
 {
     for (unsigned i = 0; i < ORPHANS_PASSES; i++) {

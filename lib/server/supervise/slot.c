@@ -15,13 +15,19 @@
 
 /* ---- failures ------------------------------------------------------------------------------------- */
 
-/* Exit statuses after which another try cannot help: EX_CONFIG, and what env(1) and containers use for "could not run it". */
+/*
+ * Exit statuses after which a retry cannot help: EX_CONFIG, and what env(1) and containers use for
+ * "could not run it".
+ */
 static bool hopeless(int status)
 {
     return status == STATUS_CONFIG || status == 125;
 }
 
-/* min(CAP, BASE * 1.5^(n-1)), 10 % jitter, so that slots which failed together do not come back together. */
+/*
+ * min(CAP, BASE * 1.5^(n-1)) with 10 % jitter, so that slots that failed together do not restart
+ * together.
+ */
 static uint64_t backoff(const struct server_config *config, unsigned n)
 {
     uint64_t usec = config->backoff.base_usec, cap = config->backoff.cap_usec, random = 0;
@@ -34,7 +40,7 @@ static uint64_t backoff(const struct server_config *config, unsigned n)
     return usec - usec / 20 + random % (usec / 10 + 1);
 }
 
-/* Notes an unplanned exit; true where it is the --give-up-th within the time. */
+/* Records an unplanned exit. True if it is the --give-up-th within the time. */
 static bool too_many_exits(struct slot *slot)
 {
     const struct rate *limit = &slot->config->give_up;
@@ -341,7 +347,7 @@ static enum steer where_to(const struct slot *slot)
     return slot_is_ready(slot) ? STEER_READY : STEER_WAIT;
 }
 
-/* Wakes all who wait. */
+/* Wakes all waiters. */
 static void tell(struct slot *slot)
 {
     (void)ait_event_set(slot->changed);
@@ -390,8 +396,11 @@ static int slot_wait(struct slot *slot)
     return ait_scope_exit(limit, r);
 }
 
-/* What has already been queued on its own sockets is its worker's to serve: until they have been empty for a while, since a handshake under
- * way ends on the listener that it began on, and does not count until then. */
+/*
+ * Connections that are already queued on the slot's own sockets are left to its worker. They must
+ * have been empty for a while: a handshake in progress ends on the listener that it began on, and
+ * is not counted until then.
+ */
 static int drain(struct slot *slot)
 {
     uint64_t end = ait_now(NULL) + DRAIN_LIMIT;
@@ -410,7 +419,7 @@ static int slot_main(void *userdata)
     AIT_SCOPE(scope);
     int r;
 
-    /* Requests may have come already, and somebody waits for what becomes of them. */
+    /* Requests may have arrived already, and their requesters wait for the outcome. */
     while ((r = ait_scope_enter(&scope, AIT_SCOPE_SUPERVISOR)) == -ENOMEM && !slot->leaving)
         if ((r = ait_sleep(MEMORY_PAUSE)) < 0)
             break;

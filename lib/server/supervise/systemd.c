@@ -55,8 +55,9 @@ static bool send_now(int fd, const char *text)
 }
 
 /*
- * As sd_notify(), which waits for as long as the manager's queue is full; for ever where nobody reads it, and then no signal is heard any more. Here the first message that must not be
- * lost waits for a second, and those after it do not until one has been taken. False: there was no room.
+ * Like sd_notify(), which blocks while the manager's queue is full: for ever if it is not read, and
+ * then signals are not handled any more. Here the first message that must not be lost waits for up
+ * to a second, and later ones do not wait until one was accepted. False: there was no room.
  */
 static bool say(struct systemd *s, bool important, const char *text)
 {
@@ -110,7 +111,10 @@ void systemd_reloading(struct systemd *s)
 {
     struct timespec ts;
 
-    /* Until it has been told that we are ready, READY=1 at the end of the reload would mean that. */
+    /*
+     * Before the manager knows that we are ready, READY=1 at the end of the reload would be taken
+     * for that.
+     */
     if (!s->told_ready || s->stopping)
         return;
     (void)clock_gettime(CLOCK_MONOTONIC, &ts);

@@ -14,7 +14,10 @@ struct mapping {
     char modes[5];
 };
 
-/* Each mapping's lines begin with its range; "Anonymous:" counts the pages that are no longer the file's. */
+/*
+ * The lines of each mapping begin with its range. "Anonymous:" counts the pages that differ from
+ * the file.
+ */
 static void let_go_of_text(FILE *smaps)
 {
     struct mapping m = {0};

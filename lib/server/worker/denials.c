@@ -16,7 +16,7 @@
 /* ---- how often ----------------------------------------------------------------------------------- */
 
 struct limit {
-    uint64_t refilled; /* 0: it has never been told */
+    uint64_t refilled; /* 0: it was never logged */
     uint64_t told;     /* when it last was */
     uint64_t what;     /* that was, of the same call: thread and arguments, hashed */
     unsigned left;
@@ -184,7 +184,7 @@ static int give_up(void *userdata)
     return 0;
 }
 
-/* Where it cannot go on, the listener is closed: who would wait for an answer then gets ENOSYS. */
+/* If it cannot continue, the listener is closed: calls that wait for an answer then get ENOSYS. */
 static int answer_calls(void *userdata)
 {
     struct worker *w = userdata;

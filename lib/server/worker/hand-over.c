@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* How often a child is looked after that has not exec'ed yet, and when it is given up. */
+/* How often a child that has not exec'ed yet is checked, and when the start is given up. */
 #define RESUME_MS     20
 #define RESUME_ROUNDS 500u
 
@@ -30,15 +30,20 @@ void hand_over_done(struct hand_over *h)
     close_fd(&h->socket[1]);
 }
 
-/* Until the child says something, or is not there any more. Where the kernel does not keep the signals of its new user's processes from it, one of them
- * may stop it: it goes on, and is given up where that does not help. */
+/*
+ * Waits until the child sends something or ends. If the kernel does not protect it from processes
+ * of its new user, they may stop it. It is resumed, and given up if that does not help.
+ */
 static void wait_for_child(struct pollfd *fds, nfds_t n, pid_t pid, unsigned *rounds)
 {
     while (poll(fds, n, RESUME_MS) <= 0)
         (void)kill(pid, ++*rounds < RESUME_ROUNDS ? SIGCONT : SIGKILL);
 }
 
-/* It lives in our memory, on our stack. A child that could not exec and asks for its end, where not even that is allowed, is helped. */
+/*
+ * The child lives in our memory, on our stack. If it could not exec and cannot even exit, it is
+ * killed.
+ */
 static void wait_for_exec(struct hand_over *h, const struct exec_plan *plan, pid_t pid, unsigned *rounds)
 {
     struct pollfd fds[] = {{.fd = h->socket[0], .events = POLLIN},

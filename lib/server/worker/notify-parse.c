@@ -98,7 +98,7 @@ static bool take_load(struct notify_message *m, struct value v)
 
 /* ---- text -------------------------------------------------------------------------------------- */
 
-/* Control characters would reach the terminal of whoever asks for the status. */
+/* Control characters would reach the terminal that shows the status. */
 static bool take_status(struct notify_message *m, struct value v)
 {
     char status[NOTIFY_STATUS_MAX];

@@ -8,8 +8,11 @@
 /* A chain longer than this was built to be long. */
 #define GENERATIONS_MAX 64
 
-/* 1: pid is the worker's kin, 0: it is not. A child whose parent has exited belongs to the supervisor, but stays in
- * the session, which nobody can join from outside (a process group could be). */
+/*
+ * 1: pid is related to the worker; 0: it is not. A child whose parent has exited belongs to the
+ * supervisor, but stays in the session, which no process can join from outside (unlike a process
+ * group).
+ */
 static int is_kin(pid_t pid, pid_t worker)
 {
     struct proc_stat k;

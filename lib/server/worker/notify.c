@@ -60,7 +60,10 @@ static int bind_and_publish(struct notify_socket *s, const char *directory, uid_
     struct stat st;
     int r;
 
-    /* Shorter than the final name, which has fit. One at a time: nothing else runs between bind() and rename(). */
+    /*
+     * Shorter than the final name, which fits. One at a time: nothing else runs between bind() and
+     * rename().
+     */
     snprintf(address.sun_path, sizeof address.sun_path, "%s/.notify", directory);
     (void)unlink(address.sun_path);
     (void)fchmod(s->fd, 0600);

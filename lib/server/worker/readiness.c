@@ -32,7 +32,7 @@ static void extend_timeout(struct worker *w, uint64_t usec)
         (void)ait_scope_set_deadline(w->limit, until);
 }
 
-/* Without a sandbox, whoever would speak for another worker could kill it just as well. */
+/* Without a sandbox, a process that could forge a notification could also kill the other worker. */
 static bool could_be_another_slot(const struct worker *w)
 {
     return w->revision->sandbox.sandbox && w->all->n_slots > 1;

@@ -47,7 +47,7 @@ static int account_problem(struct problem *p, int r, const char *option, const c
     return problem_set(p, r == -EINVAL ? STATUS_USAGE : STATUS_CONFIG, r, "--%s=%s: %s", option, text, why);
 }
 
-/* The two are judged together: a number that is no user will do where the group is named. */
+/* The two are checked together: a number without a user entry is accepted if the group is named. */
 static int find_account(struct revision *rev, struct problem *p)
 {
     const struct server_config *c = rev->config;
@@ -169,7 +169,7 @@ const char *revision_program(const struct revision *r, bool *ret_replaced)
     *ret_replaced = false;
     if (stat(r->program, &st) == 0 && is_it(r, &st))
         return r->program;
-    /* Where it has gone altogether, the start will say so. */
+    /* If it no longer exists, the start will report it. */
     *ret_replaced = stat(r->real_program, &st) == 0 && !is_it(r, &st);
     return r->real_program;
 }

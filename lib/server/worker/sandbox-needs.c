@@ -51,7 +51,7 @@ struct needs {
     size_t n_read_only, n_read_write;
 };
 
-/* Empty where the file is no script, or cannot be read. */
+/* Empty if the file is not a script, or cannot be read. */
 static void read_first_line(const char *path, char line[FIRST_LINE_MAX])
 {
     ssize_t n = read_text(path, line, FIRST_LINE_MAX);

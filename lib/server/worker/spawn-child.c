@@ -21,7 +21,10 @@ RAW_CODE static int register_with_guardian(struct exec_plan *plan)
     return registration ? guardian_register_self(registration, params_of(plan)->guardian_fd) : 0;
 }
 
-/* Landlock needs its descriptor, which is closed to the worker; the bounding set a privilege that a change of user takes. */
+/*
+ * Landlock needs its descriptor, which is closed for the worker. The bounding set needs a privilege
+ * that a change of user drops.
+ */
 RAW_CODE static int prepare_sandbox(struct exec_plan *plan)
 {
     if (!params_of(plan)->sandbox)
@@ -106,9 +109,12 @@ RAW_CODE static int execute(struct exec_plan *plan)
     return exec_execute(plan);
 }
 
-/* The order is the design: the guardian before anything can go on alone, descriptors while all are still ours,
- * the sandbox's first half before they are closed, limits while we have the privilege, the directory as the worker's user, so that it
- * sees what the worker would, and the sandbox's second half last. */
+/*
+ * The order matters: the guardian before anything can continue alone; descriptors while all are
+ * still ours; the sandbox's first half before they are closed; limits while we have the privilege;
+ * the directory as the worker's user, so that its permissions apply; and the sandbox's second half
+ * last.
+ */
 const exec_step spawn_steps[SPAWN_N_STEPS] = {
     [SPAWN_STEP_SESSION] = exec_start_session,
     [SPAWN_STEP_SIGNALS] = exec_reset_signals,

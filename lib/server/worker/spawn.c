@@ -169,11 +169,14 @@ static int prepare_fds(struct spawn *s, const struct spawn_params *params)
     if (params->ready_fd >= 0)
         add_fd(s, params->ready_fd, params->ready_target);
     s->plan.socket = -1;
-    /* Whose user the child becomes, may stop it before it execs, which CLONE_VFORK would wait for in vain. */
+    /*
+     * A process of the child's new user may stop it before it execs, and CLONE_VFORK would wait for
+     * ever.
+     */
     return params->explain || s->plan.exec.changes_credentials ? add_socket(s, params) : 0;
 }
 
-/* Whoever is not root may keep what it is, and asks for no more than that by naming itself. */
+/* A user other than root may name itself: that changes nothing. */
 static bool must_change(const struct account *account)
 {
     return account && (geteuid() == 0 || account->uid != getuid() || account->uid != geteuid() ||

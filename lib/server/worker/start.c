@@ -198,7 +198,7 @@ void worker_repair_listeners(struct worker *w)
                   p->text);
 }
 
-/* Every slot fails for the same reason; where nothing has run yet, it is said once. */
+/* Every slot fails for the same reason; if nothing has run yet, it is reported once. */
 static void report_failure(struct worker *w, const struct problem *p)
 {
     struct workers *all = w->all;
@@ -221,7 +221,7 @@ int worker_begin(struct worker *w)
     r = open_pipes(w, &far, p);
     if (r >= 0)
         r = start_process(w, &far, p);
-    /* The guardian has died, and nobody has seen it yet. */
+    /* The guardian has died, and that was not noticed yet. */
     if ((r == -EPIPE || r == -ECONNRESET) && workers_renew_guardian(all) >= 0)
         r = start_process(w, &far, p);
     far_ends_close(&far);

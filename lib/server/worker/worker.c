@@ -31,7 +31,10 @@ static void set_state(struct worker *w, enum worker_state state)
 
 /* ---- running and stopping ------------------------------------------------------------------------ */
 
-/* Until it has ended. It is reaped by worker_sweep(): until then its group may be killed as a whole. */
+/*
+ * Waits until the process has ended. worker_sweep() reaps it: until then its group may be killed as
+ * a whole.
+ */
 static int worker_wait(struct worker *w)
 {
     int r;
@@ -40,7 +43,10 @@ static int worker_wait(struct worker *w)
     return r < 0 ? r : 0;
 }
 
-/* Until the process has ended (0), was not ready in time (-ETIME), or is to be stopped (-ECANCELED). */
+/*
+ * Waits until the process has ended (0), was not ready in time (-ETIME), or is to be stopped
+ * (-ECANCELED).
+ */
 static int worker_run(struct worker *w)
 {
     AIT_SCOPE(limit);
@@ -108,7 +114,10 @@ static void kill_leader(struct worker *w)
         (void)ait_child_terminate(w->child, SIGKILL, AIT_USEC_INFINITY);
 }
 
-/* Without /proc there is no list of what it has started: its group, as far as that can be told from a later one of its number. */
+/*
+ * Without /proc its descendants cannot be listed. Its group is killed, if it cannot be confused
+ * with a later one of that number.
+ */
 static void kill_group(const struct worker *w)
 {
     if (getpgid(w->pid) < 0)
@@ -138,7 +147,10 @@ static void worker_sweep(struct worker *w)
     (void)guardian_remove(w->all->guardian, w->pid);
 }
 
-/* Why it does not go on; r as worker_run() has it. From here on it serves nobody, whatever it still says. */
+/*
+ * Reports why the worker ends; r as in worker_run(). From now on it gets no connections, whatever
+ * it notifies.
+ */
 static void worker_over(struct worker *w, int r)
 {
     char limit[FORMAT_TIME_MAX];
@@ -158,7 +170,10 @@ static void worker_over(struct worker *w, int r)
     }
 }
 
-/* From the start of the process to its end, and that of all that it has started. life is entered. */
+/*
+ * From the start of the process until it and all its descendants have ended. The scope life is
+ * entered.
+ */
 static void worker_live(struct worker *w, ait_scope *life)
 {
     AIT_SCOPE(shield);
@@ -219,7 +234,7 @@ static int worker_main(void *userdata)
     AIT_SCOPE(life);
     int r;
 
-    /* Before there is a process that nobody could look after. */
+    /* Before there is a process that would be left without a supervisor. */
     r = ait_scope_enter(&life, AIT_SCOPE_SUPERVISOR);
     if (r < 0) {
         w->spawn_status = STATUS_OS;
@@ -259,7 +274,7 @@ struct worker *worker_unref(struct worker *w)
     return NULL;
 }
 
-/* The end of its task, which has not even begun where it was cancelled at once. */
+/* The end of its task, which has not begun if it was cancelled at once. */
 static void worker_unref_destroy(void *userdata)
 {
     struct worker *w = userdata;

@@ -35,7 +35,7 @@ int workers_renew_guardian(struct workers *all)
 
     log_event(all->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, all->guardian->pid,
               "the guardian was killed; starting another");
-    /* Whoever waits for its end is woken. */
+    /* Tasks that wait for its end are woken. */
     (void)ait_fd_forget(all->guardian->pidfd);
     guardian_done(all->guardian);
     r = guardian_start(all->guardian);
