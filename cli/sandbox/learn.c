@@ -279,13 +279,13 @@ static void tell_of_those_left(const struct learner *l)
 static int serve_signals(struct learner *l, ait_signals *signals)
 {
     struct signalfd_siginfo info;
-    bool told = false;
+    bool reported = false;
     int r = 0;
 
     while (r >= 0 && reap(l)) {
-        if (l->ended && !told)
+        if (l->ended && !reported)
             tell_of_those_left(l);
-        told = l->ended;
+        reported = l->ended;
         r = ait_signals_next(signals, &info);
         if (r > 0 && r != SIGCHLD && info.ssi_code != SI_KERNEL)
             pass_on(l, r);

@@ -19,7 +19,7 @@
 static void shuffle_from_environment(struct ait_loop *loop)
 {
     const char *seed = secure_getenv("AIT_SHUFFLE");
-    static bool told;
+    static bool warned;
     uint64_t number;
     char *end;
 
@@ -27,7 +27,7 @@ static void shuffle_from_environment(struct ait_loop *loop)
         return;
     number = strtoull(seed, &end, 0);
     if (end == seed || *end) {
-        if (!__atomic_exchange_n(&told, true, __ATOMIC_RELAXED))
+        if (!__atomic_exchange_n(&warned, true, __ATOMIC_RELAXED))
             (void)fprintf(stderr, "aiotools-sd: AIT_SHUFFLE is '%s', which is no number: ignored\n", seed);
         return;
     }

@@ -210,9 +210,9 @@ static int hear(const struct fork *f, const struct ait_child *c, struct message 
  */
 static int judge(const struct fork *f, const struct message *m)
 {
-    bool told = m->value < 0 && m->value != -EPROTO && m->value != -ECANCELED;
+    bool reported = m->value < 0 && m->value != -EPROTO && m->value != -ECANCELED;
 
-    if (m->says == SAYS_READY || told)
+    if (m->says == SAYS_READY || reported)
         return m->value;
     return f->wait_started ? -EPROTO : 0;
 }

@@ -339,7 +339,7 @@ static void describe(ait_explainer *e, ait_policy_action action, ait_sandbox_eve
     read_identity(e, ret);
 }
 
-static bool is_told(const ait_explainer *e, ait_policy_action action)
+static bool is_reported(const ait_explainer *e, ait_policy_action action)
 {
     return e->cb && !policy_action_is_absent(action);
 }
@@ -351,16 +351,16 @@ static int take_one(ait_explainer *e)
     if (ioctl(e->fd, SECCOMP_IOCTL_NOTIF_RECV, e->request) < 0)
         return errno == EINTR ? -ENOENT : -errno;
     ait_policy_action action = decide(e, &e->request->data);
-    bool repeat = is_repeat(e), told = !repeat && is_told(e, action);
+    bool repeat = is_repeat(e), reported = !repeat && is_reported(e, action);
     ait_sandbox_event event;
-    if (told)
+    if (reported)
         describe(e, action, &event);
     int r = answer(e, action);
     if (r == -ENOENT)
         note_interrupted(e);
     if (!repeat)
         count(e, action);
-    if (told)
+    if (reported)
         e->cb(e, &event, e->userdata);
     return r < 0 && r != -ENOENT ? r : 1;
 }

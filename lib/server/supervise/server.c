@@ -253,7 +253,7 @@ static int look_around(void *userdata)
 {
     struct server *server = userdata;
     const struct scheduler *s = &server->scheduler;
-    bool ready = !server->systemd.told_ready && scheduler_all_were_ready(s) && !server->stopping;
+    bool ready = !server->systemd.reported_ready && scheduler_all_were_ready(s) && !server->stopping;
     char note[64] = "";
 
     if (s->reloading)

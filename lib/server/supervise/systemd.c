@@ -99,7 +99,7 @@ void systemd_status(struct systemd *s, bool ready, unsigned n_ready, unsigned n_
 
     if (s->stopping)
         return;
-    s->told_ready |= ready;
+    s->reported_ready |= ready;
     (void)snprintf(text, sizeof(text), "%sSTATUS=%u of %u workers ready%s", ready ? "READY=1\n" : "", n_ready,
                    n_slots, note);
     /* Most changes change nothing here. */
@@ -115,7 +115,7 @@ void systemd_reloading(struct systemd *s)
      * Before the manager knows that we are ready, READY=1 at the end of the reload would be taken
      * for that.
      */
-    if (!s->told_ready || s->stopping)
+    if (!s->reported_ready || s->stopping)
         return;
     (void)clock_gettime(CLOCK_MONOTONIC, &ts);
     (void)sayf(s, true, "RELOADING=1\nMONOTONIC_USEC=%llu",
@@ -124,7 +124,7 @@ void systemd_reloading(struct systemd *s)
 
 void systemd_reloaded(struct systemd *s)
 {
-    if (s->told_ready && !s->stopping)
+    if (s->reported_ready && !s->stopping)
         (void)say(s, true, "READY=1");
 }
 

@@ -13,7 +13,7 @@
 #define SYSTEMD_TEXT_MAX 128
 
 struct systemd {
-    bool told_ready;               /* READY=1 was sent for the first time */
+    bool reported_ready;           /* READY=1 was sent for the first time */
     bool stopping;                 /* nothing more is sent */
     bool deaf;                     /* a message that must not be lost did not fit the queue */
     char status[SYSTEMD_TEXT_MAX]; /* as it was last sent */

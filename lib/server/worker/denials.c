@@ -17,10 +17,10 @@
 
 struct limit {
     uint64_t refilled; /* 0: it was never logged */
-    uint64_t told;     /* when it last was */
+    uint64_t reported; /* when it last was */
     uint64_t what;     /* that was, of the same call: thread and arguments, hashed */
     unsigned left;
-    unsigned untold;
+    unsigned unreported;
 };
 
 struct denial_limits {
@@ -73,15 +73,15 @@ static void refill(struct limit *limit, uint64_t now)
 static bool may_tell(struct limit *limit, const ait_sandbox_event *event, uint64_t now)
 {
     uint64_t what = hash_event(event);
-    bool again = limit->told && limit->what == what && now - limit->told < AIT_USEC_PER_SEC;
+    bool again = limit->reported && limit->what == what && now - limit->reported < AIT_USEC_PER_SEC;
 
     refill(limit, now);
     if (again || limit->left == 0) {
-        limit->untold++;
+        limit->unreported++;
         return false;
     }
     limit->left--;
-    limit->told = now;
+    limit->reported = now;
     limit->what = what;
     return true;
 }
@@ -96,7 +96,7 @@ static const char *describe_action(ait_policy_action action, char text[AIT_POLIC
     return ait_policy_action_is_denial(action) ? ait_policy_action_text(answer, text) : "allowed";
 }
 
-static void put_event(struct worker *w, const ait_sandbox_event *e, unsigned untold)
+static void put_event(struct worker *w, const ait_sandbox_event *e, unsigned unreported)
 {
     char action[AIT_POLICY_ACTION_SIZE], thread[12], worker[12], args[6 * 21 + 3], number[12], more[64] = "",
                                                                                                left_out[12];
@@ -109,13 +109,13 @@ static void put_event(struct worker *w, const ait_sandbox_event *e, unsigned unt
     }
     (void)snprintf(thread, sizeof(thread), "%d", (int)e->tid);
     (void)snprintf(worker, sizeof(worker), "%d", (int)w->pid);
-    (void)snprintf(left_out, sizeof(left_out), "%u", untold);
+    (void)snprintf(left_out, sizeof(left_out), "%u", unreported);
     (void)snprintf(args, sizeof(args),
                    "[\"0x%" PRIx64 "\",\"0x%" PRIx64 "\",\"0x%" PRIx64 "\",\"0x%" PRIx64 "\",\"0x%" PRIx64
                    "\",\"0x%" PRIx64 "\"]",
                    a[0], a[1], a[2], a[3], a[4], a[5]);
-    if (untold > 0)
-        (void)snprintf(more, sizeof(more), "; %u more were not logged", untold);
+    if (unreported > 0)
+        (void)snprintf(more, sizeof(more), "; %u more were not logged", unreported);
     const struct log_field fields[] = {
         {"event", "sandbox-denied", false},
         {"worker", worker, true},
@@ -140,12 +140,12 @@ void denials_event(ait_explainer *explainer, const ait_sandbox_event *event, voi
 
     (void)explainer;
     if (limit && !may_tell(limit, event, ait_now(NULL))) {
-        w->n_untold++;
+        w->n_unreported++;
         return;
     }
-    put_event(w, event, limit ? limit->untold : 0);
+    put_event(w, event, limit ? limit->unreported : 0);
     if (limit)
-        limit->untold = 0;
+        limit->unreported = 0;
 }
 
 /* ---- the task ------------------------------------------------------------------------------------ */
@@ -255,18 +255,18 @@ static void collect(struct worker *w, struct totals *t, bool absent)
 
 static void tell_totals(struct worker *w, struct totals *t)
 {
-    char untold[24], sum[24], note[64] = "";
+    char unreported[24], sum[24], note[64] = "";
 
     collect(w, t, false);
     if (t->sum == 0)
         return;
-    (void)snprintf(untold, sizeof(untold), "%" PRIu64, w->n_untold);
+    (void)snprintf(unreported, sizeof(unreported), "%" PRIu64, w->n_unreported);
     (void)snprintf(sum, sizeof(sum), "%" PRIu64, t->sum);
-    if (w->n_untold > 0)
-        (void)snprintf(note, sizeof(note), "; %s of them were not logged one by one", untold);
+    if (w->n_unreported > 0)
+        (void)snprintf(note, sizeof(note), "; %s of them were not logged one by one", unreported);
     const struct log_field fields[] = {{"event", "sandbox-totals", false},
                                        {"denied", sum, true},
-                                       {"untold", untold, true},
+                                       {"untold", unreported, true},
                                        {"syscalls", t->json, true}};
     log_event_fields(w->all->log, LOG_LEVEL_INFO, (int)w->slot, w->pid, fields,
                      sizeof(fields) / sizeof(*fields), "the sandbox denied it %s calls%s: %s", sum, note,

@@ -62,7 +62,7 @@ struct worker {
     ait_task *readiness;       /* waits as --ready says; NULL if only notifications count */
     struct log_stream streams[LOG_CHANNELS];
     ait_explainer *explainer; /* of its sandbox; NULL: nothing is to be explained */
-    uint64_t n_untold;        /* denials that were not logged */
+    uint64_t n_unreported;    /* denials that were not logged */
 
     ait_future *output_over;        /* both pipes have reached their end */
     ait_scope *limit;               /* its deadline is the start or the stop timeout; NULL: none is running */
