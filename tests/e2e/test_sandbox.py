@@ -12,6 +12,8 @@ ESCAPES = os.environ.get("AIT_ESCAPES", "")
 USAGE, SANDBOX, CONFIG = 64, 77, 78
 # Nothing but Landlock's scope is in their way, where both are of one user.
 SCOPED = {"kill a sibling", "abstract socket outside"}
+# Any Landlock domain keeps others out of these.
+IN_A_DOMAIN = {"sibling's mem", "sibling's fd"}
 # Where it is not there, the supervisor cannot even be opened for them.
 WITH_A_PIDFD = {"pidfd_getfd the supervisor", "pidfd_send_signal to the supervisor"}
 
@@ -49,6 +51,8 @@ def start_escapes(pit, *options, **keywords):
 def all_refused(pit, *options, **keywords):
     server = start_escapes(pit, *options, **keywords)
     scoped = set() if landlock_abi() >= LANDLOCK_SCOPES else SCOPED | WITH_A_PIDFD
+    if not landlock_abi():
+        scoped |= IN_A_DOMAIN
     if scoped:
         pit.note("no Landlock scopes: siblings can be signalled, abstract sockets reached")
     for slot in (0, 1):
