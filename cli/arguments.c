@@ -63,8 +63,8 @@ static void tables_init(struct getopt_tables *t, const struct option_spec *optio
     char *p = t->shorts;
 
     memset(t, 0, sizeof(*t));
-    *p++ = '+'; /* stop at the first word that is no option: it is the program */
-    *p++ = ':'; /* tell a missing value from an unknown option */
+    *p++ = '+'; /* stop at the first word that is not an option: it is the program */
+    *p++ = ':'; /* distinguish a missing value from an unknown option */
     for (size_t i = 0; i < n; i++) {
         t->longs[i].name = options[i].name;
         t->longs[i].has_arg = options[i].value ? required_argument : no_argument;

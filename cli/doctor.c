@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * doctor: what this kernel and this machine's libraries offer, and what is lost where something is missing. Each row is tried, not
- * looked up by version: distributions port features back, and containers take them away.
+ * doctor: what this kernel and this machine's libraries offer, and what is lost if something is
+ * missing. Each feature is tried, not looked up by version: distributions backport features, and
+ * containers remove them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +45,7 @@ typedef char remark[160];
 struct probe {
     const char *name;
     enum verdict (*run)(remark found);
-    const char *lost; /* where it is missing */
+    const char *lost; /* if it is missing */
 };
 
 static enum verdict verdict(bool present)
@@ -125,7 +126,10 @@ static enum verdict probe_notification(remark found)
     return verdict(action_is_there(SECCOMP_RET_USER_NOTIF));
 }
 
-/* A flag that the kernel knows leads on to the program, which is not there; else it is refused before. */
+/*
+ * A kernel that knows the flag goes on to look for the program, which does not exist; otherwise the
+ * call fails before.
+ */
 static enum verdict probe_wait_killable(remark found)
 {
     unsigned flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;

@@ -27,7 +27,7 @@ static int print_version(void)
     return print_done();
 }
 
-/* A socket or pipe of ours must not become somebody's standard stream. */
+/* A socket or pipe of ours must not become a standard stream of another process. */
 static void open_standard_fds(void)
 {
     int fd;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * From the JSON of container runtimes to a policy: entries are collected call by call, and written as text of our language, which is then read. So
- * everything that the language checks is checked here, too; what it complains about is told of the entry that it was made from. Places are JSON pointers
- * (/syscalls/3/names/0): jansson tells lines of mistakes in the syntax only.
+ * Converts the JSON of container runtimes to a policy. Entries are collected per call and written
+ * as text of our language, which is then parsed. So everything that the parser checks is checked
+ * here, too, and its errors are reported for the entry that the text was made from. Places are JSON
+ * pointers (/syscalls/3/names/0): jansson gives lines of syntax errors only.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -314,7 +315,7 @@ static bool kernel_is_at_least(const char *wanted)
     return our_major > major || (our_major == major && our_minor >= minor);
 }
 
-/* What is no list of words would be a condition that never counts. */
+/* Anything but a list of strings would be a condition that never applies. */
 static int check_words(struct import *im, const json_t *object, const char *key)
 {
     const json_t *list = get(object, key);
@@ -536,7 +537,7 @@ static void narrow(const char *name, struct oci_rule *rule)
             continue;
         if (c->value >> 32 == UINT32_MAX)
             c->value &= UINT32_MAX;
-        /* What remains wide is refused by whoever reads the text. */
+        /* What remains too wide is refused by the parser of the text. */
         if (c->mask != UINT64_MAX && c->value <= UINT32_MAX)
             c->mask &= UINT32_MAX;
     }
@@ -570,7 +571,10 @@ static bool is_ordering(const ait_policy_compare *c)
     return c->op != AIT_POLICY_EQ && c->op != AIT_POLICY_NE;
 }
 
-/* An ordering, bit by bit from the highest one: what leaves the constant there is less or greater whatever follows. */
+/*
+ * An ordering, bit by bit from the highest one: a value that first differs from the constant at a
+ * bit is less or greater, whatever follows.
+ */
 static int put_alternatives(struct import *im, const char *name, const struct oci_rule *rule, size_t from)
 {
     struct oci_rule one = *rule;
@@ -584,7 +588,7 @@ static int put_alternatives(struct import *im, const char *name, const struct oc
     ait_policy_compare *c = &one.compares[from];
     uint64_t width = is_narrow(name, order->arg) ? UINT32_MAX : UINT64_MAX;
     bool less = order->op == AIT_POLICY_LT || order->op == AIT_POLICY_LE;
-    if (order->value > width) /* whoever reads the text refuses that */
+    if (order->value > width) /* the parser of the text refuses that */
         return put_rule(im, name, rule);
     c->op = AIT_POLICY_EQ;
     for (uint64_t bit = width ^ width >> 1; bit && r >= 0; bit >>= 1) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* aiotools-sd sandbox check: all that is done with a policy before a worker gets it, file by file. */
+/*
+ * aiotools-sd sandbox check: does everything with a policy that is done before a worker gets it,
+ * file by file.
+ */
 #include "subcommands.h"
 
 #include <aiotools-sd/sandbox.h>
@@ -40,7 +43,10 @@ static int print_note(const ait_sandbox_problem *note, void *userdata)
     return 0;
 }
 
-/* What does not compile is as wrong as what cannot be read; what cannot be tried here is another matter. */
+/*
+ * A policy that does not compile is as wrong as one that cannot be read. One that cannot be tried
+ * on this machine is not.
+ */
 static int refused(const char *name, ait_sandbox_problem *problem)
 {
     if (!problem->file[0])

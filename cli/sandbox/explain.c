@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* aiotools-sd sandbox explain: in what sandbox a running process is, as far as the kernel tells. */
+/*
+ * aiotools-sd sandbox explain: shows the sandbox of a running process, as far as the kernel reports
+ * it.
+ */
 #include "subcommands.h"
 
 #include <errno.h>
@@ -30,7 +33,7 @@ struct state {
     long tracer;
     unsigned threads;
     unsigned mode;    /* of seccomp */
-    unsigned filters; /* 0 as well where the kernel does not tell (before 5.9) */
+    unsigned filters; /* also 0 if the kernel does not report it (before 5.9) */
     bool filters_known;
     bool no_new_privs;
     uint64_t sets[N_SETS];

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* aiotools-sd sandbox export: a policy in another language, or as the program that the kernel runs. */
+/*
+ * aiotools-sd sandbox export: writes a policy in another language, or as the program that the
+ * kernel runs.
+ */
 #include "subcommands.h"
 
 #include <aiotools-sd/sandbox.h>

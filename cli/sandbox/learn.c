@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * aiotools-sd sandbox learn: runs a program, lets all of it through, and writes what it needed.
+ * aiotools-sd sandbox learn: runs a program, allows everything, and writes the policy that it
+ * needed.
  *
- * We are the parent, the holder of the listener and, as subreaper, the parent of whatever the program leaves behind: when the
- * listener is gone, calls inside return ENOSYS, so we stay until the last of them has ended.
+ * We are the parent, the holder of the listener and, as subreaper, the parent of all processes that
+ * the program leaves behind. When the listener is closed, calls inside return ENOSYS, so we stay
+ * until the last process has ended.
  */
 #include "subcommands.h"
 
@@ -196,7 +198,7 @@ static int start_program(struct learner *l, const char *path, char **argv, const
 
 /* ---- what happens while it runs ------------------------------------------------------------------- */
 
-/* Those that were left behind are children of ours. */
+/* Processes that were left behind are our children. */
 static void signal_children(int signo)
 {
     FILE *children = fopen("/proc/thread-self/children", "re");
@@ -293,7 +295,10 @@ static int serve_signals(struct learner *l, ait_signals *signals)
     return r;
 }
 
-/* The first task: until none is left. When calls cannot be answered any more, nothing goes on. */
+/*
+ * The first task: runs until no process is left. If calls cannot be answered any more, the program
+ * is ended.
+ */
 static int serve(void *userdata)
 {
     struct learner *l = userdata;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* From a policy to the JSON of container runtimes. libjansson writes no number above 2^63, which masks are; there is nothing to escape. */
+/*
+ * Writes a policy as JSON of container runtimes. libjansson cannot write numbers above 2^63, which
+ * masks are. Nothing needs escaping.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -80,7 +83,7 @@ static void put_plain(struct writer *w, ait_policy_action action)
 
 /* ---- those that have rules ------------------------------------------------------------------------ */
 
-/* An entry with arguments says nothing of all other arguments, which get the default; and one argument is looked at once. */
+/* Arguments that no entry matches get the default. An entry can compare an argument only once. */
 static bool can_be_said(const struct writer *w, const ait_policy_rule *rule)
 {
     unsigned seen = 0;
