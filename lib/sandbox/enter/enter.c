@@ -17,8 +17,10 @@ static const char STEP_LISTENER_BUSY[] =
 
 /* ---- first half ----------------------------------------------------------------------------------- */
 
-/* Without CAP_SETPCAP the bounding set cannot be changed, nor does it matter: under no_new_privs an exec never
- * ends with more than was permitted before. */
+/*
+ * Without CAP_SETPCAP the bounding set cannot be changed. It does not matter then: under
+ * no_new_privs an exec never gains privileges.
+ */
 RAW_CODE static int drop_bounding(uint64_t keep)
 {
     for (int cap = 0; cap < 64; cap++) {
@@ -110,7 +112,10 @@ RAW_CODE static int send_listener(const struct ait_sandbox *s, int socket, int l
     return r < 0 ? (int)r : 0;
 }
 
-/* From here on, calls may wait for an answer of whoever gets the listener. Before an exec our copy is left to it. */
+/*
+ * From here on, calls may wait for an answer from the process that gets the listener. Before an
+ * exec our copy is left to the exec to close.
+ */
 RAW_CODE static int hand_over(const struct ait_sandbox *s, int socket, int listener)
 {
     int r = send_listener(s, socket, listener);
@@ -120,7 +125,10 @@ RAW_CODE static int hand_over(const struct ait_sandbox *s, int socket, int liste
     return r;
 }
 
-/* Before the filter: after it, a child whose listener nobody has taken could be stuck in every call, its end among them. */
+/*
+ * Before the filter: after it, a child whose listener was not taken could hang in every call, even
+ * in its exit.
+ */
 RAW_CODE static int check_socket(int socket)
 {
     char byte;
@@ -147,7 +155,10 @@ RAW_CODE static int load_and_listen(const struct ait_sandbox *s, int socket, con
     return hand_over(s, socket, listener);
 }
 
-/* Where two filters give the same answer, the one loaded last decides whether it is logged: designed ENOSYS is not. */
+/*
+ * If two filters give the same answer, the one loaded last decides whether it is logged. Intended
+ * ENOSYS is not.
+ */
 RAW_CODE static int load_main(const struct ait_sandbox *s, const char **step)
 {
     *step = "seccomp filter";

@@ -26,7 +26,10 @@
 #define FS_IOCTL_DEV   (UINT64_C(1) << 15)
 #define FS_OF_FILES    (FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
 #define FS_READ_ONLY   (FS_EXECUTE | FS_READ_FILE | FS_READ_DIR)
-/* What can be written is not executed, unless it is named as read-only, too; and devices are not made. */
+/*
+ * Writable files are not executable unless they are also named as read-only, and devices cannot be
+ * made.
+ */
 #define FS_NOT_WRITING (FS_EXECUTE | FS_MAKE_CHAR | FS_MAKE_BLOCK)
 
 /* What is handled where only the ruleset as such counts, and allowed everywhere. */
@@ -151,8 +154,10 @@ static int choose_ports(const ait_sandbox_options *o, int abi, struct ruleset_at
     return 0;
 }
 
-/* Any ruleset keeps its processes out of others'. Moves between directories are refused by each that handles files, unless it allows them, which ABI 1
- * cannot. */
+/*
+ * Any ruleset keeps its processes from inspecting others. Each ruleset that handles files refuses
+ * moves between directories unless it allows them, which ABI 1 cannot.
+ */
 static void choose_ptrace(int abi, struct ruleset_attr *attr, struct landlock_result *result)
 {
     if (attr->handled_access_fs || attr->handled_access_net)
@@ -165,7 +170,7 @@ static void choose_ptrace(int abi, struct ruleset_attr *attr, struct landlock_re
     append(result->text, sizeof(result->text), "ptrace");
 }
 
-/* A wish, not a demand: file systems and system calls are confined without it. */
+/* The scope is optional: files and system calls are confined without it. */
 static void choose_scope(const ait_sandbox_options *o, int abi, struct ruleset_attr *attr,
                          struct landlock_result *result)
 {
@@ -262,7 +267,9 @@ static int create(const struct ruleset_attr *attr, int abi)
         return -errno;
     if (fd > STDERR_FILENO)
         return fd;
-    /* Whoever starts with a standard stream closed must not find a ruleset in its place. */
+    /*
+     * If a process was started with a standard stream closed, the ruleset must not take its place.
+     */
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), error = errno;
     (void)close(fd);
     return copy < 0 ? -error : copy;

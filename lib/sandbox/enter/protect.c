@@ -51,7 +51,10 @@ static const struct refusal refusals[] = {
     {SYS_rt_sigqueueinfo, true, {{0, PROCESS}}},
     {SYS_rt_tgsigqueueinfo, true, {{0, PROCESS}}},
     {SYS_pidfd_open, true, {{0, PROCESS}}},
-    /* Who owns a descriptor gets the signal that its user chooses. Where the owner lies in memory no filter can see it. */
+    /*
+     * The owner of a descriptor gets the signal that the descriptor's user chooses. If the owner is
+     * passed in memory, no filter can see it.
+     */
     {SYS_fcntl, true, {{1, NUMBER, F_SETOWN}, {2, PROCESS}}},
     {SYS_fcntl, true, {{1, NUMBER, F_SETOWN}, {2, MINUS_GROUP}}},
     {SYS_fcntl, true, {{1, NUMBER, F_SETOWN_EX}}},

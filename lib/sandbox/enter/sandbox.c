@@ -89,7 +89,10 @@ static int choose_filter_flags(struct ait_sandbox *s, ait_sandbox_problem *probl
     return 0;
 }
 
-/* The quiet filter comes after the main one, which has to let its loading through; else designed ENOSYS is logged, too. */
+/*
+ * The quiet filter comes after the main one, which must allow it to be loaded; otherwise intended
+ * ENOSYS is logged, too.
+ */
 static void drop_quiet_that_cannot_be_loaded(struct sandbox_filter *filter)
 {
     struct seccomp_data data = {.nr = SYS_seccomp, .args = {SECCOMP_SET_MODE_FILTER}};
@@ -257,7 +260,9 @@ AIT_PUBLIC const struct sock_filter *ait_sandbox_program(const ait_sandbox *sand
 
 /* ---- entering ------------------------------------------------------------------------------------- */
 
-/* The kernel's own opinion first: it needs no /proc, and may be denied by a sandbox that is in force already. */
+/*
+ * Asks the kernel first: that needs no /proc, but a sandbox that is already in force may deny it.
+ */
 static int check_alone(void)
 {
     struct stat st;

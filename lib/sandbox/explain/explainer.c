@@ -16,7 +16,10 @@
 #include "proc.h"
 #include "slurp.h"
 
-/* Looks at the listener in one call of ait_explainer_process(): callers may go away between the look and the taking. */
+/*
+ * How often one call of ait_explainer_process() looks at the listener: callers may end between the
+ * look and the receive.
+ */
 #define LOOKS_MAX 16
 
 /* ---- the listener -------------------------------------------------------------------------------- */
@@ -213,7 +216,10 @@ static void parse_identity(const char *text, ait_sandbox_event *event)
         event->pid = (pid_t)strtol(number, NULL, 10);
 }
 
-/* While the thread waits: afterwards it may be gone, and its number another's. Where a signal has already ended the wait, this may be somebody else's. */
+/*
+ * While the thread waits: afterwards it may be gone, and its number reused. If a signal has already
+ * ended the wait, this may describe another thread.
+ */
 static void read_identity(const ait_explainer *e, ait_sandbox_event *event)
 {
     char path[32], text[512];
@@ -344,7 +350,7 @@ static bool is_reported(const ait_explainer *e, ait_policy_action action)
     return e->cb && !policy_action_is_absent(action);
 }
 
-/* 1: a call was answered, or would have been; -ENOENT: whoever called has gone. */
+/* 1: a call was answered, or would have been; -ENOENT: the caller has ended. */
 static int take_one(ait_explainer *e)
 {
     memset(e->request, 0, e->request_size);

@@ -19,7 +19,7 @@
 /* Alternatives of one test: libseccomp's time grows with more than their square. */
 #define ALTERNATIVES_MAX 65
 
-/* What libseccomp is told an answer is. */
+/* What libseccomp gets as the answer. */
 #define SAYS_FOREIGN 1
 #define SAYS_YES     2
 #define SAYS_NO      3
@@ -27,13 +27,16 @@
 
 #define PARTS_MAX 1024
 
-/* Where a program goes on: at a part, which comes later, or to an answer. */
+/* Where a program continues: at a part, which comes later, or at an answer. */
 struct target {
     bool jump;
     uint32_t to; /* the part's index or the answer */
 };
 
-/* A sub-program. The first one answers all calls whose arguments do not matter; each other one is a test of one call. */
+/*
+ * A part of the program. The first part answers all calls whose arguments do not matter. Each other
+ * part is a test of one call.
+ */
 struct part {
     size_t begin, end;
     struct target yes, no;
@@ -137,8 +140,11 @@ static bool jumps(const struct sock_filter *f, uint32_t a)
     }
 }
 
-/* How many instructions at the beginning find out what is known already: that the architecture is ours, and which call it is. The first that
- * loads something else, or answers, is where a part of one call begins. */
+/*
+ * The number of instructions at the start that find out what is already known: that the
+ * architecture is ours, and which call it is. The first instruction that loads something else, or
+ * answers, begins the part of one call.
+ */
 static size_t known_beginning(const struct sock_filter *code, size_t n, uint32_t number)
 {
     uint32_t a = 0;
@@ -271,7 +277,10 @@ static int add_test(struct builder *b, int number, const struct rule_test *tests
     return end_part(b, context, number, tests[0].negative ? no : yes, tests[0].negative ? yes : no);
 }
 
-/* The rules of a call that count, as tests; rules that say the same of the same arguments are one test with alternatives. */
+/*
+ * The rules of a call that have an effect, as tests. Rules with the same arguments and action are
+ * one test with alternatives.
+ */
 struct step {
     uint32_t answer;
     unsigned n_tests;
@@ -340,7 +349,7 @@ static uint32_t make_steps(const struct builder *b, const struct policy_call *ca
     return otherwise;
 }
 
-/* Where the last test of a step goes on if the step does not hold: behind all its parts. */
+/* Where the last test of a step continues if the step does not apply: after all its parts. */
 static int add_step_parts(struct builder *b, int number, const struct step *step, struct target no)
 {
     const struct target answer = {.to = step->answer};
@@ -447,7 +456,10 @@ static void emit_return(struct head *head, uint32_t answer)
 #error "the halves of arguments are the other way round"
 #endif
 
-/* Two words, each of which leads to the load of the number where it is another; no call but these pays for it with more than a comparison. */
+/*
+ * Two words. If one differs, the program continues at the load of the number; only these calls pay
+ * more than a comparison for it.
+ */
 static void emit_exec_key(struct head *head, int number)
 {
     uint64_t key = head->b->terms->exec_key;
@@ -477,7 +489,10 @@ static void emit_jump(struct head *head, unsigned part)
     emit(head, BPF_JMP | BPF_JA, begin > head->n ? (uint32_t)(begin - head->n - 1) : 0, 0, 0);
 }
 
-/* A binary tree over the calls with rules; jumps over halves are long ones, since a short one reaches 255 instructions. */
+/*
+ * A binary tree over the calls with rules. Jumps over halves are long ones, since a short jump
+ * reaches 255 instructions.
+ */
 static void emit_tree(struct head *head, const int *numbers, size_t n)
 {
     if (n <= 3) {

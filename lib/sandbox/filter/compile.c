@@ -23,7 +23,7 @@
 /* Whatever a policy makes libseccomp do, it ends: a bounded one takes well below a second. */
 #define COMPILER_SECONDS 20
 
-/* What the child tells, in shared memory. */
+/* What the child reports, in shared memory. */
 struct report {
     int error;
     char failure[PROGRAM_FAILURE_MAX];
@@ -72,7 +72,10 @@ static int run_child(const struct compiler *c)
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (r < 0)
         return r;
-    /* ECHILD: the caller ignores SIGCHLD, and waitpid has waited all the same; or another thread has waited for it. */
+    /*
+     * ECHILD: the caller ignores SIGCHLD, and waitpid has waited nevertheless; or another thread
+     * has waited for the child.
+     */
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
     return 0;
@@ -115,8 +118,10 @@ static int compile(const struct compiler *c, struct sandbox_filter *ret)
                : fail(c, c->report->error, "sealing the seccomp program");
 }
 
-/* A host program may have closed its standard descriptors: what lands there is taken for a terminal or, 0, for no listener (libseccomp
- * issue 496). */
+/*
+ * A host program may have closed its standard descriptors. A descriptor that lands there is taken
+ * for a terminal or, as 0, for no listener (libseccomp issue 496).
+ */
 static int make_file(const char *name, unsigned flags)
 {
     int fd = memfd_create(name, MFD_CLOEXEC | flags);

@@ -22,7 +22,10 @@ static struct scmp_arg_cmp equal(uint8_t arg, uint64_t mask, uint64_t value)
     return (struct scmp_arg_cmp){.arg = arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
 }
 
-/* From the highest bit on: what leaves the constant at a bit is less or greater whatever follows. */
+/*
+ * From the highest bit on: a value that first differs from the constant at a bit is less or
+ * greater, whatever follows.
+ */
 unsigned rule_prefixes(const ait_policy_compare *compare, struct scmp_arg_cmp ret[RULE_PREFIXES_MAX])
 {
     uint64_t mask = 0, value = 0;

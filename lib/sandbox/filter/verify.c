@@ -12,7 +12,10 @@
 #include "policy/problem.h"
 #include "verify.h"
 
-/* Of one call: so many combinations of arguments at most, beside those that are made for its rules one by one. */
+/*
+ * The maximum number of combinations of arguments for one call, beside those that are made for each
+ * of its rules.
+ */
 #define COMBINATIONS_MAX 4096
 
 /* ---- what a program has to do ------------------------------------------------------------------------ */
@@ -348,7 +351,10 @@ static int vary(const struct verifier *v, const struct subject *subject, const s
     return r;
 }
 
-/* Each argument of a rule goes through the values around its own constants, while the others fit the rule, or are all zeros or ones. */
+/*
+ * Each argument of a rule takes the values around its own constants, while the others match the
+ * rule, or are all zeros or all ones.
+ */
 static int ask_rule(const struct verifier *v, const struct subject *subject, const struct policy_rule *rule)
 {
     static const uint64_t zeros[6],

@@ -71,7 +71,10 @@ static bool holds_for(const ait_policy_compare *c, uint64_t x)
     return policy_compare_holds(c, args);
 }
 
-/* With the bits that an equality settles, what the other looks at lies between least and most: if it compares by order, these two tell. */
+/*
+ * With the bits that an equality fixes, the other's masked value lies between least and most: if it
+ * is an ordering, these two decide.
+ */
 static bool excludes(const ait_policy_compare *equal, const ait_policy_compare *other)
 {
     if (equal->op != AIT_POLICY_EQ || (!settles(equal, other) && !compare_is_ordering(other)))

@@ -40,7 +40,10 @@ static void text_freep(char **p)
     free(*p);
 }
 
-/* Opening never waits: not for the writer of a FIFO, and not for a terminal. What is no regular file can be read once, and nothing lies beside it. */
+/*
+ * Opening never blocks: neither for the writer of a FIFO, nor for a terminal. What is not a regular
+ * file can be read only once, and has no files beside it.
+ */
 static int load(const char *path, bool regular, struct reading *reading, char **ret, size_t *ret_length,
                 const char **ret_message)
 {

@@ -182,8 +182,10 @@ static void drop_below(struct draft_call *call)
     call->rules = rules_free(call->rules);
 }
 
-/* A group must not loosen what was said below it about arguments, or by name: whoever lists a group does not think of
- * each call in it. It must tighten it. */
+/*
+ * A group must not loosen what included text says about arguments, or by name: an author who lists
+ * a group does not think of each call in it. It must tighten it.
+ */
 static void put_group(struct draft_call *call, ait_policy_action action)
 {
     if (call->named && strictness(call->action) > strictness(action))
@@ -273,7 +275,10 @@ int draft_put(struct draft *draft, struct layer *layer, ait_sandbox_problem *pro
 
 /* ---- the policy ---------------------------------------------------------------------------------- */
 
-/* A rule that says what would hold anyway is left out: it is disjoint from all that say something else. */
+/*
+ * A rule that repeats the default answer is left out: it is disjoint from all rules with other
+ * answers.
+ */
 static int finish_call(const struct draft_call *call, int number, ait_policy *policy,
                        ait_sandbox_problem *problem)
 {

@@ -24,7 +24,7 @@ struct parser {
     struct scan scan;
     unsigned line;
     bool has_header;
-    bool has_rules; /* after which there is no include */
+    bool has_rules; /* after which include is not allowed */
 };
 
 /* A rule of which the name has been read. */
@@ -241,7 +241,7 @@ static int parse_compare(struct parser *p, int number, ait_policy_compare *ret)
     return e;
 }
 
-/* Adds a comparison, unless it is there; columns may be where it is refused. */
+/* Adds a comparison, unless it exists. columns are its possible places in an error message. */
 static int add_compare(struct parser *p, unsigned column, struct draft_rule *rule,
                        const ait_policy_compare *compare)
 {

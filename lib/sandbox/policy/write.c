@@ -215,7 +215,10 @@ static void list(struct systemd_writer *w, const char *name, const char *suffix)
         w->column += (size_t)fprintf(w->out, ":%s", suffix);
 }
 
-/* What is allowed, or in a list that denies the others: an errno of its own has no place in a list that allows. */
+/*
+ * Allowed calls, or, in a list that denies, the others: an errno of its own cannot stand in a list
+ * that allows.
+ */
 static int list_rule(const ait_policy_rule *rule, void *userdata)
 {
     struct systemd_writer *w = userdata;
@@ -230,7 +233,10 @@ static int list_rule(const ait_policy_rule *rule, void *userdata)
     return 0;
 }
 
-/* An allow list starts with what systemd always allows: what of it is left to the fallback has to be taken out again. */
+/*
+ * An allow list starts with what systemd always allows. Calls of it that get the fallback must be
+ * removed again.
+ */
 static int unlist_default(int number, void *userdata)
 {
     struct systemd_writer *w = userdata;

@@ -2,8 +2,11 @@
 
 #include "syscalls.h"
 
-/* The groups are those of systemd 252, and @sandbox of 254, by name and member, so that lists written for it mean the same here. Calls that are newer than it (Linux
- * 6.3 to 6.18) stand where their older relatives do. Each string ends with an empty member. */
+/*
+ * The groups are those of systemd 252, and @sandbox of 254, by name and member, so that lists
+ * written for it mean the same here. Newer calls (Linux 6.3 to 6.18) stand with their older
+ * relatives. Each string ends with an empty member.
+ */
 const struct syscall_group syscall_groups[] = {
     {"@default", "what every program needs: memory, threads, clocks, its own identity",
      "arch_prctl\0brk\0cacheflush\0clock_getres\0clock_getres_time64\0clock_gettime\0clock_gettime64\0"

@@ -7,8 +7,11 @@
 
 #define A(n) (1u << (n))
 
-/* Arguments that the kernel declares as int or unsigned int, or as long while it reads no more than the lower half: what stands above is noise, in which a value
- * must not be able to hide. What is not here is compared with all 64 bits. */
+/*
+ * Arguments that the kernel declares as int or unsigned int, or as long while it reads only the
+ * lower half. The upper half is noise, in which a value must not be able to hide. Arguments that
+ * are not listed are compared with all 64 bits.
+ */
 static const struct {
     unsigned arguments;
     const char *calls; /* each with a NUL behind it */
