@@ -4,7 +4,10 @@
 #include "now.h"
 #include "scheduler.h"
 
-/* A time of 0 means "at once" to sd-event and "never" to many callers: a virtual clock stays clear of it. */
+/*
+ * A time of 0 means "at once" to sd-event and "never" to many callers, so a virtual clock does not
+ * start at 0.
+ */
 #define VIRTUAL_START AIT_USEC_PER_SEC
 
 AIT_PUBLIC int ait_vclock_new(ait_clock **ret)

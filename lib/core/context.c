@@ -48,7 +48,10 @@ void context_jump(struct context *from, struct context *to)
 
 void context_prepare(struct context *ctx, void *bottom, void *top)
 {
-    /* Read once, by the first setcontext(), before anything runs on the new stack: so it may lie on that stack. */
+    /*
+     * Read once, by the first setcontext(), before anything runs on the new stack: so it may lie on
+     * that stack.
+     */
     ucontext_t *fresh = (ucontext_t *)((char *)top - 8192);
 
     getcontext(fresh);
@@ -63,8 +66,9 @@ void context_prepare(struct context *ctx, void *bottom, void *top)
 #else
 
 /*
- * The end of the unwinder's way: no return address. context_main() is jumped to with a return address in place, and not called: it never
- * returns, and each entry that a call leaves in the processor's stack of return predictions is one more mispredicted return of whoever runs next.
+ * The end of the unwinder's way: there is no return address. context_main() is reached by a jump,
+ * with a return address in place, and not by a call. It never returns, and each entry that a call
+ * leaves in the processor's return predictor costs a later return a misprediction.
  */
 #if defined(__x86_64__)
 __asm__(".text\n"

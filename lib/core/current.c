@@ -33,7 +33,10 @@ static void after_fork_in_child(void)
         forked = was_forked = true;
     this_loop = NULL;
     loop_fork_generation++;
-    /* None of them is this process's, and whoever held the lock is not here. */
+    /*
+     * None of these loops belongs to this process, and the thread that held the lock does not exist
+     * here.
+     */
     ait_debug_loops = NULL;
     (void)pthread_mutex_init(&debug_lock, NULL);
 }

@@ -93,7 +93,10 @@ void loop_drain(struct ait_loop *loop)
     }
 }
 
-/* About to sleep for up to timeout: gives back what was not needed for a while. Returns how long to sleep. */
+/*
+ * Called before a sleep of up to timeout: releases stacks that were not needed for a while. Returns
+ * how long to sleep.
+ */
 static uint64_t rest(struct ait_loop *loop, uint64_t timeout)
 {
     uint64_t now;
@@ -139,7 +142,10 @@ static uint64_t poll_timeout(struct ait_loop *loop, uint64_t until)
 
     if (until == 0 || until == UINT64_MAX)
         return until;
-    /* A virtual clock does not move while we sleep: look at the fds, then either it jumps or only they can bring anything. */
+    /*
+     * A virtual clock does not move while we sleep. Check the fds; then either the clock jumps, or
+     * only the fds can bring anything.
+     */
     if (loop->clock.virtual)
         return clock_jumps(&loop->clock) ? 0 : UINT64_MAX;
     now = clock_now_real();

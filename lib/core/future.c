@@ -4,7 +4,10 @@
 #include "future.h"
 #include "scheduler.h"
 
-/* From the future's list, or from nowhere, to the loop's. A floating slot refers to its future from here on only. */
+/*
+ * Moves a slot from the future's list, or from none, to the loop's. Only from now on a floating
+ * slot has a reference to its future.
+ */
 __attribute__((noinline)) static void slot_queue(struct ait_slot *slot)
 {
     struct ait_loop *loop = slot->future->loop;
@@ -53,7 +56,10 @@ AIT_PUBLIC ait_future *ait_future_ref(ait_future *future)
     return future;
 }
 
-/* Nobody is left who could resolve the future. Slots that are held have a reference to it, and so have waiting tasks. */
+/*
+ * No code is left that could resolve the future. Slots that are held have a reference to it, and so
+ * have waiting tasks.
+ */
 static void future_drop_floating(struct ait_future *f)
 {
     while (!list_empty(&f->waiters)) {

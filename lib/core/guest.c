@@ -46,7 +46,10 @@ static void guest_dispatch(struct ait_loop *loop)
 
     loop->dispatching = true;
     loop->kick = false;
-    /* Poll first: what is left over after the last round is then only what the kernel has, and the level of our epoll tells the host of it. */
+    /*
+     * Polls first: after the last round, only the kernel has more events, and the level of our
+     * epoll reports them to the host.
+     */
     for (unsigned i = 0; i < ROUNDS; i++) {
         int n = loop_poll(loop, 0);
 
@@ -101,7 +104,10 @@ static int on_exit_event(sd_event_source *source, void *userdata)
 
     loop->finishing = true;
     loop->kick = false;
-    /* What else is ready in the sd_event will not be dispatched any more: it would keep us awake for nothing, and a virtual clock from jumping. */
+    /*
+     * Other ready sources of the sd_event will not be dispatched any more: they would keep us awake
+     * for nothing, and keep a virtual clock from jumping.
+     */
     loop_unwatch(loop, WATCH_EVENT);
     scope_cancel(&loop->root);
     loop_drain(loop);

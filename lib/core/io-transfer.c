@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Beyond read and write: datagrams with addresses, vectors, and bytes that go from one fd to another inside the kernel.
+ * Beyond read and write: datagrams with addresses, vectors, and copies from one fd to another
+ * inside the kernel.
  */
 
 #include <fcntl.h>
@@ -170,7 +171,7 @@ AIT_PUBLIC ssize_t ait_splice(int in, off_t *in_offset, int out, off_t *out_offs
         if (r >= 0 && unlikely(e->flags & FD_ASK))
             r = i == 0 ? ait_poll(in, POLLIN) : ait_poll(out, POLLOUT);
     }
-    /* Which of the two had nothing, or no room, the kernel does not tell. */
+    /* The kernel does not report which of the two had no data, or no room. */
     while (r >= 0) {
         k = splice_once(in, in_offset, out, out_offset, n, flags);
         if (k == -EINTR)

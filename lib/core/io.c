@@ -54,7 +54,10 @@ static int fd_register(struct ait_loop *loop, int fd, struct fd_entry *e, uint32
     int op = e->flags & FD_REGISTERED ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 
     if (epoll_ctl(loop->epoll_fd, op, fd, &event) < 0) {
-        /* Closed behind our back, and here is another file under its number; or left over from an entry that was. */
+        /*
+         * The fd was closed without our knowledge, and its number belongs to another file; or the
+         * event belongs to an old entry.
+         */
         if (errno != (op == EPOLL_CTL_MOD ? ENOENT : EEXIST))
             return -errno;
         op = op == EPOLL_CTL_MOD ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
@@ -118,13 +121,16 @@ static void look_at_socket(int fd, struct fd_entry *e)
     e->flags |= FD_SOCKET;
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_STREAM)
         return;
-    /* A unix socket's read stops behind a message with descriptors, or other credentials, with more behind it. */
+    /*
+     * A unix socket's read stops after a message with descriptors, or with other credentials,
+     * although more follows.
+     */
     len = sizeof(domain);
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain != AF_UNIX)
         e->flags |= FD_STREAM;
 }
 
-/* Linux 6.5 tells; before, it could be either. */
+/* Linux 6.5 reports it; before, it could be either. */
 static bool is_plain_eventfd(int fd)
 {
     char path[48], text[512];
@@ -155,10 +161,16 @@ static int look_at(int fd, struct fd_entry *e)
     mode = fcntl(fd, F_GETFL);
     if (mode < 0)
         return -errno;
-    /* Of a pipe a short read says nothing: with O_DIRECT at the writing end, which does not show at this one, it stops at each packet. */
+    /*
+     * A short read from a pipe says nothing: with O_DIRECT at the writing end, which cannot be seen
+     * at this end, it stops at each packet.
+     */
     if (mode & O_NONBLOCK)
         return 0;
-    /* The mode is shared with whoever else has the terminal, or the other programs of the pipeline: not ours to change. */
+    /*
+     * The mode is shared with other users of the terminal, or other programs of the pipeline: we
+     * must not change it.
+     */
     if (fd <= STDERR_FILENO || S_ISCHR(st.st_mode)) {
         e->flags |= FD_ASK;
         return 0;
@@ -225,7 +237,7 @@ AIT_PUBLIC ssize_t ait_recvmsg(int fd, struct msghdr *msg, int flags)
 
     if (!msg)
         return -EINVAL;
-    /* The kernel shrinks the lengths even where it then has nothing to give. */
+    /* The kernel shrinks the lengths even if it then returns nothing. */
     copy = *msg;
     return IO_CALL(fd, FD_IN, 0, (*msg = copy, recvmsg(fd, msg, flags | MSG_DONTWAIT)));
 }
@@ -436,7 +448,10 @@ static void fd_forget(struct ait_loop *loop, int fd, bool closing)
     if ((uint32_t)fd / FD_CHUNK >= loop->fds.n_chunks || !loop->fds.chunks[(uint32_t)fd / FD_CHUNK])
         return;
     e = loop->fds.chunks[(uint32_t)fd / FD_CHUNK] + (uint32_t)fd % FD_CHUNK;
-    /* Closing the only copy does it, too; but another process may have one, which would keep the registration alive. */
+    /*
+     * Closing the only copy does it, too; but another process may have one, which would keep the
+     * registration alive.
+     */
     if ((e->flags & FD_REGISTERED) && !(closing && (e->flags & FD_OURS)))
         (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
     e->generation = (e->generation + 1) & INT32_MAX;

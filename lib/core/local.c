@@ -23,7 +23,10 @@ struct ait_local_binding *local_unref(struct ait_local_binding *b)
     return NULL;
 }
 
-/* Copies of the bindings from b on that have none yet. *ret_last is where what follows them belongs. */
+/*
+ * Copies the bindings from b on that have no copy yet. *ret_last is where the bindings after them
+ * are to be linked.
+ */
 static int copy_new(const struct ait_local_binding *b, struct ait_local_binding **ret_first,
                     struct ait_local_binding ***ret_last, const struct ait_local_binding **ret_rest)
 {

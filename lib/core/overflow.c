@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The last words of a task that ran off its stack: its name, instead of a bare segmentation fault. The handler is installed only where the program
- * has none of its own, runs on an alternate stack, and lets the fault take its course afterwards.
+ * Reports the name of a task that ran off its stack, before the segmentation fault. The handler is
+ * installed only if the program has none of its own. It runs on an alternate stack, and then lets
+ * the fault take its course.
  */
 
 #include <signal.h>
@@ -52,7 +53,10 @@ static void on_fault(int signo, siginfo_t *info, void *ucontext)
                      "', or a wild pointer: it touched the guard of another stack; its own has ", " KiB\n");
     else if (t)
         say("aiotools-sd: the guard of a task's stack was touched outside tasks\n");
-    /* The instruction is run again, and now it ends the process as if nobody had looked. A signal that was sent has none. */
+    /*
+     * The instruction runs again, and now ends the process as if there had been no handler. A
+     * signal that was sent has no instruction.
+     */
     (void)signal(signo, SIG_DFL);
     if (info->si_code <= 0)
         (void)raise(signo);

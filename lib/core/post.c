@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * An eventfd in the poll set. Posted functions go onto a stack
- * that one exchange takes whole; only who finds it empty has to ring.
+ * An eventfd in the poll set. Posted functions go onto a stack that one exchange takes whole. Only
+ * a thread that finds it empty must ring.
  */
 
 #include <stdlib.h>

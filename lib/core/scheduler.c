@@ -54,7 +54,10 @@ void loop_shuffle_round(struct ait_loop *loop)
     }
 }
 
-/* Mostly called by the task that has used up the slice: a way through the loop's context costs several mispredicted branches. */
+/*
+ * Usually called by the task that has used up the slice: returning to the loop's context would cost
+ * several mispredicted branches.
+ */
 bool loop_new_slice(struct ait_loop *loop)
 {
     if (loop->n_slices == 0)

@@ -92,7 +92,7 @@ void scope_cancel(struct ait_scope *s)
     scope_update(s);
 }
 
-/* A child or the body has failed: everything in s ends. Counted apart from cancels that somebody asked for. */
+/* A child or the body has failed: everything in s ends. Counted apart from requested cancels. */
 static void scope_fail(struct ait_scope *s)
 {
     if (s->failed)
@@ -186,7 +186,7 @@ static void scope_report(struct ait_scope *s, const ait_error_info *info)
     struct ait_loop *loop = s->loop;
     struct ait_task *current = loop->current;
 
-    /* Handlers are callbacks: there is no task that they could suspend. */
+    /* Handlers are callbacks: while they run, there is no current task to suspend. */
     loop->current = NULL;
     for (struct ait_scope *x = s; x; x = x->parent)
         if (x->extra && x->extra->error_cb) {
@@ -205,7 +205,7 @@ static cold void scope_child_error(struct ait_scope *s, struct ait_task *t, int 
 
     if (s->flags & SCOPE_QUIET)
         return;
-    /* Nobody can leave the loop's root and read its list. */
+    /* The loop's root is never left, so its list could not be read. */
     if (s->owner)
         scope_record_error(s, t->name, error);
     if (s->flags & AIT_SCOPE_FAIL_FAST) {
@@ -449,7 +449,7 @@ AIT_PUBLIC ait_scope *ait_scope_leave(ait_scope *scope)
     if (scope->state != SCOPE_EXITED) {
         if (unlikely(scope->is_root || loop->current != scope->owner))
             scope_left_by_another(scope);
-        /* Inner ones first: whoever leaves this one has left them behind. */
+        /* Inner scopes first: leaving this one leaves them. */
         while (scope->inner)
             (void)ait_scope_leave(scope->inner);
         (void)ait_scope_exit(scope, -ECANCELED);

@@ -30,8 +30,10 @@
 
 #define PAGE       ((size_t)4096)
 #define COLOURS    8
-/* A call that advises many guards at once takes half of the time, but it is one that sandboxes count among those that reach into other
- * processes: who has few tasks does without. */
+/*
+ * A call that advises many guards at once takes half of the time, but sandboxes count it among
+ * those that reach into other processes. A program with few tasks does not make it.
+ */
 #define MANY_SLOTS 1024
 #define AT_ONCE    32
 
@@ -63,7 +65,7 @@ static void valgrind_unregister(struct stack_slab *slab)
 }
 #endif
 
-/* Tells the tools that watch. */
+/* Informs the memory checkers. */
 static void slab_register(struct stack_slab *slab)
 {
 #ifdef AIT_HAVE_VALGRIND
@@ -173,7 +175,9 @@ static bool guard_by_advice(struct stacks *s, const struct stack_slab *slab, boo
 static int guard_all(struct stacks *s, const struct stack_slab *slab, bool many)
 {
 #ifdef CONTEXT_ASAN
-    /* LeakSanitizer tells unreadable pages by /proc/self/maps, where advised guards do not show. */
+    /*
+     * LeakSanitizer finds unreadable pages in /proc/self/maps, which does not show advised guards.
+     */
     s->guard = GUARD_PROTECT;
 #endif
     if (s->guard != GUARD_PROTECT) {
@@ -263,7 +267,9 @@ int stacks_grow(struct stacks *s, unsigned class)
     slab->next = s->slabs;
     s->slabs = slab;
     c->n_slots += slab->n_slots;
-    /* The lowest address on top: consecutive spawns walk up, as the kernel's fault-around likes it. */
+    /*
+     * The lowest address on top: consecutive spawns walk up, as the kernel's fault-around likes it.
+     */
     for (uint32_t i = slab->n_slots; i-- > 0;)
         c->free[c->n_free++] = slot_object(s, slab, i);
     if (c->n_clean + slab->n_slots == c->n_free)

@@ -62,7 +62,7 @@ __attribute__((noreturn)) static void task_end(struct ait_loop *loop, struct ait
     scope_done(&t->root);
     timers_unreserve(&loop->timers);
     loop->n_tasks--;
-    /* The slot may be handed out again at once, but nobody writes to it before this context is left. */
+    /* The slot may be reused at once, but it is not written to before this context is left. */
     task_unref(t);
     next = loop_next(loop);
     context_leave(next ? &next->context : &loop->context);
@@ -73,7 +73,10 @@ static int end_child_now(void *result)
     loop_end_child(*(int *)result);
 }
 
-/* In a child that the task has forked. On the thread's own stack, where what is called at exit expects to be. */
+/*
+ * In a child that the task has forked. Runs on the thread's own stack, where exit handlers expect
+ * to run.
+ */
 static cold void end_child(struct ait_loop *loop, struct ait_task *t, int r)
 {
     struct deep_call call = {.fn = end_child_now, .userdata = &r, .task = t};
@@ -317,7 +320,10 @@ AIT_PUBLIC int ait_scope_start(ait_scope *scope, ait_task **ret_task, ait_task_f
     }
     r = t->future.result;
     ait_task_unref(t);
-    /* That it was cancelled is no error of its, and means the caller only where the caller, or the scope, is. */
+    /*
+     * Its cancellation is not an error, and concerns the caller only if the caller, or the scope,
+     * is cancelled.
+     */
     if (r == -ECANCELED && !start.waiter->scope->effective && !scope->effective && !scope->aborted)
         return -EPROTO;
     return r < 0 ? r : -EPROTO;
@@ -457,7 +463,7 @@ AIT_PUBLIC int ait_cancel_and_wait_full(ait_task *task, unsigned flags, int *ret
         r = task->future.result;
         task_unref(task);
     } else {
-        /* It was not cancelled, so that it did not go on in spite of that. */
+        /* The task was not cancelled, so it did not succeed in spite of that. */
         r = task->future.result;
         flags = 0;
     }

@@ -147,7 +147,10 @@ uint64_t timers_next(struct timers *ts)
     return ts->n > 0 ? ts->heap[0].when : UINT64_MAX;
 }
 
-/* Takes up to GROUP due entries off the heap. What their slots, and then their owners, cost in cache misses overlaps. */
+/*
+ * Takes up to GROUP due entries off the heap, so that the cache misses of their slots, and then of
+ * their owners, overlap.
+ */
 static unsigned take_due(struct timers *ts, uint64_t now, struct timer_entry *due)
 {
     unsigned n = 0;
@@ -191,7 +194,10 @@ void timers_fire(struct timers *ts, uint64_t now)
             struct timer_slot *slot = ts->slots + due[i].slot;
             struct timer *t = slot->timer;
 
-            /* An earlier one of the group may have disarmed it: counted as stale then, though it had left the heap. */
+            /*
+             * An earlier timer of the group may have disarmed it. It was then counted as stale,
+             * although it had left the heap.
+             */
             if (stale(ts, due + i)) {
                 if (ts->n_stale > 0)
                     ts->n_stale--;

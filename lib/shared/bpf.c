@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Classic BPF as the kernel takes it for seccomp: a part of what sockets may load, and words of seccomp_data at fixed places. */
+/*
+ * Classic BPF as the kernel accepts it for seccomp: a subset of what sockets may load, and words of
+ * seccomp_data at fixed offsets.
+ */
 
 #include <errno.h>
 #include <stdbool.h>
@@ -68,7 +71,7 @@ static bool jump_is_inside(const struct sock_filter *at, size_t left)
     return at->jt < left && at->jf < left;
 }
 
-/* left: how many instructions follow. Offsets have no sign: there is no way back. */
+/* left: how many instructions follow. Offsets are unsigned: jumps only go forward. */
 static bool operand_is_valid(const struct sock_filter *at, size_t left)
 {
     switch (at->code) {

@@ -12,7 +12,10 @@
 
 #include "raw.h"
 
-/* ThreadSanitizer's clone() takes the child for a fork, and stops looking at what it believes to be the child: here that is us. */
+/*
+ * ThreadSanitizer's clone() takes the child for a fork, and stops checking what it believes to be
+ * the child: here that is us.
+ */
 #if defined(__SANITIZE_THREAD__)
 #define CLONE_TSAN
 #elif defined(__has_feature)
@@ -100,7 +103,10 @@ RAW_CODE static int parse_fd(const char *s)
     return fd;
 }
 
-/* For kernels and outer sandboxes without close_range(2). The directory's own descriptor is closed last. */
+/*
+ * For kernels and outer sandboxes without close_range(2). The directory's own descriptor is closed
+ * last.
+ */
 RAW_CODE static int close_by_listing(const struct exec_plan *plan)
 {
     _Alignas(struct kernel_dirent) char buffer[2048];
@@ -143,7 +149,10 @@ RAW_CODE static int close_others(const struct exec_plan *plan)
     return close_between(last, INT_MAX) < 0 ? close_by_listing(plan) : 0;
 }
 
-/* Copies above all targets first: no target can then hit a source that is still needed, whatever the order. */
+/*
+ * First copies all above the highest target: then no target can overwrite a source that is still
+ * needed, whatever the order.
+ */
 RAW_CODE int exec_arrange_fds(struct exec_plan *plan)
 {
     int last = plan->n_fds > 0 ? plan->fds[plan->n_fds - 1].target : 0;
@@ -211,7 +220,10 @@ __attribute__((noreturn)) RAW_CODE static int child_main(void *userdata)
 
 /* ---- the parent ---------------------------------------------------------------------------------- */
 
-/* libc's wrapper is plain assembly that calls the function on the new stack; clone3 would offer no more here, and is refused by older sandboxes. */
+/*
+ * libc's wrapper is plain assembly that calls the function on the new stack. clone3 would offer no
+ * more here, and older sandboxes refuse it.
+ */
 static pid_t clone_child(struct exec_plan *plan, char *stack_top, int *ret_pidfd)
 {
     int flags = CLONE_VM | CLONE_PIDFD | SIGCHLD | (plan->meanwhile ? 0 : CLONE_VFORK);
@@ -259,7 +271,10 @@ static pid_t clone_masked(struct exec_plan *plan, char *stack_top, int *ret_pidf
     if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof(all)) < 0)
         return -errno;
     pid_t pid = clone_and_wait(plan, stack_top, ret_pidfd);
-    /* What changes the credentials of a process that shares our memory makes us undumpable: put that back. */
+    /*
+     * If a process that shares our memory changes its credentials, we become undumpable: this
+     * restores it.
+     */
     if ((dumpable == 0 || dumpable == 1) && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != dumpable)
         (void)prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0);
     (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof(before));

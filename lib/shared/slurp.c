@@ -45,7 +45,7 @@ static int wait_for_more(int fd)
     return r == 0 ? -ETIMEDOUT : 0;
 }
 
-/* Returns 0 at the end, 1 where there may be more. */
+/* Returns 0 at the end, 1 if there may be more. */
 static int read_more(int fd, struct text *t)
 {
     ssize_t n = read(fd, t->data + t->n, t->capacity - t->n - 1);

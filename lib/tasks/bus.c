@@ -77,7 +77,7 @@ static int bus_error(sd_bus_message *reply, sd_bus_error *ret_error)
         return 0;
     if (ret_error)
         (void)sd_bus_error_copy(ret_error, sd_bus_message_get_error(reply));
-    /* Whatever it was over there: nobody has cancelled the caller. */
+    /* The peer's error has another meaning there: the caller was not cancelled. */
     return r == -ECANCELED || r == -ETIME ? -EREMOTEIO : r;
 }
 
@@ -399,7 +399,9 @@ static int install(void *userdata)
                                "org.freedesktop.DBus.Local", "Disconnected", on_end, i->signals);
 }
 
-/* A peer sends what it sends, and what sd-bus says itself needs no daemon: then there is no answer to wait for. */
+/*
+ * Messages of a peer connection, and sd-bus's own, need no daemon: there is no answer to wait for.
+ */
 static bool is_installed_there(sd_bus *bus, const char *match)
 {
     return sd_bus_is_bus_client(bus) > 0 && !strstr(match, "org.freedesktop.DBus.Local");

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * An entry is in the table from when its load begins. It is in the list of the least recently used once it has a value, or an error that is
- * remembered. Out of the table, by whatever way, it lives as long as somebody holds it; a load whose entry was dropped ends like any other, only that nobody
- * new can find it.
+ * An entry is in the table from when its load begins. It is in the list of the least recently used
+ * once it has a value, or an error that is remembered. After it has left the table, it lives
+ * as long as somebody holds it; a load whose entry was dropped ends like any other, only that
+ * nobody new can find it.
  *
- * The one who loads is the entry's "loader". To hand the load on is to name the first waiter as the loader and to wake it; if that one is cancelled, too, it
- * hands on again.
+ * The one who loads is the entry's "loader". To hand the load on is to name the first waiter as the
+ * loader and to wake it; if that one is cancelled, too, it hands on again.
  */
 
 #include <stdlib.h>
@@ -73,7 +74,7 @@ static void sip_round(uint64_t v[4])
     v[2] = rotate(v[2], 32);
 }
 
-/* SipHash-1-3: keys may be a stranger's, who must not be able to choose those that collide. */
+/* SipHash-1-3: keys may come from strangers, who must not be able to choose keys that collide. */
 static uint64_t sip_hash(const uint64_t secret[2], const char *data, size_t n)
 {
     uint64_t v[4] = {secret[0] ^ UINT64_C(0x736f6d6570736575), secret[1] ^ UINT64_C(0x646f72616e646f6d),
@@ -132,7 +133,7 @@ static struct ait_cache_entry *find(const struct ait_cache *c, const void *key, 
     return NULL;
 }
 
-/* Fuller buckets do, where there is no memory. */
+/* If memory is short, fuller buckets suffice. */
 static void grow(struct ait_cache *c)
 {
     size_t n = c->n_buckets, old_n = n;
@@ -246,7 +247,7 @@ static void failed(struct ait_cache *c, struct ait_cache_entry *e, int error)
         drop(c, e);
 }
 
-/* Its loader cannot go on. */
+/* Its loader cannot continue. */
 static void hand_on(struct ait_cache *c, struct ait_cache_entry *e)
 {
     struct waiter *w;
@@ -280,7 +281,7 @@ static int load(struct ait_cache *c, struct ait_cache_entry *e)
     return r < 0 ? r : 0;
 }
 
-/* Until it is loaded, by somebody else or by us. */
+/* Waits until the entry is loaded, by another task or by this one. */
 static int wait_for(struct ait_cache *c, struct ait_cache_entry *e, struct ait_task *t)
 {
     const struct wait wait = {.kind = "cache", .object = c};
@@ -363,7 +364,7 @@ AIT_PUBLIC ait_cache *ait_cache_unref(ait_cache *cache)
     return NULL;
 }
 
-/* The entry to be found, or to be waited for; NULL where there is none, or only one that is too old. */
+/* The entry for a lookup or a wait; NULL if there is none, or only one that is too old. */
 static struct ait_cache_entry *look_up(struct ait_cache *c, const void *key, uint64_t hash)
 {
     struct ait_cache_entry *e = find(c, key, hash);

@@ -204,7 +204,10 @@ static int exit_all(struct ait_ctxgroup *g, int r)
 
     g->result = r;
     exit_side_by_side(g);
-    /* No exit is left out: neither for want of memory, nor since its task was cancelled before it began. */
+    /*
+     * No exit is skipped: neither if memory is short, nor if its task was cancelled before it
+     * began.
+     */
     for (size_t i = 0; i < g->n; i++)
         if (g->members[i].entered)
             (void)exit_main(g->members + i);

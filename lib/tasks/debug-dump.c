@@ -31,7 +31,10 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* A place in code: the symbol where there is one, and what addr2line wants. back: it is a return address. */
+/*
+ * A place in code: the symbol if there is one, and the arguments for addr2line. back: it is a
+ * return address.
+ */
 static void put_place(struct dump *d, const void *address, bool back)
 {
     const char *p = (const char *)address - back;

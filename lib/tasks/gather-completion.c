@@ -188,7 +188,7 @@ AIT_PUBLIC int ait_completion_open(ait_completion **ret, const ait_call *calls, 
     return 0;
 }
 
-/* What is left and what still ends is for nobody. */
+/* Results that are left, and those still to come, are discarded. */
 static void completion_drop(struct ait_completion *c)
 {
     c->closed = true;
@@ -212,7 +212,7 @@ AIT_PUBLIC ait_completion *ait_completion_close(ait_completion *completion)
         return NULL;
     t = this_loop->current;
     completion_drop(completion);
-    /* Where it cannot be waited for, it goes by itself when the last call has ended. */
+    /* If it cannot be waited for, it is freed when the last call has ended. */
     if (t && !scope_contains(&completion->set.scope, t))
         taskset_drain(&completion->set, this_loop, t);
     else if (completion->set.scope.state != SCOPE_EXITED)

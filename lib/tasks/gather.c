@@ -136,7 +136,10 @@ static int group_run(struct group *g)
     return r < 0 ? group_refuse(g, r) : 0;
 }
 
-/* What gather and race have in common: runs g. 1: the caller is cancelled, and not all calls have ended by themselves. */
+/*
+ * The common part of gather and race: runs g. 1: the caller is cancelled, and not all calls have
+ * ended by themselves.
+ */
 static int group_call(struct group *g, const ait_call *calls, size_t n, const ait_gather_options *options,
                       int *results)
 {

@@ -65,7 +65,7 @@ static int run_main(void *userdata)
 
 static const char interval_name[] = "interval";
 
-/* That of the timer, where it was given one. */
+/* The name of the timer, if it has one. */
 static const char *tick_name(void)
 {
     const char *name = ait_task_name(this_loop->current);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Calls on regular files, offloaded: arguments and results in the frame of the caller, which waits for a call that has begun. */
+/*
+ * Calls on regular files, offloaded. Arguments and results lie in the frame of the caller, which
+ * waits for a call that has begun.
+ */
 
 #include <fcntl.h>
 #include <limits.h>
@@ -27,7 +30,7 @@ struct file_call {
     ssize_t result;
 };
 
-/* The result where it may be larger than an int. */
+/* The result, for those that may be larger than an int. */
 static ssize_t offload_sized(ait_offload_fn fn, struct file_call *c)
 {
     int r;
@@ -59,7 +62,10 @@ static int do_pread(void *userdata)
     return c->result < 0 ? -errno : 0;
 }
 
-/* What is in the page cache, without waiting. Moves c on; returns 1 where that was all, 0 where the rest has to be waited for. */
+/*
+ * Reads from the page cache without waiting, and advances c. Returns 1 if that was all, 0 if the
+ * rest must be waited for.
+ */
 static int pread_cached(struct file_call *c)
 {
     while (c->n > 0) {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The pool: one a process, under one lock. A job lies in the frame of the task that waits for it, or on the heap where it may be left behind.
+ * The pool: one per process, under one lock. A job lies in the frame of the task that waits for it,
+ * or on the heap if it may be left behind.
  *
- * A job that has ended is posted to its loop while the lock is held, and the task takes the lock once more before it goes on: so the thread
- * does not touch job or loop any more when either goes. What keeps the loop alive until then is the task.
+ * A job that has ended is posted to its loop while the lock is held, and the task takes the lock
+ * once more before it continues. So the thread does not touch job or loop after either was freed.
+ * Until then the task keeps the loop alive.
  */
 
 #include <pthread.h>
@@ -28,7 +30,7 @@
 enum job_state {
     JOB_QUEUED,
     JOB_RUNNING,
-    JOB_DETACHED, /* it runs, and nobody waits */
+    JOB_DETACHED, /* it runs, and no task waits */
     JOB_POSTED,
 };
 
@@ -78,7 +80,7 @@ static void init_condition(void)
     (void)pthread_condattr_destroy(&attr);
 }
 
-/* The threads are the parent's, and so are the jobs, whose tasks do not go on here. */
+/* The threads are the parent's. So are the jobs, whose tasks do not run here. */
 static void after_fork_in_child(void)
 {
     list_init(&pool.queue);
@@ -236,7 +238,10 @@ static int job_submit(struct job *job)
     return 0;
 }
 
-/* Of a cancelled caller. Returns whether the job is no longer its concern: JOB_QUEUED, JOB_DETACHED; else it has to wait. */
+/*
+ * For a cancelled caller. Returns whether the job is no longer the caller's concern: JOB_QUEUED,
+ * JOB_DETACHED; otherwise the caller must wait.
+ */
 static enum job_state job_give_up(struct job *job, bool detach)
 {
     enum job_state state;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A child that goes on in a function of ours.
+ * A child that continues in a function of ours.
  *
- * The fork happens on the thread's own stack (ait_call_on_thread_stack()), and the child never returns from there: its loop is made on a proper stack, and nothing of the
- * parent's frames is unwound. Parent and child share a socket until the child has said that it is ready, or that it never will be.
+ * The fork happens on the thread's own stack (ait_call_on_thread_stack()), and the child never
+ * returns from there: its loop is made on a proper stack, and no frame of the parent is unwound.
+ * Parent and child share a socket until the child has reported that it is ready, or that it never
+ * will be.
  */
 
 #include <poll.h>
@@ -181,7 +183,7 @@ static int make_process(struct fork *f, struct ait_child *c)
         (void)close(f->ours);
         return r;
     }
-    /* The child does it, too: whoever comes first. */
+    /* The child does it, too, so that it does not matter which runs first. */
     if ((f->options.flags & (AIT_FORK_PROCESS_GROUP | AIT_FORK_SESSION)) == AIT_FORK_PROCESS_GROUP)
         (void)setpgid(f->pid, f->pid);
     child_init(c, f->pid, pidfd, f->options.flags & (AIT_FORK_PROCESS_GROUP | AIT_FORK_SESSION));
@@ -205,8 +207,9 @@ static int hear(const struct fork *f, const struct ait_child *c, struct message 
 }
 
 /*
- * The outcome for the caller. Without wait_started a child that has ended by itself is as good as one that runs. That it was cancelled over there, by a
- * signal, is no error of its: and here nobody has been.
+ * The outcome for the caller. Without wait_started, a child that has ended by itself counts as one
+ * that runs. If it was cancelled there, by a signal, that is not an error: the caller was not
+ * cancelled.
  */
 static int judge(const struct fork *f, const struct message *m)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A program from its start to its end, its input and output with it: one task, one poll over the three pipes. */
+/* Runs a program to its end, with its input and output: one task, one poll over the three pipes. */
 
 #include <poll.h>
 #include <signal.h>
@@ -65,7 +65,10 @@ static int read_some(struct output *o, int fd)
     return n > 0;
 }
 
-/* A program need not read its input: SIGPIPE for that would be ours, so it is held back and taken. Returns 0 where there is nothing more to do. */
+/*
+ * A program need not read its input. SIGPIPE for that would hit us, so it is blocked and consumed.
+ * Returns 0 if there is nothing more to do.
+ */
 static int write_some(struct run *run, int fd)
 {
     const struct timespec now = {};

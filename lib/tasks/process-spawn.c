@@ -41,7 +41,7 @@ static bool replaces(const ait_spawn_options *o, int target)
     return false;
 }
 
-/* Who decides about fd 0, 1 or 2 of the child; more than one is a mistake. */
+/* The flags that set fd 0, 1 or 2 of the child; more than one of them is an error. */
 static unsigned n_deciders(const ait_spawn_options *o, int fd)
 {
     unsigned n = !!(o->flags & stdio[fd].pipe) + !!(o->flags & stdio[fd].null) + replaces(o, fd);
@@ -113,7 +113,7 @@ static int make_pipe(struct spawn *s, int fd)
         return -errno;
     s->child_ends[fd] = ends[child_end];
     s->child->stdio[fd] = ends[!child_end];
-    /* Of ours alone: the two are different open files. */
+    /* For our end only: the two ends are different open file descriptions. */
     r = fcntl(ends[!child_end], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
     plan_fd(s, ends[child_end], fd);
     return r;

@@ -145,7 +145,7 @@ static int child_reap(struct ait_child *c)
         return -errno;
     if (info.si_pid == 0)
         return 0;
-    /* Now or never: once it is reaped, its group's number may be somebody else's. */
+    /* It must be now: once the process is reaped, its group's number may be reused. */
     if (c->group)
         (void)kill(-c->pid, SIGKILL);
     if (waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG) < 0)
@@ -165,14 +165,20 @@ AIT_PUBLIC int ait_child_wait(ait_child *child, siginfo_t *ret_info)
         return -ECHILD;
     ait_child_ref(child);
     for (;;) {
-        /* Readable from the end of the process on, for every waiter, so that it does not matter who reaps. */
+        /*
+         * Readable from the end of the process on, for every waiter, so it does not matter which
+         * one reaps.
+         */
         r = child->reaped ? ait_check_cancel() : ait_poll(child->pidfd, POLLIN);
         if (r < 0)
             break;
         r = child_reap(child);
         if (r != 0)
             break;
-        /* Ended, but whoever traces it has to see that first; nothing tells when. */
+        /*
+         * The process has ended, but its tracer must see that first; there is no notification of
+         * that.
+         */
         r = ait_sleep(TRACED_PAUSE);
         if (r < 0)
             break;
@@ -215,7 +221,10 @@ static void signal_all(struct ait_child *c, int signo)
     (void)ait_child_kill(c, signo);
 }
 
-/* Waits up to usec, cancelled or not. Whether it has ended; false also where there was no memory to wait with. */
+/*
+ * Waits up to usec, cancelled or not. Returns whether the process has ended; false also if there
+ * was no memory to wait with.
+ */
 static bool wait_shielded(struct ait_child *c, uint64_t usec)
 {
     AIT_SCOPE(scope);
@@ -229,7 +238,10 @@ static bool wait_shielded(struct ait_child *c, uint64_t usec)
     return c->reaped || r == -ECHILD;
 }
 
-/* It has got SIGKILL. By its number, which it keeps until it is reaped: ait_poll() may have made the pidfd non-blocking, and then waitid() is, too. */
+/*
+ * The process was sent SIGKILL. Waits by its pid, which it keeps until it is reaped: ait_poll() may
+ * have made the pidfd non-blocking, which makes waitid() on it non-blocking, too.
+ */
 static void wait_blocking(struct ait_child *c)
 {
     siginfo_t info = {};

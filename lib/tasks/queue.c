@@ -6,8 +6,9 @@
 #include "wait.h"
 
 /*
- * While getters wait, nothing is in the queue and no putter waits. While putters wait, the queue is full and open. Items of waiting putters
- * lie in their frames; they enter the queue, or the hands of a getter, when their turn comes.
+ * While getters wait, the queue is empty and no putter waits. While putters wait, the queue is full
+ * and open. Items of waiting putters lie in their frames. They move into the queue, or directly to
+ * a getter, when their turn comes.
  */
 struct ait_queue {
     struct ait_loop *loop;

@@ -101,7 +101,7 @@ static bool all_digits(const char *s)
     return s[strspn(s, "0123456789")] == '\0';
 }
 
-/* What is in figures already. It reads no file and asks nobody. */
+/* Numeric addresses and services. This reads no file and makes no query. */
 static int lookup_numeric(void *userdata)
 {
     struct lookup *l = userdata;

@@ -17,7 +17,10 @@ struct ait_signals {
     unsigned fork_generation;
 };
 
-/* How many registrations of this thread want each signal; only the last of them may unblock it, and only where the first has blocked it. */
+/*
+ * The number of registrations of this thread for each signal. Only the last of them may unblock it,
+ * and only if the first has blocked it.
+ */
 static __thread struct {
     unsigned n_users;
     bool blocked_here;

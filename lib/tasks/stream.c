@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Both buffers are [head, tail) of one block. A reader owns the read buffer while it waits for more; the right to touch the write buffer is handed from
- * task to task. Whoever is inside a call holds a reference, so that closing can free nothing under it.
+ * Both buffers are [head, tail) of one block. A reader owns the read buffer while it waits for
+ * more. The right to use the write buffer is handed from task to task. A task inside a call holds a
+ * reference, so that closing cannot free anything under it.
  */
 
 #include <stdio.h>
@@ -209,11 +210,11 @@ static int fill(struct ait_stream *s)
     return 1;
 }
 
-/* Waits until there is an occurrence of delimiter, and tells where what is up to its end ends. */
+/* Waits until the delimiter occurs, and returns where the data including it ends. */
 static int find(struct ait_stream *s, const void *delimiter, size_t n, size_t *ret_size)
 {
     struct buffer *b = &s->in;
-    size_t seen = 0; /* where nothing can begin */
+    size_t seen = 0; /* up to where none can begin */
     const char *p;
     int r;
 
@@ -446,7 +447,7 @@ static int writer_enter(struct ait_stream *s)
     return 0;
 }
 
-/* Hands the right to write to the next in turn: nobody can come between. */
+/* Hands the right to write to the next in line: no other task can come between. */
 static int writer_leave(struct ait_stream *s, int r)
 {
     if (list_empty(&s->writers))
@@ -532,7 +533,7 @@ AIT_PUBLIC int ait_stream_write(ait_stream *stream, const void *buf, size_t n, s
     return r;
 }
 
-/* The length of the text, or how it failed. Where there was room for it, it is in the buffer. */
+/* The length of the text, or the error. If there was room for the text, it is in the buffer. */
 static int format_into(struct buffer *b, size_t *ret_n, const char *format, va_list ap)
 {
     size_t room = b->capacity - b->tail;

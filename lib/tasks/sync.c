@@ -19,13 +19,13 @@ struct ait_event {
 
 struct ait_mutex {
     struct counted counted;
-    struct ait_task *owner; /* a reference; never NULL while somebody waits */
+    struct ait_task *owner; /* a reference; never NULL while a task waits */
     struct list waiters;
 };
 
 struct ait_semaphore {
     struct counted counted;
-    unsigned value, max; /* value is 0 while somebody waits */
+    unsigned value, max; /* value is 0 while a task waits */
     struct list waiters;
 };
 
@@ -195,7 +195,7 @@ static bool mutex_is_orphan(const struct ait_mutex *m)
     return m->owner && m->owner->state == TASK_ENDED;
 }
 
-/* Whoever is the first now watches the owner; where that one has ended, nobody waits any more. */
+/* The task that is now first watches the owner. If the owner has ended, no task waits any more. */
 static void mutex_watch(struct ait_mutex *m)
 {
     if (mutex_is_orphan(m)) {
@@ -255,7 +255,7 @@ static void mutex_suspend(struct ait_loop *loop, struct ait_mutex *m, struct mut
     }
 }
 
-/* 0: taken; -EBUSY: somebody else holds it. */
+/* 0: taken; -EBUSY: another task holds it. */
 static int mutex_try(struct ait_mutex *m, struct ait_task *t)
 {
     if (likely(!m->owner)) {
@@ -401,7 +401,10 @@ AIT_PUBLIC int ait_semaphore_value(const ait_semaphore *semaphore)
 
 /* ---- condition ----------------------------------------------------------------------------------- */
 
-/* In the condition's list until it is notified, then in the mutex's: its task is not woken before it holds the mutex. */
+/*
+ * The waiter is in the condition's list until it is notified, then in the mutex's: its task is not
+ * woken before it holds the mutex.
+ */
 struct condition_waiter {
     struct mutex_waiter mw; /* first */
     struct ait_mutex *mutex;
@@ -454,7 +457,7 @@ static int condition_notify(struct ait_condition *c, unsigned n, bool alone)
     return woken;
 }
 
-/* Waits for the notification, unless the task is cancelled before it, and for the mutex in any case. */
+/* Waits for the notification, unless the task is cancelled first, and for the mutex in any case. */
 static void condition_suspend(struct ait_loop *loop, struct ait_condition *c, struct condition_waiter *cw)
 {
     const struct wait what = {.kind = "condition", .object = c};
