@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A chat room: chat-server [PORT]. Each client is two tasks in one scope: the one reads lines, the other writes what the room says.
- * Between the room and a client lies a queue that drops its oldest line, so that a client who does not read holds up nobody.
- * Try it with two terminals and "nc 127.0.0.1 PORT".
+ * A chat room: chat-server [PORT]. Each client has two tasks in one scope: one reads lines, the other
+ * writes what the room says. The queue between the room and a client drops its oldest line when it is
+ * full, so a client that does not read holds up no other. Try it with "nc 127.0.0.1 PORT" in two
+ * terminals.
  */
 #include <aiotools-sd/aiotools-sd.h>
 

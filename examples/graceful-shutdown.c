@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Ending in order: graceful-shutdown [REQUESTS]. Requests of a second come in all the time. On SIGTERM (or Ctrl-C) no more are taken; those
- * that run may end, within three more; what is left then is cancelled; the journal is closed last, in any case. A second signal ends at once.
+ * A graceful shutdown: graceful-shutdown [REQUESTS]. Requests, which take a second, arrive all the
+ * time. After SIGTERM (or Ctrl-C) no more are taken. Running requests have three seconds to finish,
+ * and are then cancelled. The journal is always closed last. A second signal ends the program at once.
  */
 #include <aiotools-sd/aiotools-sd.h>
 
@@ -51,8 +52,8 @@ static int take_requests(void *userdata)
 }
 
 /*
- * Requests live in a shield: SIGTERM, which cancels everything, does not come in. It reaches the task that takes them; when that has ended, the
- * shield is given its time.
+ * Requests run in a shield, which SIGTERM does not reach although it cancels everything else. It
+ * reaches the task that takes requests. When that task has ended, the shield gets its time limit.
  */
 static int serve(ait_scope *outer, unsigned max)
 {

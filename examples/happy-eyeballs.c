@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Connects to a host by whichever of its addresses answers first, and copies both ways, as nc does: happy-eyeballs HOST SERVICE.
- * On stderr it says what it tries, and what it got.
+ * Connects to the address of a host that answers first, and copies data in both directions, as nc does:
+ * happy-eyeballs HOST SERVICE. On stderr it prints each attempt, and the result.
  */
 #include <aiotools-sd/aiotools-sd.h>
 

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * http-hello: a small HTTP/1.1 server, to be run by `aiotools-sd run`, systemd or systemd-socket-
- * activate.
+ * http-hello: a small HTTP/1.1 server that is started by `aiotools-sd run`, systemd or
+ * systemd-socket-activate.
  *
  *     aiotools-sd run --workers=4 --listen=127.0.0.1:8080 -- http-hello
  *
- * Answers every request with the pid of the worker; /sleep/MS takes MS milliseconds for it.
+ * It answers every request with the pid of the worker; /sleep/MS takes MS milliseconds to answer.
  *
- * One task a connection. SIGTERM cancels the acceptors' scope; they take what is still queued and end.
- * The scope of the connections is shielded from that, and aborted only when every accepted connection
- * has begun to be served. What then counts as cancelled is the wait for another request on a connection
- * that has had its answer: it is closed. A connection that still waits for its first answer, or has a
- * request under way, waits in a shield, and gets `Connection: close` with its answer. So no request is
- * lost.
+ * Each connection is a task. SIGTERM cancels the scope of the acceptors, which accept the connections
+ * that are still queued and then end. The scope of the connections is a shield. It is aborted only when
+ * the task of every accepted connection has begun. This cancels the wait for a further request on
+ * connections that have had an answer; they are closed. A connection that waits for its first request
+ * or has a request under way waits in a shield, and gets `Connection: close` with its answer. No
+ * request is lost.
  */
 
 #include <ctype.h>
@@ -167,8 +167,8 @@ static void parse_head(struct request *r, const char *head, size_t n)
 /* ---- one connection ----------------------------------------------------------------------------- */
 
 /*
- * Waits for more bytes. Only the wait for another request can be cancelled, and not before a last look:
- * a request that is here already is served. 0: end of file, or time is up.
+ * Waits for more bytes. Only the wait for a further request can be cancelled, and only after a last
+ * look: a request that has already arrived is served. 0: end of file, or time is up.
  */
 static ssize_t receive(struct connection *c)
 {

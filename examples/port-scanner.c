@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which ports of a host are open: port-scanner HOST FIRST LAST [AT-A-TIME]. A thousand and more connections, but never more than so many at
- * a time, each with a limit of its own; the results come as they come. Scan what is yours.
+ * Finds the open ports of a host: port-scanner HOST FIRST LAST [AT-A-TIME]. It makes a thousand
+ * connections and more, but only a limited number at a time, each with its own time limit. Results are
+ * printed as they arrive. Scan only your own hosts.
  */
 #include <aiotools-sd/aiotools-sd.h>
 
