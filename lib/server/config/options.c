@@ -270,7 +270,7 @@ const struct option_spec server_options[] = {
     {"stable", 0, "TIME", take_time, FIELD(stable),
      "replace a worker at once if it was ready for this long (10s)"},
     {"give-up", 0, "N/TIME", take_rate, FIELD(give_up),
-     "give up a slot that has more unplanned exits than this (20/5min)"},
+     "give up a slot after this many unplanned exits (20/5min)"},
 
     {"env", 0, "NAME=VALUE", take_env, 0, "set a variable for the workers; may be repeated",
      .section = "Environment of the workers"},
