@@ -527,8 +527,9 @@ int op_cancelled(struct ait_task *t)
 {
 #ifndef NDEBUG
     if (++t->n_busy > BUSY_TRAP) {
-        (void)fprintf(stderr, "aiotools-sd: task '%s' goes on after -ECANCELED for ever; it has to unwind\n",
-                      ait_task_name(t));
+        (void)fprintf(
+            stderr, "aiotools-sd: task '%s' does not unwind; let it return when a call returns -ECANCELED\n",
+            ait_task_name(t));
         abort();
     }
 #endif

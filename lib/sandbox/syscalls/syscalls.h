@@ -4,9 +4,10 @@
 /*
  * Names, numbers and groups of system calls.
  *
- * libseccomp resolves what it knows; what is newer than its version 2.5.4 has its number here (from 424 on numbers are the same on every architecture).
- * The tables are constant; the index by number is made once, allocates nothing and is never changed. Lists of names are strings with a NUL
- * after each name and an empty name at the end.
+ * libseccomp resolves the calls that it knows. Calls newer than its version 2.5.4 have their
+ * numbers here (from 424 on, numbers are the same on every architecture). The tables are constant.
+ * The index by number is made once, allocates nothing and never changes. Lists of names are strings
+ * with a NUL after each name and an empty name at the end.
  *
  * What this is not: it knows no policy.
  */
@@ -17,7 +18,7 @@
 
 #include <aiotools-sd/policy.h>
 
-/* The newest one of Linux 6.18. What is newer answers ENOSYS, so that libc falls back. */
+/* The newest call of Linux 6.18. Newer ones are answered with ENOSYS, so that libc falls back. */
 #define SYSCALL_NEWEST 469
 
 struct syscall_group {
@@ -32,11 +33,14 @@ extern const char syscall_known[];
 
 const struct syscall_group *syscall_group_find(const char *name);
 
-/* Calls fn for each system call of this architecture that the group has, through the groups inside it. */
+/*
+ * Calls fn for each system call of this architecture in the group, including those of groups inside
+ * it.
+ */
 int syscall_group_expand(const char *group, int (*fn)(int number, void *userdata), void *userdata);
 
-/* The known call, or group if it begins with '@', whose name is most like this one; NULL: none is. */
+/* The known call, or group if name begins with '@', whose name is most similar; NULL: none is. */
 const char *syscall_nearest(const char *name);
 
-/* A bit per argument that the kernel reads as 32 bits (or of which it ignores the upper half). */
+/* One bit per argument that the kernel reads as 32 bits, or whose upper half it ignores. */
 unsigned syscall_int_arguments(int number);

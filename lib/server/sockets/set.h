@@ -5,21 +5,25 @@
 /*
  * listen: all sockets that a server listens on, for all its slots.
  *
- * A set is a list of entries in the order workers see them: the inherited sockets first, as given, then the --listen
- * addresses that no inherited one matches, in command-line order. An entry is shared (one socket, every worker gets it)
- * or has one SO_REUSEPORT socket a slot (reuseport.h). Every slot gets the same number of fds with the same names.
+ * A set is a list of entries in the order in which workers see them. First come the inherited
+ * sockets, as passed. Then come the --listen addresses that match no inherited one, in command-line
+ * order. An entry is shared (one socket for all workers) or has one SO_REUSEPORT socket per slot
+ * (reuseport.h). Every slot gets the same number of fds with the same names.
  *
- * The set owns every fd in it: CLOEXEC, blocking (as systemd passes them: O_NONBLOCK belongs to the open file that all
- * workers share, so it is theirs to set), backlog the system's maximum. It owns the socket files that it made, too:
- * closing unlinks those that are still its own (device and inode), and only in the process that made them.
+ * The set owns every fd in it. The fds are CLOEXEC and blocking, as systemd passes them: O_NONBLOCK
+ * belongs to the open file that all workers share, so they may set it. The backlog is the system's
+ * maximum. The set also owns the socket files that it made: closing unlinks those that are still
+ * its own (device and inode), and only in the process that made them.
  *
- * Only system calls that do not block; callable from anywhere, one thread at a time. Says nothing to anybody: failures
- * come back as a problem that names the option text, the cause and the remedy. It does not watch the sockets.
+ * It makes only system calls that do not block, and can be called from anywhere, by one thread at a
+ * time. It logs nothing: failures are returned as a problem that names the option's text, the cause
+ * and the remedy. It does not watch the sockets.
  *
- * Taking a slot away without losing connections: steer it AWAY; let its worker go on accepting until
- * listen_set_pending() is 0 and has been so for a moment (a handshake under way ends on the listener it began on, and
- * is not counted); stop the worker; listen_set_remove_slot(). net.ipv4.tcp_migrate_req=1 (Linux 5.14) would move what
- * is left instead, for the whole system: that is the administrator's choice.
+ * To remove a slot without losing connections: steer it AWAY. Let its worker accept until
+ * listen_set_pending() has been 0 for a moment, since a handshake in progress ends on the listener
+ * that it began on, and is not counted. Stop the worker. Call listen_set_remove_slot().
+ * net.ipv4.tcp_migrate_req=1 (Linux 5.14) would move what is left instead, but for the whole
+ * system, which is the administrator's decision.
  */
 
 #include "inherit.h"
@@ -36,15 +40,18 @@ struct listen_options {
 
 struct listen_set;
 
-/* Opens everything, or nothing: on failure all is closed and unlinked again, `inherited` untouched. */
+/*
+ * Opens everything or nothing: on failure all sockets are closed and unlinked again, and
+ * `inherited` is untouched.
+ */
 int listen_set_open(struct listen_set **ret, const struct listen_options *options,
                     struct problem *ret_problem);
 struct listen_set *listen_set_close(struct listen_set *s); /* returns NULL, takes NULL */
 
-/* Sockets a worker gets, and what they are. Strings live as long as the set. */
+/* The sockets that a worker gets, and what they are. The strings live as long as the set. */
 size_t listen_set_count(const struct listen_set *s);
 const char *listen_set_name(const struct listen_set *s,
-                            size_t i); /* "unknown" where nobody named it, as in systemd */
+                            size_t i); /* "unknown" if it has no name, as in systemd */
 const char *listen_set_address(const struct listen_set *s,
                                size_t i); /* text, with the port that was chosen */
 bool listen_set_is_slot(const struct listen_set *s, size_t i);
@@ -52,25 +59,39 @@ const char *
 listen_set_fdnames(const struct listen_set *s); /* value of LISTEN_FDNAMES, the same for every slot */
 unsigned listen_set_first_port(const struct listen_set *s); /* 0: none has a port */
 
-/* The fds of one slot's worker, in order: listen_set_count() of them. They stay the set's: duplicate, do not close.
- * -ENOENT: the slot has none yet. */
+/*
+ * The fds of one slot's worker, in order: listen_set_count() of them. They stay the set's:
+ * duplicate them, do not close them. -ENOENT: the slot has none yet.
+ */
 int listen_set_fds(const struct listen_set *s, unsigned slot, int *ret_fds);
 
-/* Slot numbers may have gaps. add: all or nothing, no-op for a slot that has its sockets. remove: see above. */
+/*
+ * Slot numbers may have gaps. Adding is all or nothing, and does nothing for a slot that has its
+ * sockets. For removing see above.
+ */
 int listen_set_add_slot(struct listen_set *s, unsigned slot, struct problem *ret_problem);
 void listen_set_remove_slot(struct listen_set *s, unsigned slot);
 
-/* Where new connections go. The set remembers it, and applies it again when its sockets change. Cheap: one setsockopt an
- * address. At first all slots WAIT. The first error is returned, all addresses are tried. */
+/*
+ * Says where new connections go. The set remembers it, and applies it again when its sockets
+ * change. Cheap: one setsockopt per address. At first all slots are WAIT. Tries all addresses and
+ * returns the first error.
+ */
 int listen_set_steer_slot(struct listen_set *s, unsigned slot, enum steer to);
 
-/* Connections not accepted yet on the slot's own listeners, all addresses together; shared ones do not count. */
+/*
+ * The number of connections that were not accepted yet on the slot's own listeners, all addresses
+ * together. Shared ones do not count.
+ */
 ssize_t listen_set_pending(const struct listen_set *s, unsigned slot);
 
-/* Listens again where a worker has shut a listener down, or somebody has removed its file; call it before a worker of the
- * slot starts. Shared ones are checked as well. Returns how many were repaired, 0 mostly; where a file was made again,
- * the problem says so, and is untouched otherwise. On failure the others were still tried. An fd may refer to a new
- * socket afterwards; its number stays. */
+/*
+ * Listens again if a worker has shut down a listener, or a socket file was removed. Call it before
+ * a worker of the slot starts. Shared listeners are checked as well. Returns how many were
+ * repaired, mostly 0. If a file was made again, the problem says so; otherwise it is untouched. On
+ * failure the other listeners were still tried. An fd may refer to a new socket afterwards; its
+ * number stays.
+ */
 int listen_set_check(struct listen_set *s, unsigned slot, struct problem *ret_problem);
 
 #endif

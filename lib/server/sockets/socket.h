@@ -5,12 +5,14 @@
 /*
  * listener: one socket, bound and listening.
  *
- * TCP gets SO_REUSEADDR (a restart need not wait for TIME_WAIT), wildcards take both families, the backlog is the
- * system's maximum. A socket with a path takes the place of a stale one, never that of a live one or of anything that
- * is no socket; it gets mode 0666 whatever the umask, as systemd's SocketMode= does by default: who may not connect is
- * the folder's to say. Its device and inode are kept, so that only what we made is unlinked.
+ * TCP sockets get SO_REUSEADDR, so that a restart need not wait for TIME_WAIT. Wildcards accept
+ * both families. The backlog is the system's maximum. A socket with a path replaces a stale socket,
+ * but never a live one, or a file that is not a socket. It gets mode 0666 whatever the umask, which
+ * is the default of systemd's SocketMode=: the directory decides who may connect. Its device and
+ * inode are recorded, so that only a socket that we made is unlinked.
  *
- * Functions return fds or 0, negative errno otherwise, and leave nothing behind on failure. They keep no state.
+ * Functions return fds or 0, or a negative errno, and leave nothing behind on failure. They keep no
+ * state.
  */
 
 #include "config/address.h"
@@ -19,8 +21,8 @@
 
 enum listener_kind {
     LISTENER_EXCLUSIVE,   /* alone on its address */
-    LISTENER_GROUP_FIRST, /* opened so, and then open to others of this user */
-    LISTENER_GROUP_JOIN,  /* one of those */
+    LISTENER_GROUP_FIRST, /* opened exclusively, then made shareable with sockets of this user */
+    LISTENER_GROUP_JOIN,  /* joins such a group */
 };
 
 struct listener_file { /* a socket's file; dev and ino 0: none */
@@ -29,20 +31,29 @@ struct listener_file { /* a socket's file; dev and ino 0: none */
     pid_t owner; /* only the process that made it unlinks it */
 };
 
-/* The address gets the port that was chosen; a port alone becomes 0.0.0.0 where there is no IPv6. A new fd.
- * -EADDRINUSE also for a path on which a server answers, -EEXIST where something else than a socket is there. */
+/*
+ * Returns a new fd. The address gets the port that was chosen; a port alone becomes 0.0.0.0 if
+ * there is no IPv6. -EADDRINUSE: also for a path on which a server answers. -EEXIST: the path
+ * exists and is not a socket.
+ */
 int listener_open(struct address *a, enum listener_kind kind, struct listener_file *ret_file);
 
-/* The same, in place of `fd`: its number stays, the open file is a new one. On failure the fd is a dead socket. */
+/*
+ * The same, in place of `fd`: its number stays, the open file is a new one. On failure fd is a dead
+ * socket.
+ */
 int listener_reopen(int fd, struct address *a, enum listener_kind kind, struct listener_file *file);
 
-/* Listens again on the open file itself, for a TCP socket that was shut down; all copies of the fd work again. */
+/*
+ * Listens again on the same open file, for a TCP socket that was shut down. All copies of the fd
+ * work again.
+ */
 int listener_relisten(int fd, const struct address *a);
 
-/* Somebody has shut it down (or it could not be reopened). */
+/* Whether the socket was shut down, or could not be reopened. */
 bool listener_is_dead(int fd, const struct address *a);
 
-/* Unlinks what listener_open() made, if it is still that. */
+/* Unlinks the file that listener_open() made, if it is still the same. */
 void listener_unlink(const struct address *a, struct listener_file *file);
 
 #endif

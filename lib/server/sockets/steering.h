@@ -5,9 +5,10 @@
 /*
  * steering: the classic BPF program that picks a socket of a SO_REUSEPORT group.
  *
- * It draws a number below n_indices, at random or by a hash of the sender, and finds the index for it in a binary tree
- * over runs of consecutive indices (a single leaf where all sockets are chosen). Indices are ascending, so at most half
- * of the sockets begin a run, and 1024 sockets fit into BPF_MAXINSNS. Pure; the struct owns its arrays.
+ * It draws a number below n_indices, at random or from a hash of the sender, and finds the index
+ * for it in a binary tree over runs of consecutive indices. The tree is a single leaf if all
+ * sockets are chosen. Indices are ascending, so at most half of the sockets begin a run, and 1024
+ * sockets fit into BPF_MAXINSNS. Pure; the struct owns its arrays.
  */
 
 #include <linux/filter.h>
@@ -23,7 +24,10 @@ struct steering {
     unsigned n_runs;
 };
 
-/* Build into a zeroed struct. -EINVAL: no index; -E2BIG: more than a program can hold. steering_done() in any case. */
+/*
+ * These build into a zeroed struct. -EINVAL: no index. -E2BIG: more than a program can hold. Call
+ * steering_done() in any case.
+ */
 int steering_random(struct steering *s, const unsigned *indices, unsigned n_indices);
 int steering_by_sender(struct steering *s, const unsigned *indices, unsigned n_indices, uint32_t seed);
 void steering_done(struct steering *s);
