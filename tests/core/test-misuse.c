@@ -305,22 +305,22 @@ static void test_shuffle(void **unused)
 {
     static const struct {
         const char *value;
-        bool told;
+        bool warned;
     } rows[] = {{"7", false}, {"0x10", false}, {"", false}, {"yes", true}, {"7 dwarfs", true}};
     const char *before = getenv("AIT_SHUFFLE");
     char *old = before ? strdup(before) : NULL, text[4096];
 
     for (unsigned i = 0; i < ELEMENTS(rows); i++) {
-        const char *told;
+        const char *warned;
         int status;
 
         assert_int_equal(setenv("AIT_SHUFFLE", rows[i].value, 1), 0);
         status = run_forked(two_loops, text, sizeof(text));
         assert_true(WIFEXITED(status));
-        told = strstr(text, "aiotools-sd: AIT_SHUFFLE is '");
-        assert_int_equal(told != NULL, rows[i].told);
+        warned = strstr(text, "aiotools-sd: AIT_SHUFFLE='");
+        assert_int_equal(warned != NULL, rows[i].warned);
         /* Once a process. */
-        assert_true(!told || !strstr(told + 1, "aiotools-sd: "));
+        assert_true(!warned || !strstr(warned + 1, "aiotools-sd: "));
     }
     assert_int_equal(old ? setenv("AIT_SHUFFLE", old, 1) : unsetenv("AIT_SHUFFLE"), 0);
     free(old);
