@@ -57,7 +57,7 @@ static bool is_known(pid_t pid, void *userdata)
     return pid != known->never && known->fn && known->fn(pid, known->userdata);
 }
 
-/* Where the kernel does not list children: all processes, whose parents lead to us. */
+/* If the kernel does not list children: scans all processes for those whose parents lead to us. */
 static int descendants_by_parent(struct scan *scan, struct known *known)
 {
     pid_t self = getpid();

@@ -9,7 +9,7 @@ static int no_memory(struct problem *p)
     return problem_set(p, STATUS_OS, -ENOMEM, "out of memory");
 }
 
-/* A copy in place of what is there. */
+/* Replaces the string by a copy. */
 static int set_text(char **text, const char *value, struct problem *p)
 {
     char *copy = strdup(value);
@@ -71,7 +71,7 @@ static int match(struct listen_set *s, const char *name, const struct address *w
         name_seen |= same_name;
         if (!e->inherited || e->option || !address_matches(wanted, &e->address, same_name))
             continue;
-        /* One of that name is better than one that merely has the address. */
+        /* An entry of that name is preferred to one that only has the address. */
         if (!found || same_name)
             found = e;
         if (same_name)

@@ -168,8 +168,8 @@ int reuseport_repair(struct reuseport *g, unsigned slot)
         return 0;
     if (g->address.type == SOCK_DGRAM) {
         /*
-         * The dead one leaves the group whenever the last process that has it ends: unseen from
-         * here.
+         * The dead socket leaves the group when the last process that has it ends, which cannot be
+         * seen from here.
          */
         g->order_lost = true;
         r = listener_reopen(fd, &g->address, LISTENER_GROUP_JOIN, &no_file);

@@ -48,7 +48,7 @@ int listen_set_add_slot(struct listen_set *s, unsigned slot, struct problem *ret
             return listen_describe(e, r, ret_problem);
         }
     }
-    /* Nothing for it yet: the program of a group that has just become one is missing. */
+    /* Nothing to do yet: a group that has just become one has no program. */
     (void)apply_steering(s);
     return 0;
 }

@@ -28,7 +28,7 @@ static int set_inet_options(int fd, const struct address *a, enum listener_kind 
 
     if (a->sa.sa_family == AF_INET6 && address_is_wildcard(a))
         r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-    /* For UDP it would mean something else: that others may take the port over. */
+    /* For UDP it means something else: that others may take over the port. */
     if (r == 0 && a->type == SOCK_STREAM)
         r = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (r == 0 && kind == LISTENER_GROUP_JOIN)
@@ -121,7 +121,7 @@ int listener_reopen(int fd, struct address *a, enum listener_kind kind, struct l
 
     if (fresh < 0)
         return fresh;
-    /* The old one has to go first: it holds the abstract name or the port. */
+    /* The old socket must be closed first: it holds the abstract name or the port. */
     listener_unlink(a, file);
     if (dup3(fresh, fd, O_CLOEXEC) < 0) {
         int r = -errno;

@@ -146,7 +146,7 @@ void rundir_close(struct rundir *d)
     (void)unlink(path);
     if (d->ours) {
         (void)rmdir(d->path);
-        /* The parent goes with its last instance; where another one is there, it stays. */
+        /* The parent is removed with its last instance; if it contains another one, it stays. */
         *strrchr(d->path, '/') = '\0';
         (void)rmdir(d->path);
     }

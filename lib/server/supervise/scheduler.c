@@ -21,7 +21,7 @@ struct batch {
     unsigned n;
 };
 
-/* Until each is proved or over. 1: one has failed. */
+/* Waits until each of the batch is proved or over. Returns 1 if one has failed. */
 static int await_proof(const struct batch *b)
 {
     bool failed, waiting;
@@ -185,7 +185,7 @@ static int await_turn(struct reload *reload, unsigned replaced)
     return r;
 }
 
-/* 0: all of them; 1: up to one that failed. */
+/* Returns 0 if all were replaced, and 1 if one failed. */
 static int replace_all(struct reload *reload)
 {
     struct scheduler *s = reload->scheduler;

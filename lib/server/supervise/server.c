@@ -16,15 +16,15 @@
 #include "trim.h"
 
 /*
- * The supervisor: a tree of tasks that mirrors what it looks after.
+ * The supervisor: a tree of tasks that mirrors the processes.
  *
- *     server_main                      tells systemd, sees the end; services: log, guardian, signals
+ *     server_main                      notifies systemd, waits for the end; services: log, guardian, signals
  *       slots (a supervisor scope)     stopping the server is cancelling this scope
- *         slot_main, one a slot        decides what runs in it
- *           worker_main, one a process from spawn to the last of its descendants
+ *         slot_main, one per slot      decides what runs in it
+ *           worker_main, one per process, from its start until its last descendant has ended
  *         scheduler_main               planned changes: reload, scale
  *
- * Everything runs in one thread; a struct changes only between two suspensions.
+ * Everything runs in one thread. A struct changes only between two suspensions.
  */
 
 #define LOG_PATIENCE      AIT_USEC_PER_SEC
@@ -65,7 +65,7 @@ static void server_stop(struct server *server, int status)
         (void)ait_scope_cancel(server->slots);
 }
 
-/* What no other slot will do better, so that no further one is tried. */
+/* A failure that would repeat in every slot, so that no other slot is tried. */
 static bool must_stop(const struct server *server, const struct slot *slot)
 {
     if (slot->state != SLOT_FAILED)

@@ -188,7 +188,7 @@ static int start_worker(struct slot *slot, struct revision *revision, struct wor
     return worker_new(ret, &params);
 }
 
-/* Where the replacement is in place, it is its turn until it has failed. */
+/* With in_place the slot is left to the replacement until that has failed. */
 static bool may_start(const struct slot *slot)
 {
     return !slot->current && !slot->leaving && !(slot->replacement && slot->replacement->in_place);
@@ -435,7 +435,7 @@ static int slot_main(void *userdata)
     }
     if (r >= 0)
         r = drain(slot);
-    /* Stops what runs, and waits for it. */
+    /* Stops the running workers, and waits for them. */
     (void)ait_scope_cancel(scope);
     r = ait_scope_exit(scope, r);
     slot->scope = NULL;

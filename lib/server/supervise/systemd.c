@@ -17,7 +17,7 @@
 
 #include <aiotools-sd/base.h>
 
-#define PATIENCE 1000 /* ms, for what must not be lost */
+#define PATIENCE 1000 /* ms, for messages that must not be lost */
 
 /* ---- sending -------------------------------------------------------------------------------------- */
 

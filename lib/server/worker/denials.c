@@ -209,7 +209,7 @@ int denials_start(struct worker *w, ait_scope *scope)
 /* ---- the end of a worker ------------------------------------------------------------------------- */
 
 struct totals {
-    bool absent; /* what answers ENOSYS by design, or what was denied */
+    bool absent; /* calls answered with ENOSYS by intention, and denied ones */
     uint64_t sum;
     size_t n_text, n_json;
     char text[TOTALS_SIZE], json[TOTALS_SIZE];
@@ -217,7 +217,7 @@ struct totals {
 
 static void append(char *buf, size_t *n, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* What does not fit is left out as a whole. */
+/* An entry that does not fit is left out as a whole. */
 static void append(char *buf, size_t *n, const char *format, ...)
 {
     va_list ap;

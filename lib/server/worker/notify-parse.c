@@ -9,7 +9,7 @@ struct value {
     const char *p, *end;
 };
 
-/* Each takes a value and says whether it made sense; on false the message is unchanged. */
+/* Each parser takes a value and returns whether it was valid; if not, the message is unchanged. */
 struct field {
     const char *name;
     unsigned flag;
@@ -30,7 +30,7 @@ static bool take_one(struct notify_message *m, struct value v)
     return equals(v, "1");
 }
 
-/* Digits, and nothing else. */
+/* Digits only. */
 static bool number(struct value v, uint64_t *ret)
 {
     uint64_t n = 0;
@@ -149,7 +149,7 @@ static const struct field fields[] = {
     {"X_AIOTOOLS_REQUESTS", NOTIFY_REQUESTS, take_requests},
 };
 
-/* Names that are not ours (MAINPID, FDSTORE, what systemd adds later) are no mistake. */
+/* Unknown names (MAINPID, FDSTORE, later additions of systemd) are not errors. */
 static bool parse_line(const char *line, const char *end, struct notify_message *m)
 {
     const char *equal = memchr(line, '=', (size_t)(end - line));

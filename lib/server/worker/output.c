@@ -10,7 +10,7 @@
 /* For output that is still in the pipes when every process of the worker is gone. */
 #define OUTPUT_LIMIT AIT_USEC_PER_SEC
 
-/* What one read has brought, for the log. */
+/* Passes the data of one read to the log. */
 struct piece {
     struct log_stream *stream;
     const char *data;
@@ -28,7 +28,9 @@ static int log_piece(void *userdata)
     return 0;
 }
 
-/* One read of what the worker writes. At its end there is nothing more to wait for on that pipe. */
+/*
+ * Reads once from the worker's output. At its end there is nothing more to wait for on that pipe.
+ */
 static void read_output(struct worker *w, enum log_channel channel)
 {
     struct workers *all = w->all;
@@ -51,7 +53,7 @@ static int receive(void *userdata)
     return readiness_receive(userdata);
 }
 
-/* One task for all that a worker says: a task is a page. */
+/* One task for all output and notifications of a worker, since each task costs a page. */
 static int listen_to(void *userdata)
 {
     struct worker *w = userdata;

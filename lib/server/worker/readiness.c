@@ -92,7 +92,7 @@ static int await_newline(void *userdata)
     return 0;
 }
 
-/* --ready=delay:TIME, and what auto does with programs that do not notify. */
+/* For --ready=delay:TIME, and for auto with programs that do not notify. */
 static int await_time(void *userdata)
 {
     struct worker *w = userdata;

@@ -14,7 +14,7 @@
 #define INTERPRETERS_MAX 5 /* as in the kernel */
 #define FIRST_LINE_MAX   256
 
-/* Libraries, and what libc itself reads: names, hosts, times, languages. */
+/* Libraries, and the files that libc itself reads: names, hosts, times, languages. */
 static const char *const always_read[] = {
     "/lib",
     "/lib32",
@@ -59,7 +59,7 @@ static void read_first_line(const char *path, char line[FIRST_LINE_MAX])
     line[n > 2 && line[0] == '#' && line[1] == '!' ? strcspn(line, "\n") : 0] = '\0';
 }
 
-/* What `#!/usr/bin/env NAME` runs. */
+/* The program that `#!/usr/bin/env NAME` runs. */
 static char *found_by_env(const char *arguments, const char *path)
 {
     char name[FIRST_LINE_MAX], *program = NULL;

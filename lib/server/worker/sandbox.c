@@ -35,7 +35,7 @@ static int load_policy(const struct sandbox_options *c, ait_policy **ret, struct
     return r < 0 ? policy_problem(c, &sp, r, p) : 0;
 }
 
-/* What is needed, then what was given: one list, its strings borrowed. */
+/* The needed paths, then the given ones, in one list with borrowed strings. */
 static const char **join(char *const *a, char *const *b)
 {
     size_t n = 0;
@@ -87,7 +87,7 @@ static ait_sandbox_deny deny_of(const struct sandbox_options *c)
     return c->deny_set ? c->deny : AIT_SANDBOX_DENY_ERRNO;
 }
 
-/* What the system is short of says nothing of the sandbox: another try may have it. */
+/* A lack of resources says nothing about the sandbox: a later start may succeed. */
 static int status_of(int error)
 {
     switch (error) {

@@ -13,7 +13,7 @@
 #include "hand-over.h"
 #include "spawn-child.h"
 
-/* All that the child needs, and what is to be undone. */
+/* Everything that the child needs, and that must be undone afterwards. */
 struct spawn {
     struct spawn_plan plan; /* first */
     struct guardian_registration registration;
@@ -86,7 +86,7 @@ static int describe(const struct spawn_params *params, const struct exec_report 
         return describe_exec(params, report->error, p);
     const struct step_words *words = &step_words[report->step];
     const char *detail = report->detail;
-    /* One listener in a chain of filters is all that there can be. */
+    /* A chain of filters can have only one listener. */
     const char *remedy = detail && report->error == -EBUSY ? "leave out --deny=explain" : words->remedy;
     return problem_set(p, words->status, report->error, "starting %s: %s%s%s: %s; %s", params->path,
                        words->name, detail ? ": " : "", detail ? detail : "", strerror(-report->error),

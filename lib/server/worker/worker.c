@@ -75,7 +75,7 @@ static void worker_terminate(struct worker *w)
         w->limit = limit;
         if (!w->all->at_once) {
             (void)ait_child_kill(w->child, config->stop_signal);
-            /* One that has been stopped would not get to it. */
+            /* A stopped process would not handle the signal. */
             (void)ait_child_kill(w->child, SIGCONT);
         }
         r = worker_wait(w);
@@ -205,7 +205,7 @@ static void worker_forget(struct worker *w)
         *p = w->next;
 }
 
-/* What was still in the pipes, and what belongs to the process. */
+/* Reads the rest of the pipes, and releases what belongs to the process. */
 static int worker_close(void *userdata)
 {
     struct worker *w = userdata;
