@@ -57,7 +57,7 @@ PYTHON = "/usr/bin/python3"
 
 PR_SET_CHILD_SUBREAPER = 36
 SYS_LANDLOCK_CREATE_RULESET = 444
-LANDLOCK_SCOPES = 6  # the first ABI that has them
+LANDLOCK_TRUNCATES, LANDLOCK_SCOPES = 3, 6  # the first ABI that confines them
 
 
 class Skip(Exception):
