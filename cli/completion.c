@@ -44,7 +44,10 @@ static void print_function_name(const struct command *c)
     printf("_aiotools_sd_%s%s%s_value", c->parent ? c->parent : "", c->parent ? "_" : "", c->name);
 }
 
-/* A function that completes the value of an option, false where the word takes none. */
+/*
+ * A shell function that completes the value of an option; it returns false if the option takes
+ * none.
+ */
 static void print_values(const struct command *c)
 {
     print_function_name(c);
@@ -62,7 +65,7 @@ static void print_values(const struct command *c)
     printf("        *) return 1 ;;\n    esac\n}\n\n");
 }
 
-/* What is offered for a word: nothing means a program and its arguments. */
+/* The completions for words; empty: a program and its arguments. */
 static void print_case(const struct command *c)
 {
     printf("        %s%s%s) opts='", c->parent ? c->parent : "", c->parent ? "_" : "", c->name);

@@ -39,7 +39,7 @@
 
 enum verdict { MISSING, PRESENT };
 
-/* What was found, for people; enough for any of them. */
+/* A remark for people; large enough for each of them. */
 typedef char remark[160];
 
 struct probe {

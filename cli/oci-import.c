@@ -417,7 +417,7 @@ static int add_rule(struct import *im, const char *name, const struct oci_rule *
     return 0;
 }
 
-/* One name is what docker had once. */
+/* docker once used a single name. */
 static int read_names(struct import *im, const json_t *entry, const struct oci_rule *rule)
 {
     const json_t *names = get(entry, "names"), *name = get(entry, "name");

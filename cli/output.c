@@ -17,7 +17,7 @@ static int fail(struct problem *p, const char *name, int error)
                        strerror(-error));
 }
 
-/* What is there and cannot be replaced. */
+/* A target that exists and cannot be replaced. */
 static bool is_special(const char *name)
 {
     struct stat st;

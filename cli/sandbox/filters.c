@@ -56,7 +56,7 @@ static int wait_for_stop(pid_t pid, int *ret_status)
     return r < 0 ? r : 0;
 }
 
-/* What it has stopped for: a signal that it still has to get, or us. */
+/* Why it has stopped: for a signal that is still to be delivered, or for us. */
 static long signal_of(int status)
 {
     return status >> 16 == 0 ? WSTOPSIG(status) : 0;

@@ -277,7 +277,7 @@ static void tell_of_those_left(const struct learner *l)
             l->name);
 }
 
-/* What the terminal sends it sends to the program, too. */
+/* The terminal sends its signals to the program, too. */
 static int serve_signals(struct learner *l, ait_signals *signals)
 {
     struct signalfd_siginfo info;

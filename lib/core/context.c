@@ -29,7 +29,7 @@ void context_goto(struct context *to)
 
         to->fresh = NULL;
         modes_load(to->fpmode);
-        /* It would put back the mask of the time when the context was made. */
+        /* It would restore the signal mask of the time when the context was made. */
         (void)pthread_sigmask(SIG_SETMASK, NULL, &fresh->uc_sigmask);
         setcontext(fresh);
     }

@@ -124,7 +124,7 @@ AIT_PUBLIC ait_loop *ait_loop_ref(ait_loop *loop)
 
 AIT_PUBLIC ait_loop *ait_loop_unref(ait_loop *loop)
 {
-    /* What a fork has copied belongs to the parent: its epoll must not be touched. */
+    /* The fork's copies belong to the parent: its epoll must not be touched. */
     if (loop && loop_is_this(loop) && --loop->refs == 0)
         loop_free(loop);
     return NULL;

@@ -86,6 +86,6 @@ void overflow_handler_install(void)
         (void)sigaction(SIGSEGV, &action, NULL);
     else if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != on_fault)
         return;
-    /* It stays with the thread, for the next loop to find. */
+    /* The alternate stack stays with the thread, for its next loop. */
     alternate_stack();
 }

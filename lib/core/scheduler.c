@@ -79,7 +79,7 @@ void loop_ring(struct ait_loop *loop)
 {
     uint64_t one = 1;
 
-    /* It can only fail where the counter is full, and then the bell rings already. */
+    /* The write can fail only if the counter is full, and then the bell rings already. */
     (void)!write(loop->watches[WATCH_POST].fd, &one, sizeof(one));
 }
 

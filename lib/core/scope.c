@@ -151,7 +151,7 @@ int scope_reserve_child_slow(struct ait_scope *s)
     return 0;
 }
 
-/* Of errors whose task had no name, or whose name there was no memory for. */
+/* For errors of tasks without a name, or whose name could not be copied. */
 static const char nameless[] = "task";
 
 static void scope_record_error(struct ait_scope *s, const char *name, int error)
@@ -385,7 +385,7 @@ AIT_PUBLIC int ait_scope_enter_after(ait_scope **ret, unsigned flags, uint64_t u
     return 0;
 }
 
-/* What exit returns; the rules are numbered in the order that they apply in. */
+/* The result of exit. The rules are numbered in the order in which they apply. */
 static int scope_outcome(struct ait_scope *s, int r)
 {
     if (r < 0 && r != -ECANCELED)

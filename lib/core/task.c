@@ -14,7 +14,7 @@
 #define NAMELESS  "task"
 #define BUSY_TRAP 100000
 
-/* What ait_scope_start() waits for; in its frame. */
+/* State of ait_scope_start(), in its frame. */
 struct start {
     struct ait_task *waiter;
     int value;
@@ -109,7 +109,7 @@ void context_main(void)
     task_end(loop, t, r);
 }
 
-/* What a spawn asks for besides its function. What it owns, a task takes over. */
+/* The parameters of a spawn besides its function. The task takes over what they own. */
 struct spawn {
     unsigned class; /* of the stack */
     uint8_t flags;  /* of the root scope */

@@ -34,7 +34,7 @@ extern int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
 #define GUARD_SIZE ((size_t)64 * 1024) /* the largest page size there is */
 #define N_SIGNALS  64
 
-/* What rt_sigaction(2) takes; libc's struct is another. */
+/* The struct that rt_sigaction(2) takes; libc's is another one. */
 struct kernel_sigaction {
     void (*handler)(int);
     unsigned long flags;
@@ -42,7 +42,7 @@ struct kernel_sigaction {
     uint64_t mask;
 };
 
-/* What getdents64(2) returns. */
+/* The struct that getdents64(2) returns. */
 struct kernel_dirent {
     uint64_t inode;
     int64_t offset;
@@ -232,7 +232,7 @@ static pid_t clone_child(struct exec_plan *plan, char *stack_top, int *ret_pidfd
     return pid < 0 ? -errno : pid;
 }
 
-/* It has ended, or is about to: this waits for nothing else. */
+/* The child has ended, or is about to: this waits for nothing else. */
 static void bury(pid_t pid, int pidfd)
 {
     (void)kill(pid, SIGKILL);

@@ -28,7 +28,7 @@ AIT_PUBLIC int ait_bus_attach(sd_bus *bus)
     return r < 0 ? r : 0;
 }
 
-/* What every call that waits for the bus begins with. */
+/* The beginning of each call that waits for the bus. */
 static int bus_enter(sd_bus *bus, struct ait_loop **ret_loop, struct ait_task **ret_task)
 {
     int r;

@@ -124,7 +124,7 @@ static int enter_all(struct ait_ctxgroup *g)
     }
     r = ait_scope_exit(scope, 0);
     g->scope = NULL;
-    /* What cut the others short. */
+    /* The error that cut the others short. */
     return g->result < 0 ? g->result : r;
 }
 

@@ -168,7 +168,7 @@ static const struct {
     {AIT_SCOPE_MOVE_ON, "move-on"}, {AIT_SCOPE_PROPAGATE, "propagate"},
 };
 
-/* What there is to say of a scope, each after a comma. */
+/* The properties of a scope, each after a comma. */
 static void put_scope(struct dump *d, const struct ait_scope *s)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(scope_flags); i++)

@@ -42,7 +42,7 @@ static void skip_to(struct interval *iv, uint64_t n)
     iv->n = n;
 }
 
-/* Those that came while a callback ran; one that is due this very moment is not late. */
+/* Ticks that became due while a callback ran; one that is due at this very moment is not late. */
 static void skip_overrun(struct interval *iv)
 {
     uint64_t elapsed = ait_now(NULL) - iv->start;

@@ -123,7 +123,7 @@ static struct timespec idle_end(uint64_t since)
                              .tv_nsec = (long)(end % AIT_USEC_PER_SEC) * 1000};
 }
 
-/* The next job; NULL where the thread has to end. With the lock held. */
+/* The next job; NULL if the thread must end. Called with the lock held. */
 static struct job *pool_take(void)
 {
     uint64_t since = list_empty(&pool.queue) ? clock_now_real() : 0;
@@ -258,7 +258,7 @@ static enum job_state job_give_up(struct job *job, bool detach)
     return state;
 }
 
-/* Returns JOB_POSTED where the job has ended. */
+/* Returns JOB_POSTED if the job has ended. */
 static enum job_state job_wait(struct job *job, bool detach)
 {
     const struct wait wait = {.kind = "offload", .object = (const void *)(uintptr_t)job->fn};

@@ -30,7 +30,7 @@
 
 enum { SAYS_READY = 1, SAYS_ENDED };
 
-/* What the child says: that fn is ready, with a value; or that it ended before, with its result. */
+/* Messages of the child: fn is ready, with a value; or it ended before, with its result. */
 struct message {
     int says;
     int value;

@@ -13,7 +13,7 @@
 
 #define MAX_FDS 4096
 
-/* Of each of the three: its flags, and which way its pipe goes. */
+/* For each of the three: its flags, and the direction of its pipe. */
 static const struct {
     unsigned pipe, null;
     int child_end;
@@ -129,7 +129,7 @@ static int open_null(struct spawn *s, int fd)
     return 0;
 }
 
-/* What becomes a fd of the child. */
+/* The descriptor that becomes fd target of the child. */
 static int source_of(const struct spawn *s, int target)
 {
     for (size_t i = 0; i < s->plan.n_fds; i++)

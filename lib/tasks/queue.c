@@ -131,7 +131,7 @@ static int queue_drop_oldest(struct ait_queue *q, void *item)
     return queue_drop(q, oldest);
 }
 
-/* -EAGAIN: it has to wait. */
+/* -EAGAIN: it must wait. */
 static int queue_put(struct ait_queue *q, void *item)
 {
     if (q->closed)
@@ -201,7 +201,7 @@ static void *putter_take(struct ait_queue *q)
     return item;
 }
 
-/* -EAGAIN: it has to wait. */
+/* -EAGAIN: it must wait. */
 static int queue_get(struct ait_queue *q, void **ret)
 {
     if (likely(q->size > 0)) {

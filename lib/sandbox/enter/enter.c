@@ -62,7 +62,7 @@ AIT_PUBLIC RAW_CODE int ait_sandbox_prepare_child(const ait_sandbox *sandbox, co
 
 /* ---- second half ---------------------------------------------------------------------------------- */
 
-/* What is not inheritable any more leaves the ambient set as well. */
+/* Capabilities that are no longer inheritable leave the ambient set as well. */
 RAW_CODE static int limit_capabilities(uint64_t keep)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -83,7 +83,7 @@ RAW_CODE static int limit_capabilities(uint64_t keep)
     return (int)raw_call(SYS_capset, &header, data);
 }
 
-/* Returns the listener where the flags ask for one. */
+/* Returns the listener if the flags ask for one. */
 RAW_CODE static int load(const struct ait_sandbox *s, const struct sock_filter *filter, size_t n,
                          unsigned flags)
 {

@@ -32,7 +32,7 @@
  */
 #define FS_NOT_WRITING (FS_EXECUTE | FS_MAKE_CHAR | FS_MAKE_BLOCK)
 
-/* What is handled where only the ruleset as such counts, and allowed everywhere. */
+/* The rights of a ruleset that is made for its side effects only; they are allowed everywhere. */
 #define FS_OF_NOBODY (FS_MAKE_CHAR | FS_REFER)
 
 #define NET_CONNECT_TCP (UINT64_C(1) << 1)
@@ -65,7 +65,7 @@ struct net_port_attr {
     uint64_t port;
 };
 
-/* What each ABI brought for files, and what it means that an older kernel lacks it. */
+/* The file rights that each ABI added, and what a kernel without them cannot confine. */
 static const struct {
     int abi;
     uint64_t right;

@@ -221,7 +221,7 @@ AIT_PUBLIC int ait_sandbox_new(ait_sandbox **ret, const ait_sandbox_options *opt
         ait_sandbox_unref(s);
         return r;
     }
-    /* Only a listener has to know afterwards what the policy says. */
+    /* The policy is needed afterwards only if there is a listener. */
     if (!filter_listens(s->deny))
         s->policy = ait_policy_unref(s->policy);
     *ret = s;

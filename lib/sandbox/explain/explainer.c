@@ -30,7 +30,7 @@ static void close_all(const int *fds, size_t n)
         (void)close(fds[i]);
 }
 
-/* Of what came with the message, exactly one descriptor. */
+/* Exactly one of the descriptors that came with the message. */
 static int take_descriptor(struct msghdr *message)
 {
     int result = -EBADMSG;
@@ -139,7 +139,7 @@ int explainer_new(ait_explainer **ret, const struct explainer_options *options)
     return 0;
 }
 
-/* What a program needs anyway, and what it is compared with, where the caller has named nothing. */
+/* The defaults for the base and the reference. */
 static int learning_policies(const struct ait_sandbox *sandbox, ait_policy **ret_policy,
                              ait_policy **ret_base)
 {

@@ -51,7 +51,7 @@ struct learned *learned_free(struct learned *learned)
     return NULL;
 }
 
-/* The rule of the reference that decides; their number where none does. */
+/* The rule of the reference that decides; the number of rules if none applies. */
 static unsigned find_rule(const ait_policy *reference, int number, const uint64_t args[6])
 {
     unsigned n = n_rules_of(reference, number), i = 0;
@@ -137,7 +137,7 @@ static bool base_allows_some(const ait_policy *base, int number)
 
 /* ---- lines --------------------------------------------------------------------------------------- */
 
-/* Up to the place where its comment begins: one below the other where that is easy. */
+/* Pads to the column of comments, so that they are aligned where possible. */
 static void begin_line(FILE *out, int number, const struct policy_rule *rule, ait_policy_action action)
 {
     const ait_policy_rule text = {
@@ -327,7 +327,7 @@ static void write_head(FILE *out, const struct entries *e, const char *title, bo
     (void)fprintf(out, "policy 1\n\n# Learned");
     if (title)
         (void)fprintf(out, " from ");
-    /* It is one line, whatever is in it. */
+    /* Replaces control characters, so that the title is one line. */
     for (const char *p = title; p && *p; p++)
         (void)fputc((unsigned char)*p < ' ' || *p == 0x7f ? ' ' : *p, out);
     (void)fprintf(out,

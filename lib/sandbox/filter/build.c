@@ -46,7 +46,7 @@ struct builder {
     const struct filter_terms *terms;
     char *failure;
     int scratch;
-    uint32_t otherwise[N_CALLS]; /* what a call answers where no rule of it holds, or always */
+    uint32_t otherwise[N_CALLS]; /* the answer to a call if none of its rules applies, or always */
     uint16_t entry[N_CALLS];     /* the part that is its first test, or 0 */
     unsigned n_answers;
     uint32_t answers[N_CALLS];
@@ -326,7 +326,7 @@ static void add_step(struct steps *steps, uint32_t answer, const struct rule_tes
     steps->n_tests += tests->n;
 }
 
-/* Returns what is answered where no step holds. */
+/* Returns the answer if no step applies. */
 static uint32_t make_steps(const struct builder *b, const struct policy_call *call, struct steps *ret)
 {
     uint32_t otherwise = answer_of(b, call->otherwise);

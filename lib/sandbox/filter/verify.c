@@ -324,7 +324,7 @@ static bool argument_fits(const struct policy_rule *rule, unsigned arg, const ui
     return true;
 }
 
-/* Arguments for which the rule holds, where values around its constants can do that. */
+/* Arguments to which the rule applies, if values around its constants can achieve that. */
 static void fit(const struct policy_rule *rule, const struct values *values, uint64_t args[6])
 {
     for (unsigned arg = 0; arg < 6; arg++)
@@ -404,7 +404,7 @@ static size_t combinations(const struct subject *subject)
     return n;
 }
 
-/* All combinations of values, where they are few; else a sample. */
+/* All combinations of values, if they are few; else a sample. */
 static int ask_combinations(const struct verifier *v, const struct subject *subject)
 {
     size_t n = combinations(subject);

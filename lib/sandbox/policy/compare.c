@@ -7,7 +7,7 @@ bool compare_is_ordering(const ait_policy_compare *c)
     return c->op != AIT_POLICY_EQ && c->op != AIT_POLICY_NE;
 }
 
-/* What is left of an argument under a mask is at most the mask. */
+/* An argument under a mask is at most the mask. */
 bool compare_never(const ait_policy_compare *c)
 {
     switch ((ait_policy_op)c->op) {

@@ -20,7 +20,7 @@ static bool is_open(const struct draft *draft, int number)
     return true;
 }
 
-/* Where the layer denies the call by name. */
+/* The place where the layer denies the call by name. */
 static const struct place *denied_at(const struct draft *draft, const struct layer *layer, int number)
 {
     if (layer->calls[number].has_action)

@@ -262,7 +262,7 @@ static ait_policy_format recognise(const char *text)
     return *first == '{' ? AIT_POLICY_FORMAT_JSON : AIT_POLICY_FORMAT_SYSTEMD;
 }
 
-/* What is our own language without its first line is taken for lists. */
+/* Text in our own language without its first line would be taken for lists. */
 static int guess_lists(ait_policy **ret, const char *path, const char *text, ait_sandbox_problem *problem)
 {
     int e = ait_policy_from_systemd(ret, path, text, problem);

@@ -212,7 +212,7 @@ static void put_action(struct draft_call *call, const struct layer_call *upper)
         put_group(call, upper->group_action);
 }
 
-/* It may be what is meant, and is easily meant otherwise. */
+/* This may be intended, but is easily a mistake. */
 static void note_opened(struct draft *draft, const struct draft_call *call, const struct layer_call *upper,
                         int number)
 {

@@ -15,10 +15,10 @@
 
 static const ait_policy_action refuse = {.kind = AIT_POLICY_ERRNO, .error = EPERM};
 
-/* What a line's value is for. */
+/* The meaning of a line's value. */
 enum value_kind { VALUE_LIST, VALUE_ERROR, VALUE_OTHER };
 
-/* What the lists have said of a call. */
+/* What the lists say about a call. */
 struct entry {
     bool listed;
     bool has_action;
@@ -217,7 +217,7 @@ static int read_error(struct import *im, const char *p, const char *end)
     return 0;
 }
 
-/* Where the value begins; NULL: the line is a bare value. */
+/* The start of the value; NULL: the line is a bare value. */
 static const char *value_of(const char *p, const char *end)
 {
     while (p < end && (isalnum((unsigned char)*p) || *p == '-' || *p == '_'))

@@ -8,7 +8,7 @@
 #include "nearest.h"
 #include "syscalls.h"
 
-/* What libseccomp 2.5.4 does not know. */
+/* Calls that libseccomp 2.5.4 does not know. */
 static const struct {
     const char *name;
     int number;

@@ -20,7 +20,7 @@ static int fail(int error, const char *why, const char **ret_why)
     return error;
 }
 
-/* One of the four reentrant look-ups, by name or by number. -ENOENT: no such entry. */
+/* One of the four reentrant look-ups, by name or by number. -ENOENT: there is no such entry. */
 static int lookup(const char *name, uint32_t id, bool group, void *entry, char **ret_buffer)
 {
     char *buffer = NULL;
@@ -68,7 +68,7 @@ static int take_entry(struct account *a, const struct passwd *pw)
     return r;
 }
 
-/* Sets *ret_known where the user has an entry, and so a group of its own. */
+/* Sets *ret_known if the user has an entry, and so a group of its own. */
 static int resolve_user(const char *user, struct account *a, bool *ret_known, const char **ret_why)
 {
     char *buffer = NULL;

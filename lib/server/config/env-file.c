@@ -26,7 +26,7 @@ static void put(struct reader *r, char c, bool keep)
         r->n_kept = r->n;
 }
 
-/* Behind a backslash: the next character, or nothing where that ends the line. */
+/* After a backslash: the next character, or nothing at the end of a line. */
 static void escaped(struct reader *r)
 {
     char c = *r->at;

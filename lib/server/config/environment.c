@@ -23,7 +23,7 @@
 
 #define INSTANCE_NAME "AIOTOOLS_SD_INSTANCE"
 
-/* What concerns the supervisor itself. */
+/* Variables that concern the supervisor itself. */
 static const char *const private_prefixes[] = {
     "AIOTOOLS_SD_",    "LISTEN_FDNAMES=", "LISTEN_FDS=",   "LISTEN_PID=",
     "LISTEN_PIDFDID=", "NOTIFY_SOCKET=",  "WATCHDOG_PID=", "WATCHDOG_USEC=",
@@ -139,7 +139,7 @@ static void add_base(struct list *list, char *const *base)
 {
     for (; base && *base; base++) {
         const char *equals = strchr(*base, '=');
-        /* Of equal names getenv() sees the first. */
+        /* If names are equal, getenv() sees the first. */
         if (equals && !is_private(*base) && list_find(list, *base, (size_t)(equals - *base)) < 0)
             (void)list_take(list, strdup(*base));
     }

@@ -14,7 +14,7 @@
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* What the kernel reads of a script to find its interpreter (BINPRM_BUF_SIZE). */
+/* The bytes of a script that the kernel reads to find its interpreter (BINPRM_BUF_SIZE). */
 #define HEAD_SIZE 256
 
 static int refuse(struct problem *p, int error, const char *program, const char *cause_and_remedy)

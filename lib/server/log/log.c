@@ -39,7 +39,7 @@ struct output {
 struct log {
     enum log_format format;
     struct output outputs[LOG_CHANNELS];
-    struct output *channel[LOG_CHANNELS]; /* both the same where stdout and stderr are the same file */
+    struct output *channel[LOG_CHANNELS]; /* both the same if stdout and stderr are the same file */
     bool (*wake)(void *userdata);
     void *userdata;
     char event[512]; /* text of the event being written: tasks have little stack */
