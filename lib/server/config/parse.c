@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -389,4 +390,21 @@ int parse_signal(const char *text, int *ret_signo, const char **ret_why)
         return fail(-EINVAL, WHY_SIGNAL, ret_why);
     *ret_signo = (int)number;
     return 0;
+}
+
+/* ---- values, to words ----------------------------------------------------------------------------- */
+
+const char *format_time(uint64_t usec, char *buf)
+{
+    if (usec == PARSE_INFINITY)
+        (void)snprintf(buf, FORMAT_TIME_MAX, "infinity");
+    else if (usec < USEC_PER_SEC)
+        (void)snprintf(buf, FORMAT_TIME_MAX, "%llums", (unsigned long long)usec / 1000);
+    else if (usec < 100 * USEC_PER_SEC)
+        (void)snprintf(buf, FORMAT_TIME_MAX, "%llu.%02llus", (unsigned long long)(usec / USEC_PER_SEC),
+                       (unsigned long long)(usec % USEC_PER_SEC / 10000));
+    else
+        (void)snprintf(buf, FORMAT_TIME_MAX, "%llumin %llus", (unsigned long long)(usec / USEC_PER_SEC / 60),
+                       (unsigned long long)(usec / USEC_PER_SEC % 60));
+    return buf;
 }

@@ -57,6 +57,10 @@ int parse_signal(const char *text, int *ret_signo, const char **ret_why);
 /* How many of `total` an amount is. Percentages are rounded up (surge) or down (unavailable). */
 unsigned amount_of(struct amount a, unsigned total, bool round_up);
 
+/* "1.04s", "350ms"; buf as large as FORMAT_TIME_MAX. Returns buf. */
+#define FORMAT_TIME_MAX 32
+const char *format_time(uint64_t usec, char *buf);
+
 /* "SIGTERM", or NULL if the number has no name (real-time signals, for example). A constant. */
 const char *signal_name(int signo);
 

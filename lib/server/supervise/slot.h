@@ -72,7 +72,7 @@ struct slot {
     int status;                      /* exit status of the slot: failed 69, 77 or 78; ended: the worker's */
     bool was_ready;                  /* at any time */
     bool leaving;                    /* gets no new connections, and starts nothing */
-    uint64_t wake_at; /* SLOT_BACKOFF: the next start */
+    uint64_t wake_at;                /* SLOT_BACKOFF: the next start */
 
     unsigned n_failures; /* in a row */
     uint64_t *exits;     /* times of unplanned exits, a ring of give_up.count */

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "config/parse.h"
+
 void worker_is_ready(struct worker *w)
 {
     char time[FORMAT_TIME_MAX];

@@ -91,4 +91,20 @@ int worker_exit_status(const struct worker *w);
 #define WORKER_END_MAX 96
 void worker_describe_end(const struct worker *w, char *buf, size_t n);
 
+/* ---- all that have a process -------------------------------------------------------------------- */
+
+/* Ends the stop timeouts of all workers, now and from now on. */
+void workers_expire_all(struct workers *all);
+
+/* Whether the process is a worker or the guardian. userdata: struct workers. */
+bool workers_know_pid(pid_t pid, void *userdata);
+
+/*
+ * Starts another guardian after one has died. It knows all workers except those that are being
+ * started.
+ */
+int workers_renew_guardian(struct workers *all);
+/* A task that does so whenever the guardian dies. userdata: struct workers. */
+int workers_watch_guardian(void *userdata);
+
 #endif

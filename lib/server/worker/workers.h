@@ -38,31 +38,13 @@ struct workers {
     void (*first_started)(void *userdata);
     void *userdata;
 
-    struct worker *living;  /* those that have a process */
-    bool any_started;       /* a process of ours has run */
-    bool failure_reported;  /* of a start, once */
-    bool seen_notify;       /* a worker has sent READY=1: from now on --ready=auto requires it */
-    bool at_once;           /* no grace for any worker any more */
-    struct problem problem; /* scratch: no suspension between filling and using it */
+    struct worker *living;           /* those that have a process */
+    bool any_started;                /* a process of ours has run */
+    bool failure_reported;           /* of a start, once */
+    bool seen_notify;                /* a worker has sent READY=1: from now on --ready=auto requires it */
+    bool at_once;                    /* no grace for any worker any more */
+    struct problem problem;          /* scratch: no suspension between filling and using it */
     _Alignas(16) char buffer[16384]; /* the same */
 };
-
-/* Ends the stop timeouts of all workers, now and from now on. */
-void workers_expire_all(struct workers *all);
-
-/* Whether the process is a worker or the guardian. userdata: struct workers. */
-bool workers_know_pid(pid_t pid, void *userdata);
-
-/*
- * Starts another guardian after one has died. It knows all workers except those that are being
- * started.
- */
-int workers_renew_guardian(struct workers *all);
-/* A task that does so whenever the guardian dies. userdata: struct workers. */
-int workers_watch_guardian(void *userdata);
-
-/* "1.04s", "350ms"; buf as large as FORMAT_TIME_MAX. Returns buf. */
-#define FORMAT_TIME_MAX 32
-const char *format_time(uint64_t usec, char *buf);
 
 #endif

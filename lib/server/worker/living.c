@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "workers.h"
+#include "worker.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "worker.h"
 
 void workers_expire_all(struct workers *all)
 {
@@ -68,22 +66,4 @@ int workers_watch_guardian(void *userdata)
                 return r;
         }
     }
-}
-
-/* ---- words ---------------------------------------------------------------------------------------- */
-
-const char *format_time(uint64_t usec, char *buf)
-{
-    if (usec == AIT_USEC_INFINITY)
-        (void)snprintf(buf, FORMAT_TIME_MAX, "infinity");
-    else if (usec < AIT_USEC_PER_SEC)
-        (void)snprintf(buf, FORMAT_TIME_MAX, "%llums", (unsigned long long)usec / 1000);
-    else if (usec < 100 * AIT_USEC_PER_SEC)
-        (void)snprintf(buf, FORMAT_TIME_MAX, "%llu.%02llus", (unsigned long long)(usec / AIT_USEC_PER_SEC),
-                       (unsigned long long)(usec % AIT_USEC_PER_SEC / 10000));
-    else
-        (void)snprintf(buf, FORMAT_TIME_MAX, "%llumin %llus",
-                       (unsigned long long)(usec / AIT_USEC_PER_SEC / 60),
-                       (unsigned long long)(usec / AIT_USEC_PER_SEC % 60));
-    return buf;
 }
