@@ -108,6 +108,11 @@ void fake_cannot_start(struct worker *w, int status)
     set_state(w, WORKER_EXITED);
 }
 
+void fake_dies(struct worker *w)
+{
+    set_state(w, WORKER_DRAINING);
+}
+
 void fake_timeout(struct worker *w)
 {
     w->start_timed_out = true;

@@ -22,6 +22,8 @@ void fake_ready(struct worker *w);
 void fake_exit(struct worker *w, int status);
 /* It could not be started, with the exit status that calls for. */
 void fake_cannot_start(struct worker *w, int status);
+/* Its process has ended; the rest of it is being killed. */
+void fake_dies(struct worker *w);
 void fake_timeout(struct worker *w);
 
 #endif

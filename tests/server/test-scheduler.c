@@ -25,7 +25,7 @@
 #define SEC   AIT_USEC_PER_SEC
 #define SLOTS 4u
 
-enum fate { COMES_UP, EXITS, IS_LATE };
+enum fate { COMES_UP, EXITS, IS_LATE, NEVER_READY };
 
 struct play {
     /* the case */
@@ -334,6 +334,23 @@ static void new_ones_crash(struct play *p)
     assert_null(p->scheduler.reload_state);
 }
 
+/* Of two that are ready one is dying when the second comes up, and its slot has not looked yet: nobody is replaced. */
+static void dies_at_the_last_moment(struct play *p)
+{
+    struct slot *first = p->scheduler.slots[0], *second = p->scheduler.slots[1];
+
+    p->config.max_surge.value = 2;
+    p->fate[1] = NEVER_READY;
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(3 * SEC), 0);
+    assert_int_equal(first->replacement->state, REPLACEMENT_READY);
+    fake_ready(second->next);
+    fake_dies(first->next);
+    assert_int_equal(ait_sleep(600 * SEC), 0);
+    assert_string_equal(generations(p), "0000");
+    assert_string_equal(p->scheduler.reload_state, "rolled-back");
+}
+
 static void more_and_fewer(struct play *p)
 {
     for (int i = 0; i < 3; i++)
@@ -408,9 +425,9 @@ static void refused(struct play *p)
 static void test_stories(void **state)
 {
     static const story_fn stories[] = {
-        asked_meanwhile, stopped_meanwhile,      the_failed_first, crash_counts,
-        all_crash,       one_crashes_meanwhile,  new_ones_crash,   more_and_fewer,
-        more_meanwhile,  more_after_a_roll_back, refused};
+        asked_meanwhile, stopped_meanwhile,     the_failed_first,       crash_counts,
+        all_crash,       one_crashes_meanwhile, new_ones_crash,         dies_at_the_last_moment,
+        more_and_fewer,  more_meanwhile,        more_after_a_roll_back, refused};
 
     for (size_t i = 0; i < sizeof(stories) / sizeof(stories[0]); i++)
         assert_int_equal(ait_run(tell, (void *)(uintptr_t)&stories[i], 0), 0);

@@ -31,7 +31,7 @@ static int await_proof(const struct batch *b)
         failed = waiting = false;
         for (unsigned i = 0; i < b->n; i++) {
             failed |= b->replacements[i].state == REPLACEMENT_FAILED;
-            waiting |= b->replacements[i].state < REPLACEMENT_READY;
+            waiting |= b->replacements[i].state <= REPLACEMENT_READY && !slot_is_proved(b->slots[i]);
         }
         r = waiting && !failed ? ait_event_wait(b->scheduler->changed) : 0;
     } while (r >= 0 && waiting && !failed);

@@ -297,11 +297,10 @@ static bool replacement_goes_on(struct slot *slot)
         return false;
     }
     before = r->state;
-    if (slot->next->state == WORKER_READY) {
-        r->state = REPLACEMENT_READY;
-        if (r->commit || !slot_is_ready(slot))
-            return commit(slot);
-    }
+    /* One that was ready and is dying is not ready any more. */
+    r->state = slot->next->state == WORKER_READY ? REPLACEMENT_READY : REPLACEMENT_STARTING;
+    if (r->state == REPLACEMENT_READY && (r->commit || !slot_is_ready(slot)))
+        return commit(slot);
     return r->state != before;
 }
 
@@ -310,6 +309,13 @@ static bool replacement_goes_on(struct slot *slot)
 bool slot_is_ready(const struct slot *slot)
 {
     return slot->current && slot->current->state == WORKER_READY;
+}
+
+bool slot_is_proved(const struct slot *slot)
+{
+    const struct replacement *r = slot->replacement;
+
+    return r && r->state == REPLACEMENT_READY && slot->next->state == WORKER_READY;
 }
 
 bool slot_is_over(const struct slot *slot)

@@ -109,6 +109,8 @@ void slot_withdraw(struct slot *slot);
 void slot_leave(struct slot *slot);
 
 bool slot_is_ready(const struct slot *slot);
+/* Its replacement waits to be committed, and is ready at this moment. */
+bool slot_is_proved(const struct slot *slot);
 /* The slot will not become ready by itself. */
 bool slot_is_over(const struct slot *slot);
 /* The slot will not become ready by a replacement in progress either. */
