@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CLI_ARGUMENTS_H
-#define CLI_ARGUMENTS_H
+#pragma once
 
 /* Parses command lines by a table of options (config/options.h). */
 
@@ -26,5 +25,3 @@ extern const struct option_spec help_options[];
  * near.
  */
 int options_nearest(const char *word, const char *const *words);
-
-#endif

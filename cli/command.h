@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CLI_COMMAND_H
-#define CLI_COMMAND_H
+#pragma once
 
 /*
  * A command or subcommand of aiotools-sd as a row of a table, and what commands share. A command
@@ -50,5 +49,3 @@ int print_done(void);
 int print_command_help(const struct command *command);
 /* Prints one line per command. */
 void print_commands(const struct command *const *table);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CLI_COMMANDS_H
-#define CLI_COMMANDS_H
+#pragma once
 
 /*
  * The table of commands, used by main() and the generator of the completion, and its rows, each
@@ -13,5 +12,3 @@ extern const struct command *const commands[]; /* ends with NULL */
 extern const struct option_spec global_options[];
 
 extern const struct command run_command, sandbox_command, doctor_command;
-
-#endif

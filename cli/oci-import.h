@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CLI_OCI_IMPORT_H
-#define CLI_OCI_IMPORT_H
+#pragma once
 
 /*
  * Reads policies of container runtimes: the "seccomp" object of the OCI runtime specification, and
@@ -23,5 +22,3 @@
  */
 int oci_import(ait_policy **ret, const char *name, const char *text, size_t length,
                ait_sandbox_problem *problem, void *userdata);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CLI_OUTPUT_H
-#define CLI_OUTPUT_H
+#pragma once
 
 /*
  * Writes a file of a command, whole or not at all.
@@ -28,5 +27,3 @@ int output_check(const char *name, struct problem *ret_problem);
 int output_open(struct output *output, const char *name, struct problem *ret_problem);
 int output_commit(struct output *output, struct problem *ret_problem);
 void output_done(struct output *output);
-
-#endif

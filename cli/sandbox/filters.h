@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CLI_SANDBOX_FILTERS_H
-#define CLI_SANDBOX_FILTERS_H
+#pragma once
 
 /*
  * The seccomp filters of another process, read by ptrace(2), and their combined answers.
@@ -33,5 +32,3 @@ void filters_done(struct filters *filters);
 
 /* The kernel's answer to a call with arguments of 0: a SECCOMP_RET_ value with its data. */
 uint32_t filters_run(const struct filters *filters, uint32_t architecture, int number);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CLI_LOAD_H
-#define CLI_LOAD_H
+#pragma once
 
 /*
  * Policies by name: a preset or a file. A preset's name is never taken for a file (write ./service).
@@ -21,5 +20,3 @@ int sandbox_load(ait_policy **ret, const char *name, ait_policy_format from, ait
 void sandbox_print_problem(FILE *file, const ait_sandbox_problem *problem);
 /* The same after the command's name; returns the exit status for a policy that cannot be read. */
 int sandbox_report(const ait_sandbox_problem *problem);
-
-#endif

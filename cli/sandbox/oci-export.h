@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CLI_OCI_EXPORT_H
-#define CLI_OCI_EXPORT_H
+#pragma once
 
 /*
  * Writes policies for container runtimes: the "seccomp" object of the OCI runtime specification.
@@ -16,5 +15,3 @@
  * -EOPNOTSUPP: a call's rules on arguments cannot be expressed by entries; problem names the call.
  */
 int oci_export(const ait_policy *policy, const char *name, FILE *out, ait_sandbox_problem *problem);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CLI_SUBCOMMANDS_H
-#define CLI_SUBCOMMANDS_H
+#pragma once
 
 /* The rows of the table of `aiotools-sd sandbox`, each defined by the file of that command. */
 
@@ -11,5 +10,3 @@ extern const struct command groups_command, show_command, check_command, export_
 
 /* Completions for the name of a policy. */
 #define OFFER_POLICIES "-f -W 'service strict'"
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CLI_VIEW_H
-#define CLI_VIEW_H
+#pragma once
 
 /*
  * A policy in readable form, call by call, and words in columns.
@@ -42,5 +41,3 @@ struct columns {
 };
 void columns_put(struct columns *columns, const char *word);
 void columns_end(struct columns *columns);
-
-#endif

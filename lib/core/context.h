@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_CONTEXT_H
-#define CORE_CONTEXT_H
+#pragma once
 
 /*
  * A thread of control that can be suspended and resumed: stack pointer, instruction pointer, frame
@@ -268,5 +267,3 @@ static always_inline void context_entered(void)
     __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
 #endif
 }
-
-#endif

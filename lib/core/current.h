@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_CURRENT_H
-#define CORE_CURRENT_H
+#pragma once
 
 /*
  * This thread's loop, all loops of the process, and what fork() makes of them.
@@ -51,5 +50,3 @@ static always_inline void loop_check_child(const struct ait_loop *loop)
 void loop_enlist(struct ait_loop *loop);
 /* Makes loop no thread's. */
 void loop_delist(struct ait_loop *loop);
-
-#endif

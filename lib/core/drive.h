@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_DRIVE_H
-#define CORE_DRIVE_H
+#pragma once
 
 /*
  * What both ways to drive a loop (owned.c, guest.c) use: batches of tasks, timers, and the poll
@@ -29,5 +28,3 @@ void loop_drain(struct ait_loop *loop);
 int loop_watch(struct ait_loop *loop, enum watch_id id, int fd,
                void (*ready)(struct ait_loop *loop, uint32_t events));
 void loop_unwatch(struct ait_loop *loop, enum watch_id id);
-
-#endif

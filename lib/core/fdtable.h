@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_FDTABLE_H
-#define CORE_FDTABLE_H
+#pragma once
 
 /*
  * What the loop knows of each file descriptor, indexed by its number: who waits, which events epoll
@@ -62,5 +61,3 @@ static inline int fdtable_get(struct fdtable *table, int fd, struct fd_entry **r
     *ret = table->chunks[chunk] + (uint32_t)fd % FD_CHUNK;
     return 0;
 }
-
-#endif

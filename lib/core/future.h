@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_FUTURE_H
-#define CORE_FUTURE_H
+#pragma once
 
 /*
  * Futures and who waits for them.
@@ -47,5 +46,3 @@ static inline void future_unref(struct ait_future *f)
 void slots_drop(struct list *queued);
 /* Runs a slot that has left the future's list. */
 void slot_run(struct ait_slot *slot);
-
-#endif

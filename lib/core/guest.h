@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_GUEST_H
-#define CORE_GUEST_H
+#pragma once
 
 /*
  * The loop and its sd_event: which epoll contains which.
@@ -19,5 +18,3 @@ struct ait_loop;
 void guest_done(struct ait_loop *loop);
 /* The exit source. */
 int event_add_exit(struct ait_loop *loop);
-
-#endif

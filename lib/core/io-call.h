@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_IO_CALL_H
-#define CORE_IO_CALL_H
+#pragma once
 
 /*
  * How each call on an fd works: try first, then wait for an edge and try again. For the files that
@@ -95,5 +94,3 @@ static always_inline void note_short(struct fd_entry *e, ssize_t k, size_t asked
         }                                                                                                    \
         r_ < 0 ? (ssize_t)r_ : k_;                                                                           \
     })
-
-#endif

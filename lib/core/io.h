@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_IO_H
-#define CORE_IO_H
+#pragma once
 
 #include <stdint.h>
 
@@ -8,5 +7,3 @@ struct ait_loop;
 
 /* Handles an edge from epoll. data is what io.c registered. */
 void fd_event(struct ait_loop *loop, uint64_t data, uint32_t events);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_LOCAL_H
-#define CORE_LOCAL_H
+#pragma once
 
 /*
  * A task's task-local values: a list of bindings, innermost first. Bindings of the task's own
@@ -20,5 +19,3 @@ int local_inherit(const struct ait_task *t, struct ait_local_binding **ret);
 struct ait_local_binding *local_unref(struct ait_local_binding *b);
 /* Called at the end of a task. */
 void local_release(struct ait_task *t);
-
-#endif

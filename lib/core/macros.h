@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_MACROS_H
-#define CORE_MACROS_H
+#pragma once
 
 /*
  * What every file of the library uses: branch hints, container_of, the intrusive list.
@@ -65,5 +64,3 @@ static inline void list_splice(struct list *head, struct list *from)
     head->prev = from->prev;
     list_init(from);
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_NOW_H
-#define CORE_NOW_H
+#pragma once
 
 /*
  * The time of a loop: CLOCK_MONOTONIC, or a virtual clock's. A virtual clock only holds a number;
@@ -34,5 +33,3 @@ static inline uint64_t usec_add(uint64_t now, uint64_t usec)
 {
     return usec >= AIT_USEC_INFINITY - now ? AIT_USEC_INFINITY : now + usec;
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_OWNED_H
-#define CORE_OWNED_H
+#pragma once
 
 /*
  * Drives a loop that we own: runs tasks, fires timers, sleeps in our own epoll. Handles the two
@@ -19,5 +18,3 @@ int owned_run(struct ait_loop *loop, const struct ait_task *until_done);
 void owned_leave_signals(struct ait_loop *loop, const sigset_t *set);
 /* The program no longer handles them: those of ait_run() are handled by it again. */
 void owned_return_signals(struct ait_loop *loop, const sigset_t *set);
-
-#endif

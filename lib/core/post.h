@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_POST_H
-#define CORE_POST_H
+#pragma once
 
 /* How other threads reach the loop, and the bell that a guest loop rings for itself. */
 
@@ -13,5 +12,3 @@ int post_init(struct ait_loop *loop);
  */
 void post_lent(struct ait_loop *loop, struct post *p);
 void post_done(struct ait_loop *loop);
-
-#endif

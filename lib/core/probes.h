@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_PROBES_H
-#define CORE_PROBES_H
+#pragma once
 
 /*
  * Static probes (USDT) for perf, bpftrace and SystemTap, provider aiotools_sd: one nop each until
@@ -19,6 +18,4 @@
 #define PROBE1(name, a)       ((void)0)
 #define PROBE2(name, a, b)    ((void)0)
 #define PROBE3(name, a, b, c) ((void)0)
-#endif
-
 #endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_SCHEDULER_H
-#define CORE_SCHEDULER_H
+#pragma once
 
 /*
  * The ready ring and the switch between tasks, on which each operation that can suspend is built.
@@ -174,5 +173,3 @@ static always_inline int op_enter_structural(struct ait_loop **ret_loop, struct 
     *ret_task = likely(loop != NULL) ? loop->current : NULL;
     return unlikely(!*ret_task) ? op_refused(loop) : 0;
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_SCOPE_H
-#define CORE_SCOPE_H
+#pragma once
 
 /*
  * The scope tree.
@@ -125,5 +124,3 @@ void tasksets_refresh(struct scope_work *work, struct scope_extra *x);
 /* Ends all sets. Returns how many are not empty yet. */
 size_t tasksets_end(struct scope_extra *x);
 void tasksets_detach(struct scope_extra *x);
-
-#endif

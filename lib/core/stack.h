@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_STACK_H
-#define CORE_STACK_H
+#pragma once
 
 /*
  * Stacks, cut from slabs and cached.
@@ -132,5 +131,3 @@ void stacks_trim(struct stacks *s);
  * Async-signal-safe.
  */
 void *stacks_find_guard(struct stacks *s, const void *address);
-
-#endif

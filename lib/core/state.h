@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_STATE_H
-#define CORE_STATE_H
+#pragma once
 
 /*
  * What a loop consists of: its tasks, their scopes and futures, and the loop itself. They are laid
@@ -265,5 +264,3 @@ struct ait_loop {
     const struct ait_task *main; /* of ait_run(): its failure is returned, not reported */
     struct ait_scope root;
 };
-
-#endif

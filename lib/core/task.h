@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_TASK_H
-#define CORE_TASK_H
+#pragma once
 
 /*
  * A task: future, context, root scope, laid out by the cache lines that a wake-up, a switch and a
@@ -36,5 +35,3 @@ static always_inline void scope_child_done(struct ait_scope *s, struct ait_task 
     if (unlikely(s->n_live == 0 && s->state == SCOPE_EXITING))
         scope_drained(s);
 }
-
-#endif

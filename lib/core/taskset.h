@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_TASKSET_H
-#define CORE_TASKSET_H
+#pragma once
 
 /*
  * Task sets: scopes that belong to an object instead of a block of a task.
@@ -27,5 +26,3 @@ void taskset_done(struct ait_taskset *set);
  * Cancels the set and waits until it is empty and detached, whether the caller is cancelled or not.
  */
 void taskset_drain(struct ait_taskset *set, struct ait_loop *loop, struct ait_task *t);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_TIMER_H
-#define CORE_TIMER_H
+#pragma once
 
 /*
  * Timers of a loop: a 4-ary heap of 16-byte entries over generation slots.
@@ -75,5 +74,3 @@ void timer_disarm(struct timers *ts, struct timer *t);
 uint64_t timers_next(struct timers *ts);
 /* Fires all timers that are due at now, in the order of their times. */
 void timers_fire(struct timers *ts, uint64_t now);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef CORE_WAIT_H
-#define CORE_WAIT_H
+#pragma once
 
 /*
  * Waiting in a list for something to be handed over.
@@ -47,5 +46,3 @@ static inline void wait_serve_all(struct list *list)
     while (!list_empty(list))
         (void)wait_serve(list);
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SHARED_STRV_H
-#define SHARED_STRV_H
+#pragma once
 
 /* Lists of strings: NULL-terminated, each string and the list allocated. NULL is the empty list. */
 
@@ -10,5 +9,3 @@
 int strv_append(char ***list, size_t *n, const char *text);
 /* Takes NULL, returns NULL. */
 char **strv_free(char **list);
-
-#endif

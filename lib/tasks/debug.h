@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TASKS_DEBUG_H
-#define TASKS_DEBUG_H
+#pragma once
 
 /*
  * The tree of a loop's scopes and tasks, from top to bottom: below a scope lie the root scopes of
@@ -32,5 +31,3 @@ static inline struct ait_task *walk_task(const struct walk *w)
 int walk_stack_use(int pagemap, const struct ait_task *t, size_t *ret_depth, size_t *ret_resident);
 /* For the former; negative where there is none: then it asks mincore(2). */
 int walk_pagemap_open(void);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TASKS_DEFER_H
-#define TASKS_DEFER_H
+#pragma once
 
 /* For modules that run contexts. */
 
@@ -23,5 +22,3 @@ static inline int ctx_exit(const ait_ctx *ctx, int r)
 {
     return ctx->exit ? ctx->exit(ctx->userdata, r) : 0;
 }
-
-#endif

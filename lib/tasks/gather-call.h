@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TASKS_GATHER_CALL_H
-#define TASKS_GATHER_CALL_H
+#pragma once
 
 /*
  * One call of gather, race or a completion, run as a task.
@@ -34,5 +33,3 @@ void call_destroy(const ait_call *what);
 
 /* Gives a result to options->discard. */
 void call_discard(struct ait_loop *loop, const ait_gather_options *options, const struct call *call);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TASKS_PROCESS_H
-#define TASKS_PROCESS_H
+#pragma once
 
 /*
  * The handle of a child process, for the modules that make one (process-spawn.c, process-fork.c).
@@ -38,5 +37,3 @@ void child_init(struct ait_child *c, pid_t pid, int pidfd, bool group);
 int child_stop(struct ait_child *c);
 /* Kills a process that no other code knows of yet, and waits for it, which is short. */
 void child_discard(pid_t pid);
-
-#endif

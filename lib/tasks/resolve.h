@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TASKS_RESOLVE_H
-#define TASKS_RESOLVE_H
+#pragma once
 
 /*
  * The system calls of ait_getaddrinfo() and ait_connect_host(), replaceable by tests that use
@@ -19,5 +18,3 @@ struct resolve_calls {
 };
 
 extern struct resolve_calls resolve_calls __attribute__((visibility("hidden")));
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef BENCH_AIT_H
-#define BENCH_AIT_H
+#pragma once
 
 /*
  * The rows of bench-ait: this library, through its public headers alone, and the spawn of the server layer. Each row runs inside a task, whether the loop is its own
@@ -20,5 +19,3 @@ int ait_timers(struct bench *b);
 int ait_echo(struct bench *b);
 int ait_pingpong(struct bench *b);
 int ait_process(struct bench *b);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef BENCH_BARE_H
-#define BENCH_BARE_H
+#pragma once
 
 /*
  * The limit: fibers and nothing else. A ring of ready fibers, stacks without guards that are never given back, a switch
@@ -86,5 +85,3 @@ static inline __attribute__((always_inline)) void bare_yield(void)
     bare_make_ready(bare_current);
     bare_suspend();
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef BENCH_HARNESS_H
-#define BENCH_HARNESS_H
+#pragma once
 
 /*
  * What all benchmark programs share: a table of rows, options, samples.
@@ -63,5 +62,3 @@ int bench_grow(uint64_t mebibytes);
 
 /* The two eventfds of a ping-pong: who reads one writes the other, and exactly one is ready at any time. */
 int bench_pingpong_fds(int fds[static 2]);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef BENCH_LIMIT_H
-#define BENCH_LIMIT_H
+#pragma once
 
 /*
  * The rows of bench-limit: what each row of bench-ait is held against. limit_*: bare fibers, a raw epoll loop, a heap.
@@ -29,5 +28,3 @@ bool echo_drain(int fd);
 
 /* As many events as the library takes in one epoll_wait(). */
 #define LIMIT_MAX_EVENTS 256
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef BENCH_SITES_H
-#define BENCH_SITES_H
+#pragma once
 
 /*
  * The bodies of the switch rows, the same for the library and for the bare fibers: YIELD() is defined by who includes
@@ -83,5 +82,3 @@ static void sites_deep(void)
     for (uint64_t k = 0; k < sites_rounds; k++)
         sites_descend(SITES_DEPTH);
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TEST_CHECK_H
-#define TEST_CHECK_H
+#pragma once
 
 /*
  * What the tests of the library share: cmocka, checks that may be made inside tasks, and loops to run them on.
@@ -60,5 +59,3 @@ int now_ms(void);
 
 /* How often the loop's root error handler was called since the last run began; run_*() install it. */
 extern unsigned check_handled;
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TEST_FAULTS_H
-#define TEST_FAULTS_H
+#pragma once
 
 /*
  * What the library takes from the system, counted, and refused when a test says so. Stands between the library's objects and libc by the
@@ -29,5 +28,3 @@ void faults_disarm(void);
 
 /* For what stands before one more call: counts it, and says whether it is the one. errno is set. */
 bool faults_refuse(void);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TEST_SCENARIO_H
-#define TEST_SCENARIO_H
+#pragma once
 
 /*
  * A row of the semantics table: who does what when, and what each of them has to see.
@@ -84,5 +83,3 @@ void scenario_run(void **state);
 
 /* Runs all rows as a cmocka group. */
 int scenarios_run(const char *group, const struct scenario *rows, size_t n);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TEST_FAKE_WORKER_H
-#define TEST_FAKE_WORKER_H
+#pragma once
 
 /*
  * A worker without a process, in the place of worker/worker.c: it changes its state when a test says so, and remembers what it was asked.
@@ -25,5 +24,3 @@ void fake_cannot_start(struct worker *w, int status);
 /* Its process has ended; the rest of it is being killed. */
 void fake_dies(struct worker *w);
 void fake_timeout(struct worker *w);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TEST_ALLOC_H
-#define TEST_ALLOC_H
+#pragma once
 
 /*
  * Counts the allocations of the library and makes one of them fail: for binaries that link its objects with
@@ -11,5 +10,3 @@
 void alloc_fail_at(unsigned n);
 /* How many there have been. */
 unsigned alloc_count(void);
-
-#endif

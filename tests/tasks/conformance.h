@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TEST_CONFORMANCE_H
-#define TEST_CONFORMANCE_H
+#pragma once
 
 /*
  * Rows of the conformance table of docs/aiotools.md: what a program does, as a trace of words with their times.
@@ -63,5 +62,3 @@ int job_main(void *userdata);
 void job_spawn(ait_scope *scope, ait_task **ret_task, const struct job *job);
 
 int conformance_run(const char *group, const struct row *rows, size_t n);
-
-#endif

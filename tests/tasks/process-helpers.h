@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TEST_PROCESS_HELPERS_H
-#define TEST_PROCESS_HELPERS_H
+#pragma once
 
 /* What tests of processes and of descriptors ask the kernel. */
 
@@ -38,5 +37,3 @@ static inline int lowest_free_fd(void)
     (void)close(fd);
     return fd;
 }
-
-#endif

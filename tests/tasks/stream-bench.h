@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TEST_STREAM_BENCH_H
-#define TEST_STREAM_BENCH_H
+#pragma once
 
 /*
  * What the tests of streams run on: a stream over one end of a socketpair, on virtual time, so that a test that hangs reaches its deadline at once.
@@ -82,5 +81,3 @@ static inline int start_feed(struct bench *b, const char *input, size_t n)
     b->n_input = n;
     return ait_task_spawn(NULL, feed, b, AIT_TASK_OPTIONS(.name = "feed"));
 }
-
-#endif

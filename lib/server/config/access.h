@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_ACCESS_H
-#define SERVER_ACCESS_H
+#pragma once
 
 /*
  * Whether this process can become the workers' user, and whether that user may enter the directory
@@ -16,5 +15,3 @@ struct account;
 /* directory may be NULL. */
 int access_check(const struct account *account, const char *directory, const char *program,
                  struct problem *ret_problem);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_ADDRESS_H
-#define SERVER_ADDRESS_H
+#pragma once
 
 /*
  * address: where a server listens, as text, as a sockaddr, and as read back from a socket.
@@ -83,5 +82,3 @@ bool address_matches(const struct address *wanted, const struct address *bound, 
  * covers the other.
  */
 bool address_overlaps(const struct address *a, const struct address *b);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_CAPABILITIES_H
-#define SERVER_CAPABILITIES_H
+#pragma once
 
 /*
  * capabilities: names and sets of capabilities, as libcap knows them.
@@ -23,5 +22,3 @@ int parse_capabilities(const char *text, uint64_t *ret, const char **ret_why);
 const char *capability_name(unsigned number, char text[CAPABILITY_NAME_SIZE]);
 /* The number of capabilities of this kernel: 1 to 64. */
 unsigned capability_count(void);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_CONFIG_H
-#define SERVER_CONFIG_H
+#pragma once
 
 /*
  * The configuration of `aiotools-sd run` as plain data. The command line fills it in (options.h),
@@ -104,5 +103,3 @@ int server_config_finish(struct server_config *config, struct problem *ret_probl
  * known. Without a port (0) the pid is used.
  */
 int server_config_name_sockets(struct server_config *config, unsigned first_port);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_ENV_FILE_H
-#define SERVER_ENV_FILE_H
+#pragma once
 
 /*
  * env-file: variables for the workers from a file, in the syntax of systemd's EnvironmentFile=.
@@ -25,5 +24,3 @@
 int env_file_read(const char *path, char ***list, size_t *n, struct problem *ret_problem);
 /* The same of a text that was read; name is what messages call it. */
 int env_file_parse(const char *name, const char *text, char ***list, size_t *n, struct problem *ret_problem);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_OPTIONS_H
-#define SERVER_OPTIONS_H
+#pragma once
 
 /*
  * Options as a table: one row gives the name, value, parser and help text of an option. Code that
@@ -51,5 +50,3 @@ int option_word(const struct option_spec *spec, const char *text, void *field,
                 const char **ret_why); /* an enum */
 int option_string(const struct option_spec *spec, const char *text, void *field,
                   const char **ret_why); /* char * */
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_PARSE_H
-#define SERVER_PARSE_H
+#pragma once
 
 /*
  * parse: words of the command line and the configuration file, to values.
@@ -90,5 +89,3 @@ struct account {
  */
 int account_resolve(const char *user, const char *group, struct account *ret, const char **ret_why);
 void account_done(struct account *a);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_PROBLEM_H
-#define SERVER_PROBLEM_H
+#pragma once
 
 /*
  * problem: the error message for a start that fails.
@@ -33,5 +32,3 @@ struct problem {
  */
 int problem_set(struct problem *p, int status, int error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-
-#endif

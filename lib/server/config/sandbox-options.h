@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_SANDBOX_OPTIONS_H
-#define SERVER_SANDBOX_OPTIONS_H
+#pragma once
 
 /*
  * The options about the workers' sandbox, as plain data. The command line fills a sandbox_options,
@@ -55,5 +54,3 @@ int sandbox_options_add_path(char ***list, size_t *n, const char *text, const ch
 int sandbox_options_add_port(struct sandbox_options *c, const char *text, const char **ret_why);
 /* Checks the options against each other. */
 int sandbox_options_check(const struct sandbox_options *c, struct problem *ret_problem);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_LOG_FORMAT_H
-#define SERVER_LOG_FORMAT_H
+#pragma once
 
 /*
  * Formats one record of the log. Pure: it writes into a buffer that the caller owns, allocates
@@ -32,5 +31,3 @@ struct log_record {
 /* Appends the record and a newline. */
 void log_format_record(struct log_text *t, enum log_format format, const char *name,
                        const struct log_record *record);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_LOG_H
-#define SERVER_LOG_H
+#pragma once
 
 /*
  * The log: lines of the workers' stdout and stderr, and the supervisor's own events, in one format.
@@ -98,5 +97,3 @@ struct log_field {
 void log_event_fields(struct log *log, enum log_level level, int slot, pid_t pid,
                       const struct log_field *fields, size_t n_fields, const char *format, ...)
     __attribute__((format(printf, 7, 8)));
-
-#endif

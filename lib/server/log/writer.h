@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_LOG_WRITER_H
-#define SERVER_LOG_WRITER_H
+#pragma once
 
 /*
  * Writes what a slow reader of our output has not accepted yet. Each output has a task of its own,
@@ -29,5 +28,3 @@ struct log_writer {
  */
 void log_writer_init(struct log_writer *writer, struct log *log, ait_scope *scope);
 void log_writer_done(struct log_writer *writer);
-
-#endif

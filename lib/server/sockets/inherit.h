@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_INHERIT_H
-#define SERVER_INHERIT_H
+#pragma once
 
 /*
  * inherit: the sockets that our service manager passes (LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES).
@@ -30,5 +29,3 @@ struct inherited {
 /* Returns 0 also if nothing was passed, or LISTEN_PID is not our pid. */
 int inherited_take(struct inherited *ret, struct problem *ret_problem);
 void inherited_done(struct inherited *i);
-
-#endif

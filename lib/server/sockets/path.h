@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_LISTENER_PATH_H
-#define SERVER_LISTENER_PATH_H
+#pragma once
 
 /*
  * listener-path: the part of the listener that handles socket files.
@@ -16,5 +15,3 @@
 /* Binds and listens. */
 int listener_path_bind(int fd, const struct address *a, struct listener_file *ret_file);
 void listener_path_unlink(const struct address *a, struct listener_file *file);
-
-#endif

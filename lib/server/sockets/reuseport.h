@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_REUSEPORT_H
-#define SERVER_REUSEPORT_H
+#pragma once
 
 /*
  * reuseport: one address with one SO_REUSEPORT socket per slot, all held by the supervisor.
@@ -75,5 +74,3 @@ unsigned reuseport_sync(struct reuseport *g);
  * afterwards.
  */
 int reuseport_repair(struct reuseport *g, unsigned slot);
-
-#endif

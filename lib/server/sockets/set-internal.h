@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_LISTEN_INTERNAL_H
-#define SERVER_LISTEN_INTERNAL_H
+#pragma once
 
 /*
  * The internals of set.h, for its own files: plan.c decides which sockets there will be, set.c
@@ -42,5 +41,3 @@ int listen_plan(struct listen_set *s, const struct listen_options *o, struct pro
 
 /* "--listen=TEXT: cause (remedy)" for a failure to open an entry. Returns `error`. */
 int listen_describe(const struct listen_entry *e, int error, struct problem *ret_problem);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_LISTEN_H
-#define SERVER_LISTEN_H
+#pragma once
 
 /*
  * listen: all sockets that a server listens on, for all its slots.
@@ -93,5 +92,3 @@ ssize_t listen_set_pending(const struct listen_set *s, unsigned slot);
  * number stays.
  */
 int listen_set_check(struct listen_set *s, unsigned slot, struct problem *ret_problem);
-
-#endif

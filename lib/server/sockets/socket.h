@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_LISTENER_H
-#define SERVER_LISTENER_H
+#pragma once
 
 /*
  * listener: one socket, bound and listening.
@@ -55,5 +54,3 @@ bool listener_is_dead(int fd, const struct address *a);
 
 /* Unlinks the file that listener_open() made, if it is still the same. */
 void listener_unlink(const struct address *a, struct listener_file *file);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_STEERING_H
-#define SERVER_STEERING_H
+#pragma once
 
 /*
  * steering: the classic BPF program that picks a socket of a SO_REUSEPORT group.
@@ -31,5 +30,3 @@ struct steering {
 int steering_random(struct steering *s, const unsigned *indices, unsigned n_indices);
 int steering_by_sender(struct steering *s, const unsigned *indices, unsigned n_indices, uint32_t seed);
 void steering_done(struct steering *s);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_RUNDIR_H
-#define SERVER_RUNDIR_H
+#pragma once
 
 /*
  * The runtime directory of one instance: created, locked against a second instance of the same
@@ -27,5 +26,3 @@ struct rundir {
 
 int rundir_open(struct rundir *ret, const char *name, struct problem *ret_problem);
 void rundir_close(struct rundir *d);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_SCHEDULER_H
-#define SERVER_SCHEDULER_H
+#pragma once
 
 /*
  * The scheduler: planned changes of the slots, one after another, so that they never overlap.
@@ -58,5 +57,3 @@ void scheduler_scale(struct scheduler *s, int by);
 
 unsigned scheduler_n_ready(const struct scheduler *s);
 bool scheduler_all_were_ready(const struct scheduler *s);
-
-#endif

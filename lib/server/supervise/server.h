@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_SERVER_H
-#define SERVER_SERVER_H
+#pragma once
 
 /*
  * The server: runs a program as several supervised workers, from a finished configuration to an
@@ -15,5 +14,3 @@
 
 /* Returns the exit status that the manual page documents. Completes config's name. */
 int server_run(struct server_config *config);
-
-#endif

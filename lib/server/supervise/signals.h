@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_SIGNALS_H
-#define SERVER_SIGNALS_H
+#pragma once
 
 /* Signals: a task receives them, and a table says what they do. */
 
@@ -23,5 +22,3 @@ struct signals {
 void signals_block(const struct signals *s);
 /* Returns when the task is listening. s must outlive the scope. */
 int signals_start(struct signals *s, ait_scope *scope);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_SLOT_H
-#define SERVER_SLOT_H
+#pragma once
 
 /*
  * A slot: the place of one worker. All decisions about that worker are made here.
@@ -118,5 +117,3 @@ bool slot_is_lost(const struct slot *slot);
 
 /* One step of its task; for tests. */
 void slot_step(struct slot *slot);
-
-#endif

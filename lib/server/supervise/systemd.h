@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_SYSTEMD_H
-#define SERVER_SYSTEMD_H
+#pragma once
 
 /*
  * Notifications to our own service manager, if there is one: the combined state of the workers.
@@ -25,5 +24,3 @@ void systemd_reloading(struct systemd *s);
 void systemd_reloaded(struct systemd *s);
 /* Stopping may take all of stop_timeout, which is often more than the manager's own timeout. */
 void systemd_stopping(struct systemd *s, uint64_t stop_timeout);
-
-#endif

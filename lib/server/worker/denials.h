@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_DENIALS_H
-#define SERVER_DENIALS_H
+#pragma once
 
 /*
  * Denied system calls of a worker: answered and logged (--deny=explain).
@@ -33,5 +32,3 @@ void denials_event(ait_explainer *explainer, const ait_sandbox_event *event, voi
 int denials_start(struct worker *w, ait_scope *scope);
 /* Call it after the last process has ended: logs the totals, and closes the listener. */
 void denials_finish(struct worker *w);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_NOTIFY_H
-#define SERVER_NOTIFY_H
+#pragma once
 
 /*
  * notify: the private NOTIFY_SOCKET of one worker, and the messages on it (protocol 1).
@@ -105,5 +104,3 @@ enum notify_sender {
  * not, so that the caller had better not believe NOTIFY_FROM_GONE where there are others.
  */
 int notify_sender_check(const struct notify_message *m, pid_t worker, uid_t worker_uid);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_OUTPUT_H
-#define SERVER_OUTPUT_H
+#pragma once
 
 /* Transports what a worker writes and sends: lines to the log, notifications to its readiness. */
 
@@ -9,5 +8,3 @@
 int output_start(struct worker *w, ait_scope *scope);
 /* Waits for the end of its output, as long as output can still arrive. */
 void output_finish(struct worker *w);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_READINESS_H
-#define SERVER_READINESS_H
+#pragma once
 
 /* When a worker is ready: by its notifications, or as --ready says. */
 
@@ -12,5 +11,3 @@ void worker_is_ready(struct worker *w);
 int readiness_start(struct worker *w, ait_scope *scope);
 /* Reads the notifications that have arrived. */
 int readiness_receive(struct worker *w);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_REVISION_H
-#define SERVER_REVISION_H
+#pragma once
 
 /*
  * A revision: what a worker runs, and how, with all names looked up.
@@ -61,5 +60,3 @@ int revision_refresh(struct revision *r, struct problem *ret_problem);
 /* The user and group of the workers. */
 uid_t revision_uid(const struct revision *r);
 gid_t revision_gid(const struct revision *r);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_WORKER_SANDBOX_H
-#define SERVER_WORKER_SANDBOX_H
+#pragma once
 
 /*
  * The sandbox of the workers, made from the options (config/sandbox-options.h) before any worker is
@@ -42,5 +41,3 @@ void worker_sandbox_close(struct worker_sandbox *s);
  * NULL-terminated lists, to be freed with strv_free(). Files that do not exist are left out.
  */
 int sandbox_needs(const char *program, const char *path, char ***ret_read_only, char ***ret_read_write);
-
-#endif

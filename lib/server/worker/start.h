@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_START_H
-#define SERVER_START_H
+#pragma once
 
 /* Starts a worker's process from its revision. */
 
@@ -16,5 +15,3 @@ int worker_begin(struct worker *w);
  * This repairs it.
  */
 void worker_repair_listeners(struct worker *w);
-
-#endif

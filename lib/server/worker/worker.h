@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_WORKER_H
-#define SERVER_WORKER_H
+#pragma once
 
 /*
  * A worker: one process, from before its start until its last descendant has ended, as one task.
@@ -106,5 +105,3 @@ bool workers_know_pid(pid_t pid, void *userdata);
 int workers_renew_guardian(struct workers *all);
 /* A task that does so whenever the guardian dies. userdata: struct workers. */
 int workers_watch_guardian(void *userdata);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SERVER_WORKERS_H
-#define SERVER_WORKERS_H
+#pragma once
 
 /*
  * What the workers of a server share: the log, the sockets, the guardian, and state that concerns
@@ -46,5 +45,3 @@ struct workers {
     struct problem problem;          /* scratch: no suspension between filling and using it */
     _Alignas(16) char buffer[16384]; /* the same */
 };
-
-#endif
