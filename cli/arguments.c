@@ -26,7 +26,7 @@ static size_t count(const struct option_spec *options)
     return n;
 }
 
-/* ---- misspelt words ------------------------------------------------------------------------------- */
+/* ---- misspelt words -------------------------------------------------------------------------- */
 
 /* A longer or shorter form of the same word is near, whatever the distance. */
 static bool is_form(const char *a, size_t n, const char *b, size_t k)
@@ -51,7 +51,7 @@ int options_nearest(const char *word, const char *const *words)
     return best;
 }
 
-/* ---- parsing -------------------------------------------------------------------------------------- */
+/* ---- parsing --------------------------------------------------------------------------------- */
 
 struct getopt_tables {
     struct option longs[MAX_OPTIONS + 1];
@@ -185,7 +185,7 @@ int options_parse(const struct option_spec *options, void *target, int argc, cha
     return 0;
 }
 
-/* ---- help ----------------------------------------------------------------------------------------- */
+/* ---- help ------------------------------------------------------------------------------------ */
 
 /* The rest of a help text, after a newline, is indented to the column. */
 static void print_help_text(const char *text, FILE *file)

@@ -67,7 +67,7 @@ void print_commands(const struct command *const *table)
         printf("  %-27s %s\n", (*table)->name, (*table)->summary);
 }
 
-/* ---- words ---------------------------------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 int command_words(const struct command *command, void *target, int argc, char **argv, int *ret_status)
 {

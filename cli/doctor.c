@@ -53,7 +53,7 @@ static enum verdict verdict(bool present)
     return present ? PRESENT : MISSING;
 }
 
-/* ---- kernel: processes, polling, memory ---------------------------------------------------------- */
+/* ---- kernel: processes, polling, memory ------------------------------------------------------ */
 
 static enum verdict probe_pidfd(remark found)
 {
@@ -101,7 +101,7 @@ static enum verdict probe_subreaper(remark found)
     return verdict(prctl(PR_GET_CHILD_SUBREAPER, &before, 0, 0, 0) == 0);
 }
 
-/* ---- kernel: sandbox ----------------------------------------------------------------------------- */
+/* ---- kernel: sandbox ------------------------------------------------------------------------- */
 
 static bool action_is_there(uint32_t action)
 {
@@ -176,7 +176,7 @@ static enum verdict probe_landlock_scope(remark found)
     return landlock_at_least(6, found);
 }
 
-/* ---- control groups, systemd, libraries ---------------------------------------------------------- */
+/* ---- control groups, systemd, libraries ------------------------------------------------------ */
 
 static enum verdict probe_cgroup(remark found)
 {
@@ -215,7 +215,7 @@ static enum verdict probe_libseccomp(remark found)
     return PRESENT;
 }
 
-/* ---- the report ---------------------------------------------------------------------------------- */
+/* ---- the report ------------------------------------------------------------------------------ */
 
 static const struct probe kernel_probes[] = {
     {"process file descriptors", probe_pidfd, "nothing works: Linux 5.10 or newer is needed"},

@@ -58,7 +58,7 @@ struct import {
     size_t n_lines;
 };
 
-/* ---- problems ------------------------------------------------------------------------------------- */
+/* ---- problems -------------------------------------------------------------------------------- */
 
 /* At the path. */
 __attribute__((format(printf, 2, 3))) static int fail(struct import *im, const char *format, ...)
@@ -98,7 +98,7 @@ static int leave(struct import *im, int r)
     return r;
 }
 
-/* ---- plain values --------------------------------------------------------------------------------- */
+/* ---- plain values ---------------------------------------------------------------------------- */
 
 /* NULL and absent are the same. */
 static const json_t *get(const json_t *object, const char *key)
@@ -142,7 +142,7 @@ static int get_number(struct import *im, const json_t *object, const char *key, 
     return leave(im, fail(im, "a number from 0 to 2^63-1 is expected"));
 }
 
-/* ---- actions -------------------------------------------------------------------------------------- */
+/* ---- actions --------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -194,7 +194,7 @@ static int read_errno(struct import *im, const json_t *object, const char *key, 
     return leave(im, 0);
 }
 
-/* ---- arguments ------------------------------------------------------------------------------------ */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -286,7 +286,7 @@ static int read_args(struct import *im, const json_t *entry, struct oci_rule *ru
     return leave(im, r);
 }
 
-/* ---- docker's conditions -------------------------------------------------------------------------- */
+/* ---- docker's conditions --------------------------------------------------------------------- */
 
 struct conditions {
     bool has_caps, has_arches, has_kernel;
@@ -394,7 +394,7 @@ static int applies(struct import *im, const json_t *entry, bool *ret)
     return 0;
 }
 
-/* ---- entries -------------------------------------------------------------------------------------- */
+/* ---- entries --------------------------------------------------------------------------------- */
 
 static int add_rule(struct import *im, const char *name, const struct oci_rule *rule)
 {
@@ -505,7 +505,7 @@ static int read_document(struct import *im, const json_t *document)
     return read_root(im, seccomp);
 }
 
-/* ---- as text -------------------------------------------------------------------------------------- */
+/* ---- as text --------------------------------------------------------------------------------- */
 
 static void enter_entry(struct import *im, size_t entry)
 {
@@ -692,7 +692,7 @@ static int make_policy(struct import *im, ait_policy **ret)
     return r;
 }
 
-/* ---- the document --------------------------------------------------------------------------------- */
+/* ---- the document ---------------------------------------------------------------------------- */
 
 static json_t *parse(struct import *im, const char *text, size_t length, int *ret_error)
 {

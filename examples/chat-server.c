@@ -26,7 +26,7 @@ struct client {
 
 static struct client *clients;
 
-/* ---- the room: plain data without locks, since nothing here waits ------------------------------------ */
+/* ---- the room: plain data without locks, since nothing here waits ---------------------------- */
 
 __attribute__((format(printf, 1, 2))) static void tell_all(const char *format, ...)
 {
@@ -59,7 +59,7 @@ static void part(struct client *c)
         }
 }
 
-/* ---- one client ---------------------------------------------------------------------------------- */
+/* ---- one client ------------------------------------------------------------------------------ */
 
 /* Sends the outbox, and flushes when it is empty. */
 static int write_lines(void *userdata)
@@ -138,7 +138,7 @@ static int client_main(void *userdata)
     return 0; /* a client that disconnects is not an error */
 }
 
-/* ---- the server ---------------------------------------------------------------------------------- */
+/* ---- the server ------------------------------------------------------------------------------ */
 
 static int listen_on(unsigned port)
 {

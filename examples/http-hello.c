@@ -56,7 +56,7 @@ struct request {
     const char *refusal; /* a status line, sent before the connection is closed */
 };
 
-/* ---- parsing ------------------------------------------------------------------------------------ */
+/* ---- parsing --------------------------------------------------------------------------------- */
 
 /* The length of the head with its empty line; 0 if it is not complete. */
 static size_t head_length(const char *p, size_t n)
@@ -164,7 +164,7 @@ static void parse_head(struct request *r, const char *head, size_t n)
     }
 }
 
-/* ---- one connection ----------------------------------------------------------------------------- */
+/* ---- one connection -------------------------------------------------------------------------- */
 
 /*
  * Waits for more bytes. Only the wait for a further request can be cancelled, and only after a last
@@ -315,7 +315,7 @@ static void free_connection(void *userdata)
     free(c);
 }
 
-/* ---- the server --------------------------------------------------------------------------------- */
+/* ---- the server ------------------------------------------------------------------------------ */
 
 struct acceptor {
     int fd;

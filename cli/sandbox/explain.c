@@ -23,7 +23,7 @@
 #define X32_BIT       0x40000000
 #define ANSWERS_MAX   64
 
-/* ---- /proc/PID/status ----------------------------------------------------------------------------- */
+/* ---- /proc/PID/status ------------------------------------------------------------------------ */
 
 enum capability_set { EFFECTIVE, PERMITTED, INHERITABLE, BOUNDING, AMBIENT, N_SETS };
 
@@ -75,7 +75,7 @@ static int read_state(pid_t pid, struct state *ret)
     return 0;
 }
 
-/* ---- what it has ---------------------------------------------------------------------------------- */
+/* ---- what it has ----------------------------------------------------------------------------- */
 
 static void print_capabilities(const char *what, uint64_t set)
 {
@@ -123,7 +123,7 @@ static void print_state(pid_t pid, const struct state *s)
         print_capabilities(sets[i], s->sets[i]);
 }
 
-/* ---- what its filters answer ---------------------------------------------------------------------- */
+/* ---- what its filters answer ----------------------------------------------------------------- */
 
 static const char *answer_text(uint32_t answer, char text[AIT_POLICY_ACTION_SIZE])
 {
@@ -201,7 +201,7 @@ static void print_answers(const struct filters *filters)
     print_others(filters);
 }
 
-/* ---- the command ---------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 0))) static int failed(int error, const char *format, pid_t pid,
                                                         const char *text)

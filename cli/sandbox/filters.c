@@ -20,7 +20,7 @@
 #define STOP_SECONDS 5
 #define FILTERS_MAX  256
 
-/* ---- stopping and going on ------------------------------------------------------------------------ */
+/* ---- stopping and going on ------------------------------------------------------------------- */
 
 /* 1: it has stopped; 0: not yet. */
 static int look(pid_t pid, int *ret_status)
@@ -62,7 +62,7 @@ static long signal_of(int status)
     return status >> 16 == 0 ? WSTOPSIG(status) : 0;
 }
 
-/* ---- fetching ------------------------------------------------------------------------------------- */
+/* ---- fetching -------------------------------------------------------------------------------- */
 
 static int add(struct filters *filters, pid_t pid, long n)
 {

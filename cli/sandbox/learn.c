@@ -79,7 +79,7 @@ static const struct option_spec learn_options[] = {
     {0},
 };
 
-/* ---- its start ------------------------------------------------------------------------------------ */
+/* ---- its start ------------------------------------------------------------------------------- */
 
 #define LISTEN_PID "LISTEN_PID="
 
@@ -196,7 +196,7 @@ static int start_program(struct learner *l, const char *path, char **argv, const
     return r;
 }
 
-/* ---- what happens while it runs ------------------------------------------------------------------- */
+/* ---- what happens while it runs -------------------------------------------------------------- */
 
 /* Processes that were left behind are our children. */
 static void signal_children(int signo)
@@ -319,7 +319,7 @@ static int serve(void *userdata)
     return r < 0 ? r : serve_signals(l, signals);
 }
 
-/* ---- the result ----------------------------------------------------------------------------------- */
+/* ---- the result ------------------------------------------------------------------------------ */
 
 struct sum {
     unsigned kinds;
@@ -388,7 +388,7 @@ static int report_failure(const struct learner *l, int error)
     return report(&p);
 }
 
-/* ---- the command ---------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static int make_sandbox(ait_sandbox **ret)
 {

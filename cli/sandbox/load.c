@@ -34,7 +34,7 @@ int sandbox_load(ait_policy **ret, const char *name, ait_policy_format from, ait
     return ait_policy_load(ret, name, from, oci_import, NULL, problem);
 }
 
-/* ---- problems ------------------------------------------------------------------------------------- */
+/* ---- problems -------------------------------------------------------------------------------- */
 
 /* A line, whatever is in the name of the file. */
 static void put_plain(FILE *file, const char *text)

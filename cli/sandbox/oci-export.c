@@ -59,7 +59,7 @@ static void put_action(struct writer *w, ait_policy_action action)
         (void)fprintf(w->out, ",\n      \"errnoRet\": %u", action.error);
 }
 
-/* ---- calls whose arguments do not matter ---------------------------------------------------------- */
+/* ---- calls whose arguments do not matter ----------------------------------------------------- */
 
 static bool is_plain(const struct view_call *call, ait_policy_action action)
 {
@@ -81,7 +81,7 @@ static void put_plain(struct writer *w, ait_policy_action action)
     (void)fprintf(w->out, "\n    }");
 }
 
-/* ---- those that have rules ------------------------------------------------------------------------ */
+/* ---- those that have rules ------------------------------------------------------------------- */
 
 /* Arguments that no entry matches get the default. An entry can compare an argument only once. */
 static bool can_be_said(const struct writer *w, const ait_policy_rule *rule)
@@ -146,7 +146,7 @@ static int put_rule(const ait_policy_rule *rule, void *userdata)
     return 0;
 }
 
-/* ---- the profile ---------------------------------------------------------------------------------- */
+/* ---- the profile ----------------------------------------------------------------------------- */
 
 static void put_head(struct writer *w)
 {

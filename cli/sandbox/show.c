@@ -33,7 +33,7 @@ static const char *architecture(void)
     return uname(&system) < 0 ? "this machine" : system.machine;
 }
 
-/* ---- groups --------------------------------------------------------------------------------------- */
+/* ---- groups ---------------------------------------------------------------------------------- */
 
 static int groups_run(const struct command *command, int argc, char **argv)
 {
@@ -54,7 +54,7 @@ static int groups_run(const struct command *command, int argc, char **argv)
     return print_done();
 }
 
-/* ---- one group ------------------------------------------------------------------------------------ */
+/* ---- one group ------------------------------------------------------------------------------- */
 
 static int show_members(const char *group, int depth);
 
@@ -98,7 +98,7 @@ static int show_group(const char *group)
     return print_done();
 }
 
-/* ---- one system call ------------------------------------------------------------------------------ */
+/* ---- one system call ------------------------------------------------------------------------- */
 
 struct membership {
     const char *name;
@@ -176,7 +176,7 @@ static int show_call(const char *name, int number)
     return print_done();
 }
 
-/* ---- a policy ------------------------------------------------------------------------------------- */
+/* ---- a policy -------------------------------------------------------------------------------- */
 
 static bool is_plain(const struct view_call *call, ait_policy_action action)
 {
@@ -248,7 +248,7 @@ static int show_policy(const char *name, ait_policy_format from)
     return print_done();
 }
 
-/* ---- the command ---------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static const char *nearest(const char *word)
 {

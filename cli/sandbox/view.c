@@ -8,7 +8,7 @@
 
 #define WIDTH 100
 
-/* ---- views ---------------------------------------------------------------------------------------- */
+/* ---- views ----------------------------------------------------------------------------------- */
 
 static int note_rule(const ait_policy_rule *rule, void *userdata)
 {
@@ -109,7 +109,7 @@ void view_print_rules(const struct view *view, const char *name, const char *ind
     }
 }
 
-/* ---- columns -------------------------------------------------------------------------------------- */
+/* ---- columns --------------------------------------------------------------------------------- */
 
 void columns_put(struct columns *columns, const char *word)
 {

@@ -24,7 +24,7 @@
 
 AIT_BEGIN_DECLS
 
-/* ---- blocks -------------------------------------------------------------------------------------- */
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 typedef void (*ait_defer_fn)(void *arg);
 
@@ -56,7 +56,7 @@ static inline void ait_deferred_run(ait_deferred *deferred)
 /* Enters that shield; NULL if there is none. */
 ait_scope *ait_shield_enter(uint64_t usec);
 
-/* ---- contexts ------------------------------------------------------------------------------------ */
+/* ---- contexts -------------------------------------------------------------------------------- */
 
 /*
  * A pair of functions around a body. Both may suspend; either may be NULL. enter returns an error,
@@ -82,7 +82,7 @@ enum { AIT_CTX_HANDLED = 1 };
  */
 int ait_ctx_run(const ait_ctx *ctx, ait_ctx_body_fn body, void *userdata);
 
-/* ---- exit stacks --------------------------------------------------------------------------------- */
+/* ---- exit stacks ----------------------------------------------------------------------------- */
 
 typedef struct ait_exitstack ait_exitstack;
 

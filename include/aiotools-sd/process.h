@@ -25,7 +25,7 @@
 
 AIT_BEGIN_DECLS
 
-/* ---- handles ------------------------------------------------------------------------------------- */
+/* ---- handles --------------------------------------------------------------------------------- */
 
 /*
  * Makes a handle for a child of this process. pidfd may be -1: one is opened. Otherwise it is owned
@@ -85,7 +85,7 @@ AIT_DEFINE_CLEANUP_(ait_child, ait_child_end)
 /* A process that does not outlive the block: AIT_CHILD(c); r = ait_spawn(&c, ...); */
 #define AIT_CHILD(name) AIT_CLEANUP(ait_child_endp) ait_child *name = NULL
 
-/* ---- exec ---------------------------------------------------------------------------------------- */
+/* ---- exec ------------------------------------------------------------------------------------ */
 
 enum {
     AIT_SPAWN_PROCESS_GROUP =
@@ -172,7 +172,7 @@ int ait_run_process(ait_process_result *ret, char *const argv[], const void *inp
 void ait_process_result_free(ait_process_result *result);
 #endif
 
-/* ---- fork ---------------------------------------------------------------------------------------- */
+/* ---- fork ------------------------------------------------------------------------------------ */
 
 enum {
     AIT_FORK_PROCESS_GROUP = AIT_SPAWN_PROCESS_GROUP,

@@ -138,7 +138,7 @@ int ait_sandbox_enter_child(const ait_sandbox *sandbox, int socket, const char *
  */
 int ait_sandbox_execve(const ait_sandbox *sandbox, const char *path, char *const argv[], char *const envp[]);
 
-/* ---- what was denied ----------------------------------------------------------------------------- */
+/* ---- what was denied ------------------------------------------------------------------------- */
 
 typedef struct ait_sandbox_event {
     size_t size;      /* of this struct, set by the library */

@@ -22,7 +22,7 @@
 
 AIT_BEGIN_DECLS
 
-/* ---- event: a flag that can be waited for -------------------------------------------------------- */
+/* ---- event: a flag that can be waited for ---------------------------------------------------- */
 
 typedef struct ait_event ait_event;
 
@@ -44,7 +44,7 @@ int ait_event_is_set(const ait_event *event);
 /* Waits until the event is set. */
 int ait_event_wait(ait_event *event);
 
-/* ---- mutex: one task at a time ------------------------------------------------------------------- */
+/* ---- mutex: one task at a time --------------------------------------------------------------- */
 
 typedef struct ait_mutex ait_mutex;
 
@@ -72,7 +72,7 @@ static inline void ait_mutex_unlockp(ait_mutex **p)
 /* 1: a task holds the mutex. */
 int ait_mutex_is_locked(const ait_mutex *mutex);
 
-/* ---- semaphore: so many at a time ---------------------------------------------------------------- */
+/* ---- semaphore: so many at a time ------------------------------------------------------------ */
 
 typedef struct ait_semaphore ait_semaphore;
 
@@ -98,7 +98,7 @@ static inline void ait_semaphore_releasep(ait_semaphore **p)
 /* The number of units that could be taken now, at most INT_MAX. */
 int ait_semaphore_value(const ait_semaphore *semaphore);
 
-/* ---- condition: waiting, with a mutex, for something to be true ---------------------------------- */
+/* ---- condition: waiting, with a mutex, for something to be true ------------------------------ */
 
 typedef struct ait_condition ait_condition;
 
@@ -123,7 +123,7 @@ int ait_condition_wait(ait_condition *condition, ait_mutex *mutex) AIT_MUST_CHEC
 int ait_condition_notify(ait_condition *condition, unsigned n);
 int ait_condition_notify_all(ait_condition *condition);
 
-/* ---- barrier: continuing together ---------------------------------------------------------------- */
+/* ---- barrier: continuing together ------------------------------------------------------------ */
 
 typedef struct ait_barrier ait_barrier;
 

@@ -14,7 +14,7 @@
 #define MAX_EVENTS 256
 #define TRIM_USEC  (2 * AIT_USEC_PER_SEC)
 
-/* ---- running ------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static void run_callbacks(struct ait_loop *loop)
 {
@@ -111,7 +111,7 @@ static uint64_t rest(struct ait_loop *loop, uint64_t timeout)
     return timeout > TRIM_USEC ? TRIM_USEC : timeout;
 }
 
-/* ---- polling ------------------------------------------------------------------------------------- */
+/* ---- polling --------------------------------------------------------------------------------- */
 
 /* Rounds up: waking early would spin. */
 static int wait_events(struct ait_loop *loop, struct epoll_event *events, uint64_t timeout)

@@ -15,7 +15,7 @@
 
 #include "io-call.h"
 
-/* ---- datagrams ----------------------------------------------------------------------------------- */
+/* ---- datagrams ------------------------------------------------------------------------------- */
 
 AIT_PUBLIC ssize_t ait_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr, socklen_t *len)
 {
@@ -32,7 +32,7 @@ AIT_PUBLIC ssize_t ait_sendto(int fd, const void *buf, size_t n, int flags, cons
     return IO_CALL(fd, FD_OUT, 0, sendto(fd, buf, n, flags | MSG_DONTWAIT | MSG_NOSIGNAL, addr, len));
 }
 
-/* ---- vectors ------------------------------------------------------------------------------------- */
+/* ---- vectors --------------------------------------------------------------------------------- */
 
 static size_t vector_size(const struct iovec *iov, int n)
 {
@@ -87,7 +87,7 @@ AIT_PUBLIC ssize_t ait_writev(int fd, const struct iovec *iov, int n)
                                         : writev(fd, iov, n));
 }
 
-/* ---- inside the kernel --------------------------------------------------------------------------- */
+/* ---- inside the kernel ----------------------------------------------------------------------- */
 
 /* sendfile(2) and splice(2) have no MSG_NOSIGNAL. */
 struct sigpipe {

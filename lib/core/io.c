@@ -15,7 +15,7 @@
 #include "io.h"
 #include "slurp.h"
 
-/* ---- edges --------------------------------------------------------------------------------------- */
+/* ---- edges ----------------------------------------------------------------------------------- */
 
 static void wake_all(struct list *waiters)
 {
@@ -111,7 +111,7 @@ int fd_wait(struct ait_loop *loop, struct ait_task *t, int fd, struct fd_entry *
     return over ? 0 : -ECANCELED;
 }
 
-/* ---- what kind of fd it is ----------------------------------------------------------------------- */
+/* ---- what kind of fd it is ------------------------------------------------------------------- */
 
 static void look_at_socket(int fd, struct fd_entry *e)
 {
@@ -203,7 +203,7 @@ static void fd_adopt(struct ait_loop *loop, int fd, uint16_t flags)
     wake_all(&e->writers);
 }
 
-/* ---- the calls ----------------------------------------------------------------------------------- */
+/* ---- the calls ------------------------------------------------------------------------------- */
 
 AIT_PUBLIC ssize_t ait_read(int fd, void *buf, size_t n)
 {
@@ -480,7 +480,7 @@ AIT_PUBLIC int ait_close(int fd)
     return close(fd) < 0 && errno != EINTR ? -errno : 0;
 }
 
-/* ---- file descriptors in messages ---------------------------------------------------------------- */
+/* ---- file descriptors in messages ------------------------------------------------------------ */
 
 #define MAX_FDS 253 /* SCM_MAX_FD */
 

@@ -140,7 +140,7 @@ AIT_PUBLIC int ait_loop_run(ait_loop *loop)
     return r < 0 ? r : loop->exit_code;
 }
 
-/* ---- ait_run ------------------------------------------------------------------------------------- */
+/* ---- ait_run --------------------------------------------------------------------------------- */
 
 static void stop_signal(struct ait_loop *loop, uint32_t events)
 {

@@ -6,7 +6,7 @@
 #include "now.h"
 #include "scheduler.h"
 
-/* ---- ready ring ---------------------------------------------------------------------------------- */
+/* ---- ready ring ------------------------------------------------------------------------------ */
 
 int loop_reserve_ready_slow(struct ait_loop *loop)
 {
@@ -73,7 +73,7 @@ bool loop_new_slice(struct ait_loop *loop)
     return true;
 }
 
-/* ---- telling the driver -------------------------------------------------------------------------- */
+/* ---- telling the driver ---------------------------------------------------------------------- */
 
 void loop_ring(struct ait_loop *loop)
 {

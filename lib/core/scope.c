@@ -19,7 +19,7 @@ struct scope_chunk {
     struct ait_scope scopes[POOL_CHUNK];
 };
 
-/* ---- the level, and pushing it down ------------------------------------------------------------- */
+/* ---- the level, and pushing it down ---------------------------------------------------------- */
 
 static bool scope_compute(const struct ait_scope *s)
 {
@@ -118,7 +118,7 @@ bool scope_contains(const struct ait_scope *s, const struct ait_task *t)
     return false;
 }
 
-/* ---- children ------------------------------------------------------------------------------------ */
+/* ---- children -------------------------------------------------------------------------------- */
 
 static void scope_compact_children(struct ait_scope *s)
 {
@@ -248,7 +248,7 @@ void scope_drain(struct ait_scope *s)
     }
 }
 
-/* ---- life ---------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 void scope_wake_closers(struct ait_scope *s)
 {
@@ -476,7 +476,7 @@ AIT_PUBLIC ait_scope *ait_scope_current(void)
     return this_loop && this_loop->current ? this_loop->current->scope : NULL;
 }
 
-/* ---- cancelling and deadlines -------------------------------------------------------------------- */
+/* ---- cancelling and deadlines ---------------------------------------------------------------- */
 
 AIT_PUBLIC int ait_scope_cancel(ait_scope *scope)
 {

@@ -108,7 +108,7 @@ bool scope_contains(const struct ait_scope *s, const struct ait_task *t);
 
 void scope_pool_done(struct scope_pool *pool);
 
-/* ---- scope-sets.c: the task sets that hang on a scope (taskset.h) -------------------------------- */
+/* ---- scope-sets.c: the task sets that hang on a scope (taskset.h) ---------------------------- */
 
 static inline struct ait_taskset *set_of_scope(struct ait_scope *s)
 {

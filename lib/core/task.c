@@ -21,7 +21,7 @@ struct start {
     bool started;
 };
 
-/* ---- the life of a task -------------------------------------------------------------------------- */
+/* ---- the life of a task ---------------------------------------------------------------------- */
 
 static void task_drop_start(struct ait_task *t)
 {
@@ -281,7 +281,7 @@ AIT_PUBLIC int ait_task_spawn(ait_task **ret_task, ait_task_fn fn, void *userdat
                            options, __builtin_return_address(0));
 }
 
-/* ---- nursery.start ------------------------------------------------------------------------------- */
+/* ---- nursery.start --------------------------------------------------------------------------- */
 
 AIT_PUBLIC int ait_scope_start(ait_scope *scope, ait_task **ret_task, ait_task_fn fn, void *userdata,
                                const ait_task_options *options)
@@ -345,7 +345,7 @@ AIT_PUBLIC int ait_task_started(int value)
     return 1;
 }
 
-/* ---- reading and naming -------------------------------------------------------------------------- */
+/* ---- reading and naming ---------------------------------------------------------------------- */
 
 AIT_PUBLIC ait_task *ait_task_current(void)
 {
@@ -406,7 +406,7 @@ AIT_PUBLIC int ait_task_wait(ait_task *task, int *ret_result)
     return task ? ait_await(&task->future, ret_result) : -EINVAL;
 }
 
-/* ---- cancelling ---------------------------------------------------------------------------------- */
+/* ---- cancelling ------------------------------------------------------------------------------ */
 
 AIT_PUBLIC int ait_task_cancel(ait_task *task)
 {
@@ -516,7 +516,7 @@ AIT_PUBLIC int ait_cancel_and_wait_many(ait_task *const *tasks, size_t n)
     return t->scope->effective ? -ECANCELED : 0;
 }
 
-/* ---- operations ---------------------------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 int op_refused(struct ait_loop *loop)
 {

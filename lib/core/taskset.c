@@ -45,7 +45,7 @@ void taskset_drain(struct ait_taskset *set, struct ait_loop *loop, struct ait_ta
     ait_taskset_unref(set);
 }
 
-/* ---- public -------------------------------------------------------------------------------------- */
+/* ---- public ---------------------------------------------------------------------------------- */
 
 static void taskset_free(struct ait_taskset *set)
 {

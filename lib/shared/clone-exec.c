@@ -51,7 +51,7 @@ struct kernel_dirent {
     char name[];
 };
 
-/* ---- steps --------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 RAW_CODE int exec_start_session(struct exec_plan *plan)
 {
@@ -199,7 +199,7 @@ RAW_CODE int exec_execute(struct exec_plan *plan)
     return (int)raw_call(SYS_execve, plan->path, plan->argv, plan->envp);
 }
 
-/* ---- the child ----------------------------------------------------------------------------------- */
+/* ---- the child ------------------------------------------------------------------------------- */
 
 __attribute__((noreturn)) RAW_CODE static int child_main(void *userdata)
 {
@@ -218,7 +218,7 @@ __attribute__((noreturn)) RAW_CODE static int child_main(void *userdata)
         (void)raw_call(SYS_exit_group, 127);
 }
 
-/* ---- the parent ---------------------------------------------------------------------------------- */
+/* ---- the parent ------------------------------------------------------------------------------ */
 
 /*
  * libc's wrapper is plain assembly that calls the function on the new stack. clone3 would offer no

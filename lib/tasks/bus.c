@@ -41,7 +41,7 @@ static int bus_enter(sd_bus *bus, struct ait_loop **ret_loop, struct ait_task **
     return (*ret_loop)->event && sd_bus_get_event(bus) == (*ret_loop)->event ? 0 : -EUNATCH;
 }
 
-/* ---- calls --------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 /* In the frame of the task that waits. */
 struct bus_call {
@@ -133,7 +133,7 @@ AIT_PUBLIC int ait_bus_call_method(sd_bus *bus, const char *destination, const c
     return ait_bus_call(bus, m, 0, ret_error, ret_reply);
 }
 
-/* ---- methods ------------------------------------------------------------------------------------- */
+/* ---- methods --------------------------------------------------------------------------------- */
 
 /* An interface that is served; in the frame of ait_bus_serve(). */
 struct served {
@@ -337,7 +337,7 @@ AIT_PUBLIC int ait_bus_serve(sd_bus *bus, const char *path, const char *interfac
     return ait_scope_exit(scope, r);
 }
 
-/* ---- signals ------------------------------------------------------------------------------------- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 struct ait_bus_signals {
     ait_queue *queue;

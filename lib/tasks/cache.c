@@ -53,7 +53,7 @@ struct ait_cache {
     uint32_t refs;
 };
 
-/* ---- keys ---------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 static uint64_t rotate(uint64_t x, unsigned n)
 {
@@ -117,7 +117,7 @@ static bool key_equal(const struct ait_cache *c, const void *a, const void *b)
     return c->options.key_size ? memcmp(a, b, c->options.key_size) == 0 : strcmp(a, b) == 0;
 }
 
-/* ---- the table ----------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static struct ait_cache_entry **bucket_of(const struct ait_cache *c, uint64_t hash)
 {
@@ -211,7 +211,7 @@ static void keep(struct ait_cache *c, struct ait_cache_entry *e, uint64_t age)
     }
 }
 
-/* ---- loading ------------------------------------------------------------------------------------- */
+/* ---- loading --------------------------------------------------------------------------------- */
 
 static void wake_waiters(struct ait_cache_entry *e)
 {
@@ -304,7 +304,7 @@ static int wait_for(struct ait_cache *c, struct ait_cache_entry *e, struct ait_t
     return -ECANCELED;
 }
 
-/* ---- calls --------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 AIT_PUBLIC int ait_cache_new(ait_cache **ret, const ait_cache_options *options)
 {

@@ -25,7 +25,7 @@ struct ait_ctxgroup {
     int result;       /* of the first enter that failed; of the body and the exits so far */
 };
 
-/* ---- life ---------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 AIT_PUBLIC int ait_ctxgroup_open(ait_ctxgroup **ret, unsigned flags)
 {
@@ -81,7 +81,7 @@ AIT_PUBLIC ait_ctxgroup *ait_ctxgroup_close(ait_ctxgroup *group)
     return NULL;
 }
 
-/* ---- entering ------------------------------------------------------------------------------------ */
+/* ---- entering -------------------------------------------------------------------------------- */
 
 static void enter_failed(struct ait_ctxgroup *g, int error)
 {
@@ -172,7 +172,7 @@ AIT_PUBLIC int ait_ctxgroup_enter(ait_ctxgroup *group)
     return n_entered(group);
 }
 
-/* ---- exiting ------------------------------------------------------------------------------------- */
+/* ---- exiting --------------------------------------------------------------------------------- */
 
 static int exit_main(void *userdata)
 {
@@ -222,7 +222,7 @@ AIT_PUBLIC int ait_ctxgroup_exit(ait_ctxgroup *group, int r)
     return exit_all(group, r);
 }
 
-/* ---- looking ------------------------------------------------------------------------------------- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 AIT_PUBLIC size_t ait_ctxgroup_size(const ait_ctxgroup *group)
 {

@@ -22,7 +22,7 @@ struct dump {
     int pagemap;
 };
 
-/* ---- pieces -------------------------------------------------------------------------------------- */
+/* ---- pieces ---------------------------------------------------------------------------------- */
 
 static const char *base_name(const char *path)
 {
@@ -62,7 +62,7 @@ static void put_time(struct dump *d, uint64_t when)
         (void)fprintf(d->file, "-%.3f s", (double)(d->now - when) / 1e6);
 }
 
-/* ---- what a task waits for ----------------------------------------------------------------------- */
+/* ---- what a task waits for ------------------------------------------------------------------- */
 
 static void put_fd(struct dump *d, const struct wait *w)
 {
@@ -151,7 +151,7 @@ static void put_state(struct dump *d, const struct ait_task *t)
     }
 }
 
-/* ---- lines --------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static void put_indent(struct dump *d, unsigned depth)
 {

@@ -14,7 +14,7 @@
 #define PAGEMAP_SWAPPED (UINT64_C(1) << 62)
 #define BATCH           64 /* pages that are asked for at once: a stack of the usual size */
 
-/* ---- the tree ------------------------------------------------------------------------------------ */
+/* ---- the tree -------------------------------------------------------------------------------- */
 
 static struct ait_scope *child_from(const struct ait_scope *s, uint32_t i)
 {
@@ -111,7 +111,7 @@ AIT_PUBLIC int ait_loop_foreach_taskset(ait_loop *loop, ait_taskset_cb cb, void 
     return r;
 }
 
-/* ---- stacks -------------------------------------------------------------------------------------- */
+/* ---- stacks ---------------------------------------------------------------------------------- */
 
 int walk_pagemap_open(void)
 {

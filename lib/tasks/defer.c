@@ -49,7 +49,7 @@ AIT_PUBLIC int ait_ctx_run(const ait_ctx *ctx, ait_ctx_body_fn body, void *userd
     return ctx_combine(r, ctx_exit(ctx, r));
 }
 
-/* ---- life ---------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 AIT_PUBLIC int ait_exitstack_open(ait_exitstack **ret)
 {
@@ -87,7 +87,7 @@ AIT_PUBLIC ait_exitstack *ait_exitstack_close(ait_exitstack *stack)
     return NULL;
 }
 
-/* ---- entries ------------------------------------------------------------------------------------- */
+/* ---- entries --------------------------------------------------------------------------------- */
 
 static int reserve(struct ait_exitstack *s)
 {
@@ -189,7 +189,7 @@ AIT_PUBLIC int ait_exitstack_pop_all(ait_exitstack *stack, ait_exitstack **ret)
     return 0;
 }
 
-/* ---- leaving ------------------------------------------------------------------------------------- */
+/* ---- leaving --------------------------------------------------------------------------------- */
 
 static int run(const struct entry *e, int r)
 {

@@ -29,7 +29,7 @@ struct fetcher {
     struct entry *entry; /* NULL: there is nothing more */
 };
 
-/* ---- entries ------------------------------------------------------------------------------------- */
+/* ---- entries --------------------------------------------------------------------------------- */
 
 static struct entry *link_entry(struct list *link)
 {
@@ -114,7 +114,7 @@ static int completion_append(struct ait_completion *c, const ait_call *what)
     return 0;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void completion_free(struct ait_taskset *set)
 {
@@ -221,7 +221,7 @@ AIT_PUBLIC ait_completion *ait_completion_close(ait_completion *completion)
     return NULL;
 }
 
-/* ---- adding and fetching ------------------------------------------------------------------------- */
+/* ---- adding and fetching --------------------------------------------------------------------- */
 
 AIT_PUBLIC int ait_completion_add(ait_completion *completion, const ait_call *call)
 {

@@ -150,7 +150,7 @@ AIT_PUBLIC int ait_fdatasync(int fd)
     return ait_offload(do_fdatasync, &c);
 }
 
-/* ---- whole files --------------------------------------------------------------------------------- */
+/* ---- whole files ----------------------------------------------------------------------------- */
 
 static int do_read_file(void *userdata)
 {

@@ -68,7 +68,7 @@ static int check_options(const ait_spawn_options *o)
     return 0;
 }
 
-/* ---- the program --------------------------------------------------------------------------------- */
+/* ---- the program ----------------------------------------------------------------------------- */
 
 /* exec would say no more of what it may not execute. */
 static int find_program(const char *name, char **ret)
@@ -98,7 +98,7 @@ static int prepare_program(struct spawn *s, char *const argv[], const ait_spawn_
     return r;
 }
 
-/* ---- descriptors --------------------------------------------------------------------------------- */
+/* ---- descriptors ----------------------------------------------------------------------------- */
 
 static void plan_fd(struct spawn *s, int source, int target)
 {
@@ -167,7 +167,7 @@ static int prepare_fds(struct spawn *s, const ait_spawn_options *o)
     return 0;
 }
 
-/* ---- the process --------------------------------------------------------------------------------- */
+/* ---- the process ----------------------------------------------------------------------------- */
 
 /* SIGPIPE is ignored by ait_run(), which is its own affair; what else is ignored stays so. */
 static const exec_step steps[] = {

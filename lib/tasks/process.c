@@ -18,7 +18,7 @@
 #define STOP_USEC    (10 * AIT_USEC_PER_SEC)
 #define TRACED_PAUSE (20 * AIT_USEC_PER_MSEC)
 
-/* ---- life ---------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 struct ait_child *child_new(int stop_signal, uint64_t stop_usec)
 {
@@ -100,7 +100,7 @@ AIT_PUBLIC int ait_child_pidfd(const ait_child *child)
     return child ? child->pidfd : -EINVAL;
 }
 
-/* ---- stdio --------------------------------------------------------------------------------------- */
+/* ---- stdio ----------------------------------------------------------------------------------- */
 
 AIT_PUBLIC int ait_child_stdio(const ait_child *child, int fd)
 {
@@ -127,7 +127,7 @@ AIT_PUBLIC int ait_child_close_stdio(ait_child *child, int fd)
     return r < 0 ? r : ait_close(r);
 }
 
-/* ---- waiting and signalling ---------------------------------------------------------------------- */
+/* ---- waiting and signalling ------------------------------------------------------------------ */
 
 static bool is_ours(const struct ait_child *c)
 {
@@ -209,7 +209,7 @@ AIT_PUBLIC int ait_child_kill(ait_child *child, int signo)
     return syscall(SYS_pidfd_send_signal, child->pidfd, signo, NULL, 0) < 0 ? -errno : 0;
 }
 
-/* ---- ending in order ----------------------------------------------------------------------------- */
+/* ---- ending in order ------------------------------------------------------------------------- */
 
 /* To the group, too, as long as the unreaped leader keeps its number. */
 static void signal_all(struct ait_child *c, int signo)

@@ -53,7 +53,7 @@ AIT_PUBLIC int ait_queue_new(ait_queue **ret, size_t capacity, ait_queue_policy 
     return 0;
 }
 
-/* ---- the ring ------------------------------------------------------------------------------------ */
+/* ---- the ring -------------------------------------------------------------------------------- */
 
 static void ring_push(struct ait_queue *q, void *item)
 {
@@ -71,7 +71,7 @@ static void *ring_pop(struct ait_queue *q)
     return item;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 AIT_PUBLIC ait_queue *ait_queue_ref(ait_queue *queue)
 {
@@ -95,7 +95,7 @@ AIT_PUBLIC ait_queue *ait_queue_unref(ait_queue *queue)
     return NULL;
 }
 
-/* ---- putting ------------------------------------------------------------------------------------- */
+/* ---- putting --------------------------------------------------------------------------------- */
 
 static void serve(struct list *list, void *item, int result)
 {
@@ -189,7 +189,7 @@ AIT_PUBLIC int ait_queue_put(ait_queue *queue, void *item)
     return qw.result;
 }
 
-/* ---- getting ------------------------------------------------------------------------------------- */
+/* ---- getting --------------------------------------------------------------------------------- */
 
 /* The item of the putter that has waited longest. */
 static void *putter_take(struct ait_queue *q)
@@ -250,7 +250,7 @@ AIT_PUBLIC int ait_queue_get(ait_queue *queue, void **ret)
     return qw.result;
 }
 
-/* ---- closing and counting ------------------------------------------------------------------------ */
+/* ---- closing and counting -------------------------------------------------------------------- */
 
 AIT_PUBLIC int ait_queue_close(ait_queue *queue)
 {

@@ -18,7 +18,7 @@
 
 struct resolve_calls resolve_calls = {.lookup = getaddrinfo, .connect = ait_connect};
 
-/* ---- lookups ------------------------------------------------------------------------------------- */
+/* ---- lookups --------------------------------------------------------------------------------- */
 
 /* Not in the caller's frame, which a cancelled caller leaves while the thread still reads. */
 struct lookup {
@@ -146,7 +146,7 @@ AIT_PUBLIC int ait_getaddrinfo(struct addrinfo **ret, const char *host, const ch
     return 0;
 }
 
-/* ---- happy eyeballs ------------------------------------------------------------------------------ */
+/* ---- happy eyeballs -------------------------------------------------------------------------- */
 
 struct race {
     const ait_connect_options *options;

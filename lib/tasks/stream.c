@@ -39,7 +39,7 @@ struct ait_stream {
     struct list writers; /* waiters */
 };
 
-/* ---- buffers ------------------------------------------------------------------------------------- */
+/* ---- buffers --------------------------------------------------------------------------------- */
 
 static size_t held(const struct buffer *b)
 {
@@ -83,7 +83,7 @@ static void append(struct buffer *b, const void *data, size_t n)
     b->tail += n;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 AIT_PUBLIC int ait_stream_open(ait_stream **ret, int fd, const ait_stream_options *options)
 {
@@ -145,7 +145,7 @@ AIT_PUBLIC int ait_stream_fd(const ait_stream *stream)
     return stream ? stream->fd : -EINVAL;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static int reader_enter(struct ait_stream *s)
 {
@@ -411,7 +411,7 @@ AIT_PUBLIC ssize_t ait_stream_available(const ait_stream *stream)
     return stream ? (ssize_t)held(&stream->in) : -EINVAL;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* Waits for the task's turn to write. */
 static int wait_for_turn(struct ait_stream *s, struct ait_loop *loop, struct ait_task *t)

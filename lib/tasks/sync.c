@@ -80,7 +80,7 @@ static void *counted_new(size_t size, int *ret_error)
 
 #define NOTHING(x) (void)(x)
 
-/* ---- event --------------------------------------------------------------------------------------- */
+/* ---- event ----------------------------------------------------------------------------------- */
 
 DEFINE_COUNTED(ait_event, NOTHING);
 
@@ -148,7 +148,7 @@ AIT_PUBLIC int ait_event_wait(ait_event *event)
     return served ? 0 : -ECANCELED;
 }
 
-/* ---- mutex --------------------------------------------------------------------------------------- */
+/* ---- mutex ----------------------------------------------------------------------------------- */
 
 /* The first in the mutex's list also waits for the end of the owner's task, on behalf of all. */
 struct mutex_waiter {
@@ -321,7 +321,7 @@ AIT_PUBLIC int ait_mutex_is_locked(const ait_mutex *mutex)
     return mutex ? mutex->owner != NULL : -EINVAL;
 }
 
-/* ---- semaphore ----------------------------------------------------------------------------------- */
+/* ---- semaphore ------------------------------------------------------------------------------- */
 
 DEFINE_COUNTED(ait_semaphore, NOTHING);
 
@@ -399,7 +399,7 @@ AIT_PUBLIC int ait_semaphore_value(const ait_semaphore *semaphore)
     return semaphore->value < INT_MAX ? (int)semaphore->value : INT_MAX;
 }
 
-/* ---- condition ----------------------------------------------------------------------------------- */
+/* ---- condition ------------------------------------------------------------------------------- */
 
 /*
  * The waiter is in the condition's list until it is notified, then in the mutex's: its task is not
@@ -522,7 +522,7 @@ AIT_PUBLIC int ait_condition_notify_all(ait_condition *condition)
     return condition_notify(condition, UINT_MAX, false);
 }
 
-/* ---- barrier ------------------------------------------------------------------------------------- */
+/* ---- barrier --------------------------------------------------------------------------------- */
 
 struct barrier_waiter {
     struct waiter waiter;

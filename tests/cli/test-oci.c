@@ -26,7 +26,7 @@
 
 #define ROUNDS 400 /* of random arguments a call and policy */
 
-/* ---- chance --------------------------------------------------------------------------------------- */
+/* ---- chance ---------------------------------------------------------------------------------- */
 
 static uint64_t state = 1;
 
@@ -62,7 +62,7 @@ static uint64_t choose_argument(void)
     }
 }
 
-/* ---- round trips ---------------------------------------------------------------------------------- */
+/* ---- round trips ----------------------------------------------------------------------------- */
 
 static ait_policy *from_text(const char *text)
 {
@@ -146,7 +146,7 @@ static void test_round_trips(void **unused)
     }
 }
 
-/* ---- as runtimes read it -------------------------------------------------------------------------- */
+/* ---- as runtimes read it --------------------------------------------------------------------- */
 
 static uint32_t scmp_action(const char *name, json_int_t error)
 {
@@ -299,7 +299,7 @@ static void test_what_cannot_be_said(void **unused)
     }
 }
 
-/* ---- orderings ------------------------------------------------------------------------------------ */
+/* ---- orderings ------------------------------------------------------------------------------- */
 
 static bool holds(const char *op, uint64_t x, uint64_t value)
 {
@@ -347,7 +347,7 @@ static void test_orderings(void **unused)
     }
 }
 
-/* ---- a profile ------------------------------------------------------------------------------------ */
+/* ---- a profile ------------------------------------------------------------------------------- */
 
 static char *read_file(const char *name, size_t *ret_size)
 {
@@ -409,7 +409,7 @@ static void test_profile(void **unused)
     }
 }
 
-/* ---- mistakes ------------------------------------------------------------------------------------- */
+/* ---- mistakes -------------------------------------------------------------------------------- */
 
 #define ENTRY(entry)                                                                                         \
     "{\"defaultAction\":\"SCMP_ACT_ERRNO\", \"syscalls\": [{\"names\": [], \"action\": "                     \

@@ -36,7 +36,7 @@ static void count_destroy(void *userdata)
     run->destroyed++;
 }
 
-/* ---- children ------------------------------------------------------------------------------------ */
+/* ---- children -------------------------------------------------------------------------------- */
 
 static int child_sleep(struct child *c)
 {
@@ -72,7 +72,7 @@ static void spawn_children(struct run *run)
     }
 }
 
-/* ---- the target ---------------------------------------------------------------------------------- */
+/* ---- the target ------------------------------------------------------------------------------ */
 
 static int never_runs(void *userdata)
 {
@@ -177,7 +177,7 @@ static int target_main(void *userdata)
     return r;
 }
 
-/* ---- actors and the caller ----------------------------------------------------------------------- */
+/* ---- actors and the caller ------------------------------------------------------------------- */
 
 static int act_cancel_task(struct run *run)
 {
@@ -321,7 +321,7 @@ static int director(void *userdata)
     return 0;
 }
 
-/* ---- comparing ----------------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 #define WANT(field) CHECK_EQ(run->field, run->s->want.field)
 

@@ -17,7 +17,7 @@ static struct {
     ait_future *future;
 } shared;
 
-/* ---- what is done again and again ---------------------------------------------------------------- */
+/* ---- what is done again and again ------------------------------------------------------------ */
 
 static int do_yield(void)
 {
@@ -163,7 +163,7 @@ static const struct {
     {"await", do_await, 1},
 };
 
-/* ---- counting ------------------------------------------------------------------------------------ */
+/* ---- counting -------------------------------------------------------------------------------- */
 
 static int echo(void *userdata)
 {
@@ -219,7 +219,7 @@ static void test_real(void **unused)
     assert_int_equal(run_real(count_main, NULL), 0);
 }
 
-/* ---- many at once -------------------------------------------------------------------------------- */
+/* ---- many at once ---------------------------------------------------------------------------- */
 
 static int parks(void *userdata)
 {

@@ -19,7 +19,7 @@ static sd_event *event;
 static sd_bus *server, *client;
 static unsigned n_served, n_cancelled;
 
-/* ---- the server: each method a task -------------------------------------------------------------- */
+/* ---- the server: each method a task ---------------------------------------------------------- */
 
 static void message_unref(void *userdata)
 {
@@ -63,7 +63,7 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_VTABLE_END,
 };
 
-/* ---- the client: a call, awaited ----------------------------------------------------------------- */
+/* ---- the client: a call, awaited ------------------------------------------------------------- */
 
 struct call {
     ait_future *future;
@@ -134,7 +134,7 @@ static int body(void *userdata)
     return sd_event_exit(event, 4);
 }
 
-/* ---- running ------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static sd_bus *bus_open(int fd, bool is_server)
 {

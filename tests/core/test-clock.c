@@ -12,7 +12,7 @@
 
 #define HOUR (3600 * AIT_USEC_PER_SEC)
 
-/* ---- jumping ------------------------------------------------------------------------------------- */
+/* ---- jumping --------------------------------------------------------------------------------- */
 
 static int sleeps_main(void *userdata)
 {
@@ -93,7 +93,7 @@ static void test_for_ever(void **unused)
     assert_int_equal(run_virtual(for_ever_main, NULL), 0);
 }
 
-/* ---- deadlines ----------------------------------------------------------------------------------- */
+/* ---- deadlines ------------------------------------------------------------------------------- */
 
 static int deadline_main(void *userdata)
 {
@@ -138,7 +138,7 @@ static void test_deadline(void **unused)
     assert_int_equal(run_virtual(past_main, NULL), 0);
 }
 
-/* ---- periodic work ------------------------------------------------------------------------------- */
+/* ---- periodic work --------------------------------------------------------------------------- */
 
 static int periodic_main(void *userdata)
 {
@@ -175,7 +175,7 @@ static void test_periodic(void **unused)
     run_on(clock, periodic_main, clock);
 }
 
-/* ---- by hand ------------------------------------------------------------------------------------- */
+/* ---- by hand --------------------------------------------------------------------------------- */
 
 static int hand_main(void *userdata)
 {
@@ -208,7 +208,7 @@ static void test_by_hand(void **unused)
     run_on(clock, hand_main, clock);
 }
 
-/* ---- real files under a virtual clock ------------------------------------------------------------ */
+/* ---- real files under a virtual clock -------------------------------------------------------- */
 
 struct other_thread {
     pthread_t thread;
@@ -322,7 +322,7 @@ static void test_events_before_time(void **unused)
     assert_int_equal(run_virtual(both_main, NULL), 0);
 }
 
-/* ---- the real one -------------------------------------------------------------------------------- */
+/* ---- the real one ---------------------------------------------------------------------------- */
 
 static int real_main(void *userdata)
 {

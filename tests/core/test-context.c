@@ -46,7 +46,7 @@ static struct context thread_context;
 static struct fiber *current;
 static volatile sig_atomic_t n_signals;
 
-/* ---- a scheduler of three lines ------------------------------------------------------------------ */
+/* ---- a scheduler of three lines -------------------------------------------------------------- */
 
 void context_main(void)
 {
@@ -89,7 +89,7 @@ static void fiber_done(struct fiber *f)
     free(f->stack);
 }
 
-/* ---- tests --------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void count(struct fiber *f)
 {

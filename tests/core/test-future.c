@@ -4,7 +4,7 @@
 
 #include "check.h"
 
-/* ---- manual futures ------------------------------------------------------------------------------ */
+/* ---- manual futures -------------------------------------------------------------------------- */
 
 static int manual_main(void *userdata)
 {
@@ -60,7 +60,7 @@ static void test_arguments(void **unused)
     assert_null(ait_task_future(NULL));
 }
 
-/* ---- waiters ------------------------------------------------------------------------------------- */
+/* ---- waiters --------------------------------------------------------------------------------- */
 
 struct order {
     ait_future *future;
@@ -134,7 +134,7 @@ static void test_detach(void **unused)
     assert_int_equal(run_virtual(detach_main, NULL), 0);
 }
 
-/* ---- slots --------------------------------------------------------------------------------------- */
+/* ---- slots ----------------------------------------------------------------------------------- */
 
 static struct {
     ait_future *future;
@@ -285,7 +285,7 @@ static void test_loop_ends(void **unused)
     assert_int_equal(slots.n, 0);
 }
 
-/* ---- tasks as futures ---------------------------------------------------------------------------- */
+/* ---- tasks as futures ------------------------------------------------------------------------ */
 
 static int result_main(void *userdata)
 {

@@ -38,7 +38,7 @@ NO_PADDING(ait_tick, missed);
 
 #define BEYOND 24 /* bytes of members that are not known yet */
 
-/* ---- options that are read ----------------------------------------------------------------------- */
+/* ---- options that are read ------------------------------------------------------------------- */
 
 static int nothing(void *userdata)
 {
@@ -264,7 +264,7 @@ static void test_read(void **unused)
     }
 }
 
-/* ---- structs that are filled --------------------------------------------------------------------- */
+/* ---- structs that are filled ----------------------------------------------------------------- */
 
 #define GUARD 16
 #define STALE 0xa5
@@ -408,7 +408,7 @@ static void test_too_small(void **unused)
     assert_int_equal(alone.line, 7);
 }
 
-/* ---- variables, which are read where they lie ---------------------------------------------------- */
+/* ---- variables, which are read where they lie ------------------------------------------------ */
 
 static void never(void *value)
 {

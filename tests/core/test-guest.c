@@ -31,7 +31,7 @@ struct host {
 
 static struct host host;
 
-/* ---- running ------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static void host_open(bool guest)
 {
@@ -91,7 +91,7 @@ static void run_both(ait_task_fn fn, int want)
     }
 }
 
-/* ---- waiting for callbacks ----------------------------------------------------------------------- */
+/* ---- waiting for callbacks ------------------------------------------------------------------- */
 
 static int new_future(void)
 {
@@ -158,7 +158,7 @@ static void test_callbacks(void **unused)
     run_both(callbacks_body, 7);
 }
 
-/* ---- from callbacks ------------------------------------------------------------------------------ */
+/* ---- from callbacks -------------------------------------------------------------------------- */
 
 static struct {
     ait_task *task;
@@ -358,7 +358,7 @@ static void test_wake_from_callback(void **unused)
             wake_from_callback(guest, i);
 }
 
-/* ---- starvation ---------------------------------------------------------------------------------- */
+/* ---- starvation ------------------------------------------------------------------------------ */
 
 static int spin(void *userdata)
 {
@@ -444,7 +444,7 @@ static void test_equals(void **unused)
     run_both(equals_body, 0);
 }
 
-/* ---- sd_event_exit() ----------------------------------------------------------------------------- */
+/* ---- sd_event_exit() ------------------------------------------------------------------------- */
 
 static int cleanup_with_io(void *userdata)
 {
@@ -574,7 +574,7 @@ static void test_exit_in_run(void **unused)
     check_assert();
 }
 
-/* ---- the virtual clock --------------------------------------------------------------------------- */
+/* ---- the virtual clock ----------------------------------------------------------------------- */
 
 static int hours_body(void *userdata)
 {
@@ -634,7 +634,7 @@ static void test_virtual_by_hand(void **unused)
     }
 }
 
-/* ---- attaching ----------------------------------------------------------------------------------- */
+/* ---- attaching ------------------------------------------------------------------------------- */
 
 static int count_fds(void)
 {

@@ -16,7 +16,7 @@
 
 #define DEADLINE (20 * AIT_USEC_PER_SEC)
 
-/* ---- pairs of fds, of each kind ------------------------------------------------------------------ */
+/* ---- pairs of fds, of each kind -------------------------------------------------------------- */
 
 static int tcp_pair(int fds[2])
 {
@@ -117,7 +117,7 @@ static int open_fds(void)
     return n;
 }
 
-/* ---- streams ------------------------------------------------------------------------------------- */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 #define TOTAL ((size_t)1 << 20)
 
@@ -224,7 +224,7 @@ static void test_ping_pong(void **unused)
     each_kind(ping_pong_body, false);
 }
 
-/* ---- the end of it ------------------------------------------------------------------------------- */
+/* ---- the end of it --------------------------------------------------------------------------- */
 
 static int close_other(void *userdata)
 {
@@ -368,7 +368,7 @@ static void test_full(void **unused)
     each_kind(full_body, false);
 }
 
-/* ---- many waiters, closing ----------------------------------------------------------------------- */
+/* ---- many waiters, closing ------------------------------------------------------------------- */
 
 #define WAITERS 50
 
@@ -582,7 +582,7 @@ static void test_closed_under_reader(void **unused)
     each_kind(closed_under_body, false);
 }
 
-/* ---- time, cancelling ---------------------------------------------------------------------------- */
+/* ---- time, cancelling ------------------------------------------------------------------------ */
 
 static int timeout_body(struct pair *p)
 {
@@ -642,7 +642,7 @@ static void test_cancel_race(void **unused)
     each_kind(race_body, false);
 }
 
-/* ---- poll ---------------------------------------------------------------------------------------- */
+/* ---- poll ------------------------------------------------------------------------------------ */
 
 static int poll_body(struct pair *p)
 {
@@ -664,7 +664,7 @@ static void test_poll(void **unused)
     each_kind(poll_body, false);
 }
 
-/* ---- mode ---------------------------------------------------------------------------------------- */
+/* ---- mode ------------------------------------------------------------------------------------ */
 
 static int blocking_body(struct pair *p)
 {

@@ -11,7 +11,7 @@
 
 #define DEADLINE (20 * AIT_USEC_PER_SEC)
 
-/* ---- life ---------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static int count_tasks(void *userdata)
 {
@@ -54,7 +54,7 @@ static void test_life(void **unused)
     check_assert();
 }
 
-/* ---- order --------------------------------------------------------------------------------------- */
+/* ---- order ----------------------------------------------------------------------------------- */
 
 #define RUNNERS 20
 #define ROUNDS  5
@@ -128,7 +128,7 @@ static void test_shuffle(void **unused)
     assert_memory_not_equal(a, a + RUNNERS, RUNNERS); /* nor is a round like the one before */
 }
 
-/* ---- fairness ------------------------------------------------------------------------------------ */
+/* ---- fairness -------------------------------------------------------------------------------- */
 
 static struct {
     bool stop;
@@ -261,7 +261,7 @@ static void test_never_idle(void **unused)
     assert_int_equal(run_real(served_main, NULL), 0);
 }
 
-/* ---- posting ------------------------------------------------------------------------------------- */
+/* ---- posting --------------------------------------------------------------------------------- */
 
 #define THREADS 4
 #define POSTS   5000
@@ -371,7 +371,7 @@ static void test_post_again(void **unused)
     assert_int_equal(run_real(again_main, NULL), 0);
 }
 
-/* ---- other threads, other processes -------------------------------------------------------------- */
+/* ---- other threads, other processes ---------------------------------------------------------- */
 
 static struct {
     ait_loop *loop;
@@ -557,7 +557,7 @@ static void test_loop_a_thread(void **unused)
     }
 }
 
-/* ---- many ---------------------------------------------------------------------------------------- */
+/* ---- many ------------------------------------------------------------------------------------ */
 
 static int brief_task(void *userdata)
 {

@@ -41,7 +41,7 @@ static int run_forked(void (*fn)(void), char *text, size_t size)
     return status;
 }
 
-/* ---- fork in a task ------------------------------------------------------------------------------ */
+/* ---- fork in a task -------------------------------------------------------------------------- */
 
 struct fork_row {
     const char *name;
@@ -196,7 +196,7 @@ static void test_fork_in_callback(void **unused)
     assert_int_equal(WEXITSTATUS(callback_status), 0);
 }
 
-/* ---- misuse -------------------------------------------------------------------------------------- */
+/* ---- misuse ---------------------------------------------------------------------------------- */
 
 static int thief(void *userdata)
 {

@@ -16,7 +16,7 @@
 #include "check.h"
 #include "faults.h"
 
-/* ---- programs ------------------------------------------------------------------------------------ */
+/* ---- programs -------------------------------------------------------------------------------- */
 
 /* Ends the program where a call is refused; anything but a refusal is a failure of the test. */
 #define TRY(call)                                                                                            \
@@ -226,7 +226,7 @@ static const struct program {
     {"child", child_main}, {"post", post_main},      {"event", event_main},
 };
 
-/* ---- ways to run them ---------------------------------------------------------------------------- */
+/* ---- ways to run them ------------------------------------------------------------------------ */
 
 static int run_plain(ait_task_fn fn)
 {

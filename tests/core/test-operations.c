@@ -15,7 +15,7 @@
 
 #include "check.h"
 
-/* ---- refused at entry ---------------------------------------------------------------------------- */
+/* ---- refused at entry ------------------------------------------------------------------------ */
 
 static struct {
     int fds[2];      /* a socketpair with a byte waiting in [0] */
@@ -245,7 +245,7 @@ static void test_refused(void **unused)
     assert_int_equal(run_real(refused_main, NULL), 0);
 }
 
-/* ---- busy loops ---------------------------------------------------------------------------------- */
+/* ---- busy loops ------------------------------------------------------------------------------ */
 
 static int many_refusals(void *userdata)
 {
@@ -298,7 +298,7 @@ static void test_busy_loop(void **unused)
 #endif
 }
 
-/* ---- at the same moment -------------------------------------------------------------------------- */
+/* ---- at the same moment ---------------------------------------------------------------------- */
 
 static struct {
     ait_task *task;
@@ -403,7 +403,7 @@ static void test_flicker(void **unused)
     assert_int_equal(run_virtual(flicker_main, NULL), 0);
 }
 
-/* ---- deadlocks that can be seen ------------------------------------------------------------------ */
+/* ---- deadlocks that can be seen -------------------------------------------------------------- */
 
 static int wait_for_parents(void *userdata)
 {
@@ -442,7 +442,7 @@ static void test_deadlocks(void **unused)
     assert_int_equal(run_virtual(deadlock_main, NULL), 0);
 }
 
-/* ---- ait_scope_start ----------------------------------------------------------------------------- */
+/* ---- ait_scope_start ------------------------------------------------------------------------- */
 
 static int ready_then_work(void *userdata)
 {

@@ -33,7 +33,7 @@ static bool traced(const char *want)
     return same;
 }
 
-/* ---- spawning while the scope is left ------------------------------------------------------------ */
+/* ---- spawning while the scope is left -------------------------------------------------------- */
 
 static ait_scope *shared_scope;
 
@@ -98,7 +98,7 @@ static void test_family(void **unused)
     assert_int_equal(run_virtual(family_main, NULL), 0);
 }
 
-/* ---- what is handed over ------------------------------------------------------------------------- */
+/* ---- what is handed over --------------------------------------------------------------------- */
 
 static int quiet_end(void *userdata)
 {
@@ -159,7 +159,7 @@ static void test_destroy(void **unused)
     assert_int_equal(run_virtual(destroy_main, NULL), 0);
 }
 
-/* ---- what a handler may do ----------------------------------------------------------------------- */
+/* ---- what a handler may do ------------------------------------------------------------------- */
 
 static int flaky(void *userdata)
 {
@@ -224,7 +224,7 @@ static void test_handlers(void **unused)
     assert_int_equal(run_virtual(give_up_main, NULL), 0);
 }
 
-/* ---- names, the current scope -------------------------------------------------------------------- */
+/* ---- names, the current scope ---------------------------------------------------------------- */
 
 static int name_main(void *userdata)
 {
@@ -260,7 +260,7 @@ static void test_names(void **unused)
     assert_int_equal(run_virtual(name_main, NULL), 0);
 }
 
-/* ---- chains and crowds --------------------------------------------------------------------------- */
+/* ---- chains and crowds ----------------------------------------------------------------------- */
 
 #define CHAIN 100
 

@@ -78,7 +78,7 @@ static int count_fds(void)
     return n;
 }
 
-/* ---- accept and connect -------------------------------------------------------------------------- */
+/* ---- accept and connect ---------------------------------------------------------------------- */
 
 #define CLIENTS 100
 
@@ -283,7 +283,7 @@ static void test_accept_after_plain_close(void **unused)
     (void)close(net.listener);
 }
 
-/* ---- where a read stops early -------------------------------------------------------------------- */
+/* ---- where a read stops early ---------------------------------------------------------------- */
 
 static int urgent(void *userdata)
 {
@@ -428,7 +428,7 @@ static void test_datagrams(void **unused)
     run_limited(datagrams, NULL);
 }
 
-/* ---- messages ------------------------------------------------------------------------------------ */
+/* ---- messages -------------------------------------------------------------------------------- */
 
 static int later(void *userdata)
 {

@@ -14,7 +14,7 @@
 
 #define PAGE ((size_t)4096)
 
-/* ---- white box ----------------------------------------------------------------------------------- */
+/* ---- white box ------------------------------------------------------------------------------- */
 
 static void test_classes(void **unused)
 {
@@ -202,7 +202,7 @@ static void test_trim(void **unused)
     stacks_done(&s);
 }
 
-/* ---- overflow ------------------------------------------------------------------------------------ */
+/* ---- overflow -------------------------------------------------------------------------------- */
 
 static __attribute__((noinline)) unsigned fall(unsigned n)
 {
@@ -368,7 +368,7 @@ static void test_own_handler(void **unused)
     assert_int_equal(WEXITSTATUS(status), 3);
 }
 
-/* ---- as tasks see it ----------------------------------------------------------------------------- */
+/* ---- as tasks see it ------------------------------------------------------------------------- */
 
 static int use_stack(void *userdata)
 {

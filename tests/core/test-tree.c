@@ -60,7 +60,7 @@ static struct node *node_add(struct node *parent)
     return n;
 }
 
-/* ---- growing ------------------------------------------------------------------------------------- */
+/* ---- growing --------------------------------------------------------------------------------- */
 
 static int grow_task(void *userdata);
 
@@ -124,7 +124,7 @@ static int grow_task(void *userdata)
     return -ECANCELED;
 }
 
-/* ---- shaking ------------------------------------------------------------------------------------- */
+/* ---- shaking --------------------------------------------------------------------------------- */
 
 static void shake(struct node *n)
 {
@@ -216,7 +216,7 @@ static void test_random(void **unused)
     assert_true(nodes > 4000);
 }
 
-/* ---- deep and wide ------------------------------------------------------------------------------- */
+/* ---- deep and wide --------------------------------------------------------------------------- */
 
 static unsigned n_down;
 
@@ -265,7 +265,7 @@ static void test_deep_and_wide(void **unused)
     assert_int_equal(run_virtual(deep_and_wide_main, NULL), 0);
 }
 
-/* ---- leaving in any order ------------------------------------------------------------------------ */
+/* ---- leaving in any order -------------------------------------------------------------------- */
 
 static int disorder_main(void *userdata)
 {

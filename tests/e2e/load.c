@@ -114,7 +114,7 @@ static void die(int status, const char *what)
     exit(status);
 }
 
-/* ---- statistics -------------------------------------------------------------------------------------------- */
+/* ---- statistics ------------------------------------------------------------------------------ */
 
 static unsigned bucket_of(uint64_t usec)
 {
@@ -194,7 +194,7 @@ static void report(void)
     fflush(stdout);
 }
 
-/* ---- one request ------------------------------------------------------------------------------------------- */
+/* ---- one request ----------------------------------------------------------------------------- */
 
 static void conn_begin(struct conn *c, uint64_t now);
 
@@ -541,7 +541,7 @@ static void conn_due(struct conn *c, uint64_t now)
         conn_failed(c, TIMEOUT, 0, now);
 }
 
-/* ---- the loop ---------------------------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 static unsigned busy(const struct conn *conns)
 {
@@ -614,7 +614,7 @@ static int open_signals(void)
     return fd;
 }
 
-/* ---- the command line -------------------------------------------------------------------------------------- */
+/* ---- the command line ------------------------------------------------------------------------ */
 
 static bool parse_unix(const char *s)
 {

@@ -47,7 +47,7 @@ struct search {
     int result;
 };
 
-/* ---- is there a value for a word? ------------------------------------------------------------------------ */
+/* ---- is there a value for a word? ------------------------------------------------------------ */
 
 static bool holds(const struct constraint *c, uint32_t x)
 {
@@ -121,7 +121,7 @@ static bool satisfiable(struct knowledge *k, unsigned word)
     return good || find_value(w, seen_bits(w), 0, 31, &k->witness[word]);
 }
 
-/* ---- paths ------------------------------------------------------------------------------------------------- */
+/* ---- paths ----------------------------------------------------------------------------------- */
 
 static void follow(struct search *s, const struct program *p, size_t at, struct accumulator a);
 

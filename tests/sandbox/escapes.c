@@ -58,7 +58,7 @@ static int said(long r)
     return r < 0 ? errno : 0;
 }
 
-/* ---- ways: 0, or the errno ------------------------------------------------------------------------- */
+/* ---- ways: 0, or the errno ------------------------------------------------------------------- */
 
 static int way_io_uring(void)
 {
@@ -480,7 +480,7 @@ static int way_x32(void)
 }
 #endif
 
-/* ---- the sockets of other slots ---------------------------------------------------------------------- */
+/* ---- the sockets of other slots -------------------------------------------------------------- */
 
 /* Sending cannot be refused, where the directory can be read: the supervisor has to see who speaks. */
 static int way_notify_socket(void)
@@ -509,7 +509,7 @@ static int way_notify_socket(void)
     return n > 0 ? PASSED : NOT_HERE;
 }
 
-/* ---- telling ------------------------------------------------------------------------------------------- */
+/* ---- telling --------------------------------------------------------------------------------- */
 
 struct way {
     const char *name;

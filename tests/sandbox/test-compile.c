@@ -49,7 +49,7 @@ static struct sandbox_filter compile(const ait_policy *policy, ait_sandbox_deny 
     return filter;
 }
 
-/* ---- a comparison as prefixes ------------------------------------------------------------------------------ */
+/* ---- a comparison as prefixes ---------------------------------------------------------------- */
 
 static unsigned hits(const struct scmp_arg_cmp *prefixes, unsigned n, uint64_t x)
 {
@@ -127,7 +127,7 @@ static void a_rule_is_few_tests(void **state)
     }
 }
 
-/* ---- live ---------------------------------------------------------------------------------------------------- */
+/* ---- live ------------------------------------------------------------------------------------ */
 
 static void actions_and_modes_live(void **state)
 {
@@ -352,7 +352,7 @@ static void i386_is_killed_live(void **state)
 }
 #endif
 
-/* ---- by the interpreter ------------------------------------------------------------------------------------------ */
+/* ---- by the interpreter ---------------------------------------------------------------------- */
 
 static uint32_t ask(const struct sock_filter *program, size_t n, int number)
 {
@@ -417,7 +417,7 @@ static void presets_are_short(void **state)
     }
 }
 
-/* ---- bounds and errors ----------------------------------------------------------------------------------------- */
+/* ---- bounds and errors ----------------------------------------------------------------------- */
 
 static void refused(const ait_policy *policy, int error, const char *word)
 {
@@ -472,7 +472,7 @@ static void rules_that_look_at_different_arguments_are_no_bomb(void **state)
     (void)ait_policy_unref(policy);
 }
 
-/* ---- the caller's process ---------------------------------------------------------------------------------------- */
+/* ---- the caller's process -------------------------------------------------------------------- */
 
 static unsigned count_fds(void)
 {

@@ -46,7 +46,7 @@ static int try_uname(const void *arg)
     return said(uname(&name));
 }
 
-/* ---- options --------------------------------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 static void options_are_checked(void **state)
 {
@@ -104,7 +104,7 @@ static void text_says_what_is_in_force(void **state)
     ait_policy_unref(policy);
 }
 
-/* ---- entering -------------------------------------------------------------------------------------- */
+/* ---- entering -------------------------------------------------------------------------------- */
 
 static void modes(void **state)
 {
@@ -234,7 +234,7 @@ static void second_only_tightens(void **state)
     assert_int_equal(inside(uname_denied, enter_a_looser_one, NULL), 0);
 }
 
-/* ---- privileges ------------------------------------------------------------------------------------ */
+/* ---- privileges ------------------------------------------------------------------------------ */
 
 /* As nobody: which user it is after the exec of a set-user-ID program of root's. */
 static int runs_as_root(const void *path)
@@ -331,7 +331,7 @@ static void capabilities(void **state)
     }
 }
 
-/* ---- failing closed -------------------------------------------------------------------------------- */
+/* ---- failing closed -------------------------------------------------------------------------- */
 
 /* Entered under a sandbox that makes one call of the way fail. */
 struct obstacle {
@@ -436,7 +436,7 @@ static void kernel_without_seccomp(void **state)
     ait_policy_unref(policy);
 }
 
-/* ---- listeners ------------------------------------------------------------------------------------- */
+/* ---- listeners ------------------------------------------------------------------------------- */
 
 static void explaining_is_for_children(void **state)
 {
@@ -532,7 +532,7 @@ static void first_exec_is_let_through(void **state)
     ait_policy_unref(policy);
 }
 
-/* ---- traces ---------------------------------------------------------------------------------------- */
+/* ---- traces ---------------------------------------------------------------------------------- */
 
 static int count_fds(void)
 {

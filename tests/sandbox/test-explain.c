@@ -56,7 +56,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- one call ------------------------------------------------------------------------------------- */
+/* ---- one call -------------------------------------------------------------------------------- */
 
 static const int only_mount[] = {SYS_mount, -1};
 
@@ -154,7 +154,7 @@ static void the_policy_decides_by_arguments(void **state)
     assert_true(child.events[1].args[0] == 0xdead00000040000UL);
 }
 
-/* ---- threads, signals, deaths ---------------------------------------------------------------------- */
+/* ---- threads, signals, deaths ---------------------------------------------------------------- */
 
 #define N_THREADS 16
 #define N_CALLS   200
@@ -423,7 +423,7 @@ static void no_room_for_the_listener(void **state)
     ait_policy_unref(policy);
 }
 
-/* ---- time ----------------------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 #define TIMED_CALLS 20000
 

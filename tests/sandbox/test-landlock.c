@@ -49,7 +49,7 @@ static int said(long r)
     return r < 0 ? errno : 0;
 }
 
-/* ---- files ----------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static int open_to(const char *path, int flags)
 {
@@ -266,7 +266,7 @@ static void missing_paths_are_named(void **state)
     assert_int_equal(problem.error, -ENOENT);
 }
 
-/* ---- ports ----------------------------------------------------------------------------------------- */
+/* ---- ports ----------------------------------------------------------------------------------- */
 
 static struct sockaddr_in local(uint16_t port)
 {
@@ -348,7 +348,7 @@ static void ports(void **state)
     close(fds[1]);
 }
 
-/* ---- scope ----------------------------------------------------------------------------------------- */
+/* ---- scope ----------------------------------------------------------------------------------- */
 
 static int signal_parent(const void *arg)
 {
@@ -417,7 +417,7 @@ static void scope(void **state)
     close(fd);
 }
 
-/* ---- older kernels --------------------------------------------------------------------------------- */
+/* ---- older kernels --------------------------------------------------------------------------- */
 
 static int enter_ruleset(const void *arg)
 {
@@ -476,7 +476,7 @@ static void older_kernels(void **state)
     }
 }
 
-/* ---- a ruleset for its own sake --------------------------------------------------------------------- */
+/* ---- a ruleset for its own sake -------------------------------------------------------------- */
 
 static pid_t other;
 
@@ -546,7 +546,7 @@ static void nothing_to_restrict(void **state)
     assert_non_null(strstr(result.lacking, "ABI 6"));
 }
 
-/* ---- the place ------------------------------------------------------------------------------------- */
+/* ---- the place ------------------------------------------------------------------------------- */
 
 static int make_place(void **state)
 {

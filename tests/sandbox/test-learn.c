@@ -134,7 +134,7 @@ static void enforce(const char *text, int (*work)(void), struct outcome *o)
     ait_policy_unref(policy);
 }
 
-/* ---- programs ------------------------------------------------------------------------------------- */
+/* ---- programs -------------------------------------------------------------------------------- */
 
 static void *thread(void *p)
 {
@@ -190,7 +190,7 @@ static int small_program(void)
            (personality(0xffffffff) == -1 ? 16 : 0);
 }
 
-/* ---- tests ---------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 /* The name at the beginning of a line that allows something beyond the base, or makes it absent; false: it is another line. */
 static bool learned_name(const char *line, char name[32])

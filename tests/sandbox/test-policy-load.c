@@ -47,7 +47,7 @@ static int imported(ait_policy **ret, const char *name, const char *text, size_t
     return strstr(text, "wrong") ? -EXDEV : ait_policy_from_text(ret, name, policy, strlen(policy), problem);
 }
 
-/* ---- which language ------------------------------------------------------------------------------- */
+/* ---- which language -------------------------------------------------------------------------- */
 
 static void test_languages(void **unused)
 {
@@ -131,7 +131,7 @@ static void test_notes_of_json_have_no_lines(void **unused)
     ait_policy_unref(policy);
 }
 
-/* ---- unit files ----------------------------------------------------------------------------------- */
+/* ---- unit files ------------------------------------------------------------------------------ */
 
 static void test_unit_files(void **unused)
 {
@@ -173,7 +173,7 @@ static void test_unit_files(void **unused)
     assert_int_equal(problem.line, 3);
 }
 
-/* ---- files ---------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static void test_what_is_no_file(void **unused)
 {

@@ -188,7 +188,7 @@ static void test_disjoint(void **unused)
     }
 }
 
-/* ---- the proofs, against trying all -------------------------------------------------------------- */
+/* ---- the proofs, against trying all ---------------------------------------------------------- */
 
 #define BITS 4
 
@@ -270,7 +270,7 @@ static void test_covers(void **unused)
     assert_true(n_proven > 1000);
 }
 
-/* ---- remarks ------------------------------------------------------------------------------------- */
+/* ---- remarks --------------------------------------------------------------------------------- */
 
 static int append_note(const ait_sandbox_problem *note, void *userdata)
 {

@@ -37,7 +37,7 @@ static ait_policy *preset(const char *name)
     return policy;
 }
 
-/* ---- never --------------------------------------------------------------------------------------- */
+/* ---- never ----------------------------------------------------------------------------------- */
 
 /* Whatever the arguments are. */
 static const char *const never[] = {
@@ -236,7 +236,7 @@ static void test_newer_than_known(void **unused)
     ait_policy_unref(policy);
 }
 
-/* ---- service ------------------------------------------------------------------------------------- */
+/* ---- service --------------------------------------------------------------------------------- */
 
 static bool is_in(const char *name, const char *const *names, size_t n)
 {
@@ -420,7 +420,7 @@ static void test_needed(void **unused)
     ait_policy_unref(policy);
 }
 
-/* ---- strict -------------------------------------------------------------------------------------- */
+/* ---- strict ---------------------------------------------------------------------------------- */
 
 static const struct call_row strict_rows[] = {
     {"read", {0}, "allow"},

@@ -40,7 +40,7 @@ static uint64_t setting(const char *name, uint64_t otherwise)
     return text && *text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-/* ---- one policy -------------------------------------------------------------------------------------------- */
+/* ---- one policy ------------------------------------------------------------------------------ */
 
 static int ask(const struct filter_terms *terms, const struct sock_filter *program, size_t n, int number,
                const uint64_t args[6])
@@ -131,7 +131,7 @@ static int try_policy(uint64_t seed, const struct files *files)
     return r;
 }
 
-/* ---- many of them -------------------------------------------------------------------------------------------- */
+/* ---- many of them ---------------------------------------------------------------------------- */
 
 /* Counted over all processes. */
 struct counts {

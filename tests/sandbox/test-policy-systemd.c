@@ -147,7 +147,7 @@ static void test_arguments(void **unused)
     free(large);
 }
 
-/* ---- there and back ------------------------------------------------------------------------------ */
+/* ---- there and back -------------------------------------------------------------------------- */
 
 static const char *const expressible[] = {
     P "@system-service\n",

@@ -70,7 +70,7 @@ static int exit_code(int status)
     return -1;
 }
 
-/* ---- each denied call ---------------------------------------------------------------------------- */
+/* ---- each denied call ------------------------------------------------------------------------ */
 
 struct call {
     const char *what;
@@ -245,7 +245,7 @@ static void log_allows(void **state)
             fail_msg("%s", calls[i].what);
 }
 
-/* ---- another architecture ------------------------------------------------------------------------ */
+/* ---- another architecture -------------------------------------------------------------------- */
 
 #ifdef __x86_64__
 static int call_i386(const void *arg)
@@ -269,7 +269,7 @@ static void foreign_architecture_kills(void **state)
 }
 #endif
 
-/* ---- ordinary programs --------------------------------------------------------------------------- */
+/* ---- ordinary programs ----------------------------------------------------------------------- */
 
 static void *add_one(void *arg)
 {
@@ -357,7 +357,7 @@ static void ordinary_programs_run(void **state)
     assert_int_equal(exit_code(run_in(service, grandchild_is_denied, NULL)), 0);
 }
 
-/* ---- privileges ---------------------------------------------------------------------------------- */
+/* ---- privileges ------------------------------------------------------------------------------ */
 
 static uint64_t status_mask(const char *name)
 {
@@ -395,7 +395,7 @@ static void privileges(void **state)
         assert_int_equal(exit_code(run_in(service, root_may_become_a_user, NULL)), 0);
 }
 
-/* ---- strict ---------------------------------------------------------------------------------------- */
+/* ---- strict ---------------------------------------------------------------------------------- */
 
 /* What a program that is ready still needs, and nothing that reaches further. */
 static int works_and_is_confined(const void *arg)
@@ -443,7 +443,7 @@ static void strict_is_for_who_is_ready(void **state)
     close(pair[1]);
 }
 
-/* ---- the sandboxes --------------------------------------------------------------------------------- */
+/* ---- the sandboxes --------------------------------------------------------------------------- */
 
 static int make(ait_sandbox **ret, ait_sandbox_deny deny, uint64_t flags)
 {

@@ -33,7 +33,7 @@
 static ait_policy *service;
 static pid_t self;
 
-/* ---- what the policy says -------------------------------------------------------------------------- */
+/* ---- what the policy says -------------------------------------------------------------------- */
 
 static int answer(const ait_policy *policy, int number, uint64_t a, uint64_t b, uint64_t c)
 {
@@ -162,7 +162,7 @@ static void bounds(void **state)
     ait_policy_unref(policy);
 }
 
-/* ---- what a child finds ---------------------------------------------------------------------------- */
+/* ---- what a child finds ---------------------------------------------------------------------- */
 
 static int said(long r)
 {
@@ -317,7 +317,7 @@ static void with_a_scope(void **state)
     ait_sandbox_unref(large);
 }
 
-/* ---- options ----------------------------------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 static void options_of_it(void **state)
 {

@@ -115,7 +115,7 @@ static void test_expand(void **unused)
         assert_int_equal(seen[i], ait_syscall_name(i) != NULL);
 }
 
-/* ---- against systemd ----------------------------------------------------------------------------- */
+/* ---- against systemd ------------------------------------------------------------------------- */
 
 struct member_search {
     const char *name;
@@ -215,7 +215,7 @@ static void test_like_systemd(void **unused)
     assert_int_equal(pclose(pipe), 0);
 }
 
-/* ---- types and suggestions ----------------------------------------------------------------------- */
+/* ---- types and suggestions ------------------------------------------------------------------- */
 
 static void test_types(void **unused)
 {

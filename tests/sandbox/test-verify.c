@@ -26,7 +26,7 @@
 #define LOAD(k)         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, k)
 #define ALU(op, src, k) BPF_STMT(BPF_ALU | (op) | (src), k)
 
-/* ---- what a mode makes of an action ---------------------------------------------------------------------- */
+/* ---- what a mode makes of an action ---------------------------------------------------------- */
 
 #define E(n) (SECCOMP_RET_ERRNO | (n))
 
@@ -94,7 +94,7 @@ static void keys_and_architectures_come_first(void **state)
     (void)ait_policy_unref(policy);
 }
 
-/* ---- wrong programs --------------------------------------------------------------------------------------- */
+/* ---- wrong programs -------------------------------------------------------------------------- */
 
 static void add(ait_policy *policy, int number, ait_policy_action action, ait_policy_compare a,
                 const ait_policy_compare *b)

@@ -87,7 +87,7 @@ static void expect_gone(struct family *f, const char *what)
     assert_int_equal(survivors, 0);
 }
 
-/* ---- a supervisor to be killed ------------------------------------------------------------------- */
+/* ---- a supervisor to be killed --------------------------------------------------------------- */
 
 enum { FAMILIES = 2 };
 
@@ -228,7 +228,7 @@ static void no_worker_survives(void **state)
             print_message("# SKIP: %s: %s\n", stages[i].name, why_not);
 }
 
-/* ---- killed at any moment ------------------------------------------------------------------------ */
+/* ---- killed at any moment -------------------------------------------------------------------- */
 
 #define MARK "AIT_TEST_MARK="
 
@@ -341,7 +341,7 @@ static void orderly_stop_kills_nobody(void **state)
     reap_everything();
 }
 
-/* ---- the guardian as such ------------------------------------------------------------------------ */
+/* ---- the guardian as such -------------------------------------------------------------------- */
 
 static long read_status_kb(pid_t pid, const char *name)
 {
@@ -439,7 +439,7 @@ static void reused_number_is_spared(void **state)
     spawned_done(&dead);
 }
 
-/* ---- what the supervisor does itself ------------------------------------------------------------- */
+/* ---- what the supervisor does itself --------------------------------------------------------- */
 
 static bool is_one_of(pid_t pid, void *userdata)
 {
@@ -594,7 +594,7 @@ static void orphans_are_reaped_and_killed(void **state)
     assert_int_equal(count_children(), 0);
 }
 
-/* ---- set-up -------------------------------------------------------------------------------------- */
+/* ---- set-up ---------------------------------------------------------------------------------- */
 
 /* Orphans of the supervisors that are killed here come to us, and are reaped here. */
 static int become_subreaper(void **state)

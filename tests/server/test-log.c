@@ -21,7 +21,7 @@
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
 
-/* ---- a log between two pipes -------------------------------------------------------------------- */
+/* ---- a log between two pipes ----------------------------------------------------------------- */
 
 struct rig {
     struct log *log;
@@ -78,7 +78,7 @@ static void expect(int fd, const char *text)
     free(got);
 }
 
-/* ---- lines -------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static void test_lines(void **state)
 {
@@ -160,7 +160,7 @@ static void test_one_file(void **state)
     close(p[1]);
 }
 
-/* ---- long lines --------------------------------------------------------------------------------- */
+/* ---- long lines ------------------------------------------------------------------------------ */
 
 /* A line of n bytes, fed in chunks: pieces of at most LOG_LINE_MAX, all but the last with the mark, and
  * nothing lost. */
@@ -211,7 +211,7 @@ static void test_long_lines(void **state)
             check_long(lengths[i], chunks[k]);
 }
 
-/* ---- JSON --------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void test_json_records(void **state)
 {
@@ -345,7 +345,7 @@ static void test_no_room(void **state)
     }
 }
 
-/* ---- slow and dead readers ---------------------------------------------------------------------- */
+/* ---- slow and dead readers ------------------------------------------------------------------- */
 
 /* Feeds numbered lines until some are dropped; then reads. Every line that arrives is whole, in order,
  * and the report counts the rest. */

@@ -99,7 +99,7 @@ static int send_to(const struct notify_socket *s, const void *data, size_t size,
     return r;
 }
 
-/* ---- fields ------------------------------------------------------------------------------------- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 /* One row a message: the fields it sets, and how many of its lines make no sense. */
 static const struct {
@@ -260,7 +260,7 @@ static void test_damaged(void **state)
     }
 }
 
-/* ---- the socket --------------------------------------------------------------------------------- */
+/* ---- the socket ------------------------------------------------------------------------------ */
 
 static void test_path_owner_mode(void **state)
 {
@@ -439,7 +439,7 @@ static void test_sd_notify(void **state)
     notify_socket_close(&s);
 }
 
-/* ---- senders ------------------------------------------------------------------------------------ */
+/* ---- senders --------------------------------------------------------------------------------- */
 
 /* A process of a given descent sends READY=1 and stays until it is told to go. */
 struct cast {

@@ -35,7 +35,7 @@ static void assert_reason(const char *why)
     assert_true(why[strlen(why) - 1] != '.');
 }
 
-/* ---- times, sizes, numbers --------------------------------------------------------------------- */
+/* ---- times, sizes, numbers ------------------------------------------------------------------- */
 
 struct case_u64 {
     const char *text;
@@ -152,7 +152,7 @@ static void test_numbers(void **state)
     }
 }
 
-/* ---- compound words ---------------------------------------------------------------------------- */
+/* ---- compound words -------------------------------------------------------------------------- */
 
 static void test_rates(void **state)
 {
@@ -336,7 +336,7 @@ static void test_signal_names(void **state)
     }
 }
 
-/* ---- workers ----------------------------------------------------------------------------------- */
+/* ---- workers --------------------------------------------------------------------------------- */
 
 static void test_workers(void **state)
 {
@@ -455,7 +455,7 @@ static void test_quota(void **state)
     assert_int_equal(cpu_quota("/no/such/file", "/sys/fs/cgroup"), UINT_MAX);
 }
 
-/* ---- accounts ---------------------------------------------------------------------------------- */
+/* ---- accounts -------------------------------------------------------------------------------- */
 
 static bool has_group(const struct account *a, gid_t gid)
 {

@@ -21,7 +21,7 @@
 #include "config/environment.h"
 #include "config/program.h"
 
-/* ---- environment --------------------------------------------------------------------------------- */
+/* ---- environment ----------------------------------------------------------------------------- */
 
 static const char *env_value(const struct spawn_environment *e, const char *name)
 {
@@ -137,7 +137,7 @@ static void environment_refuses_and_nests(void **state)
     spawn_environment_free(NULL);
 }
 
-/* ---- program ------------------------------------------------------------------------------------- */
+/* ---- program --------------------------------------------------------------------------------- */
 
 static void program_table(void **state)
 {

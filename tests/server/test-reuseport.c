@@ -44,7 +44,7 @@ static void open_group(struct reuseport *g, const char *text, unsigned n_slots)
         assert_int_equal(reuseport_add(g, slot), 0);
 }
 
-/* ---- clients ----------------------------------------------------------------------------------- */
+/* ---- clients --------------------------------------------------------------------------------- */
 
 static int client(const struct address *to, bool v6)
 {
@@ -96,7 +96,7 @@ static unsigned drain_all(const struct reuseport *g, unsigned *by_slot)
     return sum;
 }
 
-/* ---- the map ----------------------------------------------------------------------------------- */
+/* ---- the map --------------------------------------------------------------------------------- */
 
 /* Each slot in turn gets all connections: the whole map, exactly. */
 static void assert_map(struct reuseport *g)
@@ -303,7 +303,7 @@ static void test_random_walk(void **state)
     reuseport_done(&g);
 }
 
-/* ---- workers that shut their listener down ------------------------------------------------------ */
+/* ---- workers that shut their listener down --------------------------------------------------- */
 
 static void test_one_shut_down(void **state)
 {
@@ -384,7 +384,7 @@ static void test_pending(void **state)
     reuseport_done(&g);
 }
 
-/* ---- alone on the port -------------------------------------------------------------------------- */
+/* ---- alone on the port ----------------------------------------------------------------------- */
 
 static void assert_taken(const struct address *a)
 {
@@ -484,7 +484,7 @@ static void test_race_has_one_winner(void **state)
     }
 }
 
-/* ---- datagrams ---------------------------------------------------------------------------------- */
+/* ---- datagrams ------------------------------------------------------------------------------- */
 
 static unsigned receive_all(const struct reuseport *g, unsigned slot)
 {

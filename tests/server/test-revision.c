@@ -69,7 +69,7 @@ static struct revision *make(const struct server_config *c, uint64_t generation)
     return rev;
 }
 
-/* ---- refusals ------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static void chdir_absent(struct server_config *c)
 {
@@ -166,7 +166,7 @@ static void test_refusals(void **state)
     }
 }
 
-/* ---- what is found, and stays --------------------------------------------------------------------- */
+/* ---- what is found, and stays ---------------------------------------------------------------- */
 
 static void test_program(void **state)
 {
@@ -263,7 +263,7 @@ static void test_account(void **state)
     server_config_done(&c);
 }
 
-/* ---- environment files ---------------------------------------------------------------------------- */
+/* ---- environment files ----------------------------------------------------------------------- */
 
 static void test_env_files(void **state)
 {
@@ -323,7 +323,7 @@ static void test_env_files(void **state)
     }
 }
 
-/* ---- the stage ------------------------------------------------------------------------------------ */
+/* ---- the stage ------------------------------------------------------------------------------- */
 
 static int make_directory(void **state)
 {

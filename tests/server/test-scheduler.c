@@ -41,7 +41,7 @@ struct play {
     unsigned least_ready, most_alive, n_started;
 };
 
-/* ---- the director --------------------------------------------------------------------------------- */
+/* ---- the director ---------------------------------------------------------------------------- */
 
 static void direct_worker(struct play *p, struct worker *w)
 {
@@ -88,7 +88,7 @@ static int direct(void *userdata)
     }
 }
 
-/* ---- the stage ------------------------------------------------------------------------------------ */
+/* ---- the stage ------------------------------------------------------------------------------- */
 
 static void open_play(struct play *p, ait_scope **scope)
 {
@@ -151,7 +151,7 @@ static const char *generations(const struct play *p)
     return text;
 }
 
-/* ---- reloads -------------------------------------------------------------------------------------- */
+/* ---- reloads --------------------------------------------------------------------------------- */
 
 struct reload_case {
     const char *name;
@@ -217,7 +217,7 @@ static void test_reloads(void **state)
         assert_int_equal(ait_run(play_reload, (void *)(uintptr_t)&reload_cases[i], 0), 0);
 }
 
-/* ---- stories -------------------------------------------------------------------------------------- */
+/* ---- stories --------------------------------------------------------------------------------- */
 
 typedef void (*story_fn)(struct play *p);
 

@@ -27,7 +27,7 @@
 
 #define SEC AIT_USEC_PER_SEC
 
-/* ---- the stage ------------------------------------------------------------------------------------ */
+/* ---- the stage ------------------------------------------------------------------------------- */
 
 struct stage {
     struct server_config config;
@@ -109,7 +109,7 @@ static struct worker *current(struct stage *s)
     return s->slot->current;
 }
 
-/* ---- rows: how the slot came to be as it is ------------------------------------------------------- */
+/* ---- rows: how the slot came to be as it is -------------------------------------------------- */
 
 static void starting(struct stage *s)
 {
@@ -206,7 +206,7 @@ static void in_place_starting(struct stage *s)
     fake_exit(current(s), 0);
 }
 
-/* ---- columns: what happens; false: it cannot ------------------------------------------------------ */
+/* ---- columns: what happens; false: it cannot ------------------------------------------------- */
 
 static bool current_ready(struct stage *s)
 {
@@ -337,7 +337,7 @@ static bool server_stops(struct stage *s)
     return true;
 }
 
-/* ---- the table ------------------------------------------------------------------------------------ */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 enum {
     READY,
@@ -619,7 +619,7 @@ static void test_table(void **state)
         }
 }
 
-/* ---- longer stories ------------------------------------------------------------------------------- */
+/* ---- longer stories -------------------------------------------------------------------------- */
 
 typedef void (*story_fn)(struct stage *s);
 

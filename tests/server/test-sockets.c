@@ -57,7 +57,7 @@ static unsigned count_fds(void)
     return n;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------ */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 struct given {
     const char *texts[4];
@@ -249,7 +249,7 @@ static void test_no_addresses(void **state)
     assert_null(listen_set_close(NULL));
 }
 
-/* ---- refused ------------------------------------------------------------------------------------ */
+/* ---- refused --------------------------------------------------------------------------------- */
 
 static void test_refused(void **state)
 {
@@ -346,7 +346,7 @@ static void test_privileged_port(void **state)
     assert_int_equal(status, 0);
 }
 
-/* ---- socket files ------------------------------------------------------------------------------- */
+/* ---- socket files ---------------------------------------------------------------------------- */
 
 static void test_mode_despite_umask(void **state)
 {
@@ -525,7 +525,7 @@ static void test_race_for_a_stale_path(void **state)
     }
 }
 
-/* ---- while it runs ------------------------------------------------------------------------------ */
+/* ---- while it runs --------------------------------------------------------------------------- */
 
 static void test_slots_come_and_go(void **state)
 {

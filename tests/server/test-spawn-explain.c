@@ -152,7 +152,7 @@ static void what_the_child_changed_is_put_back(void **state)
     spawned_done(&s);
 }
 
-/* ---- failing --------------------------------------------------------------------------------------- */
+/* ---- failing --------------------------------------------------------------------------------- */
 
 static const struct spawn_rlimit bad_limit[] = {{9999, {1, 1}}};
 

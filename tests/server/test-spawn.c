@@ -34,7 +34,7 @@
 
 extern char **environ;
 
-/* ---- starting ------------------------------------------------------------------------------------ */
+/* ---- starting -------------------------------------------------------------------------------- */
 
 static char *run_and_finish(struct spawned *s)
 {
@@ -333,7 +333,7 @@ static void sandbox_is_in_force(void **state)
     ait_sandbox_unref(sandbox);
 }
 
-/* ---- failing ------------------------------------------------------------------------------------- */
+/* ---- failing --------------------------------------------------------------------------------- */
 
 static const struct sock_filter endless[] = {BPF_STMT(BPF_LD | BPF_IMM, 0)};
 static ait_sandbox broken_filter = {
@@ -490,7 +490,7 @@ static void only_the_main_thread_may(void **state)
     spawned_done(&s);
 }
 
-/* ---- the parent's end ---------------------------------------------------------------------------- */
+/* ---- the parent's end ------------------------------------------------------------------------ */
 
 static void dies_with_its_parent(void **state)
 {
@@ -584,7 +584,7 @@ static void is_not_stopped_by_its_new_user(void **state)
     assert_int_equal(status, 0);
 }
 
-/* ---- cost ---------------------------------------------------------------------------------------- */
+/* ---- cost ------------------------------------------------------------------------------------ */
 
 static long minor_faults(void)
 {

@@ -26,7 +26,7 @@
 #define SEC   AIT_USEC_PER_SEC
 #define SLOTS 2u
 
-/* ---- what only these take from libc --------------------------------------------------------------- */
+/* ---- what only these take from libc ---------------------------------------------------------- */
 
 /* NOLINTBEGIN(bugprone-reserved-identifier): the linker's names */
 void *__real_reallocarray(void *p, size_t n, size_t size);
@@ -60,7 +60,7 @@ static int count_fds(void)
     return n;
 }
 
-/* ---- revisions ------------------------------------------------------------------------------------ */
+/* ---- revisions ------------------------------------------------------------------------------- */
 
 static char env_path[] = "/tmp/aiotools-sd-oom-XXXXXX";
 
@@ -114,7 +114,7 @@ static void test_revision(void **state)
     server_config_done(&c);
 }
 
-/* ---- the scheduler -------------------------------------------------------------------------------- */
+/* ---- the scheduler --------------------------------------------------------------------------- */
 
 struct play {
     unsigned n;
@@ -303,7 +303,7 @@ static void test_all_for_a_minute(void **state)
     each(true);
 }
 
-/* ---- the stage ------------------------------------------------------------------------------------ */
+/* ---- the stage ------------------------------------------------------------------------------- */
 
 static int make_file(void **state)
 {

@@ -22,7 +22,7 @@
 
 static char directory[64];
 
-/* ---- values --------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static void ports(void **state)
 {
@@ -55,7 +55,7 @@ static void ports(void **state)
     sandbox_options_done(&c);
 }
 
-/* ---- what goes together ----------------------------------------------------------------------------- */
+/* ---- what goes together ---------------------------------------------------------------------- */
 
 static void conflicts(void **state)
 {
@@ -100,7 +100,7 @@ static void conflicts(void **state)
     }
 }
 
-/* ---- what a program needs ---------------------------------------------------------------------------- */
+/* ---- what a program needs -------------------------------------------------------------------- */
 
 static const char *write_script(const char *name, const char *text)
 {
@@ -174,7 +174,7 @@ static void interpreters_of_interpreters(void **state)
     strv_free(read_write);
 }
 
-/* ---- the sandbox ------------------------------------------------------------------------------------- */
+/* ---- the sandbox ----------------------------------------------------------------------------- */
 
 static void made_anew_for_another_file(void **state)
 {

@@ -130,7 +130,7 @@ static void test_memory_is_shared(void **state)
     assert_int_equal(seen_errno, 4711);
 }
 
-/* ---- descriptors --------------------------------------------------------------------------------- */
+/* ---- descriptors ----------------------------------------------------------------------------- */
 
 static void check_fds(void)
 {
@@ -223,7 +223,7 @@ static void test_inherited_fds(void **state)
     close(closed);
 }
 
-/* ---- signals ------------------------------------------------------------------------------------- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 static void on_signal(int signo)
 {
@@ -266,7 +266,7 @@ static void test_signals(void **state)
     assert_ptr_equal(signal(SIGALRM, SIG_DFL), on_signal);
 }
 
-/* ---- something to do meanwhile ------------------------------------------------------------------- */
+/* ---- something to do meanwhile --------------------------------------------------------------- */
 
 static int pipe_of_child[2], meanwhile_result;
 
@@ -309,7 +309,7 @@ static void test_meanwhile(void **state)
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 
-/* ---- credentials and the parent's death ---------------------------------------------------------- */
+/* ---- credentials and the parent's death ------------------------------------------------------ */
 
 RAW_CODE static int become_nobody(struct exec_plan *plan)
 {

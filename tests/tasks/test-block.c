@@ -14,7 +14,7 @@ static int nap(void *userdata)
     return r;
 }
 
-/* ---- what a block makes of its result ------------------------------------------------------------ */
+/* ---- what a block makes of its result -------------------------------------------------------- */
 
 struct row {
     const char *name;
@@ -109,7 +109,7 @@ static void test_results(void **unused)
     }
 }
 
-/* ---- ways out ------------------------------------------------------------------------------------ */
+/* ---- ways out -------------------------------------------------------------------------------- */
 
 enum way { BY_END, BY_CONTINUE, BY_BREAK, BY_GOTO, BY_RETURN };
 
@@ -222,7 +222,7 @@ static void test_blocks(void **unused)
     assert_int_equal(run_virtual(nested_main, NULL), 0);
 }
 
-/* ---- shields ------------------------------------------------------------------------------------- */
+/* ---- shields --------------------------------------------------------------------------------- */
 
 static int shield_ends(bool early)
 {
@@ -293,7 +293,7 @@ static void test_shields(void **unused)
     assert_int_equal(run_virtual(shielded_children, NULL), 0);
 }
 
-/* ---- where there can be no scope ----------------------------------------------------------------- */
+/* ---- where there can be no scope ------------------------------------------------------------- */
 
 static int short_of_memory(void *unused)
 {

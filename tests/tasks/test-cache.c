@@ -65,7 +65,7 @@ static int value_of(ait_cache *cache, const void *key, int r)
     return (int)(intptr_t)ait_cache_entry_value(entry);
 }
 
-/* ---- hits and misses ----------------------------------------------------------------------------- */
+/* ---- hits and misses ------------------------------------------------------------------------- */
 
 static int lru_main(void *userdata)
 {
@@ -162,7 +162,7 @@ static void test_held(void **unused)
     assert_int_equal(state.n_destroyed, 1);
 }
 
-/* ---- keys ---------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 static uint64_t same_hash(const void *key, void *userdata)
 {
@@ -204,7 +204,7 @@ static void test_keys(void **unused)
     assert_int_equal(run_virtual(keys_main, NULL), 0);
 }
 
-/* ---- one load a key ------------------------------------------------------------------------------ */
+/* ---- one load a key -------------------------------------------------------------------------- */
 
 struct asker {
     ait_cache *cache;
@@ -306,7 +306,7 @@ static void test_once(void **unused)
     assert_int_equal(run_virtual(errors_main, (void *)1), 0);
 }
 
-/* ---- who leaves ---------------------------------------------------------------------------------- */
+/* ---- who leaves ------------------------------------------------------------------------------ */
 
 /* Which of five askers are cancelled, in which order, 5 ms into the load; all others get the value. */
 static const struct {
@@ -411,7 +411,7 @@ static void test_leave(void **unused)
     assert_int_equal(run_virtual(entry_main, NULL), 0);
 }
 
-/* ---- dropped while it loads ---------------------------------------------------------------------- */
+/* ---- dropped while it loads ------------------------------------------------------------------ */
 
 static int dropped_main(void *userdata)
 {
@@ -489,7 +489,7 @@ static void test_dropped(void **unused)
     assert_int_equal(run_virtual(let_go_main, NULL), 0);
 }
 
-/* ---- loaders that use the cache ------------------------------------------------------------------ */
+/* ---- loaders that use the cache -------------------------------------------------------------- */
 
 static ait_cache *recursive;
 
@@ -526,7 +526,7 @@ static void test_recursive(void **unused)
     assert_int_equal(run_virtual(recursive_main, NULL), 0);
 }
 
-/* ---- memory and misuse --------------------------------------------------------------------------- */
+/* ---- memory and misuse ----------------------------------------------------------------------- */
 
 static int memory_main(void *userdata)
 {

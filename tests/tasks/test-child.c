@@ -53,7 +53,7 @@ static bool gone(pid_t pid)
     return waitpid(pid, NULL, WNOHANG) < 0 && errno == ECHILD;
 }
 
-/* ---- how it ended -------------------------------------------------------------------------------- */
+/* ---- how it ended ---------------------------------------------------------------------------- */
 
 static int end_main(void *userdata)
 {
@@ -96,7 +96,7 @@ static void test_end(void **unused)
     assert_int_equal(count_fds(), before);
 }
 
-/* ---- several waiters ----------------------------------------------------------------------------- */
+/* ---- several waiters ------------------------------------------------------------------------- */
 
 struct wait {
     ait_child *child;
@@ -197,7 +197,7 @@ static void test_many(void **unused)
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 
-/* ---- whose it is --------------------------------------------------------------------------------- */
+/* ---- whose it is ----------------------------------------------------------------------------- */
 
 static int adopt_main(void *userdata)
 {
@@ -247,7 +247,7 @@ static void test_stolen(void **unused)
     assert_int_equal(run_real(stolen_main, NULL), 0);
 }
 
-/* ---- a number that comes back -------------------------------------------------------------------- */
+/* ---- a number that comes back ---------------------------------------------------------------- */
 
 /* A process with that very number, by clone3() with set_tid; needs root. */
 static pid_t start_as(pid_t pid)

@@ -67,7 +67,7 @@ static ait_completion *open_jobs(const struct job *jobs, size_t limit)
     return c;
 }
 
-/* ---- what comes out, as a table ------------------------------------------------------------------ */
+/* ---- what comes out, as a table -------------------------------------------------------------- */
 
 struct row {
     const char *name;
@@ -204,7 +204,7 @@ static void test_rows(void **unused)
     assert_int_equal(check_handled, 0);
 }
 
-/* ---- all at the same moment ---------------------------------------------------------------------- */
+/* ---- all at the same moment ------------------------------------------------------------------ */
 
 static int at_once_main(void *userdata)
 {
@@ -258,7 +258,7 @@ static void test_unfetched(void **unused)
     assert_int_equal(run_virtual(unfetched_main, NULL), 0);
 }
 
-/* ---- adding -------------------------------------------------------------------------------------- */
+/* ---- adding ---------------------------------------------------------------------------------- */
 
 static ait_completion *crawler;
 
@@ -303,7 +303,7 @@ static void test_adding(void **unused)
     assert_int_equal(run_virtual(crawl_all_main, NULL), 0);
 }
 
-/* ---- several fetchers ---------------------------------------------------------------------------- */
+/* ---- several fetchers ------------------------------------------------------------------------ */
 
 static int fetched[4], fetcher_end[4];
 
@@ -372,7 +372,7 @@ static void test_closed(void **unused)
     assert_int_equal(run_virtual(closed_main, NULL), 0);
 }
 
-/* ---- ends of all kinds --------------------------------------------------------------------------- */
+/* ---- ends of all kinds ----------------------------------------------------------------------- */
 
 static int close_it_main(void *userdata)
 {

@@ -6,7 +6,7 @@
 
 #define GROUP AIT_SCOPE_FAIL_FAST
 
-/* ---- single tasks -------------------------------------------------------------------------------- */
+/* ---- single tasks ---------------------------------------------------------------------------- */
 
 static int already_done(void *userdata)
 {
@@ -120,7 +120,7 @@ static int shield_self_cancellation(void *userdata)
     return 0;
 }
 
-/* ---- those who cancel are cancelled -------------------------------------------------------------- */
+/* ---- those who cancel are cancelled ---------------------------------------------------------- */
 
 static int canceller(void *userdata)
 {
@@ -147,7 +147,7 @@ static int cancelling_cancellation(void *userdata)
     return 0;
 }
 
-/* ---- several at once ----------------------------------------------------------------------------- */
+/* ---- several at once ------------------------------------------------------------------------- */
 
 static int grouped(void *userdata)
 {
@@ -174,7 +174,7 @@ static int grouped(void *userdata)
     return ait_scope_exit(s, 0);
 }
 
-/* ---- tasks that hold a scope --------------------------------------------------------------------- */
+/* ---- tasks that hold a scope ----------------------------------------------------------------- */
 
 static const struct plan plans[] = {
     {.flags = GROUP,

@@ -4,7 +4,7 @@
 
 #include "conformance.h"
 
-/* ---- contexts ------------------------------------------------------------------------------------ */
+/* ---- contexts -------------------------------------------------------------------------------- */
 
 struct context {
     int enter, exit; /* what they return */
@@ -103,7 +103,7 @@ static int context_nested(void *userdata)
     return 0;
 }
 
-/* ---- groups of them ------------------------------------------------------------------------------ */
+/* ---- groups of them -------------------------------------------------------------------------- */
 
 static int in_group(const struct context what[2], int r)
 {
@@ -140,7 +140,7 @@ static int group_body_fails(void *userdata)
     return in_group((struct context[]){{}, {}}, -EBADF);
 }
 
-/* ---- ends that wait ------------------------------------------------------------------------------ */
+/* ---- ends that wait -------------------------------------------------------------------------- */
 
 static void close_slowly(int *p)
 {
@@ -170,7 +170,7 @@ static int closing(void *userdata)
     return 0;
 }
 
-/* ---- defer --------------------------------------------------------------------------------------- */
+/* ---- defer ----------------------------------------------------------------------------------- */
 
 static void end(void *arg)
 {
@@ -241,7 +241,7 @@ static int stack_body_fails(void *userdata)
     return stack_slow(2, -EIO);
 }
 
-/* ---- the cache ----------------------------------------------------------------------------------- */
+/* ---- the cache ------------------------------------------------------------------------------- */
 
 static int square(const void *key, void **ret_value, void *userdata)
 {
@@ -303,7 +303,7 @@ static int cache_by_age(void *userdata)
     return 0;
 }
 
-/* ---- the task tree ------------------------------------------------------------------------------- */
+/* ---- the task tree --------------------------------------------------------------------------- */
 
 static int note_name(ait_task *task, void *userdata)
 {

@@ -47,7 +47,7 @@ static const struct plan plans[] = {
     [16] = {.flags = GROUP, .jobs = {{"a", 300, 99}, {"bad", 500, -EIO}, {"b", 700, 99}}},
 };
 
-/* ---- closing a scope from another task ----------------------------------------------------------- */
+/* ---- closing a scope from another task ------------------------------------------------------- */
 
 static int closes(void *userdata)
 {
@@ -75,7 +75,7 @@ static int closed_by_another(void *userdata)
     return 0;
 }
 
-/* ---- cleanup in a shield ------------------------------------------------------------------------- */
+/* ---- cleanup in a shield --------------------------------------------------------------------- */
 
 static int works_then_cleans(void *userdata)
 {
@@ -102,7 +102,7 @@ static int cleanup_in_shield(void *userdata)
     return 0;
 }
 
-/* ---- names, and the scope that one is in --------------------------------------------------------- */
+/* ---- names, and the scope that one is in ----------------------------------------------------- */
 
 static int tells_names(void *userdata)
 {
@@ -170,7 +170,7 @@ static int spawning_by_children(void *userdata)
     return r;
 }
 
-/* ---- after a group's error ----------------------------------------------------------------------- */
+/* ---- after a group's error ------------------------------------------------------------------- */
 
 static int goes_on_after_error(void *userdata)
 {

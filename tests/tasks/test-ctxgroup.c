@@ -61,7 +61,7 @@ static bool balanced(void)
     return true;
 }
 
-/* ---- in order ------------------------------------------------------------------------------------ */
+/* ---- in order -------------------------------------------------------------------------------- */
 
 static int side_by_side_main(void *userdata)
 {
@@ -119,7 +119,7 @@ static void test_empty(void **unused)
     assert_int_equal(run_virtual(empty_main, NULL), 0);
 }
 
-/* ---- enters that fail ---------------------------------------------------------------------------- */
+/* ---- enters that fail ------------------------------------------------------------------------ */
 
 /* The second fails at 20 ms: the first has entered and is exited, the others are cut short. */
 static int roll_back_main(void *userdata)
@@ -178,7 +178,7 @@ static void test_enter_fails(void **unused)
     assert_int_equal(run_virtual(partial_main, NULL), 0);
 }
 
-/* ---- exits that fail ----------------------------------------------------------------------------- */
+/* ---- exits that fail ------------------------------------------------------------------------- */
 
 static int exit_fails_main(void *userdata)
 {
@@ -210,7 +210,7 @@ static void test_exit_fails(void **unused)
     assert_int_equal(run_virtual(exit_fails_main, NULL), 0);
 }
 
-/* ---- cancelled callers --------------------------------------------------------------------------- */
+/* ---- cancelled callers ----------------------------------------------------------------------- */
 
 static int enter_task(void *userdata)
 {
@@ -308,7 +308,7 @@ static void test_closed(void **unused)
     assert_int_equal(run_virtual(closed_main, NULL), 0);
 }
 
-/* ---- memory and misuse --------------------------------------------------------------------------- */
+/* ---- memory and misuse ----------------------------------------------------------------------- */
 
 /* Each allocation fails in turn: entered as a whole or not at all, and every exit runs. */
 static int memory_main(void *userdata)

@@ -53,7 +53,7 @@ static int note_and_fail(void *userdata)
     return -EIO;
 }
 
-/* ---- blocks -------------------------------------------------------------------------------------- */
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 static int leave_early(bool early)
 {
@@ -120,7 +120,7 @@ static void test_shield(void **unused)
     AIT_SHIELD_CLEANUP(1);
 }
 
-/* ---- exit stacks: results ------------------------------------------------------------------------ */
+/* ---- exit stacks: results -------------------------------------------------------------------- */
 
 static int pass_on(void *userdata, int r)
 {
@@ -204,7 +204,7 @@ static void test_results(void **unused)
     check_assert();
 }
 
-/* ---- exit stacks: entries ------------------------------------------------------------------------ */
+/* ---- exit stacks: entries -------------------------------------------------------------------- */
 
 static int many_main(void *userdata)
 {
@@ -304,7 +304,7 @@ static void test_cancelled(void **unused)
     assert_true(traced("c!!"));
 }
 
-/* ---- contexts ------------------------------------------------------------------------------------ */
+/* ---- contexts -------------------------------------------------------------------------------- */
 
 struct thing {
     char name;
@@ -428,7 +428,7 @@ static void test_contexts(void **unused)
     assert_int_equal(run_virtual(with_cancelled_main, NULL), 0);
 }
 
-/* ---- moving, memory, misuse ---------------------------------------------------------------------- */
+/* ---- moving, memory, misuse ------------------------------------------------------------------ */
 
 static int pop_all_main(void *userdata)
 {

@@ -24,7 +24,7 @@ static void nobody_left(void)
     assert_int_equal(errno, ECHILD);
 }
 
-/* ---- results ------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 static int return_it(void *userdata)
 {
@@ -88,7 +88,7 @@ static void test_dead(void **unused)
     nobody_left();
 }
 
-/* ---- ready --------------------------------------------------------------------------------------- */
+/* ---- ready ----------------------------------------------------------------------------------- */
 
 static int start_with(void *userdata)
 {
@@ -181,7 +181,7 @@ static void test_interruptible(void **unused)
     nobody_left();
 }
 
-/* ---- what the child is left with ----------------------------------------------------------------- */
+/* ---- what the child is left with ------------------------------------------------------------- */
 
 struct parent {
     ait_loop *loop;
@@ -365,7 +365,7 @@ static void test_connections(void **unused)
     assert_int_equal(run_real(connections_main, NULL), 0);
 }
 
-/* ---- owners -------------------------------------------------------------------------------------- */
+/* ---- owners ---------------------------------------------------------------------------------- */
 
 static int never_ready(void *userdata)
 {
@@ -481,7 +481,7 @@ static void test_group(void **unused)
     nobody_left();
 }
 
-/* ---- errors -------------------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 static int arguments_main(void *userdata)
 {

@@ -324,7 +324,7 @@ static void test_rows(void **unused)
     assert_int_equal(check_handled, 0);
 }
 
-/* ---- what tables do not show --------------------------------------------------------------------- */
+/* ---- what tables do not show ----------------------------------------------------------------- */
 
 static int stubborn_main(void *userdata)
 {

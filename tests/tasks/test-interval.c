@@ -218,7 +218,7 @@ static void test_rows(void **unused)
     assert_int_equal(check_handled, 0);
 }
 
-/* ---- what tables do not show --------------------------------------------------------------------- */
+/* ---- what tables do not show ----------------------------------------------------------------- */
 
 static int failing(const ait_tick *t, void *userdata)
 {

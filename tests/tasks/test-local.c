@@ -40,7 +40,7 @@ static bool destroyed_only_once(unsigned first, unsigned last)
     return true;
 }
 
-/* ---- blocks -------------------------------------------------------------------------------------- */
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 static int fail_inside(void)
 {
@@ -87,7 +87,7 @@ static void test_blocks(void **unused)
     assert_int_equal(run_virtual(blocks_main, NULL), 0);
 }
 
-/* ---- inheritance --------------------------------------------------------------------------------- */
+/* ---- inheritance ----------------------------------------------------------------------------- */
 
 struct expected {
     intptr_t plain, counted;
@@ -188,7 +188,7 @@ static void test_unborn(void **unused)
     assert_int_equal(run_virtual(unborn_main, NULL), 0);
 }
 
-/* ---- outside tasks ------------------------------------------------------------------------------- */
+/* ---- outside tasks --------------------------------------------------------------------------- */
 
 static int spawned_outside(void *userdata)
 {
@@ -237,7 +237,7 @@ static void test_outside(void **unused)
     assert_int_equal(run_virtual(callback_main, NULL), 0);
 }
 
-/* ---- memory -------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* Setting allocates nothing; the first spawn after it copies, in one piece or not at all. */
 static int memory_main(void *userdata)

@@ -17,7 +17,7 @@
 #include "faults.h"
 #include "resolve.h"
 
-/* ---- nothing is allocated ------------------------------------------------------------------------ */
+/* ---- nothing is allocated -------------------------------------------------------------------- */
 
 #define WARM_UP 10
 #define COUNTED 200
@@ -105,7 +105,7 @@ static void test_counted(void **unused)
     assert_int_equal(run_virtual(counted_main, NULL), 0);
 }
 
-/* ---- each refused in turn ------------------------------------------------------------------------ */
+/* ---- each refused in turn -------------------------------------------------------------------- */
 
 #define TRY(call)                                                                                            \
     do {                                                                                                     \
@@ -202,7 +202,7 @@ static int connect_main(void *unused)
     return 0;
 }
 
-/* ---- sd-bus -------------------------------------------------------------------------------------- */
+/* ---- sd-bus ---------------------------------------------------------------------------------- */
 
 static int double_it(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
@@ -280,7 +280,7 @@ static int bus_main(void *unused)
     return 0;
 }
 
-/* ---- the loop over them -------------------------------------------------------------------------- */
+/* ---- the loop over them ---------------------------------------------------------------------- */
 
 static const struct program {
     const char *name;

@@ -38,7 +38,7 @@ static struct {
     int pipe[2], file;
 } x;
 
-/* ---- cache --------------------------------------------------------------------------------------- */
+/* ---- cache ----------------------------------------------------------------------------------- */
 
 static int n_values;
 
@@ -101,7 +101,7 @@ static int cache_main(void *unused)
     return 0;
 }
 
-/* ---- context groups, exit stacks, locals --------------------------------------------------------- */
+/* ---- context groups, exit stacks, locals ----------------------------------------------------- */
 
 static int n_entered;
 
@@ -218,7 +218,7 @@ static int local_main(void *unused)
     return ait_scope_exit(scope, 0);
 }
 
-/* ---- processes ----------------------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------- */
 
 static char *const cat[] = {(char *)"cat", NULL};
 
@@ -306,7 +306,7 @@ static int fork_alone_main(void *unused)
     return 0;
 }
 
-/* ---- threads, files, connections ----------------------------------------------------------------- */
+/* ---- threads, files, connections ------------------------------------------------------------- */
 
 static int job(void *userdata)
 {
@@ -383,7 +383,7 @@ static int transfer_main(void *unused)
     return 0;
 }
 
-/* ---- seen from outside --------------------------------------------------------------------------- */
+/* ---- seen from outside ----------------------------------------------------------------------- */
 
 static int count_use(const ait_stack_use *use, void *userdata)
 {
@@ -403,7 +403,7 @@ static int dump_main(void *unused)
     return ait_scope_exit(scope, 0);
 }
 
-/* ---- the loop over them -------------------------------------------------------------------------- */
+/* ---- the loop over them ---------------------------------------------------------------------- */
 
 static const struct program {
     const char *name;

@@ -8,7 +8,7 @@
 #include "check.h"
 #include "faults.h"
 
-/* ---- nothing is allocated ------------------------------------------------------------------------ */
+/* ---- nothing is allocated -------------------------------------------------------------------- */
 
 #define WARM_UP 20
 #define COUNTED 300
@@ -235,7 +235,7 @@ static void test_counted(void **unused)
     assert_int_equal(run_virtual(count_main, NULL), 0);
 }
 
-/* ---- each refused in turn ------------------------------------------------------------------------ */
+/* ---- each refused in turn -------------------------------------------------------------------- */
 
 #define TRY(call)                                                                                            \
     do {                                                                                                     \

@@ -91,7 +91,7 @@ static bool no_threads(void *userdata)
     return check_n_threads("ait-offload") == 0;
 }
 
-/* ---- results ------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 static int look_around(void *userdata)
 {
@@ -134,7 +134,7 @@ static void test_results(void **unused)
     assert_int_equal(run_real(results_main, NULL), 0);
 }
 
-/* ---- concurrency --------------------------------------------------------------------------------- */
+/* ---- concurrency ----------------------------------------------------------------------------- */
 
 static int gate_task(void *userdata)
 {
@@ -242,7 +242,7 @@ static void test_order(void **unused)
     assert_int_equal(ait_offload_configure(0, 0), 0);
 }
 
-/* ---- cancelled callers --------------------------------------------------------------------------- */
+/* ---- cancelled callers ----------------------------------------------------------------------- */
 
 struct cancel_case {
     struct gate gate, blocker;
@@ -437,7 +437,7 @@ static void test_storm(void **unused)
     check_assert();
 }
 
-/* ---- time, memory, processes --------------------------------------------------------------------- */
+/* ---- time, memory, processes ----------------------------------------------------------------- */
 
 static int open_soon(void *userdata)
 {
@@ -533,7 +533,7 @@ static void test_fork(void **unused)
     assert_int_equal(run_real(fork_main, NULL), 0);
 }
 
-/* ---- files --------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static char directory[] = "/tmp/ait-offload-XXXXXX";
 

@@ -18,7 +18,7 @@ static char self[4096];
 #define ROLE(...) AIT_ARGV(self, __VA_ARGS__)
 #define SOON      (30 * AIT_USEC_PER_SEC) /* a bound for what should come at once */
 
-/* ---- roles --------------------------------------------------------------------------------------- */
+/* ---- roles ----------------------------------------------------------------------------------- */
 
 static int role_show(char **argv)
 {
@@ -148,7 +148,7 @@ static int play(char **argv)
     return 99;
 }
 
-/* ---- what a program starts with ------------------------------------------------------------------ */
+/* ---- what a program starts with -------------------------------------------------------------- */
 
 static int run_role(ait_process_result *ret, char *const argv[], const char *input,
                     const ait_spawn_options *options)
@@ -287,7 +287,7 @@ static void test_signals(void **unused)
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-/* ---- errors -------------------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 static int errors_main(void *userdata)
 {
@@ -447,7 +447,7 @@ static void test_no_memory(void **unused)
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 
-/* ---- talking to it ------------------------------------------------------------------------------- */
+/* ---- talking to it --------------------------------------------------------------------------- */
 
 static int pipes_main(void *userdata)
 {
@@ -523,7 +523,7 @@ static void test_volume(void **unused)
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 /* Starts a role and waits until it says that it is there. */
 static ait_child *start_role(const char *role, unsigned flags)
@@ -706,7 +706,7 @@ static void test_group(void **unused)
     assert_int_equal(run_real(group_main, NULL), 0);
 }
 
-/* ---- adopted ------------------------------------------------------------------------------------- */
+/* ---- adopted --------------------------------------------------------------------------------- */
 
 static int adopt_main(void *userdata)
 {

@@ -33,7 +33,7 @@ static void reset(void)
                           : ((void)fprintf(stderr, "got \"%s\", want \"%s\"\n", a, want),                    \
                              check_failed(__FILE__, __LINE__, #a, 0, 1)))
 
-/* ---- policies, as a table ------------------------------------------------------------------------ */
+/* ---- policies, as a table -------------------------------------------------------------------- */
 
 struct policy {
     const char *name;
@@ -126,7 +126,7 @@ static void test_ring(void **unused)
     assert_int_equal(run_virtual(ring_main, NULL), 0);
 }
 
-/* ---- producers and consumers --------------------------------------------------------------------- */
+/* ---- producers and consumers ----------------------------------------------------------------- */
 
 static ait_queue *queue;
 static int last_result[8];
@@ -276,7 +276,7 @@ static void test_moment(void **unused)
     assert_int_equal(run_virtual(moment_main, NULL), 0);
 }
 
-/* ---- closing ------------------------------------------------------------------------------------- */
+/* ---- closing --------------------------------------------------------------------------------- */
 
 static void close_body(ait_scope *scope)
 {
@@ -311,7 +311,7 @@ static void test_close(void **unused)
     assert_int_equal(run_virtual(close_main, NULL), 0);
 }
 
-/* ---- join ---------------------------------------------------------------------------------------- */
+/* ---- join ------------------------------------------------------------------------------------ */
 
 static int joiner(void *userdata)
 {
@@ -354,7 +354,7 @@ static void test_join(void **unused)
     assert_int_equal(run_virtual(join_main, NULL), 0);
 }
 
-/* ---- from callbacks, and misuse ------------------------------------------------------------------ */
+/* ---- from callbacks, and misuse -------------------------------------------------------------- */
 
 static void put_from_outside(void *userdata)
 {

@@ -57,7 +57,7 @@ static struct addrinfo *numeric(int family, unsigned port)
     return a;
 }
 
-/* ---- lookups ------------------------------------------------------------------------------------- */
+/* ---- lookups --------------------------------------------------------------------------------- */
 
 static int lookup_result;
 static unsigned n_lookups;
@@ -194,7 +194,7 @@ static void test_cancelled_lookup(void **unused)
         continue;
 }
 
-/* ---- attempts ------------------------------------------------------------------------------------ */
+/* ---- attempts -------------------------------------------------------------------------------- */
 
 struct host {
     int family;
@@ -411,7 +411,7 @@ static void test_misuse(void **unused)
     assert_int_equal(run_virtual(misuse_main, NULL), 0);
 }
 
-/* ---- on the loopback ----------------------------------------------------------------------------- */
+/* ---- on the loopback ------------------------------------------------------------------------- */
 
 static int listen_v4(int backlog, unsigned *ret_port)
 {

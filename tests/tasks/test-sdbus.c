@@ -21,7 +21,7 @@ static sd_bus *server, *client;
 static unsigned n_begun, n_cancelled;
 static bool client_is_bus_client;
 
-/* ---- what is served ------------------------------------------------------------------------------ */
+/* ---- what is served -------------------------------------------------------------------------- */
 
 struct object {
     int32_t factor, other_factor;
@@ -124,7 +124,7 @@ static void stop_serving(ait_task *task)
     ait_task_unref(task);
 }
 
-/* ---- running, in both kinds of loop -------------------------------------------------------------- */
+/* ---- running, in both kinds of loop ---------------------------------------------------------- */
 
 static sd_bus *bus_open(int fd, bool is_server)
 {
@@ -186,7 +186,7 @@ static void run_both(int (*body)(void))
     run_in(body, true);
 }
 
-/* ---- calls --------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 static int call_int(const char *method, int32_t n, int32_t *ret, sd_bus_error *error)
 {
@@ -363,7 +363,7 @@ static void test_lost_reply(void **unused)
     run_both(lost_reply_main);
 }
 
-/* ---- serving ------------------------------------------------------------------------------------- */
+/* ---- serving --------------------------------------------------------------------------------- */
 
 static int call_slow(void *userdata)
 {
@@ -494,7 +494,7 @@ static void test_two_objects(void **unused)
     run_both(two_objects_main);
 }
 
-/* ---- signals ------------------------------------------------------------------------------------- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 #define MATCH "type='signal',interface='" INTERFACE "',member='Tick'"
 
@@ -587,7 +587,7 @@ static void test_signals(void **unused)
     run_both(signals_end_main);
 }
 
-/* ---- a message bus, as far as a match needs one -------------------------------------------------- */
+/* ---- a message bus, as far as a match needs one ---------------------------------------------- */
 
 static const char *daemon_match;
 static bool daemon_refuses;
@@ -678,7 +678,7 @@ static void test_daemon(void **unused)
     client_is_bus_client = false;
 }
 
-/* ---- misuse -------------------------------------------------------------------------------------- */
+/* ---- misuse ---------------------------------------------------------------------------------- */
 
 static int misuse_main(void)
 {

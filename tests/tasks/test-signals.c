@@ -27,7 +27,7 @@ static bool blocked(int signo)
     return pthread_sigmask(SIG_SETMASK, NULL, &set) == 0 && sigismember(&set, signo) == 1;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static int raise_later(void *userdata)
 {
@@ -78,7 +78,7 @@ static void test_next(void **unused)
     assert_false(blocked(SIGUSR1));
 }
 
-/* ---- masks --------------------------------------------------------------------------------------- */
+/* ---- masks ----------------------------------------------------------------------------------- */
 
 static int mask_main(void *userdata)
 {
@@ -151,7 +151,7 @@ static void test_arguments(void **unused)
     assert_int_equal(run_real(argument_main, NULL), 0);
 }
 
-/* ---- beside ait_run() ---------------------------------------------------------------------------- */
+/* ---- beside ait_run() ------------------------------------------------------------------------ */
 
 static int takes_term(void *userdata)
 {

@@ -255,7 +255,7 @@ static void test_write_behind(void **unused)
     run_plain(behind_body, NULL);
 }
 
-/* ---- closing ------------------------------------------------------------------------------------- */
+/* ---- closing --------------------------------------------------------------------------------- */
 
 static int read_for_ever(void *userdata)
 {

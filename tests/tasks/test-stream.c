@@ -4,7 +4,7 @@
 
 #include "stream-bench.h"
 
-/* ---- lines --------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static const struct line_case {
     const char *input;
@@ -110,7 +110,7 @@ static void test_growing(void **unused)
     run_plain(growing_body, NULL);
 }
 
-/* ---- delimiters and exact sizes ------------------------------------------------------------------- */
+/* ---- delimiters and exact sizes -------------------------------------------------------------- */
 
 static const struct until_case {
     const char *input, *delimiter;
@@ -227,7 +227,7 @@ static void test_read(void **unused)
     run_plain(read_body, NULL);
 }
 
-/* ---- a cancelled read loses nothing --------------------------------------------------------------- */
+/* ---- a cancelled read loses nothing ---------------------------------------------------------- */
 
 static const char poem[] = "the first line\nthe second\n\na fourth that is longer\nend";
 
@@ -363,7 +363,7 @@ static void test_refused(void **unused)
     run_plain(refused_body, NULL);
 }
 
-/* ---- who may not --------------------------------------------------------------------------------- */
+/* ---- who may not ----------------------------------------------------------------------------- */
 
 static int read_for_ever(void *userdata)
 {

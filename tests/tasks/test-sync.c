@@ -80,7 +80,7 @@ static void run(void (*body)(ait_scope *scope))
     assert_int_equal(run_virtual(with_objects, body), 0);
 }
 
-/* ---- event --------------------------------------------------------------------------------------- */
+/* ---- event ----------------------------------------------------------------------------------- */
 
 static int wait_event(void *userdata)
 {
@@ -151,7 +151,7 @@ static void test_outside(void **unused)
     run(outside_body);
 }
 
-/* ---- mutex --------------------------------------------------------------------------------------- */
+/* ---- mutex ----------------------------------------------------------------------------------- */
 
 static int hold_mutex(void *userdata)
 {
@@ -264,7 +264,7 @@ static void test_guard(void **unused)
     run(guard_body);
 }
 
-/* ---- semaphore ----------------------------------------------------------------------------------- */
+/* ---- semaphore ------------------------------------------------------------------------------- */
 
 static int inside, most_inside;
 
@@ -344,7 +344,7 @@ static void test_semaphore_order(void **unused)
     run(semaphore_order_body);
 }
 
-/* ---- condition ----------------------------------------------------------------------------------- */
+/* ---- condition ------------------------------------------------------------------------------- */
 
 static int wait_condition(void *userdata)
 {
@@ -459,7 +459,7 @@ static void test_condition_all(void **unused)
     run(condition_all_body);
 }
 
-/* ---- served and cancelled at the same moment ----------------------------------------------------- */
+/* ---- served and cancelled at the same moment ------------------------------------------------- */
 
 static int op_event(void)
 {
@@ -609,7 +609,7 @@ static void test_moment(void **state)
     assert_int_equal(run_virtual(cancelled_main, &both), 0);
 }
 
-/* ---- life and misuse ----------------------------------------------------------------------------- */
+/* ---- life and misuse ------------------------------------------------------------------------- */
 
 static int wait_then_note(void *userdata)
 {

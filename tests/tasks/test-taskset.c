@@ -32,7 +32,7 @@ static void *ms(int n)
     return (void *)(intptr_t)n;
 }
 
-/* ---- as an attribute of an object ---------------------------------------------------------------- */
+/* ---- as an attribute of an object ------------------------------------------------------------ */
 
 static int object_main(void *userdata)
 {
@@ -113,7 +113,7 @@ static void test_other(void **unused)
     assert_int_equal(run_virtual(other_main, NULL), 0);
 }
 
-/* ---- the scope that it is made in ---------------------------------------------------------------- */
+/* ---- the scope that it is made in ------------------------------------------------------------ */
 
 static ait_taskset *shared;
 
@@ -278,7 +278,7 @@ static void test_pushed(void **unused)
     assert_int_equal(run_virtual(pushed_main, NULL), 0);
 }
 
-/* ---- cancel_all, wait, deadlock ------------------------------------------------------------------ */
+/* ---- cancel_all, wait, deadlock -------------------------------------------------------------- */
 
 static int inside_main(void *userdata)
 {
@@ -373,7 +373,7 @@ static void test_cut(void **unused)
     assert_int_equal(run_virtual(cut_main, NULL), 0);
 }
 
-/* ---- errors, names, deadlines -------------------------------------------------------------------- */
+/* ---- errors, names, deadlines ---------------------------------------------------------------- */
 
 static int fail_main(void *userdata)
 {
@@ -449,7 +449,7 @@ static void test_deadline(void **unused)
     assert_int_equal(run_virtual(deadline_main, NULL), 0);
 }
 
-/* ---- references ---------------------------------------------------------------------------------- */
+/* ---- references ------------------------------------------------------------------------------ */
 
 /* Dropped while its tasks run: they go on, and the scope ends them at the latest. */
 static int dropped_main(void *userdata)
@@ -543,7 +543,7 @@ static void test_task_root(void **unused)
     assert_int_equal(n_cancelled, 1);
 }
 
-/* ---- names and cancelling after a while ---------------------------------------------------------- */
+/* ---- names and cancelling after a while ------------------------------------------------------ */
 
 struct after {
     const char *name;
@@ -677,7 +677,7 @@ static void test_names(void **unused)
     assert_int_equal(run_virtual(names_main, NULL), 0);
 }
 
-/* ---- which there are, and what is in them -------------------------------------------------------- */
+/* ---- which there are, and what is in them ---------------------------------------------------- */
 
 static int look_inside(void *userdata)
 {

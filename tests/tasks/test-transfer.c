@@ -42,7 +42,7 @@ static void close_pair(const int fds[2])
             CHECK_EQ(ait_close(fds[i]), 0);
 }
 
-/* ---- datagrams ----------------------------------------------------------------------------------- */
+/* ---- datagrams ------------------------------------------------------------------------------- */
 
 static int udp_socket(struct sockaddr_in *ret_address)
 {
@@ -143,7 +143,7 @@ static void test_full_queue(void **unused)
     run_limited(full_queue_main);
 }
 
-/* ---- vectors ------------------------------------------------------------------------------------- */
+/* ---- vectors --------------------------------------------------------------------------------- */
 
 struct pair {
     int fds[2];
@@ -219,7 +219,7 @@ static void test_vectors(void **unused)
     run_limited(vectors_main);
 }
 
-/* ---- inside the kernel --------------------------------------------------------------------------- */
+/* ---- inside the kernel ----------------------------------------------------------------------- */
 
 static int pattern_file(size_t n)
 {

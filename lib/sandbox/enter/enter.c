@@ -15,7 +15,7 @@
 static const char STEP_LISTENER_BUSY[] =
     "seccomp listener: another one is in force (is this a sandbox inside a sandbox that explains?)";
 
-/* ---- first half ----------------------------------------------------------------------------------- */
+/* ---- first half ------------------------------------------------------------------------------ */
 
 /*
  * Without CAP_SETPCAP the bounding set cannot be changed. It does not matter then: under
@@ -60,7 +60,7 @@ AIT_PUBLIC RAW_CODE int ait_sandbox_prepare_child(const ait_sandbox *sandbox, co
     return r;
 }
 
-/* ---- second half ---------------------------------------------------------------------------------- */
+/* ---- second half ----------------------------------------------------------------------------- */
 
 /* Capabilities that are no longer inheritable leave the ambient set as well. */
 RAW_CODE static int limit_capabilities(uint64_t keep)

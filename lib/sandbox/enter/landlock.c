@@ -101,7 +101,7 @@ static void append(char *text, size_t size, const char *what)
     (void)snprintf(text + n, size - n, "%s%s", n > 0 ? ", " : "", what);
 }
 
-/* ---- what is to be restricted --------------------------------------------------------------------- */
+/* ---- what is to be restricted ---------------------------------------------------------------- */
 
 static uint64_t known_rights(int abi)
 {
@@ -187,7 +187,7 @@ static void choose_scope(const ait_sandbox_options *o, int abi, struct ruleset_a
     append(result->text, sizeof(result->text), "scope");
 }
 
-/* ---- rules ---------------------------------------------------------------------------------------- */
+/* ---- rules ----------------------------------------------------------------------------------- */
 
 static int bad_path(ait_sandbox_problem *problem, const char *option, const char *path, int error)
 {
@@ -253,7 +253,7 @@ static int add_rules(int ruleset, const ait_sandbox_options *o, uint64_t handled
     return r < 0 ? r : add_ports(ruleset, o, problem);
 }
 
-/* ---- the ruleset ---------------------------------------------------------------------------------- */
+/* ---- the ruleset ----------------------------------------------------------------------------- */
 
 static int create(const struct ruleset_attr *attr, int abi)
 {

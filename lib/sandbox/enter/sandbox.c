@@ -34,7 +34,7 @@ static const char *const deny_words[] = {
     [AIT_SANDBOX_DENY_LEARN] = "only learnt",
 };
 
-/* ---- options -------------------------------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 static int read_options(ait_sandbox_options *o, const ait_sandbox_options *options,
                         ait_sandbox_problem *problem)
@@ -56,7 +56,7 @@ static int read_options(ait_sandbox_options *o, const ait_sandbox_options *optio
     return 0;
 }
 
-/* ---- what this kernel has ------------------------------------------------------------------------- */
+/* ---- what this kernel has -------------------------------------------------------------------- */
 
 /* Flags are looked at before the program, which is nowhere: -EFAULT means that they are known. */
 static int try_flags(unsigned flags)
@@ -123,7 +123,7 @@ static int make_filters(struct ait_sandbox *s, const ait_sandbox_options *o, ait
     return r;
 }
 
-/* ---- text ----------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 __attribute__((format(printf, 2, 3))) static void say(struct ait_sandbox *s, const char *format, ...)
 {
@@ -160,7 +160,7 @@ static void describe(struct ait_sandbox *s, const struct landlock_result *landlo
         say(s, "; this kernel lacks: %s", landlock->lacking);
 }
 
-/* ---- life ----------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 /* A policy that is learnt from would hand on the number of a process. */
 static int protect(struct ait_sandbox *s, pid_t process, bool signals, ait_sandbox_problem *problem)
@@ -258,7 +258,7 @@ AIT_PUBLIC const struct sock_filter *ait_sandbox_program(const ait_sandbox *sand
     return sandbox->filter.program;
 }
 
-/* ---- entering ------------------------------------------------------------------------------------- */
+/* ---- entering -------------------------------------------------------------------------------- */
 
 /*
  * Asks the kernel first: that needs no /proc, but a sandbox that is already in force may deny it.

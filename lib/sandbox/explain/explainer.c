@@ -22,7 +22,7 @@
  */
 #define LOOKS_MAX 16
 
-/* ---- the listener -------------------------------------------------------------------------------- */
+/* ---- the listener ---------------------------------------------------------------------------- */
 
 static void close_all(const int *fds, size_t n)
 {
@@ -87,7 +87,7 @@ static int receive_listener(int socket)
     return fd < 0 && message.msg_flags & MSG_CTRUNC ? -EMFILE : fd;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static size_t larger(size_t a, size_t b)
 {
@@ -201,7 +201,7 @@ AIT_PUBLIC int ait_explainer_fd(const ait_explainer *e)
     return e ? e->fd : -EINVAL;
 }
 
-/* ---- who it was ---------------------------------------------------------------------------------- */
+/* ---- who it was ------------------------------------------------------------------------------ */
 
 static void parse_identity(const char *text, ait_sandbox_event *event)
 {
@@ -230,7 +230,7 @@ static void read_identity(const ait_explainer *e, ait_sandbox_event *event)
         parse_identity(text, event);
 }
 
-/* ---- answering ----------------------------------------------------------------------------------- */
+/* ---- answering ------------------------------------------------------------------------------- */
 
 static ait_policy_action decide(const ait_explainer *e, const struct seccomp_data *data)
 {
@@ -389,7 +389,7 @@ AIT_PUBLIC int ait_explainer_process(ait_explainer *e)
     return 1;
 }
 
-/* ---- what was counted ---------------------------------------------------------------------------- */
+/* ---- what was counted ------------------------------------------------------------------------ */
 
 AIT_PUBLIC int ait_explainer_foreach_count(const ait_explainer *e, ait_explainer_count_cb cb, void *userdata)
 {

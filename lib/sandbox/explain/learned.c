@@ -14,7 +14,7 @@
 
 #define COMMENT_COLUMN 28
 
-/* ---- counting ------------------------------------------------------------------------------------ */
+/* ---- counting -------------------------------------------------------------------------------- */
 
 static unsigned n_rules_of(const ait_policy *policy, int number)
 {
@@ -88,7 +88,7 @@ void learned_count(struct learned *learned, int number, const uint64_t args[6])
         learned->beyond[number]++;
 }
 
-/* ---- what was learned about one call -------------------------------------------------------------- */
+/* ---- what was learned about one call --------------------------------------------------------- */
 
 static uint64_t hits_of(const struct learned *l, int number, unsigned rule)
 {
@@ -135,7 +135,7 @@ static bool base_allows_some(const ait_policy *base, int number)
     return !ait_policy_action_is_denial(call->otherwise);
 }
 
-/* ---- lines --------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 /* Pads to the column of comments, so that they are aligned where possible. */
 static void begin_line(FILE *out, int number, const struct policy_rule *rule, ait_policy_action action)
@@ -192,7 +192,7 @@ static void write_call(const struct learned *l, FILE *out, int number)
     }
 }
 
-/* ---- the file ------------------------------------------------------------------------------------ */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 struct entry {
     int number;

@@ -75,7 +75,7 @@ static int too_long(const struct builder *b)
                 BPF_MAXINSNS);
 }
 
-/* ---- a part, made by libseccomp ---------------------------------------------------------------------- */
+/* ---- a part, made by libseccomp -------------------------------------------------------------- */
 
 static int begin_part(struct builder *b, uint32_t says, unsigned optimize, scmp_filter_ctx *ret)
 {
@@ -191,7 +191,7 @@ static int end_part(struct builder *b, scmp_filter_ctx context, int number, stru
     return r;
 }
 
-/* ---- the first part: calls whose arguments do not matter ----------------------------------------------- */
+/* ---- the first part: calls whose arguments do not matter ------------------------------------- */
 
 static uint32_t answer_of(const struct builder *b, ait_policy_action action)
 {
@@ -246,7 +246,7 @@ static int add_first_part(struct builder *b)
     return r < 0 ? r : end_part(b, context, -1, nowhere, nowhere);
 }
 
-/* ---- tests of arguments -------------------------------------------------------------------------------- */
+/* ---- tests of arguments ---------------------------------------------------------------------- */
 
 static int add_order(struct builder *b, scmp_filter_ctx context, int number, const ait_policy_compare *order)
 {
@@ -378,7 +378,7 @@ static int add_steps(struct builder *b, int number, const struct steps *steps)
     return r;
 }
 
-/* ---- where parts go on --------------------------------------------------------------------------------- */
+/* ---- where parts go on ----------------------------------------------------------------------- */
 
 static int put_target(struct builder *b, size_t i, struct target target)
 {
@@ -421,7 +421,7 @@ static int put_answers(struct builder *b)
     return r;
 }
 
-/* ---- the head ----------------------------------------------------------------------------------------------- */
+/* ---- the head -------------------------------------------------------------------------------- */
 
 struct head {
     const struct builder *b;
@@ -554,7 +554,7 @@ static void add_head(struct builder *b)
     memcpy(b->code, head.code, head.n * sizeof(head.code[0]));
 }
 
-/* ---- together --------------------------------------------------------------------------------------------------- */
+/* ---- together -------------------------------------------------------------------------------- */
 
 /* entry[] is only whether there will be tests, until they are made. */
 static void plan(struct builder *b, struct steps *steps)
@@ -630,7 +630,7 @@ int program_is_bounded(const ait_policy *policy, char failure[PROGRAM_FAILURE_MA
                                     n, BPF_MAXINSNS);
 }
 
-/* ---- designed ENOSYS ------------------------------------------------------------------------------------------- */
+/* ---- designed ENOSYS ------------------------------------------------------------------------- */
 
 static bool is_designed(const struct filter_terms *terms, int number)
 {

@@ -18,7 +18,7 @@
  */
 #define COMBINATIONS_MAX 4096
 
-/* ---- what a program has to do ------------------------------------------------------------------------ */
+/* ---- what a program has to do ---------------------------------------------------------------- */
 
 static uint32_t denied(uint16_t error, ait_sandbox_deny deny)
 {
@@ -91,7 +91,7 @@ uint32_t filter_expected_quiet(const struct filter_terms *terms, const struct se
     return designed ? SECCOMP_RET_ERRNO | ENOSYS : SECCOMP_RET_ALLOW;
 }
 
-/* ---- asking the program ------------------------------------------------------------------------------- */
+/* ---- asking the program ---------------------------------------------------------------------- */
 
 struct verifier {
     const struct filter_terms *terms;
@@ -149,7 +149,7 @@ static int ask(const struct verifier *v, const struct seccomp_data *data)
     return wanted == got ? 0 : mismatch(v, data, wanted, got);
 }
 
-/* ---- every number, on three architectures -------------------------------------------------------------- */
+/* ---- every number, on three architectures ---------------------------------------------------- */
 
 static const uint32_t architectures[] = {NATIVE_ARCHITECTURE, SIBLING_ARCHITECTURE, AUDIT_ARCH_S390X};
 
@@ -240,7 +240,7 @@ static int ask_numbers(const struct verifier *v)
     return r;
 }
 
-/* ---- calls whose arguments count ---------------------------------------------------------------------- */
+/* ---- calls whose arguments count ------------------------------------------------------------- */
 
 struct values {
     uint64_t *items;

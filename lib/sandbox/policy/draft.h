@@ -96,7 +96,7 @@ int draft_put(struct draft *draft, struct layer *layer, ait_sandbox_problem *pro
 void draft_note_families(struct draft *draft, const struct layer *layer);
 int draft_finish(struct draft *draft, const char *name, ait_policy **ret, ait_sandbox_problem *problem);
 
-/* ---- comparisons (compare.c) --------------------------------------------------------------------- */
+/* ---- comparisons (compare.c) ----------------------------------------------------------------- */
 
 bool compare_is_ordering(const ait_policy_compare *c);
 bool compare_never(const ait_policy_compare *c);

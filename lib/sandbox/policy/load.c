@@ -27,7 +27,7 @@ static int fail(ait_sandbox_problem *problem, int error, struct place place, con
     return problem_at(problem, error, what, 0, 0, "%s", message);
 }
 
-/* ---- files --------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static void closep(int *fd)
 {
@@ -69,7 +69,7 @@ static int load(const char *path, bool regular, struct reading *reading, char **
     return e == -EFBIG ? -E2BIG : e;
 }
 
-/* ---- includes ------------------------------------------------------------------------------------ */
+/* ---- includes -------------------------------------------------------------------------------- */
 
 static bool is_same(const struct reading *a, const struct reading *b)
 {
@@ -178,7 +178,7 @@ static int include(struct draft *draft, const struct reading *from, struct place
     return read_file(draft, from, place, path, problem);
 }
 
-/* ---- the public side ----------------------------------------------------------------------------- */
+/* ---- the public side ------------------------------------------------------------------------- */
 
 static void draft_freep(struct draft **p)
 {
@@ -241,7 +241,7 @@ AIT_PUBLIC int ait_policy_from_preset(ait_policy **ret, const char *name, ait_sa
     return no_memory(problem, e, name);
 }
 
-/* ---- any language -------------------------------------------------------------------------------- */
+/* ---- any language ---------------------------------------------------------------------------- */
 
 static const char *first_line(const char *text)
 {

@@ -94,7 +94,7 @@ static unsigned strictness(ait_policy_action action)
     return ranks[action.kind];
 }
 
-/* ---- a file upon what it includes ---------------------------------------------------------------- */
+/* ---- a file upon what it includes ------------------------------------------------------------ */
 
 static int fail_at(ait_sandbox_problem *problem, int error, struct place place, const char *message,
                    const char *name, struct place other)
@@ -273,7 +273,7 @@ int draft_put(struct draft *draft, struct layer *layer, ait_sandbox_problem *pro
     return 0;
 }
 
-/* ---- the policy ---------------------------------------------------------------------------------- */
+/* ---- the policy ------------------------------------------------------------------------------ */
 
 /*
  * A rule that repeats the default answer is left out: it is disjoint from all rules with other

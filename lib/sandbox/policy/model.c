@@ -154,7 +154,7 @@ bool policy_equal(const ait_policy *a, const ait_policy *b)
     return true;
 }
 
-/* ---- telling ------------------------------------------------------------------------------------- */
+/* ---- telling --------------------------------------------------------------------------------- */
 
 static int tell_call(const struct policy_call *call, int number, ait_policy_action fallback,
                      ait_policy_rule_cb cb, void *userdata)

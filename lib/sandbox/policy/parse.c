@@ -86,7 +86,7 @@ static int parse_end(struct parser *p)
     return p->scan.kind == SCAN_END ? 0 : fail_here(p, "the end of the line is expected");
 }
 
-/* ---- actions ------------------------------------------------------------------------------------- */
+/* ---- actions --------------------------------------------------------------------------------- */
 
 static int parse_error(struct parser *p, ait_policy_action *action)
 {
@@ -113,7 +113,7 @@ static int parse_action(struct parser *p, ait_policy_action *ret)
                     : 0;
 }
 
-/* ---- conditions ---------------------------------------------------------------------------------- */
+/* ---- conditions ------------------------------------------------------------------------------ */
 
 static int parse_value(struct parser *p, struct scan_value *ret)
 {
@@ -275,7 +275,7 @@ static int parse_conditions(struct parser *p, struct statement *st)
     return 0;
 }
 
-/* ---- rules --------------------------------------------------------------------------------------- */
+/* ---- rules ----------------------------------------------------------------------------------- */
 
 static int parse_name(struct parser *p, struct statement *st)
 {
@@ -419,7 +419,7 @@ static int parse_rule(struct parser *p)
     return e;
 }
 
-/* ---- the other statements ------------------------------------------------------------------------ */
+/* ---- the other statements -------------------------------------------------------------------- */
 
 static int parse_header(struct parser *p)
 {
@@ -473,7 +473,7 @@ static int parse_include(struct parser *p)
     return e < 0 ? e : p->reading->include(p->draft, p->reading, place, what, is_path, p->problem);
 }
 
-/* ---- lines --------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static int parse_statement(struct parser *p)
 {

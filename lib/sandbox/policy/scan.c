@@ -122,7 +122,7 @@ void scan_path(struct scan *scan)
     take(scan, SCAN_WORD, scan->text, (size_t)(p - scan->text));
 }
 
-/* ---- values -------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static const char *read_number(struct scan *scan, uint64_t *ret)
 {

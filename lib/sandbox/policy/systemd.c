@@ -70,7 +70,7 @@ static bool is_space(char c)
     return c == ' ' || c == '\t' || c == '\r';
 }
 
-/* ---- words --------------------------------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 static int read_action(struct import *im, const char *text, size_t n, ait_policy_action *ret)
 {
@@ -167,7 +167,7 @@ static int read_words(struct import *im, const char *p, const char *end)
     return 0;
 }
 
-/* ---- values -------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static void reset_lists(struct import *im)
 {
@@ -287,7 +287,7 @@ static int read_lines(struct import *im, const char *text)
     return 0;
 }
 
-/* ---- the policy ---------------------------------------------------------------------------------- */
+/* ---- the policy ------------------------------------------------------------------------------ */
 
 static void fill_layer(const struct import *im, struct layer *layer)
 {

@@ -149,7 +149,7 @@ static int write_native(const ait_policy *policy, FILE *out)
     return ait_policy_foreach_rule(policy, native_rule, out);
 }
 
-/* ---- systemd ------------------------------------------------------------------------------------- */
+/* ---- systemd --------------------------------------------------------------------------------- */
 
 struct systemd_writer {
     FILE *out;

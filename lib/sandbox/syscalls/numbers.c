@@ -83,7 +83,7 @@ AIT_PUBLIC int ait_syscall_newest(void)
     return SYSCALL_NEWEST;
 }
 
-/* ---- groups -------------------------------------------------------------------------------------- */
+/* ---- groups ---------------------------------------------------------------------------------- */
 
 const struct syscall_group *syscall_group_find(const char *name)
 {
@@ -139,7 +139,7 @@ int syscall_group_expand(const char *group, int (*fn)(int number, void *userdata
     return 0;
 }
 
-/* ---- suggestions --------------------------------------------------------------------------------- */
+/* ---- suggestions ----------------------------------------------------------------------------- */
 
 const char *syscall_nearest(const char *name)
 {

@@ -87,7 +87,7 @@ int server_config_set_argv(struct server_config *config, char *const *argv)
     return 0;
 }
 
-/* ---- names ---------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static bool name_char(char c)
 {
@@ -129,7 +129,7 @@ int server_config_name_sockets(struct server_config *config, unsigned first_port
     return 0;
 }
 
-/* ---- checks --------------------------------------------------------------------------------------- */
+/* ---- checks ---------------------------------------------------------------------------------- */
 
 static int out_of_memory(struct problem *p)
 {

@@ -10,7 +10,7 @@
 #include "slurp.h"
 #include "strv.h"
 
-/* ---- one line ------------------------------------------------------------------------------------- */
+/* ---- one line -------------------------------------------------------------------------------- */
 
 struct reader {
     const char *at;
@@ -100,7 +100,7 @@ static const char *read_value(struct reader *r)
     return NULL;
 }
 
-/* ---- all of them ---------------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 int env_file_parse(const char *name, const char *text, char ***list, size_t *n, struct problem *ret_problem)
 {

@@ -12,7 +12,7 @@
 #include "strv.h"
 #include "sandbox-options.h"
 
-/* ---- for any table -------------------------------------------------------------------------------- */
+/* ---- for any table --------------------------------------------------------------------------- */
 
 int option_stop(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
 {
@@ -61,7 +61,7 @@ int option_string(const struct option_spec *spec, const char *text, void *field,
     return 0;
 }
 
-/* ---- values of a server --------------------------------------------------------------------------- */
+/* ---- values of a server ---------------------------------------------------------------------- */
 
 static int take_workers(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
 {
@@ -219,7 +219,7 @@ static int take_ready(const struct option_spec *spec, const char *text, void *fi
     return -EINVAL;
 }
 
-/* ---- the table ------------------------------------------------------------------------------------ */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static const char *const listeners_words[] = {
     [LISTEN_DEFAULT] = "auto", [LISTEN_SLOT] = "slot", [LISTEN_SHARED] = "shared", NULL};

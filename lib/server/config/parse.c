@@ -392,7 +392,7 @@ int parse_signal(const char *text, int *ret_signo, const char **ret_why)
     return 0;
 }
 
-/* ---- values, to words ----------------------------------------------------------------------------- */
+/* ---- values, to words ------------------------------------------------------------------------ */
 
 const char *format_time(uint64_t usec, char *buf)
 {

@@ -29,7 +29,7 @@ void sandbox_options_done(struct sandbox_options *c)
     *c = (struct sandbox_options){0};
 }
 
-/* ---- values --------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 int sandbox_options_add_path(char ***list, size_t *n, const char *text, const char **ret_why)
 {
@@ -63,7 +63,7 @@ int sandbox_options_add_port(struct sandbox_options *c, const char *text, const 
     return 0;
 }
 
-/* ---- checks --------------------------------------------------------------------------------------- */
+/* ---- checks ---------------------------------------------------------------------------------- */
 
 static const char *first_option(const struct sandbox_options *c)
 {

@@ -19,7 +19,7 @@ static const char *const channel_names[] = {
     [LOG_STDERR] = "stderr",
 };
 
-/* ---- bytes -------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 static void put(struct log_text *t, const char *s, size_t n)
 {
@@ -50,7 +50,7 @@ static void put_number(struct log_text *t, unsigned long long v, unsigned width)
     put(t, digits + i, sizeof(digits) - i);
 }
 
-/* ---- JSON --------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void put_json_escape(struct log_text *t, unsigned c)
 {
@@ -188,7 +188,7 @@ static void format_json(struct log_text *t, const char *name, const struct log_r
     puts_(t, r->split ? ",\"continued\":true}\n" : "}\n");
 }
 
-/* ---- text --------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static void put_event_head(struct log_text *t, const char *name, const struct log_record *r)
 {

@@ -46,7 +46,7 @@ struct log {
     char name[];
 };
 
-/* ---- outputs ------------------------------------------------------------------------------------ */
+/* ---- outputs --------------------------------------------------------------------------------- */
 
 /*
  * O_NONBLOCK on an open file description that we share with a shell would confuse the shell, so we
@@ -135,7 +135,7 @@ static bool output_flush(struct output *o)
     return false;
 }
 
-/* ---- lines -------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 /*
  * Makes room, by moving pending data to the front or by doubling the buffer. False: it is at its
@@ -256,7 +256,7 @@ static void log_push(struct log *log, enum log_channel channel)
     o->woken = log->wake(log->userdata);
 }
 
-/* ---- streams ------------------------------------------------------------------------------------ */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 void log_stream_init(struct log_stream *stream, struct log *log, int slot, pid_t pid,
                      enum log_channel channel)
@@ -381,7 +381,7 @@ void log_stream_end(struct log_stream *stream)
         log_push(stream->log, stream->channel);
 }
 
-/* ---- events ------------------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 static void put_event(struct log *log, struct log_record *record, const char *format, va_list ap)
 {
@@ -423,7 +423,7 @@ void log_event_fields(struct log *log, enum log_level level, int slot, pid_t pid
     va_end(ap);
 }
 
-/* ---- the log ------------------------------------------------------------------------------------ */
+/* ---- the log --------------------------------------------------------------------------------- */
 
 static bool same_file(int a, int b)
 {

@@ -71,7 +71,7 @@ static int grow(struct reuseport *g, unsigned slot)
     return 0;
 }
 
-/* ---- the mirror of the kernel's array ---------------------------------------------------------- */
+/* ---- the mirror of the kernel's array -------------------------------------------------------- */
 
 static void order_append(struct reuseport *g, unsigned slot)
 {
@@ -121,7 +121,7 @@ unsigned reuseport_sync(struct reuseport *g)
     return dead;
 }
 
-/* ---- members ----------------------------------------------------------------------------------- */
+/* ---- members --------------------------------------------------------------------------------- */
 
 int reuseport_add(struct reuseport *g, unsigned slot)
 {
@@ -182,7 +182,7 @@ int reuseport_repair(struct reuseport *g, unsigned slot)
     return 1;
 }
 
-/* ---- steering ---------------------------------------------------------------------------------- */
+/* ---- steering -------------------------------------------------------------------------------- */
 
 static uint8_t state_of(const struct reuseport *g, unsigned index, const uint8_t *states, unsigned n_states)
 {

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- opening ----------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static int open_slots(struct listen_entry *e, unsigned n_slots)
 {
@@ -102,7 +102,7 @@ int listen_set_open(struct listen_set **ret, const struct listen_options *option
     return 0;
 }
 
-/* ---- closing ----------------------------------------------------------------------------------- */
+/* ---- closing --------------------------------------------------------------------------------- */
 
 static void close_entry(struct listen_entry *e)
 {
@@ -132,7 +132,7 @@ struct listen_set *listen_set_close(struct listen_set *s)
     return NULL;
 }
 
-/* ---- what a worker gets ------------------------------------------------------------------------ */
+/* ---- what a worker gets ---------------------------------------------------------------------- */
 
 size_t listen_set_count(const struct listen_set *s)
 {

@@ -11,7 +11,7 @@ static struct log *log_of(const struct scheduler *s)
     return s->workers->log;
 }
 
-/* ---- replacing ------------------------------------------------------------------------------------ */
+/* ---- replacing ------------------------------------------------------------------------------- */
 
 /* Some slots whose workers are replaced together. */
 struct batch {
@@ -83,7 +83,7 @@ static int replace_batch(const struct batch *b)
     return done;
 }
 
-/* ---- reload --------------------------------------------------------------------------------------- */
+/* ---- reload ---------------------------------------------------------------------------------- */
 
 struct reload {
     struct scheduler *scheduler;
@@ -291,7 +291,7 @@ static int reload(struct scheduler *s)
     return r;
 }
 
-/* ---- scaling -------------------------------------------------------------------------------------- */
+/* ---- scaling --------------------------------------------------------------------------------- */
 
 static int make_slot(struct scheduler *s)
 {
@@ -373,7 +373,7 @@ static int scale(struct scheduler *s)
     return r;
 }
 
-/* ---- the task ------------------------------------------------------------------------------------- */
+/* ---- the task -------------------------------------------------------------------------------- */
 
 static int scheduler_main(void *userdata)
 {
@@ -421,7 +421,7 @@ void scheduler_scale(struct scheduler *s, int by)
     }
 }
 
-/* ---- life ----------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 int scheduler_init(struct scheduler *s, const struct server_config *config, struct workers *workers,
                    struct systemd *systemd, struct revision *revision)
@@ -465,7 +465,7 @@ void scheduler_done(struct scheduler *s)
     *s = (struct scheduler){0};
 }
 
-/* ---- what others may know ------------------------------------------------------------------------- */
+/* ---- what others may know -------------------------------------------------------------------- */
 
 unsigned scheduler_n_ready(const struct scheduler *s)
 {

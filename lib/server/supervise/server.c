@@ -50,7 +50,7 @@ struct server {
     int status; /* exit status, once stopping */
 };
 
-/* ---- stopping ------------------------------------------------------------------------------------- */
+/* ---- stopping -------------------------------------------------------------------------------- */
 
 static void server_stop(struct server *server, int status)
 {
@@ -104,7 +104,7 @@ static bool server_over(const struct server *server, int *ret_status)
     return true;
 }
 
-/* ---- signals -------------------------------------------------------------------------------------- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 static void on_terminate(void *userdata)
 {
@@ -185,7 +185,7 @@ static const struct signal_action signal_actions[] = {
     {SIGUSR2, on_upgrade},   {0, NULL},
 };
 
-/* ---- what is told of it --------------------------------------------------------------------------- */
+/* ---- what is told of it ---------------------------------------------------------------------- */
 
 /*
  * Which files root may write depends neither on system calls nor on capabilities. With
@@ -246,7 +246,7 @@ static void say_end(struct server *server, int r)
         log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "stopped");
 }
 
-/* ---- the main task -------------------------------------------------------------------------------- */
+/* ---- the main task --------------------------------------------------------------------------- */
 
 /* Notifies systemd, and releases the memory that the start or a reload needed. */
 static int look_around(void *userdata)
@@ -342,7 +342,7 @@ static int server_main(void *userdata)
     return r;
 }
 
-/* ---- before and after the loop -------------------------------------------------------------------- */
+/* ---- before and after the loop --------------------------------------------------------------- */
 
 static int open_sockets(struct server *server, struct problem *p)
 {

@@ -13,7 +13,7 @@
 #define DRAIN_LIMIT  (2 * AIT_USEC_PER_SEC)
 #define MEMORY_PAUSE (100 * AIT_USEC_PER_MSEC) /* without memory to wait in */
 
-/* ---- failures ------------------------------------------------------------------------------------- */
+/* ---- failures -------------------------------------------------------------------------------- */
 
 /*
  * Exit statuses after which a retry cannot help: EX_CONFIG, and what env(1) and containers use for
@@ -63,7 +63,7 @@ static void rest(struct slot *slot, uint64_t usec)
     slot->wake_at = ait_now(NULL) + usec;
 }
 
-/* ---- after the end of a worker -------------------------------------------------------------------- */
+/* ---- after the end of a worker --------------------------------------------------------------- */
 
 static void judge_failed_start(struct slot *slot, const struct worker *w)
 {
@@ -138,7 +138,7 @@ static void judge(struct slot *slot, const struct worker *w)
         judge_unplanned(slot, w, end);
 }
 
-/* ---- one look: each says whether it has changed something ----------------------------------------- */
+/* ---- one look: each says whether it has changed something ------------------------------------ */
 
 static bool has_ended(const struct worker *w)
 {
@@ -215,7 +215,7 @@ static bool start_is_due(struct slot *slot)
     return true;
 }
 
-/* ---- a replacement -------------------------------------------------------------------------------- */
+/* ---- a replacement --------------------------------------------------------------------------- */
 
 static bool replacement_failed(struct slot *slot, const char *why)
 {
@@ -304,7 +304,7 @@ static bool replacement_goes_on(struct slot *slot)
     return r->state != before;
 }
 
-/* ---- the whole look ------------------------------------------------------------------------------- */
+/* ---- the whole look -------------------------------------------------------------------------- */
 
 bool slot_is_ready(const struct slot *slot)
 {
@@ -377,7 +377,7 @@ void slot_step(struct slot *slot)
     tell(slot);
 }
 
-/* ---- the task ------------------------------------------------------------------------------------- */
+/* ---- the task -------------------------------------------------------------------------------- */
 
 static int step(void *userdata)
 {
@@ -457,7 +457,7 @@ int slot_start(struct slot *slot, ait_scope *scope)
     return ait_scope_spawn(scope, &slot->task, slot_main, slot, AIT_TASK_OPTIONS(.name = "slot"));
 }
 
-/* ---- requests ------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 int slot_replace(struct slot *slot, struct replacement *r)
 {
@@ -492,7 +492,7 @@ void slot_leave(struct slot *slot)
     (void)ait_event_set(slot->event);
 }
 
-/* ---- life ----------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 int slot_new(struct slot **ret, const struct server_config *config, struct workers *workers,
              ait_event *changed, struct revision *revision, unsigned index)

@@ -19,7 +19,7 @@
 
 #define PATIENCE 1000 /* ms, for messages that must not be lost */
 
-/* ---- sending -------------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 /* -EAFNOSUPPORT: an address that is libsystemd's to understand. */
 static int connect_manager(void)
@@ -91,7 +91,7 @@ __attribute__((format(printf, 3, 4))) static bool sayf(struct systemd *s, bool i
     return say(s, important, text);
 }
 
-/* ---- what there is to say ------------------------------------------------------------------------- */
+/* ---- what there is to say -------------------------------------------------------------------- */
 
 void systemd_status(struct systemd *s, bool ready, unsigned n_ready, unsigned n_slots, const char *note)
 {

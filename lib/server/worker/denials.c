@@ -13,7 +13,7 @@
 #define BATCH       32u
 #define TOTALS_SIZE 4096u
 
-/* ---- how often ----------------------------------------------------------------------------------- */
+/* ---- how often ------------------------------------------------------------------------------- */
 
 struct limit {
     uint64_t refilled; /* 0: it was never logged */
@@ -86,7 +86,7 @@ static bool may_tell(struct limit *limit, const ait_sandbox_event *event, uint64
     return true;
 }
 
-/* ---- one event ----------------------------------------------------------------------------------- */
+/* ---- one event ------------------------------------------------------------------------------- */
 
 /* Whatever the policy does, the call was answered with an errno. */
 static const char *describe_action(ait_policy_action action, char text[AIT_POLICY_ACTION_SIZE])
@@ -148,7 +148,7 @@ void denials_event(ait_explainer *explainer, const ait_sandbox_event *event, voi
         limit->unreported = 0;
 }
 
-/* ---- the task ------------------------------------------------------------------------------------ */
+/* ---- the task -------------------------------------------------------------------------------- */
 
 /* 1: there may be more; 0: there is not; negative: there will not be. */
 static int answer_some(void *userdata)
@@ -206,7 +206,7 @@ int denials_start(struct worker *w, ait_scope *scope)
                            AIT_TASK_OPTIONS(.name = "explain", .flags = AIT_TASK_SHIELD));
 }
 
-/* ---- the end of a worker ------------------------------------------------------------------------- */
+/* ---- the end of a worker --------------------------------------------------------------------- */
 
 struct totals {
     bool absent; /* calls answered with ENOSYS by intention, and denied ones */

@@ -25,7 +25,7 @@ bool workers_know_pid(pid_t pid, void *userdata)
     return false;
 }
 
-/* ---- the guardian --------------------------------------------------------------------------------- */
+/* ---- the guardian ---------------------------------------------------------------------------- */
 
 int workers_renew_guardian(struct workers *all)
 {

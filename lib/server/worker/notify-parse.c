@@ -16,7 +16,7 @@ struct field {
     bool (*take)(struct notify_message *m, struct value v);
 };
 
-/* ---- values ------------------------------------------------------------------------------------ */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static bool equals(struct value v, const char *word)
 {
@@ -96,7 +96,7 @@ static bool take_load(struct notify_message *m, struct value v)
     return true;
 }
 
-/* ---- text -------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 /* Control characters would reach the terminal that shows the status. */
 static bool take_status(struct notify_message *m, struct value v)
@@ -132,7 +132,7 @@ static bool take_watchdog(struct notify_message *m, struct value v)
     return equals(v, "1") || equals(v, "trigger");
 }
 
-/* ---- lines ------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static const struct field fields[] = {
     {"BARRIER", NOTIFY_BARRIER, take_one},

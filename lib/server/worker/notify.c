@@ -13,7 +13,7 @@
 #define RECEIVE_BUFFER (8 << 20)
 #define FDS_MAX        253 /* the kernel's SCM_MAX_FD */
 
-/* ---- the socket -------------------------------------------------------------------------------- */
+/* ---- the socket ------------------------------------------------------------------------------ */
 
 static int set_options(int fd)
 {
@@ -130,7 +130,7 @@ void notify_socket_close(struct notify_socket *s)
     *s = NOTIFY_SOCKET_CLOSED;
 }
 
-/* ---- one datagram ------------------------------------------------------------------------------ */
+/* ---- one datagram ---------------------------------------------------------------------------- */
 
 static void close_passed(const struct cmsghdr *c, struct notify_message *m)
 {

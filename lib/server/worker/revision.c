@@ -15,7 +15,7 @@
 
 extern char **environ;
 
-/* ---- looking up ----------------------------------------------------------------------------------- */
+/* ---- looking up ------------------------------------------------------------------------------ */
 
 static int out_of_memory(struct problem *p)
 {
@@ -132,7 +132,7 @@ int revision_new(struct revision **ret, const struct server_config *config, uint
     return 0;
 }
 
-/* ---- life ----------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 struct revision *revision_ref(struct revision *r)
 {
@@ -155,7 +155,7 @@ struct revision *revision_unref(struct revision *r)
     return NULL;
 }
 
-/* ---- at each start -------------------------------------------------------------------------------- */
+/* ---- at each start --------------------------------------------------------------------------- */
 
 static bool is_it(const struct revision *r, const struct stat *st)
 {

@@ -9,7 +9,7 @@
 
 #include "strv.h"
 
-/* ---- making it ------------------------------------------------------------------------------------ */
+/* ---- making it ------------------------------------------------------------------------------- */
 
 static int policy_problem(const struct sandbox_options *c, const ait_sandbox_problem *sp, int error,
                           struct problem *p)

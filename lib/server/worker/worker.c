@@ -29,7 +29,7 @@ static void set_state(struct worker *w, enum worker_state state)
     (void)ait_event_set(w->changed);
 }
 
-/* ---- running and stopping ------------------------------------------------------------------------ */
+/* ---- running and stopping -------------------------------------------------------------------- */
 
 /*
  * Waits until the process has ended. worker_sweep() reaps it: until then its group may be killed as
@@ -251,7 +251,7 @@ static int worker_main(void *userdata)
     return 0;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 struct worker *worker_ref(struct worker *w)
 {

@@ -90,7 +90,7 @@ int worker_exit_status(const struct worker *w);
 #define WORKER_END_MAX 96
 void worker_describe_end(const struct worker *w, char *buf, size_t n);
 
-/* ---- all that have a process -------------------------------------------------------------------- */
+/* ---- all that have a process ----------------------------------------------------------------- */
 
 /* Ends the stop timeouts of all workers, now and from now on. */
 void workers_expire_all(struct workers *all);
