@@ -4,7 +4,8 @@
  * The level against its definition: random trees of tasks and scopes, random cancels, uncancels, aborts and expiries, and after each of them
  * every scope of the tree compared with
  *
- *     effective(S) = S.cancel_count > 0 || S.expired || (!S.shield && parent(S) && effective(parent(S)))
+ *     effective(S) = S.cancel_count > 0 || S.expired
+ *                    || (!S.shield && parent(S) && effective(parent(S)))
  *
  * a task's root counting its parent's abort as well. Then those sleepers are awake whose scope is effective, and no others.
  */

@@ -3,7 +3,8 @@
 /*
  * Tries what the service preset denies, in a way that would come to nothing without it, too: wrong pointers, descriptors and flags.
  *
- *     denied                 each once; a line each: NAME ERRNO MICROSECONDS-SINCE-THE-EPOCH-BEFORE-THE-CALL
+ *     denied                 each once; a line each: NAME ERRNO USEC, the time before the call
+ *                            since the epoch
  *     denied --repeat=N      the first one, N times
  *     denied --fork          the first one, in a child, and in a thread of it
  *     denied --forever       the first one until somebody ends it

@@ -3,7 +3,8 @@
 /*
  * Learns what a worker does, in two processes, so that the worker stays what the supervisor started: its pid, its sockets, its place.
  *
- *     learn hold SOCKET FILE              waits for one worker's listener, answers until its last process has ended, writes the policy
+ *     learn hold SOCKET FILE              waits for one worker's listener, answers until its last
+ *                                         process has ended, writes the policy
  *     learn enter SOCKET PROGRAM ARG...   is the worker: hands its listener over and executes the program
  */
 

@@ -7,8 +7,10 @@
  * worker/sandbox.h makes the sandbox.
  *
  * Modes:
- *   service  the policy of that name (or the file's), capabilities limited, and out of reach: other processes and abstract sockets;
- *   strict   the same, and files confined to the program, what it cannot do without, and the paths that are given;
+ *   service  the policy of that name (or the file's), limited capabilities; other processes and
+ *            abstract sockets are out of reach;
+ *   strict   the same, and files are confined to the program, what it cannot do without, and the
+ *            paths that are given;
  *   log      the same policy, but nothing is denied: the audit log tells what would be;
  *   none     nothing.
  *

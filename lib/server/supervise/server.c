@@ -18,7 +18,8 @@
 /*
  * The supervisor: a tree of tasks that mirrors the processes.
  *
- *     server_main                      notifies systemd, waits for the end; services: log, guardian, signals
+ *     server_main                      notifies systemd, waits for the end; beside it: log,
+ *                                      guardian, signals
  *       slots (a supervisor scope)     stopping the server is cancelling this scope
  *         slot_main, one per slot      decides what runs in it
  *           worker_main, one per process, from its start until its last descendant has ended

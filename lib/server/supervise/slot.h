@@ -8,7 +8,8 @@
  * back-off. Then it examines everything and acts: slot_step(). Nobody else writes to a slot. Other
  * code makes a request and waits for the event that reports changes.
  *
- *     current    the worker of this slot: if it ends by itself, it is restarted from the slot's revision
+ *     current    the worker of this slot: if it ends by itself, it is restarted from the slot's
+ *                revision
  *     next       of another revision, being proved; nothing depends on it yet
  *     old        has been replaced, and drains
  *
