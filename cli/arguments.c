@@ -88,7 +88,8 @@ static const struct option_spec *find(const struct option_spec *options, int val
 }
 
 /* More than one option begins like this. */
-static int ambiguous_option(const struct option_spec *options, const char *name, size_t n, struct problem *p)
+static int ambiguous_option(const struct option_spec *options, const char *name, size_t n,
+                            struct problem *p)
 {
     char list[256] = "";
     unsigned found = 0;
@@ -101,8 +102,8 @@ static int ambiguous_option(const struct option_spec *options, const char *name,
         }
     if (found < 2)
         return 0;
-    return problem_set(p, STATUS_USAGE, -EINVAL, "--%.*s: is ambiguous: %s; write the option out", (int)n,
-                       name, list);
+    return problem_set(p, STATUS_USAGE, -EINVAL, "--%.*s: is ambiguous: %s; write the option out",
+                       (int)n, name, list);
 }
 
 static int unknown_option(const struct option_spec *options, const char *word, struct problem *p)
@@ -119,8 +120,8 @@ static int unknown_option(const struct option_spec *options, const char *word, s
         names[i] = options[i].name;
     int nearest = options_nearest(name, names);
     if (nearest >= 0)
-        return problem_set(p, STATUS_USAGE, -EINVAL, "--%s: unknown option; did you mean --%s?", name,
-                           names[nearest]);
+        return problem_set(p, STATUS_USAGE, -EINVAL, "--%s: unknown option; did you mean --%s?",
+                           name, names[nearest]);
     return problem_set(p, STATUS_USAGE, -EINVAL, "--%s: unknown option; --help lists them", name);
 }
 
@@ -132,7 +133,8 @@ static int bad_option(const struct option_spec *options, char **argv, struct pro
         return problem_set(p, STATUS_USAGE, -EINVAL,
                            "--%s: takes no value; leave out what follows the =", spec->name);
     if (optopt)
-        return problem_set(p, STATUS_USAGE, -EINVAL, "-%c: unknown option; --help lists them", optopt);
+        return problem_set(p, STATUS_USAGE, -EINVAL, "-%c: unknown option; --help lists them",
+                           optopt);
     return unknown_option(options, argv[optind - 1], p);
 }
 
@@ -144,8 +146,8 @@ static int bad_value(const struct option_spec *spec, const char *text, int error
                  : error == -ENAMETOOLONG || error == -E2BIG ? STATUS_USAGE
                                                              : STATUS_OS;
 
-    return problem_set(p, status, error, "--%s%s%s: %s", spec->name, text ? "=" : "", text ? text : "",
-                       why ? why : strerror(-error));
+    return problem_set(p, status, error, "--%s%s%s: %s", spec->name, text ? "=" : "",
+                       text ? text : "", why ? why : strerror(-error));
 }
 
 static int take_option(const struct option_spec *spec, void *target, struct problem *p)
@@ -156,8 +158,9 @@ static int take_option(const struct option_spec *spec, void *target, struct prob
     return r < 0 ? bad_value(spec, optarg, r, why, p) : r;
 }
 
-int options_parse(const struct option_spec *options, void *target, int argc, char **argv, int *ret_first,
-                  const struct option_spec **ret_stopped, struct problem *ret_problem)
+int options_parse(const struct option_spec *options, void *target, int argc, char **argv,
+                  int *ret_first, const struct option_spec **ret_stopped,
+                  struct problem *ret_problem)
 {
     struct getopt_tables t;
     const struct option_spec *spec;
@@ -171,8 +174,9 @@ int options_parse(const struct option_spec *options, void *target, int argc, cha
             return bad_option(options, argv, ret_problem);
         spec = find(options, value == ':' ? optopt : value);
         if (value == ':')
-            return problem_set(ret_problem, STATUS_USAGE, -EINVAL, "--%s: needs a value; write --%s=%s",
-                               spec->name, spec->name, spec->value);
+            return problem_set(ret_problem, STATUS_USAGE, -EINVAL,
+                               "--%s: needs a value; write --%s=%s", spec->name, spec->name,
+                               spec->value);
         r = take_option(spec, target, ret_problem);
         if (r < 0)
             return r;

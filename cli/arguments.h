@@ -12,8 +12,9 @@
  * Parses the options before the first word that is not an option. Returns 0 and the index of that
  * word; OPTION_STOP and the option in ret_stopped; or a negative errno with ret_problem.
  */
-int options_parse(const struct option_spec *options, void *target, int argc, char **argv, int *ret_first,
-                  const struct option_spec **ret_stopped, struct problem *ret_problem);
+int options_parse(const struct option_spec *options, void *target, int argc, char **argv,
+                  int *ret_first, const struct option_spec **ret_stopped,
+                  struct problem *ret_problem);
 
 void options_print(const struct option_spec *options, FILE *file);
 

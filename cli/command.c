@@ -25,11 +25,13 @@ int unknown_command(const struct command *const *table, const char *word)
         names[i] = table[i]->name;
     int nearest = options_nearest(word, names);
     if (nearest >= 0)
-        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s%s%s: unknown command; did you mean %s%s%s?", parent,
-                          space, word, parent, space, names[nearest]);
+        (void)problem_set(&p, STATUS_USAGE, -EINVAL,
+                          "%s%s%s: unknown command; did you mean %s%s%s?", parent, space, word,
+                          parent, space, names[nearest]);
     else
-        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s%s%s: unknown command; %s%s--help lists them", parent,
-                          space, word, parent, space);
+        (void)problem_set(&p, STATUS_USAGE, -EINVAL,
+                          "%s%s%s: unknown command; %s%s--help lists them", parent, space, word,
+                          parent, space);
     return report(&p);
 }
 
@@ -50,8 +52,8 @@ int print_done(void)
 int print_command_help(const struct command *command)
 {
     printf("Usage: aiotools-sd %s%s%s %s\n\n%c%s.\n", command->parent ? command->parent : "",
-           command->parent ? " " : "", command->name, command->arguments, command->summary[0] - ('a' - 'A'),
-           command->summary + 1);
+           command->parent ? " " : "", command->name, command->arguments,
+           command->summary[0] - ('a' - 'A'), command->summary + 1);
     if (!command->options->section)
         printf("\n");
     options_print(command->options, stdout);
@@ -69,7 +71,8 @@ void print_commands(const struct command *const *table)
 
 /* ---- words ----------------------------------------------------------------------------------- */
 
-int command_words(const struct command *command, void *target, int argc, char **argv, int *ret_status)
+int command_words(const struct command *command, void *target, int argc, char **argv,
+                  int *ret_status)
 {
     const struct option_spec *stopped;
     struct problem p;
@@ -109,10 +112,11 @@ const char *command_one_word(const struct command *command, void *target, int ar
     if (n < 0)
         return NULL;
     if (n == 0)
-        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s%s%s: name %s", parent, space, command->name, what);
+        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s%s%s: name %s", parent, space,
+                          command->name, what);
     else
-        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s: %s%s%s takes only one argument", argv[1], parent,
-                          space, command->name);
+        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s: %s%s%s takes only one argument", argv[1],
+                          parent, space, command->name);
     *ret_status = report(&p);
     return NULL;
 }

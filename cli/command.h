@@ -14,11 +14,12 @@ struct command {
     const char *summary;
     const struct option_spec *options;
     int (*run)(const struct command *command, int argc, char **argv);
-    const char *note;                      /* the last line of its help; may be NULL */
-    const struct command *const *commands; /* its subcommands, ending with NULL; NULL: it has none */
-    const char *parent;                    /* the command that it belongs to; NULL: none */
-    const char
-        *offers; /* for words, as options of bash's compgen; NULL: they are a program and its arguments */
+    const char *note; /* the last line of its help; may be NULL */
+    const struct command *const
+        *commands;      /* its subcommands, ending with NULL; NULL: it has none */
+    const char *parent; /* the command that it belongs to; NULL: none */
+    const char *offers; /* for words, as options of bash's compgen; NULL: they are a program and its
+                           arguments */
 };
 
 /* The command of that name; NULL: there is none. */
@@ -31,7 +32,8 @@ int unknown_command(const struct command *const *table, const char *word);
  * words, which are moved to the front of argv (argv[0] is the first one). Returns -1 and the exit
  * status after --help or an error.
  */
-int command_words(const struct command *command, void *target, int argc, char **argv, int *ret_status);
+int command_words(const struct command *command, void *target, int argc, char **argv,
+                  int *ret_status);
 /* The same for commands that take exactly one word; what describes it in error messages. */
 const char *command_one_word(const struct command *command, void *target, int argc, char **argv,
                              const char *what, int *ret_status);

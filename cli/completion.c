@@ -30,7 +30,8 @@ static void print_action(const struct option_spec *o)
         [OPTION_PATH_DIR] = "COMPREPLY=($(compgen -d -- \"$cur\"))",
         [OPTION_USER] = "COMPREPLY=($(compgen -u -- \"$cur\"))",
         [OPTION_GROUP] = "COMPREPLY=($(compgen -g -- \"$cur\"))",
-        [OPTION_SIGNAL] = "COMPREPLY=($(compgen -W 'TERM INT QUIT HUP USR1 USR2 WINCH' -- \"$cur\"))",
+        [OPTION_SIGNAL] =
+            "COMPREPLY=($(compgen -W 'TERM INT QUIT HUP USR1 USR2 WINCH' -- \"$cur\"))",
     };
 
     if (o->words)
@@ -112,7 +113,8 @@ static void print_main(void)
 {
     printf("_aiotools_sd()\n"
            "{\n"
-           "    local cur=${COMP_WORDS[COMP_CWORD]} prev= opts= offers= i=2 word command=${COMP_WORDS[1]}\n"
+           "    local cur=${COMP_WORDS[COMP_CWORD]} prev= opts= offers= i=2 word "
+           "command=${COMP_WORDS[1]}\n"
            "    COMPREPLY=()\n"
            "    if ((COMP_CWORD == 1)); then\n"
            "        COMPREPLY=($(compgen -W '");
@@ -141,7 +143,8 @@ static void print_main(void)
            "                COMPREPLY=($(compgen -f -- \"$cur\"))\n"
            "            fi\n"
            "            return\n"
-           "        elif [[ $opts' ' == *\" $word= \"* && ${COMP_WORDS[i + 1]} != = ]] || [[ $word == -[a-z] "
+           "        elif [[ $opts' ' == *\" $word= \"* && ${COMP_WORDS[i + 1]} != = ]] || [[ $word "
+           "== -[a-z] "
            "]]; then\n"
            "            ((i += 2))\n"
            "        else\n"

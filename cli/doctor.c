@@ -90,7 +90,8 @@ static enum verdict probe_guards(remark found)
     if (map == MAP_FAILED)
         return MISSING;
     /* Emulators say yes and do nothing: a guard is what the kernel cannot read. */
-    bool works = madvise(map, page, MADV_GUARD_INSTALL) == 0 && access(map, F_OK) < 0 && errno == EFAULT;
+    bool works =
+        madvise(map, page, MADV_GUARD_INSTALL) == 0 && access(map, F_OK) < 0 && errno == EFAULT;
     munmap(map, page);
     return verdict(works);
 }
@@ -133,7 +134,8 @@ static enum verdict probe_notification(remark found)
 static enum verdict probe_wait_killable(remark found)
 {
     unsigned flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-    return verdict(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, NULL) < 0 && errno == EFAULT);
+    return verdict(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, NULL) < 0 &&
+                   errno == EFAULT);
 }
 
 static enum verdict probe_outer_filter(remark found)
@@ -209,7 +211,8 @@ static enum verdict probe_journal(remark found)
 static enum verdict probe_libseccomp(remark found)
 {
     const struct scmp_version *v = seccomp_version();
-    bool mended = v->major > 2 || (v->major == 2 && (v->minor > 6 || (v->minor == 6 && v->micro >= 1)));
+    bool mended =
+        v->major > 2 || (v->major == 2 && (v->minor > 6 || (v->minor == 6 && v->micro >= 1)));
     snprintf(found, sizeof(remark), "%u.%u.%u%s", v->major, v->minor, v->micro,
              mended ? "" : "; it miscompiles some policies, which verification detects");
     return PRESENT;
@@ -220,7 +223,8 @@ static enum verdict probe_libseccomp(remark found)
 static const struct probe kernel_probes[] = {
     {"process file descriptors", probe_pidfd, "nothing works: Linux 5.10 or newer is needed"},
     {"subreaper", probe_subreaper, "processes that workers leave behind are not noticed"},
-    {"close_range", probe_close_range, "starting a worker reads /proc/self/fd instead, which is slower"},
+    {"close_range", probe_close_range,
+     "starting a worker reads /proc/self/fd instead, which is slower"},
     {"epoll_pwait2", probe_epoll_pwait2, "the loop wakes up to a millisecond late"},
     {"guard pages by advice", probe_guards,
      "tasks are limited by vm.max_map_count, to some 32000 by default"},
@@ -235,16 +239,19 @@ static const struct probe sandbox_probes[] = {
     {"killable notification", probe_wait_killable,
      "an explained call that a signal interrupts is reported once more"},
     {"filter around us", probe_outer_filter, ""},
-    {"Landlock: files", probe_landlock, "--read-only, --read-write and --sandbox=strict end with 77"},
+    {"Landlock: files", probe_landlock,
+     "--read-only, --read-write and --sandbox=strict end with 77"},
     {"Landlock: ports", probe_landlock_net, "--connect ends with 77"},
-    {"Landlock: scopes", probe_landlock_scope, "a worker can signal processes of its user outside its slot"},
+    {"Landlock: scopes", probe_landlock_scope,
+     "a worker can signal processes of its user outside its slot"},
     {"libseccomp", probe_libseccomp, ""},
     {NULL, NULL, NULL},
 };
 
 static const struct probe system_probes[] = {
     {"systemd", probe_systemd, "no units; aiotools-sd run opens its sockets itself"},
-    {"journal", probe_journal, "aiotools-sd does not need it; systemd would store the workers' output in it"},
+    {"journal", probe_journal,
+     "aiotools-sd does not need it; systemd would store the workers' output in it"},
     {"control groups", probe_cgroup, "processes are found only by session, group and token"},
     {NULL, NULL, NULL},
 };
@@ -286,10 +293,9 @@ static int doctor(const struct command *command, int argc, char **argv)
     unsigned missing = report_section("Kernel", kernel_probes);
     missing += report_section("\nSandbox", sandbox_probes);
     missing += report_section("\nSystem", system_probes);
-    printf("\n%s\n",
-           missing == 0
-               ? "Nothing is missing."
-               : "Each missing feature is listed with what is lost without it. Everything else works.");
+    printf("\n%s\n", missing == 0 ? "Nothing is missing."
+                                  : "Each missing feature is listed with what is lost without it. "
+                                    "Everything else works.");
     return print_done();
 }
 

@@ -10,10 +10,11 @@
 
 static int print_help(void)
 {
-    printf("Usage: aiotools-sd COMMAND [OPTION...]\n"
-           "\n"
-           "Runs any program as a supervised, sandboxed, socket-activated server of several workers\n"
-           "that drops no request.\n");
+    printf(
+        "Usage: aiotools-sd COMMAND [OPTION...]\n"
+        "\n"
+        "Runs any program as a supervised, sandboxed, socket-activated server of several workers\n"
+        "that drops no request.\n");
     print_commands(commands);
     printf("\nOptions:\n");
     options_print(global_options, stdout);
@@ -56,5 +57,6 @@ int main(int argc, char **argv)
         return STATUS_USAGE;
     }
     const struct command *found = find_command(commands, argv[first]);
-    return found ? found->run(found, argc - first, argv + first) : unknown_command(commands, argv[first]);
+    return found ? found->run(found, argc - first, argv + first)
+                 : unknown_command(commands, argv[first]);
 }

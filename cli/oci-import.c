@@ -121,7 +121,9 @@ static int check_keys(struct import *im, const json_t *object, const char *const
             i++;
         if (!known[i])
             return fail(
-                im, "\"%.64s\" is unknown, and ignoring it could change what is allowed; leave it out", key);
+                im,
+                "\"%.64s\" is unknown, and ignoring it could change what is allowed; leave it out",
+                key);
     }
     return 0;
 }
@@ -158,7 +160,8 @@ static const struct {
     {"SCMP_ACT_NOTIFY", {.kind = AIT_POLICY_NOTIFY, .error = EPERM}},
 };
 
-static int read_action_name(struct import *im, const json_t *object, const char *key, ait_policy_action *ret)
+static int read_action_name(struct import *im, const json_t *object, const char *key,
+                            ait_policy_action *ret)
 {
     const char *name = json_string_value(get(object, key));
 
@@ -168,17 +171,20 @@ static int read_action_name(struct import *im, const json_t *object, const char 
             return 0;
         }
     if (!get(object, key))
-        return fail(im, "\"%s\" is missing; write SCMP_ACT_ALLOW, SCMP_ACT_ERRNO or another action", key);
+        return fail(im, "\"%s\" is missing; write SCMP_ACT_ALLOW, SCMP_ACT_ERRNO or another action",
+                    key);
     enter_key(im, key);
     if (name && strcmp(name, "SCMP_ACT_TRACE") == 0)
-        return leave(im,
-                     fail(im, "SCMP_ACT_TRACE has no counterpart; write SCMP_ACT_ERRNO or SCMP_ACT_NOTIFY"));
-    return leave(
-        im, fail(im, "an action is expected: SCMP_ACT_ALLOW, _ERRNO, _KILL_PROCESS, _TRAP, _LOG or _NOTIFY"));
+        return leave(
+            im,
+            fail(im, "SCMP_ACT_TRACE has no counterpart; write SCMP_ACT_ERRNO or SCMP_ACT_NOTIFY"));
+    return leave(im, fail(im, "an action is expected: SCMP_ACT_ALLOW, _ERRNO, _KILL_PROCESS, "
+                              "_TRAP, _LOG or _NOTIFY"));
 }
 
 /* errno by name is what podman has beside the number. */
-static int read_errno(struct import *im, const json_t *object, const char *key, ait_policy_action *action)
+static int read_errno(struct import *im, const json_t *object, const char *key,
+                      ait_policy_action *action)
 {
     uint64_t error;
     int r = get_number(im, object, key, action->error, &error);
@@ -217,7 +223,9 @@ static int read_op(struct import *im, const json_t *arg, size_t *ret)
             return 0;
         }
     enter_key(im, "op");
-    return leave(im, fail(im, "an operator is expected: SCMP_CMP_EQ, _NE, _LT, _LE, _GT, _GE or _MASKED_EQ"));
+    return leave(
+        im,
+        fail(im, "an operator is expected: SCMP_CMP_EQ, _NE, _LT, _LE, _GT, _GE or _MASKED_EQ"));
 }
 
 static int read_arg(struct import *im, const json_t *arg, ait_policy_compare *ret)
@@ -257,7 +265,8 @@ static int add_compare(struct import *im, struct oci_rule *rule, const ait_polic
     for (size_t i = 0; i < rule->n_compares; i++)
         if (rule->compares[i].arg == compare->arg)
             return fail(im,
-                        "a second comparison of argument %u: some runtimes read it as \"or\", others refuse "
+                        "a second comparison of argument %u: some runtimes read it as \"or\", "
+                        "others refuse "
                         "it; write an entry for each",
                         compare->arg);
     rule->compares[rule->n_compares++] = *compare;
@@ -344,13 +353,15 @@ static int check_kernel(struct import *im, const json_t *object)
     if (!kernel || (json_is_string(kernel) && *json_string_value(kernel) == '\0'))
         return 0;
     enter_key(im, "minKernel");
-    if (json_is_string(kernel) && sscanf(json_string_value(kernel), "%u.%u%n", &major, &minor, &end) == 2 &&
+    if (json_is_string(kernel) &&
+        sscanf(json_string_value(kernel), "%u.%u%n", &major, &minor, &end) == 2 &&
         json_string_value(kernel)[end] == '\0')
         return leave(im, 0);
     return leave(im, fail(im, "a version of the form \"5.10\" is expected"));
 }
 
-static int read_conditions(struct import *im, const json_t *entry, const char *key, struct conditions *ret)
+static int read_conditions(struct import *im, const json_t *entry, const char *key,
+                           struct conditions *ret)
 {
     static const char *const keys[] = {"caps", "arches", "minKernel", NULL};
     const json_t *object = get(entry, key);
@@ -389,8 +400,9 @@ static int applies(struct import *im, const json_t *entry, bool *ret)
         r = read_conditions(im, entry, "excludes", &out);
     if (r < 0)
         return r;
-    *ret = !in.has_caps && (!in.has_arches || in.arch_is_ours) && (!in.has_kernel || in.kernel_is_new) &&
-           !(out.has_arches && out.arch_is_ours) && !(out.has_kernel && out.kernel_is_new);
+    *ret = !in.has_caps && (!in.has_arches || in.arch_is_ours) &&
+           (!in.has_kernel || in.kernel_is_new) && !(out.has_arches && out.arch_is_ours) &&
+           !(out.has_kernel && out.kernel_is_new);
     return 0;
 }
 
@@ -575,7 +587,8 @@ static bool is_ordering(const ait_policy_compare *c)
  * An ordering, bit by bit from the highest one: a value that first differs from the constant at a
  * bit is less or greater, whatever follows.
  */
-static int put_alternatives(struct import *im, const char *name, const struct oci_rule *rule, size_t from)
+static int put_alternatives(struct import *im, const char *name, const struct oci_rule *rule,
+                            size_t from)
 {
     struct oci_rule one = *rule;
     int r = 0;
@@ -635,10 +648,11 @@ static int put_call(struct import *im, int number)
             bool later = rule->entry > plain->entry;
 
             enter_entry(im, later ? rule->entry : plain->entry);
-            return fail(im,
-                        "conflicting: %s/syscalls/%zu gives %s another action, and one of the two has no "
-                        "arguments and would always decide; leave one of them out",
-                        im->root, later ? plain->entry : rule->entry, name);
+            return fail(
+                im,
+                "conflicting: %s/syscalls/%zu gives %s another action, and one of the two has no "
+                "arguments and would always decide; leave one of them out",
+                im->root, later ? plain->entry : rule->entry, name);
         }
         if (plain)
             continue;
@@ -677,7 +691,8 @@ static int make_policy(struct import *im, ait_policy **ret)
     if (!im->out || !im->entries)
         r = -ENOMEM;
     if (r >= 0)
-        (void)fprintf(im->out, "policy 1\ndefault %s\n", ait_policy_action_text(im->fallback, action));
+        (void)fprintf(im->out, "policy 1\ndefault %s\n",
+                      ait_policy_action_text(im->fallback, action));
     for (int i = 0; i <= im->newest && r >= 0; i++)
         r = put_call(im, i);
     if (im->out && fclose(im->out) == EOF && r >= 0)
@@ -728,7 +743,8 @@ static void free_calls(struct import *im)
 int oci_import(ait_policy **ret, const char *name, const char *text, size_t length,
                ait_sandbox_problem *problem, void *userdata)
 {
-    struct import im = {.name = name, .root = "", .problem = problem, .newest = ait_syscall_newest()};
+    struct import im = {
+        .name = name, .root = "", .problem = problem, .newest = ait_syscall_newest()};
     json_t *document = NULL;
     int r = -ENOMEM;
 

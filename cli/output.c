@@ -11,10 +11,11 @@
 
 static int fail(struct problem *p, const char *name, int error)
 {
-    int status = error == -ENOENT || error == -ENOTDIR || error == -EISDIR ? STATUS_CONFIG : STATUS_OS;
+    int status =
+        error == -ENOENT || error == -ENOTDIR || error == -EISDIR ? STATUS_CONFIG : STATUS_OS;
 
-    return problem_set(p, status, error, "%s: cannot be written: %s", name ? name : "standard output",
-                       strerror(-error));
+    return problem_set(p, status, error, "%s: cannot be written: %s",
+                       name ? name : "standard output", strerror(-error));
 }
 
 /* A target that exists and cannot be replaced. */

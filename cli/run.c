@@ -36,5 +36,6 @@ const struct command run_command = {
     .summary = "run PROGRAM as a supervised server of several workers",
     .options = server_options,
     .run = run,
-    .note = "Times are written as in systemd (500ms, 1.5s, 2min, infinity). aiotools-sd(1) says more.",
+    .note =
+        "Times are written as in systemd (500ms, 1.5s, 2min, infinity). aiotools-sd(1) says more.",
 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A chat room: chat-server [PORT]. Each client has two tasks in one scope: one reads lines, the other
- * writes what the room says. The queue between the room and a client drops its oldest line when it is
- * full, so a client that does not read holds up no other. Try it with "nc 127.0.0.1 PORT" in two
- * terminals.
+ * A chat room: chat-server [PORT]. Each client has two tasks in one scope: one reads lines, the
+ * other writes what the room says. The queue between the room and a client drops its oldest line
+ * when it is full, so a client that does not read holds up no other. Try it with "nc 127.0.0.1
+ * PORT" in two terminals.
  */
 #include <aiotools-sd/aiotools-sd.h>
 
@@ -142,8 +142,9 @@ static int client_main(void *userdata)
 
 static int listen_on(unsigned port)
 {
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(address);
     int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 

@@ -2,7 +2,8 @@
 /*
  * A graceful shutdown: graceful-shutdown [REQUESTS]. Requests, which take a second, arrive all the
  * time. After SIGTERM (or Ctrl-C) no more are taken. Running requests have three seconds to finish,
- * and are then cancelled. The journal is always closed last. A second signal ends the program at once.
+ * and are then cancelled. The journal is always closed last. A second signal ends the program at
+ * once.
  */
 #include <aiotools-sd/aiotools-sd.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Connects to the address of a host that answers first, and copies data in both directions, as nc does:
- * happy-eyeballs HOST SERVICE. On stderr it prints each attempt, and the result.
+ * Connects to the address of a host that answers first, and copies data in both directions, as nc
+ * does: happy-eyeballs HOST SERVICE. On stderr it prints each attempt, and the result.
  */
 #include <aiotools-sd/aiotools-sd.h>
 
@@ -47,7 +47,8 @@ static int dial(char **argv)
     if (r < 0)
         return r;
     if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0)
-        fprintf(stderr, "connected to %s\n", text_of((struct sockaddr *)&peer, len, buf, sizeof(buf)));
+        fprintf(stderr, "connected to %s\n",
+                text_of((struct sockaddr *)&peer, len, buf, sizeof(buf)));
     return fd;
 }
 
@@ -106,6 +107,7 @@ int main(int argc, char **argv)
     }
     int r = ait_run(run, argv, 0);
     if (r < 0)
-        fprintf(stderr, "happy-eyeballs: %s\n", r == -ETIME ? "no address has answered" : strerror(-r));
+        fprintf(stderr, "happy-eyeballs: %s\n",
+                r == -ETIME ? "no address has answered" : strerror(-r));
     return r < 0;
 }

@@ -7,12 +7,12 @@
  *
  * It answers every request with the pid of the worker; /sleep/MS takes MS milliseconds to answer.
  *
- * Each connection is a task. SIGTERM cancels the scope of the acceptors, which accept the connections
- * that are still queued and then end. The scope of the connections is a shield. It is aborted only when
- * the task of every accepted connection has begun. This cancels the wait for a further request on
- * connections that have had an answer; they are closed. A connection that waits for its first request
- * or has a request under way waits in a shield, and gets `Connection: close` with its answer. No
- * request is lost.
+ * Each connection is a task. SIGTERM cancels the scope of the acceptors, which accept the
+ * connections that are still queued and then end. The scope of the connections is a shield. It is
+ * aborted only when the task of every accepted connection has begun. This cancels the wait for a
+ * further request on connections that have had an answer; they are closed. A connection that waits
+ * for its first request or has a request under way waits in a shield, and gets `Connection: close`
+ * with its answer. No request is lost.
  */
 
 #include <ctype.h>
@@ -33,8 +33,9 @@
 
 #include <aiotools-sd/aiotools-sd.h>
 
-#define BUFFER_SIZE    2048u
-#define REQUEST_TIME   (10 * AIT_USEC_PER_SEC) /* for a request to arrive, and for its answer to leave */
+#define BUFFER_SIZE 2048u
+#define REQUEST_TIME                                                                               \
+    (10 * AIT_USEC_PER_SEC) /* for a request to arrive, and for its answer to leave */
 #define IDLE_TIME      (60 * AIT_USEC_PER_SEC) /* for the next request to begin */
 #define LINGER_TIME    (1 * AIT_USEC_PER_SEC)  /* for the other side to close */
 #define SLEEP_MAX_MSEC 60000u
@@ -262,7 +263,8 @@ static int answer(struct connection *c, const struct request *r, bool *ret_last)
 {
     AIT_SCOPE(scope);
 
-    int k = ait_scope_enter_after(&scope, AIT_SCOPE_SHIELD, REQUEST_TIME + r->sleep_msec * AIT_USEC_PER_MSEC);
+    int k = ait_scope_enter_after(&scope, AIT_SCOPE_SHIELD,
+                                  REQUEST_TIME + r->sleep_msec * AIT_USEC_PER_MSEC);
     if (k < 0)
         return k;
     if (r->sleep_msec > 0)
@@ -393,8 +395,8 @@ static int serve_all(struct server *s, ait_scope *outer)
     }
     sd_notify(0, "STOPPING=1");
     draining = true;
-    (void)
-        ait_yield(); /* lets each accepted connection begin: a task that is cancelled before that never runs */
+    (void)ait_yield(); /* lets each accepted connection begin: a task that is cancelled before that
+                          never runs */
     (void)ait_scope_abort(connections);
     return ait_scope_exit(connections, r < 0 ? r : 0);
 }
@@ -418,7 +420,8 @@ static int take_sockets(struct server *s)
 {
     s->n = sd_listen_fds(1);
     if (s->n <= 0) {
-        fprintf(stderr, "http-hello: no socket; write aiotools-sd run --listen=8080 -- http-hello\n");
+        fprintf(stderr,
+                "http-hello: no socket; write aiotools-sd run --listen=8080 -- http-hello\n");
         return -ENOENT;
     }
     s->acceptors = calloc((size_t)s->n, sizeof(*s->acceptors));
@@ -428,7 +431,8 @@ static int take_sockets(struct server *s)
         int fd = SD_LISTEN_FDS_START + i;
 
         if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0) {
-            fprintf(stderr, "http-hello: fd %d is no listening stream socket; pass TCP or unix addresses\n",
+            fprintf(stderr,
+                    "http-hello: fd %d is no listening stream socket; pass TCP or unix addresses\n",
                     fd);
             return -ENOTSOCK;
         }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Finds the open ports of a host: port-scanner HOST FIRST LAST [AT-A-TIME]. It makes a thousand
- * connections and more, but only a limited number at a time, each with its own time limit. Results are
- * printed as they arrive. Scan only your own hosts.
+ * connections and more, but only a limited number at a time, each with its own time limit. Results
+ * are printed as they arrive. Scan only your own hosts.
  */
 #include <aiotools-sd/aiotools-sd.h>
 

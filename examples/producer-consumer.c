@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Producers, consumers, and a queue between them that slows down the faster side:
- * producer-consumer [ITEMS]. No task polls, and no item is lost: the queue is closed when all producers
- * have ended, and the consumers end when it is empty. If one task fails, all others end.
+ * producer-consumer [ITEMS]. No task polls, and no item is lost: the queue is closed when all
+ * producers have ended, and the consumers end when it is empty. If one task fails, all others end.
  */
 #include <aiotools-sd/aiotools-sd.h>
 

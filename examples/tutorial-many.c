@@ -17,7 +17,8 @@ static int work(void *userdata)
 
 static struct job jobs[] = {{30, 1}, {10, 2}, {20, 3}};
 static const char *const names[] = {"Alpha", "Beta", "Gamma"};
-static const ait_call calls[] = {{work, &jobs[0], NULL}, {work, &jobs[1], NULL}, {work, &jobs[2], NULL}};
+static const ait_call calls[] = {
+    {work, &jobs[0], NULL}, {work, &jobs[1], NULL}, {work, &jobs[2], NULL}};
 
 static int all_of_them(void)
 {

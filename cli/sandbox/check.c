@@ -38,7 +38,8 @@ static int print_note(const ait_sandbox_problem *note, void *userdata)
     ait_sandbox_problem marked = *note;
 
     (void)snprintf(text, sizeof(text), "note: %s", note->message);
-    (void)snprintf(marked.message, sizeof(marked.message), "%.*s", (int)sizeof(marked.message) - 1, text);
+    (void)snprintf(marked.message, sizeof(marked.message), "%.*s", (int)sizeof(marked.message) - 1,
+                   text);
     sandbox_print_problem(stderr, &marked);
     return 0;
 }
@@ -65,7 +66,8 @@ static int refused(const char *name, ait_sandbox_problem *problem)
     }
 }
 
-static int print_verdict(const char *name, const ait_policy *policy, const ait_sandbox *sandbox, double took)
+static int print_verdict(const char *name, const ait_policy *policy, const ait_sandbox *sandbox,
+                         double took)
 {
     struct view view;
     size_t n = 0;
@@ -74,7 +76,8 @@ static int print_verdict(const char *name, const ait_policy *policy, const ait_s
     if (r < 0)
         return r;
     (void)ait_sandbox_program(sandbox, &n);
-    printf("%s: %u system calls allowed, %u denied, %u by their arguments (%u rules); %zu instructions, "
+    printf("%s: %u system calls allowed, %u denied, %u by their arguments (%u rules); %zu "
+           "instructions, "
            "verified; "
            "%.1f ms\n",
            name, view.n_allowed, view.n_denied, view.n_by_arguments, view.n_rules, n, took);
@@ -94,7 +97,8 @@ static int check_one(const char *name, ait_policy_format from)
         return refused(name, &problem);
     (void)ait_policy_foreach_note(policy, print_note, NULL);
     r = ait_sandbox_new(
-        &sandbox, AIT_SANDBOX_OPTIONS(.policy = policy, .flags = AIT_SANDBOX_KEEP_CAPABILITIES), &problem);
+        &sandbox, AIT_SANDBOX_OPTIONS(.policy = policy, .flags = AIT_SANDBOX_KEEP_CAPABILITIES),
+        &problem);
     if (r >= 0)
         r = print_verdict(name, policy, sandbox, milliseconds() - begin);
     if (r < 0) {

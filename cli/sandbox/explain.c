@@ -174,7 +174,8 @@ static void print_others(const struct filters *filters)
     printf("\nBesides\n  %-17s %s\n", "newer calls",
            answer_text(filters_run(filters, NATIVE_ARCHITECTURE, ait_syscall_newest() + 1), text));
 #ifdef __x86_64__
-    printf("  %-17s %s\n", "x32", answer_text(filters_run(filters, NATIVE_ARCHITECTURE, X32_BIT), text));
+    printf("  %-17s %s\n", "x32",
+           answer_text(filters_run(filters, NATIVE_ARCHITECTURE, X32_BIT), text));
     printf("  %-17s %s\n", "i386", answer_text(filters_run(filters, AUDIT_ARCH_I386, 1), text));
 #endif
 }
@@ -245,12 +246,14 @@ static int explain_run(const struct command *command, int argc, char **argv)
     struct problem p;
     uint64_t pid;
     int status;
-    const char *word = command_one_word(command, NULL, argc, argv, "a process by its number", &status);
+    const char *word =
+        command_one_word(command, NULL, argc, argv, "a process by its number", &status);
 
     if (!word)
         return status;
     if (parse_number(word, 1, INT32_MAX, &pid, NULL) < 0) {
-        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s: is not a process id; write a number", word);
+        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "%s: is not a process id; write a number",
+                          word);
         return report(&p);
     }
     return explain((pid_t)pid);

@@ -45,7 +45,8 @@ static int write_program(ait_policy *policy, FILE *out, ait_sandbox_problem *pro
     ait_sandbox *sandbox AIT_CLEANUP(ait_sandbox_unrefp) = NULL;
     size_t n = 0;
     int r = ait_sandbox_new(
-        &sandbox, AIT_SANDBOX_OPTIONS(.policy = policy, .flags = AIT_SANDBOX_KEEP_CAPABILITIES), problem);
+        &sandbox, AIT_SANDBOX_OPTIONS(.policy = policy, .flags = AIT_SANDBOX_KEEP_CAPABILITIES),
+        problem);
 
     if (r < 0)
         return r;
@@ -53,14 +54,16 @@ static int write_program(ait_policy *policy, FILE *out, ait_sandbox_problem *pro
     return fwrite(program, sizeof(*program), n, out) == n ? 0 : -EIO;
 }
 
-static int write_as(ait_policy *policy, const char *name, int to, FILE *out, ait_sandbox_problem *problem)
+static int write_as(ait_policy *policy, const char *name, int to, FILE *out,
+                    ait_sandbox_problem *problem)
 {
     if (to == TO_OCI)
         return oci_export(policy, name, out, problem);
     if (to == TO_BPF)
         return write_program(policy, out, problem);
     return ait_policy_write(policy, out,
-                            to == TO_SYSTEMD ? AIT_POLICY_FORMAT_SYSTEMD : AIT_POLICY_FORMAT_NATIVE, problem);
+                            to == TO_SYSTEMD ? AIT_POLICY_FORMAT_SYSTEMD : AIT_POLICY_FORMAT_NATIVE,
+                            problem);
 }
 
 static int export_policy(const struct export_config *config, const char *name)
@@ -92,9 +95,9 @@ static int check_config(const struct export_config *config, struct problem *p)
         return problem_set(p, STATUS_USAGE, -EINVAL,
                            "--to: is missing; write --to=native, systemd, oci or bpf");
     if (config->to == TO_BPF && !config->output && isatty(STDOUT_FILENO))
-        return problem_set(
-            p, STATUS_USAGE, -EINVAL,
-            "--to=bpf: writes binary data, and standard output is a terminal; name a file with --output");
+        return problem_set(p, STATUS_USAGE, -EINVAL,
+                           "--to=bpf: writes binary data, and standard output is a terminal; name "
+                           "a file with --output");
     return output_check(config->output, p);
 }
 
@@ -103,7 +106,8 @@ static int export_run(const struct command *command, int argc, char **argv)
     struct export_config config = {.to = -1};
     struct problem p;
     int status;
-    const char *name = command_one_word(command, &config, argc, argv, "a preset or a file", &status);
+    const char *name =
+        command_one_word(command, &config, argc, argv, "a preset or a file", &status);
 
     if (name)
         status = check_config(&config, &p) < 0 ? report(&p) : export_policy(&config, name);

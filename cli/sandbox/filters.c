@@ -118,9 +118,11 @@ static const char *why(int error, bool seized)
         return "the process has ended";
     case -EPERM:
         return seized ? "this needs root (CAP_SYS_ADMIN)"
-                      : "this needs root (CAP_SYS_ADMIN, CAP_SYS_PTRACE), and that nobody else traces it";
+                      : "this needs root (CAP_SYS_ADMIN, CAP_SYS_PTRACE), and that nobody else "
+                        "traces it";
     case -EACCES:
-        return "this needs root outside of every sandbox (CAP_SYS_ADMIN, no filter on aiotools-sd itself)";
+        return "this needs root outside of every sandbox (CAP_SYS_ADMIN, no filter on aiotools-sd "
+               "itself)";
     case -EINVAL:
     case -EIO:
         return "this kernel cannot tell (CONFIG_CHECKPOINT_RESTORE)";

@@ -52,7 +52,8 @@ struct learner {
     struct exec_report failed;
 };
 
-static int take_timeout(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+static int take_timeout(const struct option_spec *spec, const char *text, void *field,
+                        const char **ret_why)
 {
     uint64_t usec;
     int r = parse_time(text, &usec, ret_why);
@@ -74,7 +75,8 @@ static const struct option_spec learn_options[] = {
      "write the policy to FILE, completely or not at all (standard output)", .kind = OPTION_PATH},
     {"by-count", 0, NULL, option_flag, FIELD(by_count),
      "list the most used calls first, instead of group by group"},
-    {"timeout", 0, "TIME", take_timeout, FIELD(timeout), "stop PROGRAM after TIME, as SIGTERM does"},
+    {"timeout", 0, "TIME", take_timeout, FIELD(timeout),
+     "stop PROGRAM after TIME, as SIGTERM does"},
     {"help", 'h', NULL, option_stop, 0, "show this help"},
     {0},
 };
@@ -147,8 +149,9 @@ static int pass_sockets_on(struct start *start)
         return -ENOMEM;
     (void)strcpy(start->listen_pid, LISTEN_PID);
     for (size_t i = 0; i < n; i++)
-        start->envp[i] =
-            strncmp(environ[i], LISTEN_PID, strlen(LISTEN_PID)) == 0 ? start->listen_pid : environ[i];
+        start->envp[i] = strncmp(environ[i], LISTEN_PID, strlen(LISTEN_PID)) == 0
+                             ? start->listen_pid
+                             : environ[i];
     start->exec.envp = start->envp;
     return 0;
 }
@@ -272,7 +275,8 @@ static bool reap(struct learner *l)
 static void tell_of_those_left(const struct learner *l)
 {
     fprintf(stderr,
-            "aiotools-sd: %s has ended; learning continues until the processes that it left behind end, or a "
+            "aiotools-sd: %s has ended; learning continues until the processes that it left behind "
+            "end, or a "
             "signal arrives\n",
             l->name);
 }
@@ -326,7 +330,8 @@ struct sum {
     uint64_t calls;
 };
 
-static int add(int number, const char *name, ait_policy_action action, uint64_t count, void *userdata)
+static int add(int number, const char *name, ait_policy_action action, uint64_t count,
+               void *userdata)
 {
     struct sum *sum = userdata;
 
@@ -364,8 +369,8 @@ static int write_policy(const struct learner *l, const struct learn_config *conf
     if (r < 0)
         return report(&p);
     (void)ait_explainer_foreach_count(l->explainer, add, &sum);
-    fprintf(stderr, "aiotools-sd: learned from %" PRIu64 " calls of %u kinds%s%s\n", sum.calls, sum.kinds,
-            config->output ? ", written to " : "", config->output ? config->output : "");
+    fprintf(stderr, "aiotools-sd: learned from %" PRIu64 " calls of %u kinds%s%s\n", sum.calls,
+            sum.kinds, config->output ? ", written to " : "", config->output ? config->output : "");
     return 0;
 }
 
@@ -382,9 +387,11 @@ static int report_failure(const struct learner *l, int error)
         (void)problem_set(&p, STATUS_SANDBOX, error, "sandbox learn: %s: %s", l->failed.detail,
                           strerror(-error));
     else if (l->failed.error < 0 && l->failed.step == N_STEPS - 1)
-        (void)problem_set(&p, STATUS_CONFIG, error, "%s: cannot be executed: %s", l->name, strerror(-error));
+        (void)problem_set(&p, STATUS_CONFIG, error, "%s: cannot be executed: %s", l->name,
+                          strerror(-error));
     else
-        (void)problem_set(&p, STATUS_OS, error, "%s: cannot be started: %s", l->name, strerror(-error));
+        (void)problem_set(&p, STATUS_OS, error, "%s: cannot be started: %s", l->name,
+                          strerror(-error));
     return report(&p);
 }
 
@@ -398,10 +405,11 @@ static int make_sandbox(ait_sandbox **ret)
     int r = ait_policy_from_preset(&policy, "service", &problem);
 
     if (r >= 0)
-        r = ait_sandbox_new(ret,
-                            AIT_SANDBOX_OPTIONS(.policy = policy, .deny = AIT_SANDBOX_DENY_LEARN,
-                                                .flags = AIT_SANDBOX_KEEP_CAPABILITIES | AIT_SANDBOX_EXEC),
-                            &problem);
+        r = ait_sandbox_new(
+            ret,
+            AIT_SANDBOX_OPTIONS(.policy = policy, .deny = AIT_SANDBOX_DENY_LEARN,
+                                .flags = AIT_SANDBOX_KEEP_CAPABILITIES | AIT_SANDBOX_EXEC),
+            &problem);
     if (r >= 0)
         return 0;
     (void)problem_set(&p, STATUS_SANDBOX, r, "sandbox learn: %s",
@@ -422,7 +430,8 @@ static int take_signals(struct learner *l, sigset_t *ret_before)
     return prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ? -errno : 0;
 }
 
-static int learn(struct learner *l, const struct learn_config *config, const char *path, char **argv)
+static int learn(struct learner *l, const struct learn_config *config, const char *path,
+                 char **argv)
 {
     sigset_t before;
     int r = take_signals(l, &before);
@@ -456,7 +465,8 @@ static int run_learn(const struct learn_config *config, char **argv)
     struct problem p;
 
     if (!argv[0]) {
-        (void)problem_set(&p, STATUS_USAGE, -EINVAL, "no program is given; write -- PROGRAM [ARG...]");
+        (void)problem_set(&p, STATUS_USAGE, -EINVAL,
+                          "no program is given; write -- PROGRAM [ARG...]");
         return report(&p);
     }
     if (output_check(config->output, &p) < 0 ||

@@ -27,7 +27,8 @@ bool sandbox_is_preset(const char *name)
     return there;
 }
 
-int sandbox_load(ait_policy **ret, const char *name, ait_policy_format from, ait_sandbox_problem *problem)
+int sandbox_load(ait_policy **ret, const char *name, ait_policy_format from,
+                 ait_sandbox_problem *problem)
 {
     if (from == AIT_POLICY_FORMAT_AUTO && sandbox_is_preset(name))
         return ait_policy_from_preset(ret, name, problem);

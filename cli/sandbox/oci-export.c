@@ -105,11 +105,12 @@ static int refuse(const struct writer *w, const char *call)
     w->problem->error = -EOPNOTSUPP;
     w->problem->line = w->problem->column = 0;
     (void)snprintf(w->problem->file, sizeof(w->problem->file), "%s", w->name);
-    (void)snprintf(w->problem->message, sizeof(w->problem->message),
-                   "%s has rules on its arguments that the JSON of container runtimes cannot express; export "
-                   "the program "
-                   "(--to=bpf), or replace its rules by one without conditions",
-                   call);
+    (void)snprintf(
+        w->problem->message, sizeof(w->problem->message),
+        "%s has rules on its arguments that the JSON of container runtimes cannot express; export "
+        "the program "
+        "(--to=bpf), or replace its rules by one without conditions",
+        call);
     return -EOPNOTSUPP;
 }
 

@@ -4,7 +4,8 @@
 #include "subcommands.h"
 
 static const struct command *const sandbox_commands[] = {
-    &groups_command, &show_command, &check_command, &export_command, &learn_command, &explain_command, NULL};
+    &groups_command,  &show_command, &check_command, &export_command, &learn_command,
+    &explain_command, NULL};
 
 static int print_help(const struct command *command)
 {

@@ -44,9 +44,10 @@ static int groups_run(const struct command *command, int argc, char **argv)
     if (n < 0)
         return status;
     if (n > 0) {
-        (void)problem_set(&p, STATUS_USAGE, -EINVAL,
-                          "%s: sandbox groups takes no arguments; sandbox show %s lists what is in a group",
-                          argv[0], argv[0]);
+        (void)problem_set(
+            &p, STATUS_USAGE, -EINVAL,
+            "%s: sandbox groups takes no arguments; sandbox show %s lists what is in a group",
+            argv[0], argv[0]);
         return report(&p);
     }
     for (size_t i = 0; (name = ait_syscall_group_name(i)); i++)
@@ -78,7 +79,8 @@ static int show_member(const char *member, void *userdata)
     if (number >= 0)
         printf("%*s%-*s %d\n", 2 * l->depth, "", NAME_COLUMN - 2 * l->depth, member, number);
     else
-        printf("%*s%-*s not on %s\n", 2 * l->depth, "", NAME_COLUMN - 2 * l->depth, member, architecture());
+        printf("%*s%-*s not on %s\n", 2 * l->depth, "", NAME_COLUMN - 2 * l->depth, member,
+               architecture());
     return 0;
 }
 
@@ -238,10 +240,11 @@ static int show_policy(const char *name, ait_policy_format from)
         (void)problem_set(&p, STATUS_OS, r, "%s: %s", name, strerror(-r));
         return report(&p);
     }
-    printf("%s: of %u system calls, %u are allowed, %u are denied, and %u depend on their arguments; others: "
+    printf("%s: of %u system calls, %u are allowed, %u are denied, and %u depend on their "
+           "arguments; others: "
            "%s\n",
-           name, view.n_allowed + view.n_denied + view.n_by_arguments, view.n_allowed, view.n_denied,
-           view.n_by_arguments, ait_policy_action_text(view.fallback, text));
+           name, view.n_allowed + view.n_denied + view.n_by_arguments, view.n_allowed,
+           view.n_denied, view.n_by_arguments, ait_policy_action_text(view.fallback, text));
     show_plain_calls(&view);
     show_calls_by_arguments(&view);
     view_done(&view);
@@ -271,15 +274,17 @@ static const char *nearest(const char *word)
 static int unknown(const char *word)
 {
     const char *near = nearest(word);
-    const char *what = *word == '@'                               ? "no such group"
-                       : word[strspn(word, "0123456789")] == '\0' ? "no system call has this number"
-                                                                  : "no such system call, preset or file";
+    const char *what = *word == '@' ? "no such group"
+                       : word[strspn(word, "0123456789")] == '\0'
+                           ? "no system call has this number"
+                           : "no such system call, preset or file";
     struct problem p;
 
     if (near)
         (void)problem_set(&p, STATUS_CONFIG, -ENOENT, "%s: %s; did you mean %s?", word, what, near);
     else
-        (void)problem_set(&p, STATUS_CONFIG, -ENOENT, "%s: %s; sandbox groups lists the groups", word, what);
+        (void)problem_set(&p, STATUS_CONFIG, -ENOENT, "%s: %s; sandbox groups lists the groups",
+                          word, what);
     return report(&p);
 }
 
@@ -289,7 +294,8 @@ static int show_number(const char *word)
 
     errno = 0;
     long number = strtol(word, &end, 10);
-    const char *name = errno == 0 && number <= ait_syscall_newest() ? ait_syscall_name((int)number) : NULL;
+    const char *name =
+        errno == 0 && number <= ait_syscall_newest() ? ait_syscall_name((int)number) : NULL;
     return name ? show_call(name, (int)number) : unknown(word);
 }
 
@@ -311,8 +317,9 @@ static int show_run(const struct command *command, int argc, char **argv)
     int number = ait_syscall_from_name(word);
     if (number >= 0 || number == -EOPNOTSUPP)
         return show_call(word, number);
-    return strchr(word, '/') || access(word, F_OK) == 0 ? show_policy(word, (ait_policy_format)config.from)
-                                                        : unknown(word);
+    return strchr(word, '/') || access(word, F_OK) == 0
+               ? show_policy(word, (ait_policy_format)config.from)
+               : unknown(word);
 }
 
 const struct command groups_command = {

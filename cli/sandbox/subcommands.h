@@ -5,8 +5,8 @@
 
 #include "command.h"
 
-extern const struct command groups_command, show_command, check_command, export_command, learn_command,
-    explain_command;
+extern const struct command groups_command, show_command, check_command, export_command,
+    learn_command, explain_command;
 
 /* Completions for the name of a policy. */
 #define OFFER_POLICIES "-f -W 'service strict'"

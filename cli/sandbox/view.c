@@ -60,7 +60,8 @@ int view_init(struct view *view, const ait_policy *policy)
     if (!view->calls)
         return -ENOMEM;
     for (int i = 0; i <= view->newest; i++)
-        view->calls[i] = (struct view_call){.name = ait_syscall_name(i), .otherwise = view->fallback};
+        view->calls[i] =
+            (struct view_call){.name = ait_syscall_name(i), .otherwise = view->fallback};
     int r = ait_policy_foreach_rule(policy, note_rule, view);
     if (r >= 0)
         r = write_rules(view, policy);

@@ -32,7 +32,8 @@ void view_done(struct view *view);
 /* Whether the call is the first one of its action, among the calls without rules. */
 bool view_is_first(const struct view *view, int number);
 /* Prints the rules on a call's arguments, with name and action, one per line after indent. */
-void view_print_rules(const struct view *view, const char *name, const char *indent, bool with_name);
+void view_print_rules(const struct view *view, const char *name, const char *indent,
+                      bool with_name);
 
 /* Words side by side, up to a maximum column. Lines begin with indent. */
 struct columns {

@@ -45,10 +45,10 @@
  * Defines endp() for AIT_CLEANUP(): it passes the variable to end(), which accepts NULL and returns
  * NULL.
  */
-#define AIT_DEFINE_CLEANUP_(type, end)                                                                       \
-    static inline void end##p(type **p)                                                                      \
-    {                                                                                                        \
-        *p = end(*p);                                                                                        \
+#define AIT_DEFINE_CLEANUP_(type, end)                                                             \
+    static inline void end##p(type **p)                                                            \
+    {                                                                                              \
+        *p = end(*p);                                                                              \
     }
 
 /*
@@ -61,7 +61,8 @@
  * struct, AIT_HAS() tells whether a member is there. Structs without a size are frozen on purpose:
  * they lie in frames and arrays.
  */
-#define AIT_HAS(p, member) ((p)->size >= (size_t)((const char *)(&(p)->member + 1) - (const char *)(p)))
+#define AIT_HAS(p, member)                                                                         \
+    ((p)->size >= (size_t)((const char *)(&(p)->member + 1) - (const char *)(p)))
 
 /*
  * Used by AIT_..._OPTIONS(.name = "x", ...): the address of options with their size and these
@@ -70,7 +71,7 @@
  * and members must be named in the order of their declaration.
  */
 #ifdef __cplusplus
-#define AIT_OPTIONS_(type, ...)                                                                              \
+#define AIT_OPTIONS_(type, ...)                                                                    \
     (&static_cast<const type &>(__extension__ type{.size = sizeof(type), __VA_ARGS__}))
 #else
 #define AIT_OPTIONS_(type, ...) (&(const type){.size = sizeof(type), __VA_ARGS__})

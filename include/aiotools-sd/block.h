@@ -45,8 +45,9 @@ int ait_block_next(ait_block *block, unsigned flags, uint64_t usec);
 void ait_block_end(ait_block *block);
 
 #define AIT_BLOCK_(r, flags, usec) AIT_BLOCK__(AIT_UNIQUE(ait_block_), r, flags, usec)
-#define AIT_BLOCK__(name, r, flags, usec)                                                                    \
-    for (AIT_CLEANUP(ait_block_end) ait_block name = {NULL, &(r), 0}; ait_block_next(&name, (flags), (usec));)
+#define AIT_BLOCK__(name, r, flags, usec)                                                          \
+    for (AIT_CLEANUP(ait_block_end) ait_block name = {NULL, &(r), 0};                              \
+         ait_block_next(&name, (flags), (usec));)
 
 /*
  * Runs the statement for at most usec, then cancels everything in it. r is an int variable that
@@ -65,9 +66,9 @@ void ait_block_end(ait_block *block);
  * case; outside tasks, and if memory is short, it runs without a shield.
  */
 #define AIT_SHIELD(usec) AIT_SHIELD_(AIT_UNIQUE(ait_once_), AIT_UNIQUE(ait_shield_), usec)
-#define AIT_SHIELD_(once, shield, usec)                                                                      \
-    for (int once = 1; once; once = 0)                                                                       \
-        for (AIT_CLEANUP(ait_scope_leavep) ait_scope *shield = ait_shield_enter(usec); once;                 \
+#define AIT_SHIELD_(once, shield, usec)                                                            \
+    for (int once = 1; once; once = 0)                                                             \
+        for (AIT_CLEANUP(ait_scope_leavep) ait_scope *shield = ait_shield_enter(usec); once;       \
              once = ((void)ait_scope_exit(shield, 0), 0))
 
 AIT_END_DECLS

@@ -38,19 +38,21 @@ int ait_bus_call(sd_bus *bus, sd_bus_message *m, uint64_t usec, sd_bus_error *re
 /*
  * The same; the message is made from types and the following arguments, as in sd_bus_call_method().
  */
-int ait_bus_call_method(sd_bus *bus, const char *destination, const char *path, const char *interface,
-                        const char *member, sd_bus_error *ret_error, sd_bus_message **ret_reply,
-                        const char *types, ...);
+int ait_bus_call_method(sd_bus *bus, const char *destination, const char *path,
+                        const char *interface, const char *member, sd_bus_error *ret_error,
+                        sd_bus_message **ret_reply, const char *types, ...);
 
 enum {
     AIT_BUS_SERVE_DRAIN =
-        1 << 0, /* when serving is cancelled, methods that have begun are waited for, not cancelled */
+        1
+        << 0, /* when serving is cancelled, methods that have begun are waited for, not cancelled */
 };
 
 typedef struct ait_bus_serve_options {
-    size_t size;       /* sizeof(ait_bus_serve_options) */
-    unsigned flags;    /* AIT_BUS_SERVE_DRAIN */
-    size_t limit; /* methods that run at a time; further calls are refused (LimitsExceeded). 0: no limit */
+    size_t size;    /* sizeof(ait_bus_serve_options) */
+    unsigned flags; /* AIT_BUS_SERVE_DRAIN */
+    size_t limit;   /* methods that run at a time; further calls are refused (LimitsExceeded). 0: no
+                       limit */
     size_t stack_size; /* of the tasks that run methods; 0: 256 KiB */
 } ait_bus_serve_options;
 

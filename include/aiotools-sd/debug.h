@@ -34,7 +34,8 @@ typedef int (*ait_taskset_cb)(ait_taskset *set, void *userdata);
 int ait_loop_foreach_taskset(ait_loop *loop, ait_taskset_cb cb, void *userdata);
 
 enum {
-    AIT_DUMP_STACKS = 1 << 0, /* how much of its stack each task has touched; reads /proc once per task */
+    AIT_DUMP_STACKS =
+        1 << 0, /* how much of its stack each task has touched; reads /proc once per task */
 };
 
 /*
@@ -51,7 +52,7 @@ typedef struct ait_stack_use {
     ait_task *task;    /* borrowed */
     size_t stack_size; /* bytes of virtual memory */
     size_t depth;      /* bytes from its top to the deepest page ever touched in its place */
-    size_t resident; /* bytes in memory or swap */
+    size_t resident;   /* bytes in memory or swap */
 } ait_stack_use;
 
 /*

@@ -42,7 +42,7 @@ static inline void ait_deferred_run(ait_deferred *deferred)
 }
 
 /* Calls fn(arg) at the end of the block; several run last first. This macro is a declaration. */
-#define AIT_DEFER(fn, arg)                                                                                   \
+#define AIT_DEFER(fn, arg)                                                                         \
     AIT_CLEANUP(ait_deferred_run) AIT_UNUSED ait_deferred AIT_UNIQUE(ait_deferred_) = {(fn), (arg)}
 
 /*
@@ -50,8 +50,9 @@ static inline void ait_deferred_run(ait_deferred *deferred)
  * destructors that need to send something to a peer. Outside tasks, and if memory is short, it does
  * nothing.
  */
-#define AIT_SHIELD_CLEANUP(usec)                                                                             \
-    AIT_CLEANUP(ait_scope_leavep) AIT_UNUSED ait_scope *AIT_UNIQUE(ait_shield_) = ait_shield_enter(usec)
+#define AIT_SHIELD_CLEANUP(usec)                                                                   \
+    AIT_CLEANUP(ait_scope_leavep)                                                                  \
+    AIT_UNUSED ait_scope *AIT_UNIQUE(ait_shield_) = ait_shield_enter(usec)
 
 /* Enters that shield; NULL if there is none. */
 ait_scope *ait_shield_enter(uint64_t usec);
@@ -103,7 +104,8 @@ int ait_exitstack_set_grace(ait_exitstack *stack, uint64_t usec);
 /* Adds fn(userdata). Its error is returned if there was none. */
 int ait_defer_push(ait_exitstack *stack, ait_task_fn fn, void *userdata) AIT_MUST_CHECK;
 /* Adds a plain destructor. */
-int ait_exitstack_push_destroy(ait_exitstack *stack, ait_destroy_fn destroy, void *userdata) AIT_MUST_CHECK;
+int ait_exitstack_push_destroy(ait_exitstack *stack, ait_destroy_fn destroy,
+                               void *userdata) AIT_MUST_CHECK;
 /* Adds a function like the exit of a context. */
 int ait_exitstack_push(ait_exitstack *stack, ait_ctx_exit_fn exit, void *userdata) AIT_MUST_CHECK;
 /*

@@ -42,7 +42,8 @@ int ait_await(ait_future *future, int *ret_result);
  * lives until cb has run or the future is freed.
  */
 typedef void (*ait_future_cb)(ait_future *future, int result, void *userdata);
-int ait_future_add_callback(ait_future *future, ait_slot **ret_slot, ait_future_cb cb, void *userdata);
+int ait_future_add_callback(ait_future *future, ait_slot **ret_slot, ait_future_cb cb,
+                            void *userdata);
 ait_slot *ait_slot_unref(ait_slot *slot);
 AIT_DEFINE_CLEANUP_(ait_slot, ait_slot_unref)
 

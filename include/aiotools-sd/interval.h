@@ -21,10 +21,13 @@
 AIT_BEGIN_DECLS
 
 typedef enum ait_interval_policy {
-    AIT_INTERVAL_QUEUE, /* each tick runs when it is due, beside those that still run: slow ones accumulate */
-    AIT_INTERVAL_CANCEL, /* a callback that still runs is cancelled and waited for before the next tick */
+    AIT_INTERVAL_QUEUE,  /* each tick runs when it is due, beside those that still run: slow ones
+                            accumulate */
+    AIT_INTERVAL_CANCEL, /* a callback that still runs is cancelled and waited for before the next
+                            tick */
     AIT_INTERVAL_SKIP,   /* one at a time; ticks that become due meanwhile are skipped */
-    AIT_INTERVAL_BURST,  /* one at a time; ticks that become due meanwhile run afterwards, without a pause */
+    AIT_INTERVAL_BURST,  /* one at a time; ticks that become due meanwhile run afterwards, without a
+                            pause */
 } ait_interval_policy;
 
 typedef struct ait_tick {
@@ -43,8 +46,9 @@ typedef int (*ait_interval_cb)(const ait_tick *tick, void *userdata);
  * -ECANCELED, or the error that stopped the timer. A name set by ait_task_set_name() applies to the
  * callbacks' tasks, too. userdata stays the caller's. Errors are those of ait_scope_spawn().
  */
-int ait_interval_start(ait_task **ret_task, ait_scope *scope, uint64_t usec, ait_interval_policy policy,
-                       ait_interval_cb cb, void *userdata) AIT_MUST_CHECK;
+int ait_interval_start(ait_task **ret_task, ait_scope *scope, uint64_t usec,
+                       ait_interval_policy policy, ait_interval_cb cb,
+                       void *userdata) AIT_MUST_CHECK;
 
 AIT_END_DECLS
 

@@ -32,7 +32,8 @@ ssize_t ait_sendmsg(int fd, const struct msghdr *msg, int flags);
  * address. A datagram that is longer than n is truncated.
  */
 ssize_t ait_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr, socklen_t *len);
-ssize_t ait_sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *addr, socklen_t len);
+ssize_t ait_sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *addr,
+                   socklen_t len);
 
 /* n is the number of vectors, at most IOV_MAX. */
 ssize_t ait_readv(int fd, const struct iovec *iov, int n);

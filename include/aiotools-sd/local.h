@@ -59,7 +59,8 @@ void *ait_local_get(const ait_local *variable);
  * Sets a value for the running task until ait_local_pop(). The same task must pop its values, the
  * last one first. Outside tasks the value is kept, but not visible. Returns binding.
  */
-ait_local_binding *ait_local_push(ait_local_binding *binding, const ait_local *variable, void *value);
+ait_local_binding *ait_local_push(ait_local_binding *binding, const ait_local *variable,
+                                  void *value);
 void ait_local_pop(ait_local_binding *binding);
 static inline void ait_local_popp(ait_local_binding **p)
 {
@@ -68,11 +69,12 @@ static inline void ait_local_popp(ait_local_binding **p)
 }
 
 /* Sets a value until the end of the block. This macro is a declaration. */
-#define AIT_LOCAL_SCOPED(variable, value)                                                                    \
-    AIT_LOCAL_SCOPED_(AIT_UNIQUE(ait_local_binding_), AIT_UNIQUE(ait_local_scoped_), variable, value)
-#define AIT_LOCAL_SCOPED_(binding, scoped, variable, value)                                                  \
-    ait_local_binding binding;                                                                               \
-    AIT_CLEANUP(ait_local_popp)                                                                              \
+#define AIT_LOCAL_SCOPED(variable, value)                                                          \
+    AIT_LOCAL_SCOPED_(AIT_UNIQUE(ait_local_binding_), AIT_UNIQUE(ait_local_scoped_), variable,     \
+                      value)
+#define AIT_LOCAL_SCOPED_(binding, scoped, variable, value)                                        \
+    ait_local_binding binding;                                                                     \
+    AIT_CLEANUP(ait_local_popp)                                                                    \
     AIT_UNUSED ait_local_binding *scoped = ait_local_push(&binding, &(variable), (value))
 
 AIT_END_DECLS

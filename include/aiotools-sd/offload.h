@@ -48,7 +48,8 @@ int ait_offload(ait_offload_fn fn, void *userdata);
  * has passed to the pool: destroy (may be NULL) is called with it, at once or when fn has returned.
  * After every other return value it stays the caller's.
  */
-int ait_offload_full(int *ret_result, ait_offload_fn fn, void *userdata, const ait_offload_options *options);
+int ait_offload_full(int *ret_result, ait_offload_fn fn, void *userdata,
+                     const ait_offload_options *options);
 
 /*
  * Sets the limits of the process's pool: at most n_threads, which end after having been idle for

@@ -40,9 +40,9 @@ typedef struct ait_sandbox_problem {
     char message[516]; /* without the place and without a newline; says what to do */
 } ait_sandbox_problem;
 
-#define AIT_SANDBOX_PROBLEM_INIT                                                                             \
-    {                                                                                                        \
-        sizeof(ait_sandbox_problem), 0, 0, 0, "", ""                                                         \
+#define AIT_SANDBOX_PROBLEM_INIT                                                                   \
+    {                                                                                              \
+        sizeof(ait_sandbox_problem), 0, 0, 0, "", ""                                               \
     }
 
 typedef enum ait_policy_action_kind {
@@ -87,8 +87,10 @@ const char *ait_policy_action_text(ait_policy_action action, char text[AIT_POLIC
  */
 int ait_policy_from_text(ait_policy **ret, const char *name, const char *text, size_t length,
                          ait_sandbox_problem *problem) AIT_MUST_CHECK;
-int ait_policy_from_file(ait_policy **ret, const char *path, ait_sandbox_problem *problem) AIT_MUST_CHECK;
-int ait_policy_from_preset(ait_policy **ret, const char *name, ait_sandbox_problem *problem) AIT_MUST_CHECK;
+int ait_policy_from_file(ait_policy **ret, const char *path,
+                         ait_sandbox_problem *problem) AIT_MUST_CHECK;
+int ait_policy_from_preset(ait_policy **ret, const char *name,
+                           ait_sandbox_problem *problem) AIT_MUST_CHECK;
 /*
  * Makes a policy from the values of SystemCallFilter=, one per line in the order of the unit file
  * ("@system-service", "~@resources:EACCES"), or from a unit file, of which the lines
@@ -107,8 +109,8 @@ typedef enum ait_policy_format {
 } ait_policy_format;
 
 /* Like ait_policy_from_text(). */
-typedef int (*ait_policy_import_cb)(ait_policy **ret, const char *name, const char *text, size_t length,
-                                    ait_sandbox_problem *problem, void *userdata);
+typedef int (*ait_policy_import_cb)(ait_policy **ret, const char *name, const char *text,
+                                    size_t length, ait_sandbox_problem *problem, void *userdata);
 
 /*
  * Makes a policy from a user's file, in any of the languages. The file may be a pipe, such as the

@@ -40,7 +40,8 @@ pid_t ait_child_pid(const ait_child *child);
 /* The child's pidfd, borrowed. */
 int ait_child_pidfd(const ait_child *child);
 
-#if defined(_GNU_SOURCE) || defined(__cplusplus) || (defined(_POSIX_C_SOURCE) && _POSIX_C_SOURCE >= 199309L)
+#if defined(_GNU_SOURCE) || defined(__cplusplus) ||                                                \
+    (defined(_POSIX_C_SOURCE) && _POSIX_C_SOURCE >= 199309L)
 #define AIT_PROCESS_SIGINFO 1
 /*
  * Waits until the child has ended, and reaps it. ret_info (may be NULL) is as from waitid(2).
@@ -88,18 +89,18 @@ AIT_DEFINE_CLEANUP_(ait_child, ait_child_end)
 /* ---- exec ------------------------------------------------------------------------------------ */
 
 enum {
-    AIT_SPAWN_PROCESS_GROUP =
-        1
-        << 0, /* its own process group, terminated as a whole; when its leader is reaped, the rest is killed */
-    AIT_SPAWN_SESSION = 1 << 1,    /* the same, and no controlling terminal */
-    AIT_SPAWN_STDIN_PIPE = 1 << 2, /* ait_child_stdio() returns our end */
+    AIT_SPAWN_PROCESS_GROUP = 1 << 0, /* its own process group, terminated as a whole; when its
+                                         leader is reaped, the rest is killed */
+    AIT_SPAWN_SESSION = 1 << 1,       /* the same, and no controlling terminal */
+    AIT_SPAWN_STDIN_PIPE = 1 << 2,    /* ait_child_stdio() returns our end */
     AIT_SPAWN_STDOUT_PIPE = 1 << 3,
     AIT_SPAWN_STDERR_PIPE = 1 << 4,
     AIT_SPAWN_STDIN_NULL = 1 << 5, /* /dev/null */
     AIT_SPAWN_STDOUT_NULL = 1 << 6,
     AIT_SPAWN_STDERR_NULL = 1 << 7,
     AIT_SPAWN_STDERR_TO_STDOUT = 1 << 8, /* to wherever stdout goes */
-    AIT_SPAWN_INHERIT_FDS = 1 << 9,      /* all that are not close-on-exec; by default only stdio and fds */
+    AIT_SPAWN_INHERIT_FDS =
+        1 << 9, /* all that are not close-on-exec; by default only stdio and fds */
 };
 
 /* Frozen: arrays are made of it. */
@@ -109,8 +110,9 @@ typedef struct ait_spawn_fd {
 } ait_spawn_fd;
 
 typedef struct ait_spawn_options {
-    size_t size;       /* sizeof(ait_spawn_options) */
-    const char *path;  /* of the program; NULL: argv[0]. Without a slash it is looked up in our PATH */
+    size_t size; /* sizeof(ait_spawn_options) */
+    const char
+        *path; /* of the program; NULL: argv[0]. Without a slash it is looked up in our PATH */
     char *const *envp; /* NULL: our environment */
     const char *cwd;   /* NULL: ours. Relative paths of the program are relative to it */
     unsigned flags;
@@ -119,12 +121,13 @@ typedef struct ait_spawn_options {
     size_t n_fds;
     int stop_signal;    /* see ait_child_set_stop(); 0: the default */
     uint64_t stop_usec; /* 0: the default */
-    size_t max_output;  /* bytes of stdout and of stderr that ait_run_process() collects; 0: 16 MiB */
+    size_t
+        max_output; /* bytes of stdout and of stderr that ait_run_process() collects; 0: 16 MiB */
 } ait_spawn_options;
 
 #define AIT_SPAWN_OPTIONS(...) AIT_OPTIONS_(ait_spawn_options, __VA_ARGS__)
 #ifdef __cplusplus
-#define AIT_ARGV(...)                                                                                        \
+#define AIT_ARGV(...)                                                                              \
     const_cast<char *const *>(std::initializer_list<const char *>{__VA_ARGS__, nullptr}.begin())
 #else
 #define AIT_ARGV(...) ((char *const[]){__VA_ARGS__, NULL})
@@ -153,7 +156,8 @@ typedef struct ait_process_result {
     size_t size; /* sizeof(ait_process_result), set by the caller */
     siginfo_t info;
     int exit_code; /* see ait_child_exit_code() */
-    char *out; /* the contents of stdout and stderr, with a zero byte after them; NULL if it was not a pipe */
+    char *out; /* the contents of stdout and stderr, with a zero byte after them; NULL if it was not
+                  a pipe */
     size_t n_out;
     char *err;
     size_t n_err;
@@ -198,7 +202,8 @@ typedef struct ait_fork_options {
  * written. There, calls on the parent's loop, tasks and scopes return -ECHILD, and other threads do
  * not exist. -ECANCELED: the caller was cancelled; the child has been terminated.
  */
-int ait_fork(ait_child **ret, ait_task_fn fn, void *userdata, const ait_fork_options *options) AIT_MUST_CHECK;
+int ait_fork(ait_child **ret, ait_task_fn fn, void *userdata,
+             const ait_fork_options *options) AIT_MUST_CHECK;
 
 /*
  * The same, but waits until fn calls ait_task_started(), and returns the value given there. If the

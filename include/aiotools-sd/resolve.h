@@ -40,7 +40,8 @@ int ait_getaddrinfo(struct addrinfo **ret, const char *host, const char *service
  * Called with each socket before it connects, to set options or to bind it. A negative result fails
  * that attempt. Must not suspend.
  */
-typedef int (*ait_connect_prepare_fn)(int fd, const struct sockaddr *addr, socklen_t len, void *userdata);
+typedef int (*ait_connect_prepare_fn)(int fd, const struct sockaddr *addr, socklen_t len,
+                                      void *userdata);
 
 typedef struct ait_connect_options {
     size_t size;                    /* sizeof(ait_connect_options) */
@@ -60,9 +61,11 @@ typedef struct ait_connect_options {
  * Also returns the errors of ait_getaddrinfo(), and -ENOENT if there is no address to try. options
  * may be NULL; host NULL is this machine.
  */
-int ait_connect_host(int *ret_fd, const char *host, const char *service, const ait_connect_options *options);
+int ait_connect_host(int *ret_fd, const char *host, const char *service,
+                     const ait_connect_options *options);
 /* The same with a list of addresses in order of preference, which stays the caller's. */
-int ait_connect_addresses(int *ret_fd, const struct addrinfo *addresses, const ait_connect_options *options);
+int ait_connect_addresses(int *ret_fd, const struct addrinfo *addresses,
+                          const ait_connect_options *options);
 
 AIT_END_DECLS
 

@@ -42,8 +42,10 @@ typedef enum ait_sandbox_deny {
 enum {
     AIT_SANDBOX_KEEP_CAPABILITIES = 1 << 0, /* the member capabilities is not read */
     AIT_SANDBOX_SCOPE =
-        1 << 1, /* no signals and no abstract sockets to processes outside, if Landlock can (ABI 6) */
-    AIT_SANDBOX_EXEC = 1 << 2, /* entered just before an exec, which is allowed whatever the policy says */
+        1
+        << 1, /* no signals and no abstract sockets to processes outside, if Landlock can (ABI 6) */
+    AIT_SANDBOX_EXEC =
+        1 << 2, /* entered just before an exec, which is allowed whatever the policy says */
 };
 
 typedef struct ait_sandbox_options {
@@ -131,12 +133,14 @@ int ait_sandbox_enter(ait_sandbox *sandbox, const char **ret_step) AIT_MUST_CHEC
  * takes the other end.
  */
 int ait_sandbox_prepare_child(const ait_sandbox *sandbox, const char **ret_step) AIT_MUST_CHECK;
-int ait_sandbox_enter_child(const ait_sandbox *sandbox, int socket, const char **ret_step) AIT_MUST_CHECK;
+int ait_sandbox_enter_child(const ait_sandbox *sandbox, int socket,
+                            const char **ret_step) AIT_MUST_CHECK;
 /*
  * execve(2) in the form that AIT_SANDBOX_EXEC allows. Returns a negative errno, or does not return.
  * Makes raw system calls only, like the above.
  */
-int ait_sandbox_execve(const ait_sandbox *sandbox, const char *path, char *const argv[], char *const envp[]);
+int ait_sandbox_execve(const ait_sandbox *sandbox, const char *path, char *const argv[],
+                       char *const envp[]);
 
 /* ---- what was denied ------------------------------------------------------------------------- */
 
@@ -150,7 +154,8 @@ typedef struct ait_sandbox_event {
     uint64_t address;         /* of the instruction */
     char command[32];         /* the thread's name; empty if it has ended */
     ait_policy_action action; /* the answer that the call got */
-    unsigned repeats; /* equal calls right before, by the same thread and from the same place, not reported */
+    unsigned repeats; /* equal calls right before, by the same thread and from the same place, not
+                         reported */
 } ait_sandbox_event;
 
 typedef void (*ait_sandbox_event_cb)(ait_explainer *explainer, const ait_sandbox_event *event,
@@ -161,8 +166,8 @@ typedef void (*ait_sandbox_event_cb)(ait_explainer *explainer, const ait_sandbox
  * it: the child sends it before it execs. cb is called for each denied call, after it was answered;
  * intended ENOSYS answers are only counted. -ECONNRESET: the child has ended without sending it.
  */
-int ait_explainer_new(ait_explainer **ret, ait_sandbox *sandbox, int socket, ait_sandbox_event_cb cb,
-                      void *userdata) AIT_MUST_CHECK;
+int ait_explainer_new(ait_explainer **ret, ait_sandbox *sandbox, int socket,
+                      ait_sandbox_event_cb cb, void *userdata) AIT_MUST_CHECK;
 ait_explainer *ait_explainer_free(ait_explainer *explainer);
 AIT_DEFINE_CLEANUP_(ait_explainer, ait_explainer_free)
 
@@ -178,9 +183,10 @@ int ait_explainer_process(ait_explainer *explainer);
  * Calls cb, by number, for each system call that was counted: denied, or seen while learning. Stops
  * at the first result that is not 0, and returns it.
  */
-typedef int (*ait_explainer_count_cb)(int number, const char *name, ait_policy_action action, uint64_t count,
-                                      void *userdata);
-int ait_explainer_foreach_count(const ait_explainer *explainer, ait_explainer_count_cb cb, void *userdata);
+typedef int (*ait_explainer_count_cb)(int number, const char *name, ait_policy_action action,
+                                      uint64_t count, void *userdata);
+int ait_explainer_foreach_count(const ait_explainer *explainer, ait_explainer_count_cb cb,
+                                void *userdata);
 
 enum {
     AIT_LEARN_BY_COUNT = 1 << 0, /* the most used calls first, instead of by group */
@@ -194,7 +200,8 @@ enum {
  * answers are kept. title (may be NULL) becomes part of a comment, to say what was run. -EINVAL:
  * the explainer was not learning.
  */
-int ait_explainer_write_policy(const ait_explainer *explainer, FILE *out, const char *title, unsigned flags);
+int ait_explainer_write_policy(const ait_explainer *explainer, FILE *out, const char *title,
+                               unsigned flags);
 
 AIT_END_DECLS
 

@@ -29,9 +29,10 @@ AIT_BEGIN_DECLS
 enum {
     AIT_SCOPE_SHIELD = 1 << 0,     /* cancellation from outside does not reach the scope */
     AIT_SCOPE_SUPERVISOR = 1 << 1, /* a child's failure affects nobody else and is not reported */
-    AIT_SCOPE_FAIL_FAST = 1 << 2,  /* the first child that fails cancels all; its error is the scope's */
-    AIT_SCOPE_MOVE_ON = 1 << 3,    /* the scope's own deadline is not an error */
-    AIT_SCOPE_PROPAGATE = 1 << 4,  /* if the scope itself was cancelled, exit returns -ECANCELED */
+    AIT_SCOPE_FAIL_FAST =
+        1 << 2, /* the first child that fails cancels all; its error is the scope's */
+    AIT_SCOPE_MOVE_ON = 1 << 3,   /* the scope's own deadline is not an error */
+    AIT_SCOPE_PROPAGATE = 1 << 4, /* if the scope itself was cancelled, exit returns -ECANCELED */
 };
 
 #define AIT_SCOPE(name) AIT_CLEANUP(ait_scope_leavep) ait_scope *name = NULL

@@ -16,7 +16,8 @@
 #include <aiotools-sd/base.h>
 
 /* sigset_t is POSIX, not C. */
-#if defined(_GNU_SOURCE) || defined(__cplusplus) || (defined(_POSIX_C_SOURCE) && _POSIX_C_SOURCE >= 199309L)
+#if defined(_GNU_SOURCE) || defined(__cplusplus) ||                                                \
+    (defined(_POSIX_C_SOURCE) && _POSIX_C_SOURCE >= 199309L)
 
 #include <sys/signalfd.h>
 

@@ -97,7 +97,8 @@ ssize_t ait_stream_available(const ait_stream *stream);
  */
 int ait_stream_write(ait_stream *stream, const void *buf, size_t n, size_t *ret_done);
 /* Writes formatted text, all or nothing, whatever its length. */
-int ait_stream_printf(ait_stream *stream, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int ait_stream_printf(ait_stream *stream, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 int ait_stream_vprintf(ait_stream *stream, const char *format, va_list ap)
     __attribute__((format(printf, 2, 0)));
 /* Waits until all written data has gone to the kernel. On failure the rest stays in the buffer. */

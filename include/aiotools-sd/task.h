@@ -18,16 +18,18 @@
 AIT_BEGIN_DECLS
 
 enum {
-    AIT_TASK_SHIELD = 1 << 0, /* cancelling the scope does not reach the task; ait_scope_abort() does */
+    AIT_TASK_SHIELD =
+        1 << 0, /* cancelling the scope does not reach the task; ait_scope_abort() does */
 };
 
 typedef struct ait_task_options {
-    size_t size;       /* sizeof(ait_task_options) */
-    unsigned flags;    /* AIT_TASK_SHIELD */
-    const char *name;  /* copied; shown in errors and dumps */
-    size_t stack_size; /* bytes of virtual memory, rounded up to a slab class; 0: 256 KiB. See below */
-    ait_destroy_fn
-        destroy; /* called with userdata when the task has ended, or was cancelled before it began */
+    size_t size;      /* sizeof(ait_task_options) */
+    unsigned flags;   /* AIT_TASK_SHIELD */
+    const char *name; /* copied; shown in errors and dumps */
+    size_t
+        stack_size; /* bytes of virtual memory, rounded up to a slab class; 0: 256 KiB. See below */
+    ait_destroy_fn destroy; /* called with userdata when the task has ended, or was cancelled before
+                               it began */
 } ait_task_options;
 
 /*
@@ -88,7 +90,8 @@ int ait_task_uncancel(ait_task *task);
 int ait_task_cancelling(const ait_task *task);
 
 enum {
-    AIT_CANCEL_STRICT = 1 << 0, /* -EPROTO if the task was live and still succeeded (its result is >= 0) */
+    AIT_CANCEL_STRICT =
+        1 << 0, /* -EPROTO if the task was live and still succeeded (its result is >= 0) */
 };
 
 /*

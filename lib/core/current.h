@@ -7,7 +7,8 @@
 
 #include "state.h"
 
-extern __thread struct ait_loop *this_loop __attribute__((tls_model("initial-exec"), visibility("hidden")));
+extern __thread struct ait_loop *this_loop
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /* All loops of the process, for debuggers, which know this name (packaging/gdb). */
 extern struct ait_loop *ait_debug_loops __attribute__((visibility("hidden")));
@@ -40,10 +41,10 @@ static always_inline void loop_check_child(const struct ait_loop *loop)
         loop_end_child(0);
 }
 
-#define LOOP_CHECK(loop)                                                                                     \
-    do {                                                                                                     \
-        if (!loop_is_this(loop))                                                                             \
-            return loop_foreign_object();                                                                    \
+#define LOOP_CHECK(loop)                                                                           \
+    do {                                                                                           \
+        if (!loop_is_this(loop))                                                                   \
+            return loop_foreign_object();                                                          \
     } while (0)
 
 /* Makes loop this thread's. */

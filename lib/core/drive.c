@@ -133,7 +133,8 @@ static int wait_events(struct ait_loop *loop, struct epoll_event *events, uint64
     }
 #endif
     timeout = (timeout + 999) / 1000;
-    return epoll_wait(loop->epoll_fd, events, MAX_EVENTS, timeout > INT32_MAX ? INT32_MAX : (int)timeout);
+    return epoll_wait(loop->epoll_fd, events, MAX_EVENTS,
+                      timeout > INT32_MAX ? INT32_MAX : (int)timeout);
 }
 
 static uint64_t poll_timeout(struct ait_loop *loop, uint64_t until)

@@ -27,9 +27,9 @@ enum {
     FD_STREAM = 1 << 2, /* a short read means drained */
     FD_PLAIN = 1 << 3,  /* epoll refuses it, and it never waits */
     FD_REGISTERED = 1 << 4,
-    FD_OURS = 1 << 5,     /* made here: no other code has a copy */
-    FD_HANGUP = 1 << 6,   /* the peer is gone, or sends urgent data: a short read means nothing */
-    FD_ASK = 1 << 7,      /* in blocking mode, which is not ours to change: poll(2) before each call */
+    FD_OURS = 1 << 5,   /* made here: no other code has a copy */
+    FD_HANGUP = 1 << 6, /* the peer is gone, or sends urgent data: a short read means nothing */
+    FD_ASK = 1 << 7, /* in blocking mode, which is not ours to change: poll(2) before each call */
     FD_NONBLOCK = 1 << 8, /* a socket whose mode was changed, for calls that have no MSG_DONTWAIT */
     FD_COUNTER = 1 << 9,  /* an eventfd: one read takes all */
 };

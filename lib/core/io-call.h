@@ -56,41 +56,41 @@ static always_inline void note_short(struct fd_entry *e, ssize_t k, size_t asked
  * cancelled while it waits for an edge. asked is what an object that is not drained would have
  * given; 0: that says nothing.
  */
-#define IO_CALL(fd, which, asked, call)                                                                      \
-    ({                                                                                                       \
-        struct ait_loop *loop_;                                                                              \
-        struct ait_task *t_;                                                                                 \
-        struct fd_entry *e_ = NULL;                                                                          \
-        ssize_t k_ = 0;                                                                                      \
-        int r_ = op_enter(&loop_, &t_);                                                                      \
-                                                                                                             \
-        if (likely(r_ >= 0))                                                                                 \
-            r_ = fd_get(loop_, fd, &e_);                                                                     \
-        while (likely(r_ >= 0)) {                                                                            \
-            if (!(e_->drained & (which))) {                                                                  \
-                bool socket = e_->flags & FD_SOCKET;                                                         \
-                                                                                                             \
-                (void)socket;                                                                                \
-                if (would_block(fd, e_, which)) {                                                            \
-                    k_ = -1;                                                                                 \
-                    errno = EAGAIN;                                                                          \
-                } else {                                                                                     \
-                    k_ = (call);                                                                             \
-                }                                                                                            \
-                if (likely(k_ >= 0)) {                                                                       \
-                    if ((which) == FD_IN)                                                                    \
-                        note_short(e_, k_, asked);                                                           \
-                    break;                                                                                   \
-                }                                                                                            \
-                k_ = -errno;                                                                                 \
-                if (k_ == -EINTR)                                                                            \
-                    continue;                                                                                \
-                if (k_ != -EAGAIN)                                                                           \
-                    break;                                                                                   \
-                if (!(e_->flags & FD_ASK))                                                                   \
-                    e_->drained |= (which);                                                                  \
-            }                                                                                                \
-            r_ = fd_wait(loop_, t_, fd, e_, which);                                                          \
-        }                                                                                                    \
-        r_ < 0 ? (ssize_t)r_ : k_;                                                                           \
+#define IO_CALL(fd, which, asked, call)                                                            \
+    ({                                                                                             \
+        struct ait_loop *loop_;                                                                    \
+        struct ait_task *t_;                                                                       \
+        struct fd_entry *e_ = NULL;                                                                \
+        ssize_t k_ = 0;                                                                            \
+        int r_ = op_enter(&loop_, &t_);                                                            \
+                                                                                                   \
+        if (likely(r_ >= 0))                                                                       \
+            r_ = fd_get(loop_, fd, &e_);                                                           \
+        while (likely(r_ >= 0)) {                                                                  \
+            if (!(e_->drained & (which))) {                                                        \
+                bool socket = e_->flags & FD_SOCKET;                                               \
+                                                                                                   \
+                (void)socket;                                                                      \
+                if (would_block(fd, e_, which)) {                                                  \
+                    k_ = -1;                                                                       \
+                    errno = EAGAIN;                                                                \
+                } else {                                                                           \
+                    k_ = (call);                                                                   \
+                }                                                                                  \
+                if (likely(k_ >= 0)) {                                                             \
+                    if ((which) == FD_IN)                                                          \
+                        note_short(e_, k_, asked);                                                 \
+                    break;                                                                         \
+                }                                                                                  \
+                k_ = -errno;                                                                       \
+                if (k_ == -EINTR)                                                                  \
+                    continue;                                                                      \
+                if (k_ != -EAGAIN)                                                                 \
+                    break;                                                                         \
+                if (!(e_->flags & FD_ASK))                                                         \
+                    e_->drained |= (which);                                                        \
+            }                                                                                      \
+            r_ = fd_wait(loop_, t_, fd, e_, which);                                                \
+        }                                                                                          \
+        r_ < 0 ? (ssize_t)r_ : k_;                                                                 \
     })

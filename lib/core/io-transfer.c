@@ -17,7 +17,8 @@
 
 /* ---- datagrams ------------------------------------------------------------------------------- */
 
-AIT_PUBLIC ssize_t ait_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr, socklen_t *len)
+AIT_PUBLIC ssize_t ait_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
+                                socklen_t *len)
 {
     size_t asked = flags & (MSG_PEEK | MSG_TRUNC | MSG_OOB | MSG_ERRQUEUE) ? 0 : n;
 
@@ -26,10 +27,11 @@ AIT_PUBLIC ssize_t ait_recvfrom(int fd, void *buf, size_t n, int flags, struct s
     return IO_CALL(fd, FD_IN, asked, recvfrom(fd, buf, n, flags | MSG_DONTWAIT, addr, len));
 }
 
-AIT_PUBLIC ssize_t ait_sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *addr,
-                              socklen_t len)
+AIT_PUBLIC ssize_t ait_sendto(int fd, const void *buf, size_t n, int flags,
+                              const struct sockaddr *addr, socklen_t len)
 {
-    return IO_CALL(fd, FD_OUT, 0, sendto(fd, buf, n, flags | MSG_DONTWAIT | MSG_NOSIGNAL, addr, len));
+    return IO_CALL(fd, FD_OUT, 0,
+                   sendto(fd, buf, n, flags | MSG_DONTWAIT | MSG_NOSIGNAL, addr, len));
 }
 
 /* ---- vectors --------------------------------------------------------------------------------- */
@@ -74,7 +76,8 @@ AIT_PUBLIC ssize_t ait_readv(int fd, const struct iovec *iov, int n)
 {
     if (!vector_valid(iov, n))
         return -EINVAL;
-    return IO_CALL(fd, FD_IN, vector_size(iov, n), socket ? recv_vector(fd, iov, n) : readv(fd, iov, n));
+    return IO_CALL(fd, FD_IN, vector_size(iov, n),
+                   socket ? recv_vector(fd, iov, n) : readv(fd, iov, n));
 }
 
 AIT_PUBLIC ssize_t ait_writev(int fd, const struct iovec *iov, int n)
@@ -137,14 +140,16 @@ AIT_PUBLIC ssize_t ait_sendfile(int out, int in, off_t *offset, size_t n)
     return IO_CALL(out, FD_OUT, 0, send_file(out, e_, in, offset, n));
 }
 
-static ssize_t splice_once(int in, off_t *in_offset, int out, off_t *out_offset, size_t n, unsigned flags)
+static ssize_t splice_once(int in, off_t *in_offset, int out, off_t *out_offset, size_t n,
+                           unsigned flags)
 {
     loff_t from = in_offset ? *in_offset : 0, to = out_offset ? *out_offset : 0;
     struct sigpipe s;
     ssize_t k;
 
     sigpipe_hold(&s);
-    k = splice(in, in_offset ? &from : NULL, out, out_offset ? &to : NULL, n, flags | SPLICE_F_NONBLOCK);
+    k = splice(in, in_offset ? &from : NULL, out, out_offset ? &to : NULL, n,
+               flags | SPLICE_F_NONBLOCK);
     sigpipe_release(&s, k < 0 && errno == EPIPE);
     if (k < 0)
         return -errno;
@@ -155,7 +160,8 @@ static ssize_t splice_once(int in, off_t *in_offset, int out, off_t *out_offset,
     return k;
 }
 
-AIT_PUBLIC ssize_t ait_splice(int in, off_t *in_offset, int out, off_t *out_offset, size_t n, unsigned flags)
+AIT_PUBLIC ssize_t ait_splice(int in, off_t *in_offset, int out, off_t *out_offset, size_t n,
+                              unsigned flags)
 {
     struct ait_loop *loop;
     struct ait_task *t;

@@ -31,7 +31,8 @@ void fd_event(struct ait_loop *loop, uint64_t data, uint32_t events)
 {
     struct fd_entry *e;
 
-    if (fdtable_get(&loop->fds, (int)(uint32_t)data, &e) < 0 || e->generation != (uint32_t)(data >> 32))
+    if (fdtable_get(&loop->fds, (int)(uint32_t)data, &e) < 0 ||
+        e->generation != (uint32_t)(data >> 32))
         return;
     if (unlikely(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)))
         e->flags |= FD_HANGUP;
@@ -50,7 +51,8 @@ static int fd_register(struct ait_loop *loop, int fd, struct fd_entry *e, uint32
     /* A read stops at the urgent mark, with more behind it: good to know that there is one. */
     uint32_t urgent = e->flags & FD_SOCKET ? EPOLLPRI : 0;
     struct epoll_event event = {.events = e->events | events | urgent | EPOLLRDHUP | EPOLLET,
-                                .data.u64 = (uint64_t)(e->generation & INT32_MAX) << 32 | (uint32_t)fd};
+                                .data.u64 =
+                                    (uint64_t)(e->generation & INT32_MAX) << 32 | (uint32_t)fd};
     int op = e->flags & FD_REGISTERED ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 
     if (epoll_ctl(loop->epoll_fd, op, fd, &event) < 0) {
@@ -80,8 +82,8 @@ int fd_wait(struct ait_loop *loop, struct ait_task *t, int fd, struct fd_entry *
                                         [FD_IN | FD_OUT | FD_PRI] = "poll"};
     const struct wait wait = {.kind = kinds[which], .value = (uint64_t)fd};
     struct waiter in = {.task = t}, out = {.task = t};
-    uint32_t events =
-        (which & FD_IN ? EPOLLIN : 0) | (which & FD_OUT ? EPOLLOUT : 0) | (which & FD_PRI ? EPOLLPRI : 0);
+    uint32_t events = (which & FD_IN ? EPOLLIN : 0) | (which & FD_OUT ? EPOLLOUT : 0) |
+                      (which & FD_PRI ? EPOLLPRI : 0);
     uint32_t generation = e->generation;
     bool over;
     int r;
@@ -386,8 +388,8 @@ AIT_PUBLIC int ait_poll(int fd, short events)
 }
 
 /* Registers what poll(2) was asked for; the waiters join the lists that will be woken. */
-static int poll_join(struct ait_loop *loop, struct ait_task *t, const struct pollfd *p, struct waiter *in,
-                     struct waiter *out)
+static int poll_join(struct ait_loop *loop, struct ait_task *t, const struct pollfd *p,
+                     struct waiter *in, struct waiter *out)
 {
     uint32_t events = (p->events & (POLLIN | POLLRDHUP | POLLRDNORM) ? EPOLLIN : 0) |
                       (p->events & POLLOUT ? EPOLLOUT : 0) | (p->events & POLLPRI ? EPOLLPRI : 0);
@@ -530,15 +532,18 @@ static size_t take_fds(struct msghdr *msg, int *ret_fds, size_t max)
     return total;
 }
 
-AIT_PUBLIC ssize_t ait_recv_fds(int fd, void *buf, size_t n, int *ret_fds, size_t max, size_t *ret_n_fds)
+AIT_PUBLIC ssize_t ait_recv_fds(int fd, void *buf, size_t n, int *ret_fds, size_t max,
+                                size_t *ret_n_fds)
 {
     union {
         struct cmsghdr header;
         char space[CMSG_SPACE(sizeof(int) * MAX_FDS)];
     } control;
     struct iovec iov = {.iov_base = buf, .iov_len = n};
-    struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = &control,
+                         .msg_controllen = sizeof(control)};
     size_t n_fds;
     ssize_t k;
 

@@ -28,7 +28,8 @@ static void shuffle_from_environment(struct ait_loop *loop)
     number = strtoull(seed, &end, 0);
     if (end == seed || *end) {
         if (!__atomic_exchange_n(&warned, true, __ATOMIC_RELAXED))
-            (void)fprintf(stderr, "aiotools-sd: AIT_SHUFFLE='%s' is ignored: it is not a number\n", seed);
+            (void)fprintf(stderr, "aiotools-sd: AIT_SHUFFLE='%s' is ignored: it is not a number\n",
+                          seed);
         return;
     }
     loop->shuffle = true;
@@ -40,10 +41,11 @@ static void shuffle_from_environment(struct ait_loop *loop)
 static struct ait_loop *loop_free(struct ait_loop *loop)
 {
     if (unlikely(loop->n_tasks > 0)) {
-        (void)fprintf(stderr,
-                      "aiotools-sd: the last reference to a loop is dropped while %zu of its tasks are live; "
-                      "wait for them first\n",
-                      loop->n_tasks);
+        (void)fprintf(
+            stderr,
+            "aiotools-sd: the last reference to a loop is dropped while %zu of its tasks are live; "
+            "wait for them first\n",
+            loop->n_tasks);
         abort();
     }
     loop_delist(loop);

@@ -50,7 +50,8 @@ static void on_fault(int signo, siginfo_t *info, void *ucontext)
         say_overflow(t, "': its stack has ", " KiB; spawn it with a larger stack_size\n");
     else if (t && loop->current)
         say_overflow(loop->current,
-                     "', or a wild pointer: it touched the guard of another stack; its own has ", " KiB\n");
+                     "', or a wild pointer: it touched the guard of another stack; its own has ",
+                     " KiB\n");
     else if (t)
         say("aiotools-sd: the guard of a task's stack was touched outside tasks\n");
     /*
@@ -69,7 +70,8 @@ static void alternate_stack(void)
 
     if (sigaltstack(NULL, &old) < 0 || !(old.ss_flags & SS_DISABLE))
         return;
-    p = mmap(NULL, ALTERNATE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    p = mmap(NULL, ALTERNATE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK,
+             -1, 0);
     if (p == MAP_FAILED)
         return;
     if (sigaltstack(&(stack_t){.ss_sp = p, .ss_size = ALTERNATE_SIZE}, NULL) < 0)

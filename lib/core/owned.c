@@ -14,8 +14,9 @@
 #include "scope.h"
 #include "task.h"
 
-#define EVENT_EVERY                                                                                          \
-    32 /* polls without a look at the sd_event: new defer sources and timers show only in prepare */
+#define EVENT_EVERY                                                                                \
+    32 /* polls without a look at the sd_event: new defer sources and timers show only in prepare  \
+        */
 
 static void event_ready(struct ait_loop *loop, uint32_t events)
 {
@@ -82,7 +83,8 @@ static int poll_with_event(struct ait_loop *loop, uint64_t until)
 
 static bool run_over(const struct ait_loop *loop, const struct ait_task *until_done)
 {
-    return (loop->n_tasks == 0 && !loop->attention) || loop->stop || (until_done && until_done->future.done);
+    return (loop->n_tasks == 0 && !loop->attention) || loop->stop ||
+           (until_done && until_done->future.done);
 }
 
 static int turn(struct ait_loop *loop, const struct ait_task *until_done)

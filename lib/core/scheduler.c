@@ -10,7 +10,8 @@
 
 int loop_reserve_ready_slow(struct ait_loop *loop)
 {
-    uint32_t capacity = loop->ring_capacity ? loop->ring_capacity * 2 : 64, n = loop->tail - loop->head;
+    uint32_t capacity = loop->ring_capacity ? loop->ring_capacity * 2 : 64,
+             n = loop->tail - loop->head;
     struct ait_task **ring;
 
     ring = malloc(capacity * sizeof(*ring));

@@ -107,8 +107,8 @@ static always_inline void task_wake(struct ait_task *t)
  * itself into the ring. wait (may be NULL) describes what it waits for; it is only shown, never
  * used to decide anything.
  */
-static always_inline void task_suspend_in(struct ait_loop *loop, struct ait_task *t, enum task_state state,
-                                          const struct wait *wait)
+static always_inline void task_suspend_in(struct ait_loop *loop, struct ait_task *t,
+                                          enum task_state state, const struct wait *wait)
 {
     struct ait_task *next;
 
@@ -124,7 +124,8 @@ static always_inline void task_suspend_in(struct ait_loop *loop, struct ait_task
     t->state = TASK_RUNNING;
 }
 
-static always_inline void task_suspend(struct ait_loop *loop, struct ait_task *t, enum task_state state)
+static always_inline void task_suspend(struct ait_loop *loop, struct ait_task *t,
+                                       enum task_state state)
 {
     task_suspend_in(loop, t, state, NULL);
 }

@@ -167,8 +167,8 @@ static void scope_record_error(struct ait_scope *s, const char *name, int error)
         return;
     }
     copy = name ? strdup(name) : NULL;
-    s->errors[s->n_errors - 1] =
-        (ait_error_info){.size = sizeof(ait_error_info), .name = copy ? copy : nameless, .error = error};
+    s->errors[s->n_errors - 1] = (ait_error_info){
+        .size = sizeof(ait_error_info), .name = copy ? copy : nameless, .error = error};
 }
 
 static void report_to_stderr(const ait_error_info *info)
@@ -344,7 +344,8 @@ AIT_PUBLIC int ait_scope_enter(ait_scope **ret, unsigned flags)
     struct ait_task *t;
     uint32_t capacity;
 
-    if (!ret || flags >= AIT_SCOPE_PROPAGATE << 1 || (flags & SCOPE_CONTRADICTION) == SCOPE_CONTRADICTION)
+    if (!ret || flags >= AIT_SCOPE_PROPAGATE << 1 ||
+        (flags & SCOPE_CONTRADICTION) == SCOPE_CONTRADICTION)
         return -EINVAL;
     if (!loop || !loop->current)
         return op_refused(loop);
@@ -415,7 +416,8 @@ AIT_PUBLIC int ait_scope_exit(ait_scope *scope, int r)
         return r < 0 ? r : -EINVAL;
     LOOP_CHECK(scope->loop);
     t = scope->loop->current;
-    if (!t || t != scope->owner || t->scope != scope || scope->is_root || scope->state != SCOPE_ENTERED)
+    if (!t || t != scope->owner || t->scope != scope || scope->is_root ||
+        scope->state != SCOPE_ENTERED)
         return -EINVAL;
     if (r < 0 && scope->n_live > 0)
         scope_fail(scope);
@@ -432,10 +434,11 @@ __attribute__((noreturn)) static cold void scope_left_by_another(const struct ai
 {
     const struct ait_task *t = s->loop->current;
 
-    (void)fprintf(stderr,
-                  "aiotools-sd: %s%s%s leaves a scope that it has not entered; only the task that entered it "
-                  "can leave it\n",
-                  t ? "task '" : "a callback", t ? ait_task_name(s->loop->current) : "", t ? "'" : "");
+    (void)fprintf(
+        stderr,
+        "aiotools-sd: %s%s%s leaves a scope that it has not entered; only the task that entered it "
+        "can leave it\n",
+        t ? "task '" : "a callback", t ? ait_task_name(s->loop->current) : "", t ? "'" : "");
     abort();
 }
 

@@ -26,8 +26,8 @@ void scope_extra_exited(struct scope_extra *x);
 void scope_extra_free(struct ait_scope *s);
 
 /* Initialises a task's root scope, which is zero otherwise. parent is NULL for the loop's root. */
-static always_inline void scope_init_root(struct ait_scope *s, struct ait_loop *loop, struct ait_task *owner,
-                                          struct ait_scope *parent)
+static always_inline void scope_init_root(struct ait_scope *s, struct ait_loop *loop,
+                                          struct ait_task *owner, struct ait_scope *parent)
 {
     /*
      * By hand: for this size compilers choose "rep stos", which takes longer to start than all of
@@ -96,8 +96,8 @@ void scope_exit_root_slow(struct ait_scope *s, int r);
 /* The body of a task's root has returned r. */
 static always_inline void scope_exit_root(struct ait_scope *s, int r)
 {
-    if (unlikely(s->n_live > 0 || (s->flags & SCOPE_HAS_SETS) || timer_armed(&s->timer) || s->extra ||
-                 !list_empty(&s->closers)))
+    if (unlikely(s->n_live > 0 || (s->flags & SCOPE_HAS_SETS) || timer_armed(&s->timer) ||
+                 s->extra || !list_empty(&s->closers)))
         scope_exit_root_slow(s, r);
     else
         s->state = SCOPE_EXITED;

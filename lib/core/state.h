@@ -37,7 +37,7 @@ struct ait_clock {
 
 struct clock_state {
     struct ait_clock *virtual; /* NULL: the real one */
-    uint32_t n_held;           /* by outside work that is certain to return: an idle loop waits for it */
+    uint32_t n_held; /* by outside work that is certain to return: an idle loop waits for it */
 };
 
 /* ---- futures --------------------------------------------------------------------------------- */
@@ -167,8 +167,9 @@ struct ait_task {
     struct context context;
 
     union {
-        ait_task_fn fn;          /* until it begins */
-        const struct wait *wait; /* while it is PARKED or WAITING; NULL where the wait says nothing */
+        ait_task_fn fn; /* until it begins */
+        const struct wait
+            *wait; /* while it is PARKED or WAITING; NULL where the wait says nothing */
     };
     void *userdata;
     struct timer timer; /* of sleeps */

@@ -49,7 +49,8 @@ static always_inline void task_unref(struct ait_task *t)
         task_free(t);
 }
 
-__attribute__((noreturn)) static void task_end(struct ait_loop *loop, struct ait_task *t, int result)
+__attribute__((noreturn)) static void task_end(struct ait_loop *loop, struct ait_task *t,
+                                               int result)
 {
     struct ait_task *next;
 
@@ -118,7 +119,8 @@ struct spawn {
     struct ait_local_binding *locals;
 };
 
-static int spawn_read_options(struct spawn *spawn, ait_task_options *ret, const ait_task_options *options)
+static int spawn_read_options(struct spawn *spawn, ait_task_options *ret,
+                              const ait_task_options *options)
 {
     int r;
 
@@ -172,8 +174,8 @@ static always_inline int task_alloc(struct ait_loop *loop, unsigned class, struc
     return 0;
 }
 
-static always_inline void task_init(struct ait_task *t, struct ait_loop *loop, struct ait_scope *parent,
-                                    struct spawn spawn)
+static always_inline void task_init(struct ait_task *t, struct ait_loop *loop,
+                                    struct ait_scope *parent, struct spawn spawn)
 {
     future_init(&t->future, loop, FUTURE_TASK);
     t->class = (uint8_t)spawn.class;
@@ -189,8 +191,9 @@ static always_inline void task_init(struct ait_task *t, struct ait_loop *loop, s
     t->locals = spawn.locals;
 }
 
-static always_inline int spawn_in(struct ait_scope *scope, struct ait_task **ret_task, ait_task_fn fn,
-                                  void *userdata, const void *site, struct spawn spawn)
+static always_inline int spawn_in(struct ait_scope *scope, struct ait_task **ret_task,
+                                  ait_task_fn fn, void *userdata, const void *site,
+                                  struct spawn spawn)
 {
     struct ait_loop *loop = scope->loop;
     struct ait_task *t;
@@ -251,18 +254,20 @@ int task_spawn(struct ait_scope *scope, struct ait_task **ret_task, ait_task_fn 
 }
 
 /* The same; most tasks have no options, and no parent with locals. */
-static always_inline int task_spawn_fast(struct ait_scope *scope, struct ait_task **ret_task, ait_task_fn fn,
-                                         void *userdata, const ait_task_options *options, const void *site)
+static always_inline int task_spawn_fast(struct ait_scope *scope, struct ait_task **ret_task,
+                                         ait_task_fn fn, void *userdata,
+                                         const ait_task_options *options, const void *site)
 {
     const struct ait_task *parent = scope->loop->current;
 
     if (unlikely(options || (parent && parent->locals)))
         return task_spawn(scope, ret_task, fn, userdata, options, site);
-    return spawn_in(scope, ret_task, fn, userdata, site, (struct spawn){.class = STACK_DEFAULT_CLASS});
+    return spawn_in(scope, ret_task, fn, userdata, site,
+                    (struct spawn){.class = STACK_DEFAULT_CLASS});
 }
 
-AIT_PUBLIC int ait_scope_spawn(ait_scope *scope, ait_task **ret_task, ait_task_fn fn, void *userdata,
-                               const ait_task_options *options)
+AIT_PUBLIC int ait_scope_spawn(ait_scope *scope, ait_task **ret_task, ait_task_fn fn,
+                               void *userdata, const ait_task_options *options)
 {
     if (unlikely(!scope))
         return -EINVAL;
@@ -277,14 +282,14 @@ AIT_PUBLIC int ait_task_spawn(ait_task **ret_task, ait_task_fn fn, void *userdat
 
     if (unlikely(!loop))
         return loop_foreign();
-    return task_spawn_fast(loop->current ? loop->current->scope : &loop->root, ret_task, fn, userdata,
-                           options, __builtin_return_address(0));
+    return task_spawn_fast(loop->current ? loop->current->scope : &loop->root, ret_task, fn,
+                           userdata, options, __builtin_return_address(0));
 }
 
 /* ---- nursery.start --------------------------------------------------------------------------- */
 
-AIT_PUBLIC int ait_scope_start(ait_scope *scope, ait_task **ret_task, ait_task_fn fn, void *userdata,
-                               const ait_task_options *options)
+AIT_PUBLIC int ait_scope_start(ait_scope *scope, ait_task **ret_task, ait_task_fn fn,
+                               void *userdata, const ait_task_options *options)
 {
     struct wait wait = {.kind = "start of"};
     struct start start = {};
@@ -527,9 +532,10 @@ int op_cancelled(struct ait_task *t)
 {
 #ifndef NDEBUG
     if (++t->n_busy > BUSY_TRAP) {
-        (void)fprintf(
-            stderr, "aiotools-sd: task '%s' does not unwind; let it return when a call returns -ECANCELED\n",
-            ait_task_name(t));
+        (void)fprintf(stderr,
+                      "aiotools-sd: task '%s' does not unwind; let it return when a call returns "
+                      "-ECANCELED\n",
+                      ait_task_name(t));
         abort();
     }
 #endif

@@ -103,8 +103,8 @@ AIT_PUBLIC ait_scope *ait_taskset_scope(ait_taskset *set)
     return set ? &set->scope : NULL;
 }
 
-AIT_PUBLIC int ait_taskset_spawn(ait_taskset *set, ait_task **ret_task, ait_task_fn fn, void *userdata,
-                                 const ait_task_options *options)
+AIT_PUBLIC int ait_taskset_spawn(ait_taskset *set, ait_task **ret_task, ait_task_fn fn,
+                                 void *userdata, const ait_task_options *options)
 {
     if (!set)
         return -EINVAL;

@@ -66,7 +66,8 @@ static inline bool timer_armed(const struct timer *t)
 }
 
 /* t must not be armed. fire is called with t disarmed. */
-void timer_arm(struct timers *ts, struct timer *t, uint64_t when, void (*fire)(struct timer *timer));
+void timer_arm(struct timers *ts, struct timer *t, uint64_t when,
+               void (*fire)(struct timer *timer));
 /* Has no effect if t is not armed. */
 void timer_disarm(struct timers *ts, struct timer *t);
 

@@ -96,7 +96,8 @@ struct memory_check {
     uint16_t written[BPF_MAXINSNS];
 };
 
-static void pass_on(struct memory_check *check, const struct sock_filter *program, size_t i, uint16_t written)
+static void pass_on(struct memory_check *check, const struct sock_filter *program, size_t i,
+                    uint16_t written)
 {
     const struct sock_filter *at = &program[i];
 
@@ -206,7 +207,8 @@ struct machine {
     uint32_t memory[BPF_MEMWORDS];
 };
 
-static void load_or_store(struct machine *m, const struct sock_filter *at, const struct seccomp_data *data)
+static void load_or_store(struct machine *m, const struct sock_filter *at,
+                          const struct seccomp_data *data)
 {
     switch (at->code) {
     case BPF_LD | BPF_W | BPF_ABS:
@@ -249,11 +251,12 @@ static const struct sock_filter *next(const struct machine *m, const struct sock
 {
     if (BPF_OP(at->code) == BPF_JA)
         return at + 1 + at->k;
-    return at + 1 + (jumps(at->code, m->a, BPF_SRC(at->code) == BPF_X ? m->x : at->k) ? at->jt : at->jf);
+    return at + 1 +
+           (jumps(at->code, m->a, BPF_SRC(at->code) == BPF_X ? m->x : at->k) ? at->jt : at->jf);
 }
 
-uint32_t bpf_run_counted(const struct sock_filter *program, size_t n, const struct seccomp_data *data,
-                         unsigned *ret_steps)
+uint32_t bpf_run_counted(const struct sock_filter *program, size_t n,
+                         const struct seccomp_data *data, unsigned *ret_steps)
 {
     struct machine m = {0};
     unsigned steps = 1;

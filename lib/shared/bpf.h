@@ -16,5 +16,5 @@
 int bpf_check(const struct sock_filter *program, size_t n, size_t *ret_at);
 /* The program must have passed bpf_check(). */
 uint32_t bpf_run(const struct sock_filter *program, size_t n, const struct seccomp_data *data);
-uint32_t bpf_run_counted(const struct sock_filter *program, size_t n, const struct seccomp_data *data,
-                         unsigned *ret_steps);
+uint32_t bpf_run_counted(const struct sock_filter *program, size_t n,
+                         const struct seccomp_data *data, unsigned *ret_steps);

@@ -110,7 +110,8 @@ RAW_CODE static int parse_fd(const char *s)
 RAW_CODE static int close_by_listing(const struct exec_plan *plan)
 {
     _Alignas(struct kernel_dirent) char buffer[2048];
-    long n, dir = raw_call(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    long n, dir = raw_call(SYS_openat, AT_FDCWD, "/proc/self/fd",
+                           O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 
     if (dir < 0)
         return (int)dir;
@@ -191,7 +192,8 @@ RAW_CODE int exec_check_parent(struct exec_plan *plan)
 
 RAW_CODE int exec_unblock_signals(struct exec_plan *plan)
 {
-    return (int)raw_call(SYS_rt_sigprocmask, SIG_SETMASK, &plan->blocked, NULL, sizeof(plan->blocked));
+    return (int)raw_call(SYS_rt_sigprocmask, SIG_SETMASK, &plan->blocked, NULL,
+                         sizeof(plan->blocked));
 }
 
 RAW_CODE int exec_execute(struct exec_plan *plan)

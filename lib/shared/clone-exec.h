@@ -53,8 +53,8 @@ struct exec_plan {
     bool session;
     bool process_group;    /* without a session of its own */
     uint64_t keep_ignored; /* one bit per signal (1 is bit 0); these stay ignored if they are */
-    struct exec_fd
-        *fds; /* targets ascend; fd 0 to 2 stay where they are no target, and everything else is closed */
+    struct exec_fd *fds; /* targets ascend; fd 0 to 2 stay where they are no target, and everything
+                            else is closed */
     size_t n_fds;
     bool inherit_fds; /* nothing is closed but what is close-on-exec */
     uint64_t blocked; /* the program's mask, a bit per signal */

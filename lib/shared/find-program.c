@@ -40,7 +40,8 @@ static char *candidate_in(const char *directory, size_t n, const char *base, con
     return path;
 }
 
-int program_search(const char *name, const char *path, const char *base, char **ret, char **ret_refused)
+int program_search(const char *name, const char *path, const char *base, char **ret,
+                   char **ret_refused)
 {
     char *refused = NULL;
     int error = -ENOENT;

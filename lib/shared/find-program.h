@@ -23,4 +23,5 @@ int program_check(const char *path);
  * -ENOENT: there is no file of this name. -ENOMEM. Another error is that of the first file that was
  * refused, whose name ret_refused (may be NULL) receives.
  */
-int program_search(const char *name, const char *path, const char *base, char **ret, char **ret_refused);
+int program_search(const char *name, const char *path, const char *base, char **ret,
+                   char **ret_refused);

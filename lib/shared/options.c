@@ -24,7 +24,8 @@ int options_copy_other(void *to, size_t now, const void *from)
 
     if (no_size(size))
         return -EINVAL;
-    if (size > now && (size > OPTIONS_MAX || !all_zero((const unsigned char *)from + now, size - now)))
+    if (size > now &&
+        (size > OPTIONS_MAX || !all_zero((const unsigned char *)from + now, size - now)))
         return -E2BIG;
     memset(to, 0, now);
     memcpy(to, from, size < now ? size : now);

@@ -18,7 +18,8 @@
 #define OPTIONS_MAX 4096
 
 /* Whether the struct at p, of any version, has the member. */
-#define OPTIONS_HAVE(p, member) ((p)->size >= offsetof(__typeof__(*(p)), member) + sizeof((p)->member))
+#define OPTIONS_HAVE(p, member)                                                                    \
+    ((p)->size >= offsetof(__typeof__(*(p)), member) + sizeof((p)->member))
 
 int options_copy_other(void *to, size_t now, const void *from);
 

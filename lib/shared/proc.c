@@ -27,7 +27,8 @@ int proc_read_stat(pid_t pid, struct proc_stat *ret)
     /* The command's name may hold anything, parentheses and blanks too. */
     const char *rest = strrchr(text, ')');
     if (!rest ||
-        sscanf(rest + 1, " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
+        sscanf(rest + 1,
+               " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
                &p.state, &p.parent, &p.group, &p.session, &p.start) != 5)
         return -EBADMSG;
     *ret = p;

@@ -24,11 +24,13 @@
 #define RAW_3(n, a, b)                                  raw_syscall(n, RAW_ARG(a), RAW_ARG(b), 0, 0, 0, 0)
 #define RAW_4(n, a, b, c)                               raw_syscall(n, RAW_ARG(a), RAW_ARG(b), RAW_ARG(c), 0, 0, 0)
 #define RAW_5(n, a, b, c, d)                            raw_syscall(n, RAW_ARG(a), RAW_ARG(b), RAW_ARG(c), RAW_ARG(d), 0, 0)
-#define RAW_6(n, a, b, c, d, e)                         raw_syscall(n, RAW_ARG(a), RAW_ARG(b), RAW_ARG(c), RAW_ARG(d), RAW_ARG(e), 0)
-#define RAW_7(n, a, b, c, d, e, f)                                                                           \
+#define RAW_6(n, a, b, c, d, e)                                                                    \
+    raw_syscall(n, RAW_ARG(a), RAW_ARG(b), RAW_ARG(c), RAW_ARG(d), RAW_ARG(e), 0)
+#define RAW_7(n, a, b, c, d, e, f)                                                                 \
     raw_syscall(n, RAW_ARG(a), RAW_ARG(b), RAW_ARG(c), RAW_ARG(d), RAW_ARG(e), RAW_ARG(f))
 /* raw_call(SYS_close, fd): pointers and integers alike, up to six. */
-#define raw_call(...) RAW_PICK(__VA_ARGS__, RAW_7, RAW_6, RAW_5, RAW_4, RAW_3, RAW_2, RAW_1, 0)(__VA_ARGS__)
+#define raw_call(...)                                                                              \
+    RAW_PICK(__VA_ARGS__, RAW_7, RAW_6, RAW_5, RAW_4, RAW_3, RAW_2, RAW_1, 0)(__VA_ARGS__)
 
 RAW_CODE static inline long raw_syscall(long number, long a, long b, long c, long d, long e, long f)
 {

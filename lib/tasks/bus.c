@@ -111,8 +111,9 @@ AIT_PUBLIC int ait_bus_call(sd_bus *bus, sd_bus_message *m, uint64_t usec, sd_bu
 }
 
 AIT_PUBLIC int ait_bus_call_method(sd_bus *bus, const char *destination, const char *path,
-                                   const char *interface, const char *member, sd_bus_error *ret_error,
-                                   sd_bus_message **ret_reply, const char *types, ...)
+                                   const char *interface, const char *member,
+                                   sd_bus_error *ret_error, sd_bus_message **ret_reply,
+                                   const char *types, ...)
 {
     AIT_CLEANUP(sd_bus_message_unrefp) sd_bus_message *m = NULL;
     va_list ap;
@@ -159,7 +160,8 @@ static __thread struct list served_here;
 
 static const sd_bus_vtable *vtable_at(const char *vtable, size_t i)
 {
-    return (const sd_bus_vtable *)(vtable + i * ((const sd_bus_vtable *)vtable)->x.start.element_size);
+    return (const sd_bus_vtable *)(vtable +
+                                   i * ((const sd_bus_vtable *)vtable)->x.start.element_size);
 }
 
 static void method_refuse(sd_bus_message *m)
@@ -193,7 +195,8 @@ static int method_main(void *userdata)
     return r < 0 ? r : 0;
 }
 
-static int method_spawn(struct served *s, sd_bus_message_handler_t handler, sd_bus_message *m, void *userdata)
+static int method_spawn(struct served *s, sd_bus_message_handler_t handler, sd_bus_message *m,
+                        void *userdata)
 {
     struct method_call *call = malloc(sizeof(*call));
     bool drain = s->options.flags & AIT_BUS_SERVE_DRAIN;
@@ -278,7 +281,8 @@ static int served_register(struct served *s, sd_bus *bus, const char *path, cons
         if (entry->type == _SD_BUS_VTABLE_METHOD && entry->x.method.handler)
             entry->x.method.handler = on_method;
     }
-    r = sd_bus_add_object_vtable(bus, &s->slot, path, interface, (const sd_bus_vtable *)s->vtable, userdata);
+    r = sd_bus_add_object_vtable(bus, &s->slot, path, interface, (const sd_bus_vtable *)s->vtable,
+                                 userdata);
     if (r < 0)
         return r;
     if (!served_here.next)
@@ -392,7 +396,8 @@ static int install(void *userdata)
     struct install *i = userdata;
     int r;
 
-    r = sd_bus_add_match_async(i->bus, &i->signals->match, i->match, on_signal, on_installed, i->signals);
+    r = sd_bus_add_match_async(i->bus, &i->signals->match, i->match, on_signal, on_installed,
+                               i->signals);
     if (r < 0)
         return r;
     return sd_bus_match_signal(i->bus, &i->signals->end, NULL, "/org/freedesktop/DBus/Local",
@@ -407,7 +412,8 @@ static bool is_installed_there(sd_bus *bus, const char *match)
     return sd_bus_is_bus_client(bus) > 0 && !strstr(match, "org.freedesktop.DBus.Local");
 }
 
-static int signals_install(struct ait_bus_signals *s, struct ait_loop *loop, sd_bus *bus, const char *match)
+static int signals_install(struct ait_bus_signals *s, struct ait_loop *loop, sd_bus *bus,
+                           const char *match)
 {
     const struct wait wait = {.kind = "match on bus", .object = bus};
     struct install i = {.signals = s, .bus = bus, .match = match};
@@ -424,7 +430,8 @@ static int signals_install(struct ait_bus_signals *s, struct ait_loop *loop, sd_
     return s->installed ? s->result : -ECANCELED;
 }
 
-AIT_PUBLIC int ait_bus_signals_open(ait_bus_signals **ret, sd_bus *bus, const char *match, size_t capacity)
+AIT_PUBLIC int ait_bus_signals_open(ait_bus_signals **ret, sd_bus *bus, const char *match,
+                                    size_t capacity)
 {
     AIT_CLEANUP(ait_bus_signals_closep) ait_bus_signals *s = NULL;
     struct ait_loop *loop;

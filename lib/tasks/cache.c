@@ -77,8 +77,9 @@ static void sip_round(uint64_t v[4])
 /* SipHash-1-3: keys may come from strangers, who must not be able to choose keys that collide. */
 static uint64_t sip_hash(const uint64_t secret[2], const char *data, size_t n)
 {
-    uint64_t v[4] = {secret[0] ^ UINT64_C(0x736f6d6570736575), secret[1] ^ UINT64_C(0x646f72616e646f6d),
-                     secret[0] ^ UINT64_C(0x6c7967656e657261), secret[1] ^ UINT64_C(0x7465646279746573)};
+    uint64_t v[4] = {
+        secret[0] ^ UINT64_C(0x736f6d6570736575), secret[1] ^ UINT64_C(0x646f72616e646f6d),
+        secret[0] ^ UINT64_C(0x6c7967656e657261), secret[1] ^ UINT64_C(0x7465646279746573)};
     uint64_t word, last = (uint64_t)n << 56;
 
     for (; n >= 8; n -= 8, data += 8) {
@@ -165,8 +166,11 @@ static struct ait_cache_entry *add(struct ait_cache *c, const void *key, uint64_
 
     if (!e)
         return NULL;
-    *e = (struct ait_cache_entry){
-        .state = ENTRY_LOADING, .hash = hash, .refs = 1, .in_table = true, .destroy = c->options.destroy};
+    *e = (struct ait_cache_entry){.state = ENTRY_LOADING,
+                                  .hash = hash,
+                                  .refs = 1,
+                                  .in_table = true,
+                                  .destroy = c->options.destroy};
     memcpy(e->key, key, n);
     list_init(&e->used);
     list_init(&e->waiters);
@@ -369,7 +373,8 @@ static struct ait_cache_entry *look_up(struct ait_cache *c, const void *key, uin
 {
     struct ait_cache_entry *e = find(c, key, hash);
 
-    if (!e || e->state == ENTRY_LOADING || e->expires == UINT64_MAX || loop_now(c->loop) < e->expires)
+    if (!e || e->state == ENTRY_LOADING || e->expires == UINT64_MAX ||
+        loop_now(c->loop) < e->expires)
         return e;
     drop(c, e);
     return NULL;
@@ -383,7 +388,8 @@ static int hit(struct ait_cache *c, struct ait_cache_entry *e)
     return e->state == ENTRY_FAILED ? e->error : 1;
 }
 
-static int get(struct ait_cache *c, const void *key, struct ait_task *t, struct ait_cache_entry **ret)
+static int get(struct ait_cache *c, const void *key, struct ait_task *t,
+               struct ait_cache_entry **ret)
 {
     uint64_t hash = key_hash(c, key);
     struct ait_cache_entry *e = look_up(c, key, hash);

@@ -65,8 +65,8 @@ AIT_PUBLIC int ait_ctxgroup_add(ait_ctxgroup *group, const ait_ctx *ctx)
         group->members = members;
         group->capacity = capacity;
     }
-    group->members[group->n] =
-        (struct member){.ctx = *ctx, .group = group, .enter_result = -ECANCELED, .exit_result = -ECANCELED};
+    group->members[group->n] = (struct member){
+        .ctx = *ctx, .group = group, .enter_result = -ECANCELED, .exit_result = -ECANCELED};
     return (int)group->n++;
 }
 
@@ -241,5 +241,6 @@ AIT_PUBLIC int ait_ctxgroup_exit_result(const ait_ctxgroup *group, size_t index)
 
 AIT_PUBLIC void *ait_ctxgroup_value(const ait_ctxgroup *group, size_t index)
 {
-    return group && index < group->n && group->members[index].entered ? group->members[index].value : NULL;
+    return group && index < group->n && group->members[index].entered ? group->members[index].value
+                                                                      : NULL;
 }

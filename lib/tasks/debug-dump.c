@@ -164,8 +164,9 @@ static const struct {
     unsigned flag;
     const char *name;
 } scope_flags[] = {
-    {AIT_SCOPE_SHIELD, "shield"},   {AIT_SCOPE_SUPERVISOR, "supervisor"}, {AIT_SCOPE_FAIL_FAST, "fail-fast"},
-    {AIT_SCOPE_MOVE_ON, "move-on"}, {AIT_SCOPE_PROPAGATE, "propagate"},
+    {AIT_SCOPE_SHIELD, "shield"},       {AIT_SCOPE_SUPERVISOR, "supervisor"},
+    {AIT_SCOPE_FAIL_FAST, "fail-fast"}, {AIT_SCOPE_MOVE_ON, "move-on"},
+    {AIT_SCOPE_PROPAGATE, "propagate"},
 };
 
 /* The properties of a scope, each after a comma. */
@@ -225,8 +226,9 @@ static void put_loop_line(struct dump *d)
 {
     struct ait_loop *loop = d->loop;
 
-    (void)fprintf(d->file, "loop %p: %s, %zu tasks, %s %.6f s", (void *)loop, loop->guest ? "guest" : "owned",
-                  loop->n_tasks, loop->clock.virtual ? "virtual clock at" : "clock at", (double)d->now / 1e6);
+    (void)fprintf(d->file, "loop %p: %s, %zu tasks, %s %.6f s", (void *)loop,
+                  loop->guest ? "guest" : "owned", loop->n_tasks,
+                  loop->clock.virtual ? "virtual clock at" : "clock at", (double)d->now / 1e6);
     if (loop->finishing)
         (void)fputs(", finishing", d->file);
     put_scope(d, &loop->root);

@@ -126,7 +126,8 @@ static int pages_touched(int pagemap, const char *address, size_t n, bool *ret)
     off_t offset = (off_t)((uintptr_t)address / PAGE * sizeof(*entries));
 
     if (pagemap >= 0) {
-        if (pread(pagemap, entries, n * sizeof(*entries), offset) != (ssize_t)(n * sizeof(*entries)))
+        if (pread(pagemap, entries, n * sizeof(*entries), offset) !=
+            (ssize_t)(n * sizeof(*entries)))
             return -EOPNOTSUPP;
         for (size_t i = 0; i < n; i++)
             ret[i] = entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED);

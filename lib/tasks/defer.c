@@ -31,7 +31,8 @@ AIT_PUBLIC ait_scope *ait_shield_enter(uint64_t usec)
 {
     ait_scope *scope = NULL;
 
-    return ait_scope_enter_after(&scope, AIT_SCOPE_SHIELD | AIT_SCOPE_MOVE_ON, usec) < 0 ? NULL : scope;
+    return ait_scope_enter_after(&scope, AIT_SCOPE_SHIELD | AIT_SCOPE_MOVE_ON, usec) < 0 ? NULL
+                                                                                         : scope;
 }
 
 AIT_PUBLIC int ait_ctx_run(const ait_ctx *ctx, ait_ctx_body_fn body, void *userdata)
@@ -95,7 +96,8 @@ static int reserve(struct ait_exitstack *s)
 
     if (s->n < s->capacity)
         return 0;
-    entries = realloc(s->entries == s->first ? NULL : s->entries, s->capacity * 2 * sizeof(*entries));
+    entries =
+        realloc(s->entries == s->first ? NULL : s->entries, s->capacity * 2 * sizeof(*entries));
     if (!entries)
         return -ENOMEM;
     if (s->entries == s->first)
@@ -120,14 +122,17 @@ AIT_PUBLIC int ait_defer_push(ait_exitstack *stack, ait_task_fn fn, void *userda
 {
     if (!stack || !fn)
         return -EINVAL;
-    return push(stack, (struct entry){.kind = ENTRY_DEFERRED, .deferred = fn, .userdata = userdata});
+    return push(stack,
+                (struct entry){.kind = ENTRY_DEFERRED, .deferred = fn, .userdata = userdata});
 }
 
-AIT_PUBLIC int ait_exitstack_push_destroy(ait_exitstack *stack, ait_destroy_fn destroy, void *userdata)
+AIT_PUBLIC int ait_exitstack_push_destroy(ait_exitstack *stack, ait_destroy_fn destroy,
+                                          void *userdata)
 {
     if (!stack || !destroy)
         return -EINVAL;
-    return push(stack, (struct entry){.kind = ENTRY_DESTROY, .destroy = destroy, .userdata = userdata});
+    return push(stack,
+                (struct entry){.kind = ENTRY_DESTROY, .destroy = destroy, .userdata = userdata});
 }
 
 AIT_PUBLIC int ait_exitstack_push(ait_exitstack *stack, ait_ctx_exit_fn exit, void *userdata)

@@ -19,7 +19,8 @@ int call_check_all(const ait_call *calls, size_t n)
     return r;
 }
 
-void call_init(struct call *call, const ait_call *what, size_t index, void (*ended)(struct call *call))
+void call_init(struct call *call, const ait_call *what, size_t index,
+               void (*ended)(struct call *call))
 {
     *call = (struct call){.what = *what, .index = index, .result = -ECANCELED, .ended = ended};
 }

@@ -25,11 +25,13 @@ struct call {
 int call_check(const ait_call *what);
 int call_check_all(const ait_call *calls, size_t n);
 
-void call_init(struct call *call, const ait_call *what, size_t index, void (*ended)(struct call *call));
+void call_init(struct call *call, const ait_call *what, size_t index,
+               void (*ended)(struct call *call));
 /* Begins it in scope. On failure ended() is not called. */
 int call_begin(struct call *call, struct ait_scope *scope, const void *site);
 /* Releases the userdata. */
 void call_destroy(const ait_call *what);
 
 /* Gives a result to options->discard. */
-void call_discard(struct ait_loop *loop, const ait_gather_options *options, const struct call *call);
+void call_discard(struct ait_loop *loop, const ait_gather_options *options,
+                  const struct call *call);

@@ -133,7 +133,8 @@ static int completion_undo(struct ait_completion *c, int error)
     return error;
 }
 
-static int completion_new(struct ait_completion **ret, struct ait_scope *scope, ait_gather_options options)
+static int completion_new(struct ait_completion **ret, struct ait_scope *scope,
+                          ait_gather_options options)
 {
     struct ait_completion *c = calloc(1, sizeof(*c));
     int r;
@@ -268,7 +269,8 @@ static int completion_try(struct ait_completion *c, size_t *ret_index, int *ret_
     return entry_fetch(e, ret_index, ret_result);
 }
 
-AIT_PUBLIC int ait_completion_try_next(ait_completion *completion, size_t *ret_index, int *ret_result)
+AIT_PUBLIC int ait_completion_try_next(ait_completion *completion, size_t *ret_index,
+                                       int *ret_result)
 {
     if (!completion)
         return -EINVAL;

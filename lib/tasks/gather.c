@@ -140,8 +140,8 @@ static int group_run(struct group *g)
  * The common part of gather and race: runs g. 1: the caller is cancelled, and not all calls have
  * ended by themselves.
  */
-static int group_call(struct group *g, const ait_call *calls, size_t n, const ait_gather_options *options,
-                      int *results)
+static int group_call(struct group *g, const ait_call *calls, size_t n,
+                      const ait_gather_options *options, int *results)
 {
     struct ait_loop *loop;
     struct ait_task *t;
@@ -168,7 +168,8 @@ static int group_call(struct group *g, const ait_call *calls, size_t n, const ai
     return !g->decided && g->n_cut > 0 && t->scope->effective;
 }
 
-AIT_PUBLIC int ait_gather(const ait_call *calls, size_t n, const ait_gather_options *options, int *results)
+AIT_PUBLIC int ait_gather(const ait_call *calls, size_t n, const ait_gather_options *options,
+                          int *results)
 {
     struct group g = {.site = __builtin_return_address(0)};
     size_t n_failed;

@@ -75,7 +75,8 @@ static const char *tick_name(void)
 
 static int spawn_tick(struct interval *iv)
 {
-    const ait_task_options options = {.size = sizeof(options), .name = tick_name(), .destroy = free};
+    const ait_task_options options = {
+        .size = sizeof(options), .name = tick_name(), .destroy = free};
     struct run *run = malloc(sizeof(*run));
     int r = -ENOMEM;
 
@@ -85,7 +86,8 @@ static int spawn_tick(struct interval *iv)
             .cb = iv->cb,
             .userdata = iv->userdata,
         };
-        r = ait_task_spawn(iv->policy == AIT_INTERVAL_QUEUE ? NULL : &iv->running, run_main, run, &options);
+        r = ait_task_spawn(iv->policy == AIT_INTERVAL_QUEUE ? NULL : &iv->running, run_main, run,
+                           &options);
         if (r < 0)
             free(run);
     }
@@ -142,7 +144,8 @@ static int interval_main(void *userdata)
 AIT_PUBLIC int ait_interval_start(ait_task **ret_task, ait_scope *scope, uint64_t usec,
                                   ait_interval_policy policy, ait_interval_cb cb, void *userdata)
 {
-    static const ait_task_options options = {.size = sizeof(options), .name = interval_name, .destroy = free};
+    static const ait_task_options options = {
+        .size = sizeof(options), .name = interval_name, .destroy = free};
     struct interval *iv;
     int r;
 

@@ -73,7 +73,9 @@ static int pread_cached(struct file_call *c)
         ssize_t k = preadv2(c->fd, &iov, 1, (off_t)c->offset, RWF_NOWAIT);
 
         if (k < 0)
-            return errno == EAGAIN || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL ? 0 : -errno;
+            return errno == EAGAIN || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL
+                       ? 0
+                       : -errno;
         if (k == 0)
             break;
         c->buf = (char *)c->buf + k;

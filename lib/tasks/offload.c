@@ -117,7 +117,8 @@ static unsigned default_threads(void)
 
 static struct timespec idle_end(uint64_t since)
 {
-    uint64_t end = pool.idle_usec < INT32_MAX * AIT_USEC_PER_SEC ? since + pool.idle_usec : INT64_MAX;
+    uint64_t end =
+        pool.idle_usec < INT32_MAX * AIT_USEC_PER_SEC ? since + pool.idle_usec : INT64_MAX;
 
     return (struct timespec){.tv_sec = (time_t)(end / AIT_USEC_PER_SEC),
                              .tv_nsec = (long)(end % AIT_USEC_PER_SEC) * 1000};

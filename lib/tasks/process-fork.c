@@ -133,7 +133,8 @@ __attribute__((noreturn)) static void run_child(struct fork *f, const struct ait
     r = prepare_child(f);
     reset_signals();
     if (r >= 0)
-        r = ait_run(child_main, f, f->options.flags & AIT_FORK_KEEP_SIGNALS ? AIT_RUN_KEEP_SIGNALS : 0);
+        r = ait_run(child_main, f,
+                    f->options.flags & AIT_FORK_KEEP_SIGNALS ? AIT_RUN_KEEP_SIGNALS : 0);
     say(f, SAYS_ENDED, r);
     (void)fflush(stdout);
     (void)fflush(stderr);
@@ -246,8 +247,8 @@ static int fork_and_wait(ait_child **ret, struct fork *f)
     return r;
 }
 
-static int fork_checked(ait_child **ret, ait_task_fn fn, void *userdata, const ait_fork_options *options,
-                        bool wait_started)
+static int fork_checked(ait_child **ret, ait_task_fn fn, void *userdata,
+                        const ait_fork_options *options, bool wait_started)
 {
     struct fork f = {.fn = fn, .userdata = userdata, .wait_started = wait_started};
     struct ait_loop *loop;
@@ -266,7 +267,8 @@ static int fork_checked(ait_child **ret, ait_task_fn fn, void *userdata, const a
     return r < 0 ? r : fork_and_wait(ret, &f);
 }
 
-AIT_PUBLIC int ait_fork(ait_child **ret, ait_task_fn fn, void *userdata, const ait_fork_options *options)
+AIT_PUBLIC int ait_fork(ait_child **ret, ait_task_fn fn, void *userdata,
+                        const ait_fork_options *options)
 {
     return fork_checked(ret, fn, userdata, options, false);
 }

@@ -28,7 +28,8 @@ struct run {
     struct output outputs[2]; /* of fd 1 and 2 */
     const char *input;
     size_t n_input;
-    bool leads; /* a process group, which ends when it is reaped: others of it may hold the pipes open */
+    bool leads; /* a process group, which ends when it is reaped: others of it may hold the pipes
+                   open */
 };
 
 static int output_reserve(struct output *o)
@@ -105,10 +106,11 @@ static int communicate(struct run *run)
 
     for (;;) {
         n_open = 0;
-        fds[3] = (struct pollfd){.fd = run->leads ? ait_child_pidfd(run->child) : -1, .events = POLLIN};
+        fds[3] =
+            (struct pollfd){.fd = run->leads ? ait_child_pidfd(run->child) : -1, .events = POLLIN};
         for (int i = 0; i < 3; i++) {
-            fds[i] =
-                (struct pollfd){.fd = ait_child_stdio(run->child, i), .events = i == 0 ? POLLOUT : POLLIN};
+            fds[i] = (struct pollfd){.fd = ait_child_stdio(run->child, i),
+                                     .events = i == 0 ? POLLOUT : POLLIN};
             n_open += fds[i].fd >= 0;
         }
         if (n_open == 0)
@@ -179,8 +181,8 @@ static int run_to_end(struct run *run, ait_process_result *ret)
     return 0;
 }
 
-AIT_PUBLIC int ait_run_process(ait_process_result *ret, char *const argv[], const void *input, size_t n_input,
-                               const ait_spawn_options *options)
+AIT_PUBLIC int ait_run_process(ait_process_result *ret, char *const argv[], const void *input,
+                               size_t n_input, const ait_spawn_options *options)
 {
     struct run run = {.input = input, .n_input = n_input};
     ait_spawn_options o;

@@ -53,7 +53,8 @@ static int check_options(const ait_spawn_options *o)
 {
     if ((o->flags & ~ALL_FLAGS) || (o->n_fds > 0 && !o->fds) || o->n_fds > MAX_FDS)
         return -EINVAL;
-    if (o->death_signal < 0 || o->death_signal >= NSIG || o->stop_signal < 0 || o->stop_signal >= NSIG)
+    if (o->death_signal < 0 || o->death_signal >= NSIG || o->stop_signal < 0 ||
+        o->stop_signal >= NSIG)
         return -EINVAL;
     for (size_t i = 0; i < o->n_fds; i++) {
         if (o->fds[i].fd < 0 || o->fds[i].target < 0)

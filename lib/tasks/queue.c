@@ -34,7 +34,8 @@ AIT_PUBLIC int ait_queue_new(ait_queue **ret, size_t capacity, ait_queue_policy 
 {
     struct ait_queue *q;
 
-    if (!ret || (unsigned)policy > AIT_QUEUE_FAIL || capacity > PTRDIFF_MAX / sizeof(void *) - sizeof(*q))
+    if (!ret || (unsigned)policy > AIT_QUEUE_FAIL ||
+        capacity > PTRDIFF_MAX / sizeof(void *) - sizeof(*q))
         return -EINVAL;
     if (!this_loop)
         return loop_foreign();
@@ -84,7 +85,8 @@ AIT_PUBLIC ait_queue *ait_queue_unref(ait_queue *queue)
 {
     if (!queue || --queue->refs > 0)
         return NULL;
-    assert(list_empty(&queue->getters) && list_empty(&queue->putters) && list_empty(&queue->joiners));
+    assert(list_empty(&queue->getters) && list_empty(&queue->putters) &&
+           list_empty(&queue->joiners));
     while (queue->size > 0) {
         void *item = ring_pop(queue);
 

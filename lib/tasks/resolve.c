@@ -46,7 +46,8 @@ static void lookup_freep(struct lookup **p)
     lookup_free(*p);
 }
 
-static struct lookup *lookup_new(const char *host, const char *service, const struct addrinfo *hints)
+static struct lookup *lookup_new(const char *host, const char *service,
+                                 const struct addrinfo *hints)
 {
     struct lookup *l = calloc(1, sizeof(*l));
 
@@ -192,7 +193,8 @@ static void interleave(struct race *race, const struct addrinfo *list)
     }
 }
 
-static int race_new(struct race **ret, const struct addrinfo *list, const ait_connect_options *options)
+static int race_new(struct race **ret, const struct addrinfo *list,
+                    const ait_connect_options *options)
 {
     AIT_CLEANUP(race_freep) struct race *race = NULL;
     size_t n = 0;
@@ -250,8 +252,8 @@ static int attempt_connect(struct attempt *a)
     const ait_connect_options *options = a->race->options;
     int r = 0, fd;
 
-    fd =
-        socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->ai_protocol);
+    fd = socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                address->ai_protocol);
     if (fd < 0)
         return -errno;
     if (options->prepare)

@@ -12,7 +12,8 @@ struct addrinfo;
 
 struct resolve_calls {
     /* On a thread of the pool; as getaddrinfo(3). */
-    int (*lookup)(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **ret);
+    int (*lookup)(const char *host, const char *service, const struct addrinfo *hints,
+                  struct addrinfo **ret);
     /* In the attempt's task. */
     int (*connect)(int fd, const struct sockaddr *addr, socklen_t len);
 };

@@ -94,7 +94,8 @@ AIT_PUBLIC int ait_stream_open(ait_stream **ret, int fd, const ait_stream_option
     r = options_copy(&o, sizeof(o), options);
     if (r < 0)
         return r;
-    if (!ret || o.read_limit > LARGEST || o.write_size > LARGEST || o.flags & ~(unsigned)AIT_STREAM_OWN_FD)
+    if (!ret || o.read_limit > LARGEST || o.write_size > LARGEST ||
+        o.flags & ~(unsigned)AIT_STREAM_OWN_FD)
         return -EINVAL;
     if (fd < 0)
         return -EBADF;
@@ -268,8 +269,8 @@ AIT_PUBLIC int ait_stream_read_line(ait_stream *stream, char **ret_line, size_t 
     return reader_leave(stream, r);
 }
 
-AIT_PUBLIC int ait_stream_read_until(ait_stream *stream, const void *delimiter, size_t n, const void **ret,
-                                     size_t *ret_n)
+AIT_PUBLIC int ait_stream_read_until(ait_stream *stream, const void *delimiter, size_t n,
+                                     const void **ret, size_t *ret_n)
 {
     size_t size;
     int r;

@@ -60,22 +60,22 @@ static void *counted_new(size_t size, int *ret_error)
 }
 
 /* ref and unref of a type. done(x) prepares for free(). */
-#define DEFINE_COUNTED(type, done)                                                                           \
-    AIT_PUBLIC type *type##_ref(type *x)                                                                     \
-    {                                                                                                        \
-        if (x)                                                                                               \
-            x->counted.refs++;                                                                               \
-        return x;                                                                                            \
-    }                                                                                                        \
-    AIT_PUBLIC type *type##_unref(type *x)                                                                   \
-    {                                                                                                        \
-        if (x && --x->counted.refs == 0) {                                                                   \
-            assert(list_empty(&x->waiters));                                                                 \
-            done(x);                                                                                         \
-            free(x);                                                                                         \
-        }                                                                                                    \
-        return NULL;                                                                                         \
-    }                                                                                                        \
+#define DEFINE_COUNTED(type, done)                                                                 \
+    AIT_PUBLIC type *type##_ref(type *x)                                                           \
+    {                                                                                              \
+        if (x)                                                                                     \
+            x->counted.refs++;                                                                     \
+        return x;                                                                                  \
+    }                                                                                              \
+    AIT_PUBLIC type *type##_unref(type *x)                                                         \
+    {                                                                                              \
+        if (x && --x->counted.refs == 0) {                                                         \
+            assert(list_empty(&x->waiters));                                                       \
+            done(x);                                                                               \
+            free(x);                                                                               \
+        }                                                                                          \
+        return NULL;                                                                               \
+    }                                                                                              \
     struct needs_semicolon
 
 #define NOTHING(x) (void)(x)
@@ -447,7 +447,8 @@ static int condition_notify(struct ait_condition *c, unsigned n, bool alone)
     int woken = 0;
 
     for (; n > 0 && !list_empty(&c->waiters); n--, woken++) {
-        struct condition_waiter *cw = container_of(c->waiters.next, struct condition_waiter, mw.waiter.link);
+        struct condition_waiter *cw =
+            container_of(c->waiters.next, struct condition_waiter, mw.waiter.link);
 
         list_remove(&cw->mw.waiter.link);
         cw->notified = true;
@@ -458,7 +459,8 @@ static int condition_notify(struct ait_condition *c, unsigned n, bool alone)
 }
 
 /* Waits for the notification, unless the task is cancelled first, and for the mutex in any case. */
-static void condition_suspend(struct ait_loop *loop, struct ait_condition *c, struct condition_waiter *cw)
+static void condition_suspend(struct ait_loop *loop, struct ait_condition *c,
+                              struct condition_waiter *cw)
 {
     const struct wait what = {.kind = "condition", .object = c};
     struct ait_task *t = cw->mw.waiter.task;

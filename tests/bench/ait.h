@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * The rows of bench-ait: this library, through its public headers alone, and the spawn of the server layer. Each row runs inside a task, whether the loop is its own
- * (ait_run) or a guest in an sd_event_loop (-g): the code of a row does not know.
+ * The rows of bench-ait: this library, through its public headers alone, and the spawn of the
+ * server layer. Each row runs inside a task, whether the loop is its own (ait_run) or a guest in an
+ * sd_event_loop (-g): the code of a row does not know.
  */
 
 #include "harness.h"

@@ -9,8 +9,8 @@
 #include "worker/spawn.h"
 
 /*
- * Start and reap as the supervisor does it: the server layer's spawn with all that belongs to it (session, descriptors, signals, parent-death
- * signal), then a wait on the pidfd by a task.
+ * Start and reap as the supervisor does it: the server layer's spawn with all that belongs to it
+ * (session, descriptors, signals, parent-death signal), then a wait on the pidfd by a task.
  */
 
 static int start_and_reap(const struct spawn_params *params)
@@ -36,7 +36,8 @@ static int start_and_reap(const struct spawn_params *params)
 int ait_process(struct bench *b)
 {
     char *argv[] = {"true", NULL};
-    const struct spawn_environment_params environment = {.base = environ, .name = "bench", .workers = 1};
+    const struct spawn_environment_params environment = {
+        .base = environ, .name = "bench", .workers = 1};
     struct spawn_params params = SPAWN_PARAMS_INIT;
     int r;
 

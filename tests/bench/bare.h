@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * The limit: fibers and nothing else. A ring of ready fibers, stacks without guards that are never given back, a switch
- * of seven instructions. No scopes, no cancellation, no results, no errors, no growth: whatever does more is slower, and
- * by how much is what the benchmarks tell. x86-64 only; elsewhere the programs say so and end with status 77.
+ * The limit: fibers and nothing else. A ring of ready fibers, stacks without guards that are never
+ * given back, a switch of seven instructions. No scopes, no cancellation, no results, no errors, no
+ * growth: whatever does more is slower, and by how much is what the benchmarks tell. x86-64 only;
+ * elsewhere the programs say so and end with status 77.
  */
 
 #include <stddef.h>
@@ -38,7 +39,8 @@ void bare_spawn(void (*fn)(void *argument), void *argument);
 void bare_run(void);
 
 #if BARE_SUPPORTED
-static inline __attribute__((always_inline)) void bare_switch(struct bare_fiber *from, struct bare_fiber *to)
+static inline __attribute__((always_inline)) void bare_switch(struct bare_fiber *from,
+                                                              struct bare_fiber *to)
 {
     __asm__ volatile("leaq 1f(%%rip), %%rax\n\t"
                      "movq %%rsp, 0(%0)\n\t"
@@ -51,9 +53,10 @@ static inline __attribute__((always_inline)) void bare_switch(struct bare_fiber 
                      "endbr64"
                      : "+D"(from), "+S"(to)
                      :
-                     : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-                       "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
-                       "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "memory", "cc");
+                     : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+                       "r15", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+                       "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",
+                       "memory", "cc");
 }
 #else
 static inline void bare_switch(struct bare_fiber *from, struct bare_fiber *to)
@@ -74,7 +77,8 @@ struct bare_fiber *bare_idle(void);
 static inline __attribute__((always_inline)) void bare_suspend(void)
 {
     struct bare_fiber *self = bare_current;
-    struct bare_fiber *next = bare_head != bare_tail ? bare_ring[bare_head++ & bare_mask] : bare_idle();
+    struct bare_fiber *next =
+        bare_head != bare_tail ? bare_ring[bare_head++ & bare_mask] : bare_idle();
 
     bare_current = next;
     bare_switch(self, next);

@@ -60,7 +60,8 @@ static void raise_fd_limit(void)
     }
 }
 
-const struct bench_row *bench_parse(struct bench *b, const struct bench_row *rows, int argc, char **argv)
+const struct bench_row *bench_parse(struct bench *b, const struct bench_row *rows, int argc,
+                                    char **argv)
 {
     const struct bench_row *row = argc > 1 ? find_row(rows, argv[1]) : NULL;
     int option;
@@ -125,7 +126,8 @@ static int read_kilobytes(const char *path, const char *key, uint64_t *ret)
     if (!file)
         return -errno;
     while (r < 0 && fgets(line, sizeof(line), file))
-        if (strncmp(line, key, strlen(key)) == 0 && sscanf(line + strlen(key), " %" SCNu64, ret) == 1)
+        if (strncmp(line, key, strlen(key)) == 0 &&
+            sscanf(line + strlen(key), " %" SCNu64, ret) == 1)
             r = 0;
     fclose(file);
     if (r == 0)

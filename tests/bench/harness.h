@@ -6,10 +6,11 @@
  *
  *     bench-ait ROW [-g] [-n SIZE] [-r REPEATS] [-s SAMPLES]
  *
- * A row does its work SAMPLES times; each sample is put between bench_begin() and bench_end(), which print lines of
- * `key value` on stdout: nanoseconds an operation, of CPU (user and system, all threads) and of the wall. run.py reads
- * them. The cost of one sample in instructions is the difference of two runs that differ in SAMPLES alone, so nothing
- * here needs to be kept out of the count. It is not a framework: what a row means is in the row's own function.
+ * A row does its work SAMPLES times; each sample is put between bench_begin() and bench_end(),
+ * which print lines of `key value` on stdout: nanoseconds an operation, of CPU (user and system,
+ * all threads) and of the wall. run.py reads them. The cost of one sample in instructions is the
+ * difference of two runs that differ in SAMPLES alone, so nothing here needs to be kept out of the
+ * count. It is not a framework: what a row means is in the row's own function.
  */
 
 #include <stdbool.h>
@@ -30,7 +31,8 @@ struct bench_row {
 };
 
 /* Ends the process with a message where the arguments are wrong. */
-const struct bench_row *bench_parse(struct bench *b, const struct bench_row *rows, int argc, char **argv);
+const struct bench_row *bench_parse(struct bench *b, const struct bench_row *rows, int argc,
+                                    char **argv);
 
 uint64_t bench_cpu_ns(void);
 uint64_t bench_wall_ns(void);
@@ -60,5 +62,6 @@ int bench_listen(void);
 /* Makes this process so large, in small pages that are all there. */
 int bench_grow(uint64_t mebibytes);
 
-/* The two eventfds of a ping-pong: who reads one writes the other, and exactly one is ready at any time. */
+/* The two eventfds of a ping-pong: who reads one writes the other, and exactly one is ready at any
+ * time. */
 int bench_pingpong_fds(int fds[static 2]);

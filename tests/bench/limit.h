@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The rows of bench-limit: what each row of bench-ait is held against. limit_*: bare fibers, a raw epoll loop, a heap.
- * sdevent_*: plain sd-event, the loop that this library lives in.
+ * The rows of bench-limit: what each row of bench-ait is held against. limit_*: bare fibers, a raw
+ * epoll loop, a heap. sdevent_*: plain sd-event, the loop that this library lives in.
  */
 
 #include "harness.h"

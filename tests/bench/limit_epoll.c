@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 /*
- * The raw loop: edge-triggered, each fd registered once, a short read taken for "drained". No state a connection at all.
+ * The raw loop: edge-triggered, each fd registered once, a short read taken for "drained". No state
+ * a connection at all.
  */
 
 bool echo_drain(int fd)
@@ -78,7 +79,8 @@ int limit_pingpong(struct bench *b)
 {
     int fds[2], poller = epoll_create1(EPOLL_CLOEXEC);
 
-    if (poller < 0 || bench_pingpong_fds(fds) < 0 || watch(poller, fds[0]) < 0 || watch(poller, fds[1]) < 0)
+    if (poller < 0 || bench_pingpong_fds(fds) < 0 || watch(poller, fds[0]) < 0 ||
+        watch(poller, fds[1]) < 0)
         return -EIO;
     eventfd_write(fds[0], 1);
     for (unsigned s = 0; s < b->samples; s++) {

@@ -6,7 +6,8 @@
 #include <unistd.h>
 
 /*
- * Start and reap from a parent of n MiB: vfork, which shares the memory, and fork, which copies its page tables.
+ * Start and reap from a parent of n MiB: vfork, which shares the memory, and fork, which copies its
+ * page tables.
  */
 
 _Noreturn static void become_true(void)

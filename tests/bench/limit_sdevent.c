@@ -29,8 +29,8 @@ static int on_listener(sd_event_source *source, int listener, uint32_t revents, 
     (void)revents;
     (void)userdata;
     while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
-        if (sd_event_add_io(sd_event_source_get_event(source), &connection, fd, EPOLLIN, on_connection,
-                            NULL) < 0)
+        if (sd_event_add_io(sd_event_source_get_event(source), &connection, fd, EPOLLIN,
+                            on_connection, NULL) < 0)
             close(fd);
         else
             sd_event_source_set_io_fd_own(connection, true);

@@ -6,7 +6,8 @@
 #include <time.h>
 
 /*
- * A binary heap of deadlines and nothing that waits: what 100 000 sleeps cost before there is a task.
+ * A binary heap of deadlines and nothing that waits: what 100 000 sleeps cost before there is a
+ * task.
  */
 
 struct entry {
@@ -48,7 +49,8 @@ static struct entry pop(void)
 
 static void sleep_until(uint64_t ns)
 {
-    struct timespec ts = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+    struct timespec ts = {.tv_sec = (time_t)(ns / 1000000000u),
+                          .tv_nsec = (long)(ns % 1000000000u)};
 
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
 }

@@ -24,11 +24,13 @@
  *
  *     bench-load [-c CONNECTIONS] [-n REQUESTS] [-r ROUNDS] PID:PORT...
  *
- * Opens the connections to all servers, then sends bursts of REQUESTS to one server after the other, ROUNDS times: what disturbs one of them
- * disturbs its neighbours in time. Each connection has one 64-byte message under way. Prints, for each burst, the server's
- * index and per request the CPU of the server process (user and system, as the kernel keeps it), the wall, the server's system calls where
- * the kernel lets us count them (root, tracefs), and its user instructions where there is a counter. The order within a round turns with
- * the round. Ends with an error after 120 seconds, or when a server closes.
+ * Opens the connections to all servers, then sends bursts of REQUESTS to one server after the
+ * other, ROUNDS times: what disturbs one of them disturbs its neighbours in time. Each connection
+ * has one 64-byte message under way. Prints, for each burst, the server's index and per request the
+ * CPU of the server process (user and system, as the kernel keeps it), the wall, the server's
+ * system calls where the kernel lets us count them (root, tracefs), and its user instructions where
+ * there is a counter. The order within a round turns with the round. Ends with an error after 120
+ * seconds, or when a server closes.
  */
 
 #define MESSAGE     64
@@ -41,7 +43,8 @@ struct server {
     int *fds;
     int *pending; /* bytes of the answer that have not come, by connection */
     unsigned n_threads;
-    int syscalls[MAX_THREADS], instructions[MAX_THREADS]; /* perf counters, -1 where there is none */
+    int syscalls[MAX_THREADS],
+        instructions[MAX_THREADS]; /* perf counters, -1 where there is none */
     clockid_t clock;
 };
 
@@ -85,8 +88,10 @@ static int tracepoint_id(void)
 
 static int open_counter(uint32_t type, uint64_t config, pid_t pid)
 {
-    struct perf_event_attr attr = {
-        .size = sizeof(attr), .type = type, .config = config, .exclude_kernel = type == PERF_TYPE_HARDWARE};
+    struct perf_event_attr attr = {.size = sizeof(attr),
+                                   .type = type,
+                                   .config = config,
+                                   .exclude_kernel = type == PERF_TYPE_HARDWARE};
 
     return (int)syscall(SYS_perf_event_open, &attr, pid, -1, -1, PERF_FLAG_FD_CLOEXEC);
 }
@@ -104,8 +109,10 @@ static void open_counters(struct server *s)
         tid = atoi(entry->d_name);
         if (tid <= 0)
             continue;
-        s->instructions[s->n_threads] = open_counter(PERF_TYPE_HARDWARE, PERF_COUNT_HW_INSTRUCTIONS, tid);
-        s->syscalls[s->n_threads++] = id < 0 ? -1 : open_counter(PERF_TYPE_TRACEPOINT, (uint64_t)id, tid);
+        s->instructions[s->n_threads] =
+            open_counter(PERF_TYPE_HARDWARE, PERF_COUNT_HW_INSTRUCTIONS, tid);
+        s->syscalls[s->n_threads++] =
+            id < 0 ? -1 : open_counter(PERF_TYPE_TRACEPOINT, (uint64_t)id, tid);
     }
     if (tasks)
         closedir(tasks);
@@ -139,7 +146,8 @@ static void open_server(struct server *s, const char *argument)
 {
     unsigned port;
 
-    if (sscanf(argument, "%d:%u", &s->pid, &port) != 2 || clock_getcpuclockid(s->pid, &s->clock) != 0)
+    if (sscanf(argument, "%d:%u", &s->pid, &port) != 2 ||
+        clock_getcpuclockid(s->pid, &s->clock) != 0)
         fail(argument);
     s->poller = epoll_create1(EPOLL_CLOEXEC);
     s->fds = calloc(connections, sizeof(*s->fds));
@@ -211,7 +219,8 @@ static void print_number(unsigned index, const char *key, uint64_t sum)
 static void measure(struct server *s, unsigned index)
 {
     uint64_t cpu = clock_ns(s->clock), wall = clock_ns(CLOCK_MONOTONIC);
-    uint64_t syscalls = read_counters(s, s->syscalls), instructions = read_counters(s, s->instructions);
+    uint64_t syscalls = read_counters(s, s->syscalls),
+             instructions = read_counters(s, s->instructions);
 
     burst(s, requests);
     print_number(index, "cpu_ns", clock_ns(s->clock) - cpu);
@@ -261,7 +270,8 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < n; i++)
         open_server(&servers[i], argv[optind + (int)i]);
     for (unsigned i = 0; i < n; i++) {
-        burst(&servers[i], connections); /* every connection has been accepted, every thread is there */
+        burst(&servers[i],
+              connections); /* every connection has been accepted, every thread is there */
         open_counters(&servers[i]);
     }
     for (unsigned k = 0; k < rounds; k++)

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * The bodies of the switch rows, the same for the library and for the bare fibers: YIELD() is defined by who includes
- * this. A switch that always happens at one place is predicted perfectly and flatters; sixteen functions with four
- * places each, and calls sixteen frames deep whose returns were predicted for another stack, are what programs do.
+ * The bodies of the switch rows, the same for the library and for the bare fibers: YIELD() is
+ * defined by who includes this. A switch that always happens at one place is predicted perfectly
+ * and flatters; sixteen functions with four places each, and calls sixteen frames deep whose
+ * returns were predicted for another stack, are what programs do.
  */
 
 #include <stdint.h>
@@ -16,19 +17,19 @@ static uint64_t sites_rounds; /* yields of each task */
 
 /* The empty instructions keep the compiler from merging the functions or their yields. */
 #define SITES_PLACE(i) __asm__ volatile("" : : "i"(i))
-#define SITES_FUNCTION(i)                                                                                    \
-    static __attribute__((noinline)) void sites_##i(void)                                                    \
-    {                                                                                                        \
-        for (uint64_t k = 0; k < sites_rounds; k += 4) {                                                     \
-            YIELD();                                                                                         \
-            SITES_PLACE(4 * i);                                                                              \
-            YIELD();                                                                                         \
-            SITES_PLACE(4 * i + 1);                                                                          \
-            YIELD();                                                                                         \
-            SITES_PLACE(4 * i + 2);                                                                          \
-            YIELD();                                                                                         \
-            SITES_PLACE(4 * i + 3);                                                                          \
-        }                                                                                                    \
+#define SITES_FUNCTION(i)                                                                          \
+    static __attribute__((noinline)) void sites_##i(void)                                          \
+    {                                                                                              \
+        for (uint64_t k = 0; k < sites_rounds; k += 4) {                                           \
+            YIELD();                                                                               \
+            SITES_PLACE(4 * i);                                                                    \
+            YIELD();                                                                               \
+            SITES_PLACE(4 * i + 1);                                                                \
+            YIELD();                                                                               \
+            SITES_PLACE(4 * i + 2);                                                                \
+            YIELD();                                                                               \
+            SITES_PLACE(4 * i + 3);                                                                \
+        }                                                                                          \
     }
 
 SITES_FUNCTION(0)
@@ -59,7 +60,8 @@ static void sites_same(void)
         YIELD();
 }
 
-/* A call of its own: a switch that is inlined into the recursion would have all registers saved in each frame. */
+/* A call of its own: a switch that is inlined into the recursion would have all registers saved in
+ * each frame. */
 static __attribute__((noinline)) void sites_bottom(void)
 {
     YIELD();

@@ -21,20 +21,23 @@ struct target {
     unsigned calls;
 };
 
-static int take_absent(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+static int take_absent(const struct option_spec *spec, const char *text, void *field,
+                       const char **ret_why)
 {
     *ret_why = "is not there";
     return -ENOENT;
 }
 
-static int take_flag(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+static int take_flag(const struct option_spec *spec, const char *text, void *field,
+                     const char **ret_why)
 {
     assert_null(text);
     ++*(unsigned *)field;
     return 0;
 }
 
-static int take_refused(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+static int take_refused(const struct option_spec *spec, const char *text, void *field,
+                        const char **ret_why)
 {
     return -EIO;
 }
@@ -43,7 +46,8 @@ static const char *const colours[] = {"red", "green", "blue", NULL};
 
 static const struct option_spec options[] = {
     {"text", 't', "WORD", option_string, offsetof(struct target, text), "a text"},
-    {"colour", 'c', "red|green|blue", option_word, offsetof(struct target, colour), "a colour", colours},
+    {"colour", 'c', "red|green|blue", option_word, offsetof(struct target, colour), "a colour",
+     colours},
     {"flag", 'f', NULL, take_flag, offsetof(struct target, calls), "a flag"},
     {"flagged", 0, NULL, take_flag, offsetof(struct target, calls), "another flag"},
     {"absent", 0, "X", take_absent, 0, "names what is absent"},
@@ -78,9 +82,11 @@ static const struct {
     {"--colour=pink", -EINVAL, "--colour=pink: is unknown; write red, green or blue", 0, 0, NULL,
      STATUS_USAGE},
     {"-c pink", -EINVAL, "--colour=pink: is unknown", 0, 0, NULL, STATUS_USAGE},
-    {"--color=red", -EINVAL, "--color: unknown option; did you mean --colour?", 0, 0, NULL, STATUS_USAGE},
+    {"--color=red", -EINVAL, "--color: unknown option; did you mean --colour?", 0, 0, NULL,
+     STATUS_USAGE},
     {"--txet=x", -EINVAL, "--txet: unknown option; did you mean --text?", 0, 0, NULL, STATUS_USAGE},
-    {"--something=x", -EINVAL, "--something: unknown option; --help lists them", 0, 0, NULL, STATUS_USAGE},
+    {"--something=x", -EINVAL, "--something: unknown option; --help lists them", 0, 0, NULL,
+     STATUS_USAGE},
     {"--fla", -EINVAL, "--fla: is ambiguous: --flag, --flagged; write the option out", 0, 0, NULL,
      STATUS_USAGE},
     {"-x", -EINVAL, "-x: unknown option; --help lists them", 0, 0, NULL, STATUS_USAGE},
@@ -132,7 +138,8 @@ static void test_parse(void **state)
 
 static void test_nearest(void **state)
 {
-    static const char *const words[] = {"workers", "listen", "listeners", "log", "env", "user", NULL};
+    static const char *const words[] = {"workers", "listen", "listeners", "log",
+                                        "env",     "user",   NULL};
     static const struct {
         const char *word;
         int index;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Policies to JSON of container runtimes and back, which has to be the same policy, and those that cannot be told to them; a profile as docker has
- * them; orderings, which become sets of bits; and what is wrong in a file, with its place.
+ * Policies to JSON of container runtimes and back, which has to be the same policy, and those that
+ * cannot be told to them; a profile as docker has them; orderings, which become sets of bits; and
+ * what is wrong in a file, with its place.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -41,9 +42,9 @@ static uint64_t chance(void)
 /* Values that policies speak of, their neighbours, and noise in the upper half. */
 static uint64_t choose_argument(void)
 {
-    static const uint64_t values[] = {0,          1,          2,          3,          10,     16,
-                                      17,         38,         40,         0x5412,     0x541c, 0x5413,
-                                      0x10000000, 0x00010000, 0x10010000, 0xffffffff, 4096,   UINT64_MAX};
+    static const uint64_t values[] = {
+        0,      1,      2,      3,          10,         16,         17,         38,   40,
+        0x5412, 0x541c, 0x5413, 0x10000000, 0x00010000, 0x10010000, 0xffffffff, 4096, UINT64_MAX};
     uint64_t v = values[chance() % (sizeof(values) / sizeof(values[0]))];
 
     switch (chance() % 6) {
@@ -114,8 +115,9 @@ static void check_same(const ait_policy *a, const ait_policy *b)
                               y = ait_policy_evaluate(b, number, args);
             if (x.kind != y.kind || x.error != y.error)
                 fail_msg("%s(%#llx, %#llx, %#llx): %d/%d, and %d/%d after the round trip",
-                         ait_syscall_name(number), (unsigned long long)args[0], (unsigned long long)args[1],
-                         (unsigned long long)args[2], x.kind, x.error, y.kind, y.error);
+                         ait_syscall_name(number), (unsigned long long)args[0],
+                         (unsigned long long)args[1], (unsigned long long)args[2], x.kind, x.error,
+                         y.kind, y.error);
         }
 }
 
@@ -159,8 +161,9 @@ static uint32_t scmp_action(const char *name, json_int_t error)
 
 static enum scmp_compare scmp_op(const char *name)
 {
-    static const char *const ops[] = {[SCMP_CMP_NE] = "NE", [SCMP_CMP_LT] = "LT", [SCMP_CMP_LE] = "LE",
-                                      [SCMP_CMP_EQ] = "EQ", [SCMP_CMP_GE] = "GE", [SCMP_CMP_GT] = "GT"};
+    static const char *const ops[] = {
+        [SCMP_CMP_NE] = "NE", [SCMP_CMP_LT] = "LT", [SCMP_CMP_LE] = "LE",
+        [SCMP_CMP_EQ] = "EQ", [SCMP_CMP_GE] = "GE", [SCMP_CMP_GT] = "GT"};
 
     for (enum scmp_compare op = SCMP_CMP_NE; op <= SCMP_CMP_GT; op++)
         if (strcmp(name + strlen("SCMP_CMP_"), ops[op]) == 0)
@@ -197,8 +200,9 @@ static void add_entry(scmp_filter_ctx context, json_t *entry)
         int number = seccomp_syscall_resolve_name(json_string_value(name));
 
         if (number >= 0) /* what libseccomp does not know has the default */
-            assert_int_equal(seccomp_rule_add_array(context, scmp_action(action, error), number, n, compares),
-                             0);
+            assert_int_equal(
+                seccomp_rule_add_array(context, scmp_action(action, error), number, n, compares),
+                0);
     }
 }
 
@@ -211,8 +215,8 @@ static size_t compile(const char *text, struct sock_filter program[BPF_MAXINSNS]
     int file = memfd_create("program", MFD_CLOEXEC);
 
     assert_non_null(document);
-    assert_int_equal(json_unpack(document, "{s:s, s?I, s:o}", "defaultAction", &fallback, "defaultErrnoRet",
-                                 &error, "syscalls", &entries),
+    assert_int_equal(json_unpack(document, "{s:s, s?I, s:o}", "defaultAction", &fallback,
+                                 "defaultErrnoRet", &error, "syscalls", &entries),
                      0);
     scmp_filter_ctx context = seccomp_init(scmp_action(fallback, error));
     assert_non_null(context);
@@ -237,7 +241,8 @@ static uint32_t answer_of(ait_policy_action action)
     return answers[action.kind] | action.error;
 }
 
-/* The program that runc and others make of it by libseccomp, which knows nothing of our importer, answers as the policy does. */
+/* The program that runc and others make of it by libseccomp, which knows nothing of our importer,
+ * answers as the policy does. */
 static void test_as_runtimes_read_it(void **unused)
 {
     static struct sock_filter program[BPF_MAXINSNS];
@@ -249,7 +254,8 @@ static void test_as_runtimes_read_it(void **unused)
 
         free(text);
         for (int round = 0; round < 400 * ROUNDS; round++) {
-            struct seccomp_data data = {.nr = (int)(chance() % (uint64_t)(ait_syscall_newest() + 1)),
+            struct seccomp_data data = {.nr =
+                                            (int)(chance() % (uint64_t)(ait_syscall_newest() + 1)),
                                         .arch = NATIVE_ARCHITECTURE};
             const char *name = ait_syscall_name(data.nr);
             uint64_t args[6];
@@ -268,7 +274,8 @@ static void test_as_runtimes_read_it(void **unused)
     }
 }
 
-/* What is left of the arguments has an answer of its own, or one argument is looked at twice, or a part of it in a way that no operator has. */
+/* What is left of the arguments has an answer of its own, or one argument is looked at twice, or a
+ * part of it in a way that no operator has. */
 static void test_what_cannot_be_said(void **unused)
 {
     static const char *const policies[] = {
@@ -309,7 +316,8 @@ static bool holds(const char *op, uint64_t x, uint64_t value)
                                    : x >= value;
 }
 
-/* Two of one call, so that none of them stays what it is; the first has 64 bits to compare (lseek), or 32 (ioctl). */
+/* Two of one call, so that none of them stays what it is; the first has 64 bits to compare (lseek),
+ * or 32 (ioctl). */
 static void test_orderings(void **unused)
 {
     static const uint64_t values[] = {1, 2, 38, 4096, 0x7fffffff, 0x80000000, 0xfffffffe};
@@ -333,12 +341,12 @@ static void test_orderings(void **unused)
         if (oci_import(&policy, "test", text, (size_t)n, &problem, NULL) < 0)
             fail_msg("%s: %s", text, problem.message);
         for (int round = 0; round < ROUNDS; round++) {
-            uint64_t args[6] = {0, round % 2 ? choose_argument() : value + (uint64_t)(round % 8) - 4,
-                                chance() % 6};
+            uint64_t args[6] = {
+                0, round % 2 ? choose_argument() : value + (uint64_t)(round % 8) - 4, chance() % 6};
             uint64_t x = i % 2 ? (uint32_t)args[1] : args[1];
             bool wanted = holds(op, x, value) || args[2] >= 3;
-            bool got =
-                ait_policy_evaluate(policy, ait_syscall_from_name(call), args).kind == AIT_POLICY_ALLOW;
+            bool got = ait_policy_evaluate(policy, ait_syscall_from_name(call), args).kind ==
+                       AIT_POLICY_ALLOW;
 
             if (got != wanted)
                 fail_msg("%s %s %#llx: %#llx, %#llx", call, op, (unsigned long long)value,
@@ -384,7 +392,10 @@ static void test_profile(void **unused)
         {"personality", 0xffffffff, 0, {AIT_POLICY_ALLOW, 0}},
         {"personality", 0x40000, 0, {AIT_POLICY_ERRNO, ENOSYS}},
         {"clone", 0x11, 0, {AIT_POLICY_ALLOW, 0}},
-        {"clone", 0x10000011, 0, {AIT_POLICY_ERRNO, ENOSYS}}, /* not by argument 1, nor by capability */
+        {"clone",
+         0x10000011,
+         0,
+         {AIT_POLICY_ERRNO, ENOSYS}}, /* not by argument 1, nor by capability */
         {"clone3", 0, 0, {AIT_POLICY_ERRNO, ENOSYS}},
         {"mount", 0, 0, {AIT_POLICY_ERRNO, ENOSYS}},
         {"reboot", 0, 0, {AIT_POLICY_KILL, 0}},
@@ -400,19 +411,20 @@ static void test_profile(void **unused)
     free(text);
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         uint64_t args[6] = {table[i].first, table[i].second};
-        ait_policy_action got = ait_policy_evaluate(policy, ait_syscall_from_name(table[i].name), args);
+        ait_policy_action got =
+            ait_policy_evaluate(policy, ait_syscall_from_name(table[i].name), args);
 
         if (got.kind != table[i].wanted.kind ||
             (got.kind == AIT_POLICY_ERRNO && got.error != table[i].wanted.error))
-            fail_msg("%s(%#llx): got %d/%d", table[i].name, (unsigned long long)table[i].first, got.kind,
-                     got.error);
+            fail_msg("%s(%#llx): got %d/%d", table[i].name, (unsigned long long)table[i].first,
+                     got.kind, got.error);
     }
 }
 
 /* ---- mistakes -------------------------------------------------------------------------------- */
 
-#define ENTRY(entry)                                                                                         \
-    "{\"defaultAction\":\"SCMP_ACT_ERRNO\", \"syscalls\": [{\"names\": [], \"action\": "                     \
+#define ENTRY(entry)                                                                               \
+    "{\"defaultAction\":\"SCMP_ACT_ERRNO\", \"syscalls\": [{\"names\": [], \"action\": "           \
     "\"SCMP_ACT_LOG\"}, " entry "]}"
 #define ALLOW(call) "{\"names\":[\"" call "\"],\"action\":\"SCMP_ACT_ALLOW\""
 
@@ -430,17 +442,21 @@ static void test_mistakes(void **unused)
         {"{}", "\"defaultAction\" is missing", ""},
         {"{\"defaultAction\": 3}", "/defaultAction: an action is expected", ""},
         {"{\"defaultAction\": \"SCMP_ACT_TRACE\"}", "/defaultAction: SCMP_ACT_TRACE", ""},
-        {"{\"defaultAction\": \"SCMP_ACT_ALLOW\",\n  \"syscals\": []}", "\"syscals\" is unknown", ""},
+        {"{\"defaultAction\": \"SCMP_ACT_ALLOW\",\n  \"syscals\": []}", "\"syscals\" is unknown",
+         ""},
         {"{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"defaultErrnoRet\": 1}",
          "/defaultErrnoRet: only SCMP_ACT_ERRNO", ""},
         {"{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"defaultErrnoRet\": 5000}",
          "/defaultErrnoRet: ", "1 to 4095"},
-        {"{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"defaultAction\": \"SCMP_ACT_ALLOW\"}", "JSON: ", ""},
+        {"{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"defaultAction\": \"SCMP_ACT_ALLOW\"}",
+         "JSON: ", ""},
         {"{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": 1}", "/syscalls: an array", ""},
-        {"{\"linux\": {\"seccomp\": {\"defaultAction\": 1}}}", "/linux/seccomp/defaultAction: an action", ""},
+        {"{\"linux\": {\"seccomp\": {\"defaultAction\": 1}}}",
+         "/linux/seccomp/defaultAction: an action", ""},
         {"{\"linux\": {\"seccomp\": {\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": "
          "[{\"names\":[\"lseek\"],\"action\":"
-         "\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":1,\"value\":1,\"valueTwo\":2,\"op\":\"SCMP_CMP_MASKED_EQ\"}"
+         "\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":1,\"value\":1,\"valueTwo\":2,\"op\":\"SCMP_CMP_"
+         "MASKED_EQ\"}"
          "]}]}}}",
          "/linux/seccomp/syscalls/0: ", "never true"},
         {ENTRY("1"), "/syscalls/1: an object", ""},
@@ -450,8 +466,8 @@ static void test_mistakes(void **unused)
         {ENTRY("{\"names\":[1],\"action\":\"SCMP_ACT_ALLOW\"}"),
          "/syscalls/1/names/0: the name of a system call", ""},
         {ENTRY("{\"names\":[\"read\"]}"), "/syscalls/1: \"action\" is missing", ""},
-        {ENTRY("{\"names\":[\"read\"],\"action\":\"ALLOW\"}"), "/syscalls/1/action: an action is expected",
-         ""},
+        {ENTRY("{\"names\":[\"read\"],\"action\":\"ALLOW\"}"),
+         "/syscalls/1/action: an action is expected", ""},
         {ENTRY(ALLOW("read") ",\"errnoRet\":1}"), "/syscalls/1/errnoRet: only SCMP_ACT_ERRNO", ""},
         {ENTRY(ALLOW("read") ",\"args\":[{\"index\":0,\"op\":\"SCMP_CMP_EQ\"}]}"),
          "/syscalls/1/args/0: ", "\"value\""},
@@ -463,62 +479,72 @@ static void test_mistakes(void **unused)
          "/syscalls/1/args/0/value: ", "2^63"},
         {ENTRY(ALLOW("read") ",\"args\":[{\"index\":0,\"value\":1,\"op\":\"EQ\"}]}"),
          "/syscalls/1/args/0/op: ", "operator"},
-        {ENTRY(
-             ALLOW("read") ",\"args\":[{\"index\":0,\"value\":9223372036854775808,\"op\":\"SCMP_CMP_EQ\"}]}"),
+        {ENTRY(ALLOW("read") ",\"args\":[{\"index\":0,\"value\":9223372036854775808,\"op\":\"SCMP_"
+                             "CMP_EQ\"}]}"),
          "JSON: too big integer", ""},
-        {ENTRY(ALLOW("read") ",\"args\":[{\"index\":0,\"value\":1,\"op\":\"SCMP_CMP_EQ\"},{\"index\":0,"
-                             "\"value\":2,\"op\":\"SCMP_CMP_EQ\"}]}"),
+        {ENTRY(ALLOW(
+             "read") ",\"args\":[{\"index\":0,\"value\":1,\"op\":\"SCMP_CMP_EQ\"},{\"index\":0,"
+                     "\"value\":2,\"op\":\"SCMP_CMP_EQ\"}]}"),
          "/syscalls/1/args/1: a second comparison of argument 0", ""},
         {ENTRY(ALLOW("read") ",\"includes\":{\"capz\":[]}}"), "/syscalls/1/includes: \"capz\"", ""},
         {ENTRY(ALLOW("mount") ",\"includes\":{\"caps\":\"CAP_SYS_ADMIN\"}}"),
          "/syscalls/1/includes/caps: an array of strings", ""},
-        {ENTRY(ALLOW("mount") ",\"includes\":{\"caps\":[21]}}"), "/syscalls/1/includes/caps/0: a string", ""},
+        {ENTRY(ALLOW("mount") ",\"includes\":{\"caps\":[21]}}"),
+         "/syscalls/1/includes/caps/0: a string", ""},
         {ENTRY(ALLOW("bpf") ",\"excludes\":{\"arches\":{}}}"),
          "/syscalls/1/excludes/arches: an array of strings", ""},
         {ENTRY(ALLOW("bpf") ",\"includes\":{\"minKernel\":99}}"),
          "/syscalls/1/includes/minKernel: ", "\"5.10\""},
         {ENTRY(ALLOW("bpf") ",\"excludes\":{\"minKernel\":\"new\"}}"),
          "/syscalls/1/excludes/minKernel: ", "\"5.10\""},
-        {ENTRY(ALLOW("socket") ",\"args\":[{\"index\":0,\"value\":1099511627775,\"valueTwo\":4294967297,"
-                               "\"op\":\"SCMP_CMP_MASKED_EQ\"}]}"),
+        {ENTRY(ALLOW(
+             "socket") ",\"args\":[{\"index\":0,\"value\":1099511627775,\"valueTwo\":4294967297,"
+                       "\"op\":\"SCMP_CMP_MASKED_EQ\"}]}"),
          "/syscalls/1: ", ""},
         {ENTRY(ALLOW("read") "},{\"names\":[\"read\"],\"action\":\"SCMP_ACT_LOG\"}"),
          "/syscalls/2: conflicting: /syscalls/1 gives read", ""},
-        {ENTRY(ALLOW("lseek") "},{\"names\":[\"lseek\"],\"action\":\"SCMP_ACT_LOG\",\"args\":[{\"index\":1,"
-                              "\"value\":1,\"op\":\"SCMP_CMP_EQ\"}]}"),
-         "/syscalls/2: conflicting", ""},
-        {ENTRY(ALLOW("lseek") ",\"args\":[{\"index\":1,\"value\":1,\"op\":\"SCMP_CMP_EQ\"}]},{\"names\":["
-                              "\"lseek\"],\"action\":\"SCMP_ACT_LOG\","
-                              "\"args\":[{\"index\":1,\"value\":1,\"op\":\"SCMP_CMP_EQ\"}]}"),
+        {ENTRY(ALLOW(
+             "lseek") "},{\"names\":[\"lseek\"],\"action\":\"SCMP_ACT_LOG\",\"args\":[{\"index\":1,"
+                      "\"value\":1,\"op\":\"SCMP_CMP_EQ\"}]}"),
          "/syscalls/2: conflicting", ""},
         {ENTRY(ALLOW(
-             "lseek") ",\"args\":[{\"index\":1,\"value\":1,\"valueTwo\":2,\"op\":\"SCMP_CMP_MASKED_EQ\"}]}"),
+             "lseek") ",\"args\":[{\"index\":1,\"value\":1,\"op\":\"SCMP_CMP_EQ\"}]},{\"names\":["
+                      "\"lseek\"],\"action\":\"SCMP_ACT_LOG\","
+                      "\"args\":[{\"index\":1,\"value\":1,\"op\":\"SCMP_CMP_EQ\"}]}"),
+         "/syscalls/2: conflicting", ""},
+        {ENTRY(ALLOW("lseek") ",\"args\":[{\"index\":1,\"value\":1,\"valueTwo\":2,\"op\":\"SCMP_"
+                              "CMP_MASKED_EQ\"}]}"),
          "/syscalls/1: ", "never true"},
-        {ENTRY(ALLOW("socket") ",\"args\":[{\"index\":0,\"value\":4294967296,\"op\":\"SCMP_CMP_EQ\"}]}"),
+        {ENTRY(ALLOW(
+             "socket") ",\"args\":[{\"index\":0,\"value\":4294967296,\"op\":\"SCMP_CMP_EQ\"}]}"),
          "/syscalls/1: ", "32 bits"},
-        {ENTRY(ALLOW("socket") ",\"args\":[{\"index\":0,\"value\":4294967296,\"op\":\"SCMP_CMP_LT\"},{"
-                               "\"index\":1,\"value\":3,\"op\":\"SCMP_CMP_LT\"}]}"),
+        {ENTRY(ALLOW(
+             "socket") ",\"args\":[{\"index\":0,\"value\":4294967296,\"op\":\"SCMP_CMP_LT\"},{"
+                       "\"index\":1,\"value\":3,\"op\":\"SCMP_CMP_LT\"}]}"),
          "/syscalls/1: ", "32 bits"},
     };
 
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
         ait_policy *policy = NULL;
-        int r = oci_import(&policy, "test.json", table[i].text, strlen(table[i].text), &problem, NULL);
+        int r =
+            oci_import(&policy, "test.json", table[i].text, strlen(table[i].text), &problem, NULL);
 
         if (r >= 0 || policy)
             fail_msg("%s: was taken", table[i].text);
-        if (problem.error != r || strncmp(problem.message, table[i].message, strlen(table[i].message)) != 0 ||
+        if (problem.error != r ||
+            strncmp(problem.message, table[i].message, strlen(table[i].message)) != 0 ||
             !strstr(problem.message, table[i].more) || strcmp(problem.file, "test.json") != 0 ||
             (problem.line > 0) != (strncmp(problem.message, "JSON", 4) == 0))
-            fail_msg("%s: got %d, %u:%u: %s", table[i].text, problem.error, problem.line, problem.column,
-                     problem.message);
-        assert_int_equal(oci_import(&policy, "test.json", table[i].text, strlen(table[i].text), NULL, NULL),
-                         r);
+            fail_msg("%s: got %d, %u:%u: %s", table[i].text, problem.error, problem.line,
+                     problem.column, problem.message);
+        assert_int_equal(
+            oci_import(&policy, "test.json", table[i].text, strlen(table[i].text), NULL, NULL), r);
     }
 }
 
-/* Each beginning of a good file, and each file with one byte changed, is taken or refused, and nothing else happens. */
+/* Each beginning of a good file, and each file with one byte changed, is taken or refused, and
+ * nothing else happens. */
 static void test_damage(void **unused)
 {
     size_t size;

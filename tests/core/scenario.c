@@ -67,7 +67,8 @@ static void spawn_children(struct run *run)
 
         *c = (struct child){.run = run, .index = i, .sees = NEVER, .at = NEVER};
         if (run->s->child[i].used)
-            CHECK_EQ(ait_scope_spawn(run->scope, &c->task, child_main, c, AIT_TASK_OPTIONS(.name = "child")),
+            CHECK_EQ(ait_scope_spawn(run->scope, &c->task, child_main, c,
+                                     AIT_TASK_OPTIONS(.name = "child")),
                      0);
     }
 }
@@ -135,8 +136,9 @@ static int block(struct run *run)
     run->exit = ait_scope_exit(scope, r);
     run->exit_at = now_ms();
     run->scope = NULL;
-    CHECK_EQ(ait_scope_spawn(scope, NULL, never_runs, run, AIT_TASK_OPTIONS(.destroy = count_destroy)),
-             -ESTALE);
+    CHECK_EQ(
+        ait_scope_spawn(scope, NULL, never_runs, run, AIT_TASK_OPTIONS(.destroy = count_destroy)),
+        -ESTALE);
     read_scope(run, scope);
     return run->exit;
 }
@@ -211,7 +213,8 @@ static int act_cancel_outer(struct run *run)
 
 static int act_spawn(struct run *run)
 {
-    return ait_scope_spawn(run->scope, NULL, never_runs, run, AIT_TASK_OPTIONS(.destroy = count_destroy));
+    return ait_scope_spawn(run->scope, NULL, never_runs, run,
+                           AIT_TASK_OPTIONS(.destroy = count_destroy));
 }
 
 static int act_cancel_child(struct run *run)
@@ -370,8 +373,12 @@ static void compare_others(const struct run *run)
 
 void scenario_run(void **state)
 {
-    struct run run = {
-        .s = *state, .body = NEVER, .body_at = NEVER, .exit = NEVER, .exit_at = NEVER, .result = NEVER};
+    struct run run = {.s = *state,
+                      .body = NEVER,
+                      .body_at = NEVER,
+                      .exit = NEVER,
+                      .exit_at = NEVER,
+                      .result = NEVER};
 
     assert_int_equal(run_virtual(director, &run), 0);
     compare_target(&run);

@@ -4,9 +4,11 @@
 /*
  * A row of the semantics table: who does what when, and what each of them has to see.
  *
- * A scenario runs one target task on virtual time. It enters a scope S (inside an outer one, where .outer is set), spawns up to two children into S,
- * sleeps body.ms, yields, and leaves. Up to four actors do something to it from outside, at given milliseconds. A caller awaits the
- * target. Everything that is observed is compared with .want, fields left out being 0: a row asserts all that it does not say.
+ * A scenario runs one target task on virtual time. It enters a scope S (inside an outer one, where
+ * .outer is set), spawns up to two children into S, sleeps body.ms, yields, and leaves. Up to four
+ * actors do something to it from outside, at given milliseconds. A caller awaits the target.
+ * Everything that is observed is compared with .want, fields left out being 0: a row asserts all
+ * that it does not say.
  */
 
 #include "check.h"
@@ -63,7 +65,8 @@ struct scenario {
     struct act act[4];
 
     struct {
-        int body, again, body_at; /* what its first and second operation returned, when it was over */
+        int body, again,
+            body_at; /* what its first and second operation returned, when it was over */
         int child[2], child_at[2];
         int exit, exit_at;
         int next;       /* the operation after the scope's exit, inside the outer one if any */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A wait allocates nothing, a switch allocates nothing: counted. The first round of each may warm up pools; the thousand after it may not take a byte. */
+/* A wait allocates nothing, a switch allocates nothing: counted. The first round of each may warm
+ * up pools; the thousand after it may not take a byte. */
 
 #include <poll.h>
 #include <sys/socket.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The ABI: each symbol of the version script is declared by the public headers, exported by the real library, and the one that a program is linked
- * with. What the calls say to NULL, where there is no loop and no task.
+ * The ABI: each symbol of the version script is declared by the public headers, exported by the
+ * real library, and the one that a program is linked with. What the calls say to NULL, where there
+ * is no loop and no task.
  */
 
 #include <dlfcn.h>

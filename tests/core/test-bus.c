@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * sd-bus beside tasks, without a daemon: two ends of a socketpair on one sd_event, whose loop is the program's own. A task waits for replies by a
- * manual future; a method is served by a task.
+ * sd-bus beside tasks, without a daemon: two ends of a socketpair on one sd_event, whose loop is
+ * the program's own. A task waits for replies by a manual future; a method is served by a task.
  */
 
 #include <sys/socket.h>
@@ -87,8 +87,8 @@ static int call_method(const char *method, int32_t n, int32_t *ret)
     r = ait_future_new(&call.future);
     if (r < 0)
         return r;
-    r = sd_bus_call_method_async(client, &slot, NULL, "/test", "org.example.Test", method, on_reply, &call,
-                                 "i", n);
+    r = sd_bus_call_method_async(client, &slot, NULL, "/test", "org.example.Test", method, on_reply,
+                                 &call, "i", n);
     if (r >= 0)
         r = ait_await(call.future, &result);
     if (r >= 0)
@@ -168,7 +168,8 @@ static void run(bool guest)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
     server = bus_open(fds[0], true);
     client = bus_open(fds[1], false);
-    assert_true(sd_bus_add_object_vtable(server, NULL, "/test", "org.example.Test", vtable, NULL) >= 0);
+    assert_true(sd_bus_add_object_vtable(server, NULL, "/test", "org.example.Test", vtable, NULL) >=
+                0);
     assert_int_equal(ait_task_spawn(NULL, body, NULL, NULL), 0);
     assert_int_equal(guest ? sd_event_loop(event) : ait_loop_run(loop), 4);
     assert_true(n_cancelled <= 1); /* the one whose caller did not wait */

@@ -54,7 +54,9 @@ static int many_main(void *userdata)
     n_woken = 0;
     CHECK_EQ(ait_scope_enter(&scope, 0), 0);
     for (int i = 0; i < 64; i++)
-        CHECK_EQ(ait_scope_spawn(scope, NULL, one_sleeper, (void *)(intptr_t)(1 + i * 37 % 64), NULL), 0);
+        CHECK_EQ(
+            ait_scope_spawn(scope, NULL, one_sleeper, (void *)(intptr_t)(1 + i * 37 % 64), NULL),
+            0);
     CHECK_EQ(ait_scope_exit(scope, 0), 0);
     CHECK_EQ(n_woken, 64);
     for (int i = 0; i < 64; i++)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The context switch, for each of its implementations: x86-64, aarch64 (under an emulator), portable. Uses nothing but context.c and libc, so
- * that it can be built for a machine that has none of our dependencies.
+ * The context switch, for each of its implementations: x86-64, aarch64 (under an emulator),
+ * portable. Uses nothing but context.c and libc, so that it can be built for a machine that has
+ * none of our dependencies.
  */
 
 #include <fenv.h>
@@ -25,12 +26,12 @@
 #define N_FIBERS   64
 #define N_ROUNDS   200
 
-#define CHECK(cond)                                                                                          \
-    do {                                                                                                     \
-        if (!(cond)) {                                                                                       \
-            (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                                 \
-            exit(1);                                                                                         \
-        }                                                                                                    \
+#define CHECK(cond)                                                                                \
+    do {                                                                                           \
+        if (!(cond)) {                                                                             \
+            (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                       \
+            exit(1);                                                                               \
+        }                                                                                          \
     } while (0)
 
 struct fiber {
@@ -156,7 +157,8 @@ static void test_values(void)
 
 static bool modes_count; /* to Valgrind they do not */
 
-/* Where there are two units with a mode each, fegetround() looks at one of them, arithmetic at the other. */
+/* Where there are two units with a mode each, fegetround() looks at one of them, arithmetic at the
+ * other. */
 static bool rounds_up(void)
 {
     volatile double one = 1.0, tiny = 1e-30;
@@ -336,7 +338,8 @@ static void play(struct fiber *f)
     }
 }
 
-/* From fiber to fiber, the first switch to a new one included; the thread's context is only the end of it. */
+/* From fiber to fiber, the first switch to a new one included; the thread's context is only the end
+ * of it. */
 static void test_direct(void)
 {
     fiber_init(&ping, play);

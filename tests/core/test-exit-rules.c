@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The seven rules of ait_scope_exit(), in their order, and what the Python original gets wrong. Rows as in test-semantics.c; each
- * of the first part would come out differently if its rule came after the next one.
+ * The seven rules of ait_scope_exit(), in their order, and what the Python original gets wrong.
+ * Rows as in test-semantics.c; each of the first part would come out differently if its rule came
+ * after the next one.
  */
 
 #include "scenario.h"
@@ -175,11 +176,17 @@ static const struct scenario rows[] = {
                  .wait_at = 10},
     },
     {
-        .name = "rule 3: a success is kept though the deadline passes while children end by themselves",
+        .name =
+            "rule 3: a success is kept though the deadline passes while children end by themselves",
         .after = 10,
         .body.ret = 5,
         .child = {{true, 50, .shield = true}},
-        .want = {.child_at = {50}, .exit = 5, .exit_at = 50, .expired = true, .result = 5, .wait_at = 50},
+        .want = {.child_at = {50},
+                 .exit = 5,
+                 .exit_at = 50,
+                 .expired = true,
+                 .result = 5,
+                 .wait_at = 50},
     },
     {
         .name = "rule 3: a success is kept though the task is cancelled",
@@ -213,7 +220,12 @@ static const struct scenario rows[] = {
         .body.ret = 5,
         .child = {{true, 50}},
         .act = {{10, ABORT_SCOPE, 0}},
-        .want = {.child = {CANCELED}, .child_at = {10}, .exit = 5, .exit_at = 10, .result = 5, .wait_at = 10},
+        .want = {.child = {CANCELED},
+                 .child_at = {10},
+                 .exit = 5,
+                 .exit_at = 10,
+                 .result = 5,
+                 .wait_at = 10},
     },
     {
         .name = "rule 4: the parent's cancel beats the scope's own",
@@ -233,7 +245,8 @@ static const struct scenario rows[] = {
                  .wait_at = 50},
     },
     {
-        .name = "rule 4: the parent's deadline is a cancel to the inner one, whose own has passed too",
+        .name =
+            "rule 4: the parent's deadline is a cancel to the inner one, whose own has passed too",
         .outer = true,
         .outer_after = 20,
         .after = 10,
@@ -340,8 +353,12 @@ static const struct scenario rows[] = {
         .body.ret = 5,
         .child = {{true, 50}},
         .act = {{10, CANCEL_SCOPE, 0}},
-        .want =
-            {.child = {CANCELED}, .child_at = {10}, .exit = 0, .exit_at = 10, .caught = true, .wait_at = 10},
+        .want = {.child = {CANCELED},
+                 .child_at = {10},
+                 .exit = 0,
+                 .exit_at = 10,
+                 .caught = true,
+                 .wait_at = 10},
     },
     {
         .name = "rule 6: the same with PROPAGATE: -ECANCELED",
@@ -371,7 +388,8 @@ static const struct scenario rows[] = {
                  .wait_at = 50},
     },
     {
-        .name = "rule 7: a -ECANCELED of the body's own, and what it cuts short is no cancel of the scope's",
+        .name = "rule 7: a -ECANCELED of the body's own, and what it cuts short is no cancel of "
+                "the scope's",
         .body = {.ms = 10, .ret = CANCELED},
         .child = {{true, 50}},
         .want = {.body_at = 10,

@@ -128,7 +128,8 @@ static int detach_main(void *userdata)
     return 0;
 }
 
-/* A waiter that is cancelled leaves the future to the others; dropping a pending one cancels nobody. */
+/* A waiter that is cancelled leaves the future to the others; dropping a pending one cancels
+ * nobody. */
 static void test_detach(void **unused)
 {
     assert_int_equal(run_virtual(detach_main, NULL), 0);
@@ -261,7 +262,8 @@ static void test_outside(void **unused)
     check_assert();
 }
 
-/* Slots that never ran, queued or not, held or floating, do not outlive their loop in a harmful way. */
+/* Slots that never ran, queued or not, held or floating, do not outlive their loop in a harmful
+ * way. */
 static void test_loop_ends(void **unused)
 {
     ait_slot *queued = NULL, *pending = NULL;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Structs that can grow, all of them: options of an older caller, which are shorter, and of a newer one, which say more than this library knows. Each lies at
- * the end of its own memory, so that a sanitizer sees what is read or written beyond it.
+ * Structs that can grow, all of them: options of an older caller, which are shorter, and of a newer
+ * one, which say more than this library knows. Each lies at the end of its own memory, so that a
+ * sanitizer sees what is read or written beyond it.
  */
 
 #include <netdb.h>
@@ -12,8 +13,9 @@
 
 #include "check.h"
 
-/* A member that is added begins where the struct ends now: not in padding, of which nobody knows what it holds. */
-#define NO_PADDING(type, last)                                                                               \
+/* A member that is added begins where the struct ends now: not in padding, of which nobody knows
+ * what it holds. */
+#define NO_PADDING(type, last)                                                                     \
     _Static_assert(offsetof(type, last) + sizeof(((type *)NULL)->last) == sizeof(type), #type)
 
 NO_PADDING(ait_bus_serve_options, stack_size);
@@ -184,9 +186,9 @@ static int new_sandbox(const void *options)
     return ait_sandbox_new(&sandbox, options, NULL);
 }
 
-#define PLAIN(type, call)                                                                                    \
-    {                                                                                                        \
-#call, sizeof(type), sizeof(size_t), NULL, call                                                      \
+#define PLAIN(type, call)                                                                          \
+    {                                                                                              \
+#call, sizeof(type), sizeof(size_t), NULL, call                                            \
     }
 
 static const ait_cache_options loads = {.load = load_nothing};
@@ -206,7 +208,8 @@ static const struct row {
     PLAIN(ait_gather_options, gather),
     PLAIN(ait_gather_options, race),
     PLAIN(ait_gather_options, open_completion),
-    {"new_cache", sizeof(ait_cache_options), offsetof(ait_cache_options, destroy), &loads, new_cache},
+    {"new_cache", sizeof(ait_cache_options), offsetof(ait_cache_options, destroy), &loads,
+     new_cache},
     PLAIN(ait_bus_serve_options, serve),
     PLAIN(ait_offload_options, offload),
     PLAIN(ait_stream_options, open_stream),
@@ -218,7 +221,8 @@ static const struct row {
     PLAIN(ait_sandbox_options, new_sandbox),
 };
 
-/* Calls with options that say they have that size, and have; the byte at dirt, where it is not 0, is set. */
+/* Calls with options that say they have that size, and have; the byte at dirt, where it is not 0,
+ * is set. */
 static int call_sized(const struct row *row, size_t size, size_t dirt)
 {
     size_t room = size < sizeof(size) ? sizeof(size) : size;
@@ -287,7 +291,8 @@ static int problem(void *to)
 {
     ait_policy *policy = NULL;
 
-    return ait_policy_from_text(&policy, "text", "policy 1\nnothing\n", 17, to) == -EINVAL ? 0 : -EIO;
+    return ait_policy_from_text(&policy, "text", "policy 1\nnothing\n", 17, to) == -EINVAL ? 0
+                                                                                           : -EIO;
 }
 
 static const struct filled {
@@ -361,9 +366,9 @@ static int results_main(void *userdata)
 
         memset(result, STALE, sizes[i] + GUARD);
         result->size = sizes[i];
-        CHECK_EQ(
-            ait_run_process(result, AIT_ARGV("sh", "-c", "echo out; echo err >&2; exit 3"), NULL, 0, NULL),
-            0);
+        CHECK_EQ(ait_run_process(result, AIT_ARGV("sh", "-c", "echo out; echo err >&2; exit 3"),
+                                 NULL, 0, NULL),
+                 0);
         CHECK_EQ(result->size, sizes[i]);
         if (AIT_HAS(result, exit_code))
             CHECK_EQ(result->exit_code, 3);
@@ -391,7 +396,9 @@ static int too_small_main(void *userdata)
     ait_cache_info info = {.size = 0};
     AIT_CLEANUP(ait_cache_unrefp) ait_cache *cache = NULL;
 
-    CHECK_EQ(ait_cache_new(&cache, &(ait_cache_options){.size = sizeof(loads), .load = load_nothing}), 0);
+    CHECK_EQ(
+        ait_cache_new(&cache, &(ait_cache_options){.size = sizeof(loads), .load = load_nothing}),
+        0);
     CHECK_EQ(ait_cache_get_info(cache, &info), -EINVAL);
     CHECK_EQ(ait_run_process(&result, AIT_ARGV("true"), NULL, 0, NULL), -EINVAL);
     return 0;
@@ -404,7 +411,8 @@ static void test_too_small(void **unused)
 
     assert_int_equal(run_real(too_small_main, NULL), 0);
     check_assert();
-    assert_int_equal(ait_policy_from_text(&policy, "text", "policy 1\nnothing\n", 17, &alone), -EINVAL);
+    assert_int_equal(ait_policy_from_text(&policy, "text", "policy 1\nnothing\n", 17, &alone),
+                     -EINVAL);
     assert_int_equal(alone.line, 7);
 }
 
@@ -433,8 +441,9 @@ static void test_variable(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read),      cmocka_unit_test(test_filled),   cmocka_unit_test(test_results),
-        cmocka_unit_test(test_too_small), cmocka_unit_test(test_variable),
+        cmocka_unit_test(test_read),     cmocka_unit_test(test_filled),
+        cmocka_unit_test(test_results),  cmocka_unit_test(test_too_small),
+        cmocka_unit_test(test_variable),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Tasks in a program that has an sd_event with callbacks of its own. Each test runs twice: as a guest in the host's sd_event_loop(), and on a
- * loop of ours under which the sd_event lies.
+ * Tasks in a program that has an sd_event with callbacks of its own. Each test runs twice: as a
+ * guest in the host's sd_event_loop(), and on a loop of ours under which the sd_event lies.
  */
 
 #include <fcntl.h>
@@ -133,8 +133,8 @@ static int callbacks_body(void *userdata)
 {
     for (unsigned i = 1; i <= 20; i++) {
         CHECK_EQ(new_future(), 0);
-        CHECK(sd_event_add_time_relative(host.event, &host.source[0], CLOCK_MONOTONIC, 1000, 1, on_time,
-                                         NULL) >= 0);
+        CHECK(sd_event_add_time_relative(host.event, &host.source[0], CLOCK_MONOTONIC, 1000, 1,
+                                         on_time, NULL) >= 0);
         CHECK_EQ(await_value(), 10);
         host.source[0] = sd_event_source_disable_unref(host.source[0]);
         CHECK_EQ(new_future(), 0);
@@ -143,7 +143,8 @@ static int callbacks_body(void *userdata)
         host.source[1] = sd_event_source_disable_unref(host.source[1]);
         CHECK_EQ(new_future(), 0);
         if (!host.source[2])
-            CHECK(sd_event_add_io(host.event, &host.source[2], host.fds[0], EPOLLIN, on_io, NULL) >= 0);
+            CHECK(sd_event_add_io(host.event, &host.source[2], host.fds[0], EPOLLIN, on_io, NULL) >=
+                  0);
         CHECK_EQ(write(host.fds[1], "x", 1), 1);
         CHECK_EQ(await_value(), 12);
         for (unsigned k = 0; k < 3; k++)
@@ -340,10 +341,10 @@ static void wake_from_callback(bool guest, unsigned i)
     assert_int_equal(ait_task_spawn(NULL, keep_alive, NULL, NULL), 0);
     if (wakes[i].waiter)
         assert_int_equal(ait_task_spawn(&target.task, wakes[i].waiter, NULL, NULL), 0);
-    assert_true(
-        sd_event_add_time_relative(host.event, &host.source[0], CLOCK_MONOTONIC, 2000, 1, on_act, NULL) >= 0);
-    assert_true(sd_event_add_time_relative(host.event, &host.source[1], CLOCK_MONOTONIC, 4000, 1, on_watch,
-                                           NULL) >= 0);
+    assert_true(sd_event_add_time_relative(host.event, &host.source[0], CLOCK_MONOTONIC, 2000, 1,
+                                           on_act, NULL) >= 0);
+    assert_true(sd_event_add_time_relative(host.event, &host.source[1], CLOCK_MONOTONIC, 4000, 1,
+                                           on_watch, NULL) >= 0);
     if (host_run() != 5)
         fail_msg("%s, %s: not noticed", guest ? "guest" : "owned", wakes[i].name);
     ait_task_unref(target.task);
@@ -388,14 +389,15 @@ static int on_time_again(sd_event_source *s, uint64_t usec, void *userdata)
     return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
-/* One that is always due, one that is always readable, one that wants its turn after each timer. (A defer source that stays enabled would shut
- * out its own neighbours, with us or without.) */
+/* One that is always due, one that is always readable, one that wants its turn after each timer. (A
+ * defer source that stays enabled would shut out its own neighbours, with us or without.) */
 static void add_greedy_sources(void)
 {
-    CHECK(sd_event_add_time_relative(host.event, &host.source[0], CLOCK_MONOTONIC, 1, 1, on_time_again,
-                                     NULL) >= 0);
+    CHECK(sd_event_add_time_relative(host.event, &host.source[0], CLOCK_MONOTONIC, 1, 1,
+                                     on_time_again, NULL) >= 0);
     CHECK(sd_event_add_defer(host.event, &host.source[1], on_defer_again, NULL) >= 0);
-    CHECK(sd_event_add_io(host.event, &host.source[2], host.fds[0], EPOLLIN, on_io_always, NULL) >= 0);
+    CHECK(sd_event_add_io(host.event, &host.source[2], host.fds[0], EPOLLIN, on_io_always, NULL) >=
+          0);
     CHECK_EQ(write(host.fds[1], "x", 1), 1); /* and nobody reads it */
 }
 
@@ -406,7 +408,8 @@ static int greedy_body(void *userdata)
     add_greedy_sources();
     for (unsigned i = 0; i < 5; i++)
         CHECK_EQ(ait_task_spawn(NULL, spin, NULL, NULL), 0);
-    /* Both sides always have something to do: each of the host's sources, and a task that sleeps and reads. */
+    /* Both sides always have something to do: each of the host's sources, and a task that sleeps
+     * and reads. */
     while (host.n[0] < 50 || host.n[1] < 50 || host.n[2] < 50) {
         if (!CHECK_EQ(ait_sleep(100), 0))
             break;
@@ -417,7 +420,8 @@ static int greedy_body(void *userdata)
     return 0;
 }
 
-/* Nobody starves: neither the host's sources of equal priority by tasks that are always ready, nor those by the sources. */
+/* Nobody starves: neither the host's sources of equal priority by tasks that are always ready, nor
+ * those by the sources. */
 static void test_starvation(void **unused)
 {
     run_both(greedy_body, 0);
@@ -428,7 +432,8 @@ static int equals_body(void *userdata)
     unsigned before;
 
     add_greedy_sources();
-    /* Without spinning tasks, the host's own balance is what it would be without us: nobody is shut out. */
+    /* Without spinning tasks, the host's own balance is what it would be without us: nobody is shut
+     * out. */
     for (unsigned k = 0; k < 20; k++) {
         before = host.n[2];
         while (host.n[2] < before + 3)
@@ -515,7 +520,8 @@ static void test_exit_with_ready_source(void **unused)
         host_open(guest);
         assert_int_equal(ait_vclock_new(&clock), 0);
         assert_int_equal(ait_loop_set_clock(host.loop, clock), 0);
-        assert_true(sd_event_add_io(host.event, &host.source[0], host.fds[0], EPOLLIN, on_never, NULL) >= 0);
+        assert_true(sd_event_add_io(host.event, &host.source[0], host.fds[0], EPOLLIN, on_never,
+                                    NULL) >= 0);
         assert_int_equal(ait_task_spawn(NULL, slow_cleanup, NULL, NULL), 0);
         assert_int_equal(ait_task_spawn(NULL, exit_from_task, NULL, NULL), 0);
         assert_int_equal(host_run(), 42);
@@ -537,8 +543,8 @@ static void event_exit(bool guest, bool from_task)
     if (from_task)
         assert_int_equal(ait_task_spawn(NULL, exit_from_task, NULL, NULL), 0);
     else
-        assert_true(sd_event_add_time_relative(host.event, &host.source[2], CLOCK_MONOTONIC, 1000, 1,
-                                               on_exit_time, NULL) >= 0);
+        assert_true(sd_event_add_time_relative(host.event, &host.source[2], CLOCK_MONOTONIC, 1000,
+                                               1, on_exit_time, NULL) >= 0);
     assert_int_equal(host_run(), 42);
     assert_int_equal(host.n[0], 3);
     assert_int_equal(host.n[1], 2);
@@ -548,7 +554,8 @@ static void event_exit(bool guest, bool from_task)
     host_close();
 }
 
-/* The row of the semantics table: root cancelled, drained inside the exit source, the loop's exit code kept. */
+/* The row of the semantics table: root cancelled, drained inside the exit source, the loop's exit
+ * code kept. */
 static void test_exit(void **unused)
 {
     for (unsigned i = 0; i < 4; i++)
@@ -585,8 +592,8 @@ static int hours_body(void *userdata)
     CHECK_EQ(ait_now(NULL) - start, 36000 * AIT_USEC_PER_SEC);
     /* What is real is waited for in real time: the host's timer, with no timer of ours. */
     CHECK_EQ(new_future(), 0);
-    CHECK(sd_event_add_time_relative(host.event, &host.source[0], CLOCK_MONOTONIC, 2000, 1, on_time, NULL) >=
-          0);
+    CHECK(sd_event_add_time_relative(host.event, &host.source[0], CLOCK_MONOTONIC, 2000, 1, on_time,
+                                     NULL) >= 0);
     CHECK_EQ(await_value(), 10);
     return sd_event_exit(host.event, 3);
 }
@@ -627,8 +634,8 @@ static void test_virtual_by_hand(void **unused)
         assert_int_equal(ait_vclock_set_autojump(clock, false), 0);
         assert_int_equal(ait_loop_set_clock(host.loop, clock), 0);
         assert_int_equal(ait_task_spawn(NULL, one_hour, NULL, NULL), 0);
-        assert_true(sd_event_add_time_relative(host.event, &host.source[0], CLOCK_MONOTONIC, 1000, 1,
-                                               on_advance, clock) >= 0);
+        assert_true(sd_event_add_time_relative(host.event, &host.source[0], CLOCK_MONOTONIC, 1000,
+                                               1, on_advance, clock) >= 0);
         assert_int_equal(host_run(), 3);
         host_close();
     }
@@ -669,7 +676,8 @@ static void test_attach(void **unused)
         assert_null(ait_loop_unref(loop));
     }
     /* It goes on without us. */
-    assert_true(sd_event_add_time_relative(event, NULL, CLOCK_MONOTONIC, 1000, 1, on_last, event) >= 0);
+    assert_true(sd_event_add_time_relative(event, NULL, CLOCK_MONOTONIC, 1000, 1, on_last, event) >=
+                0);
     assert_int_equal(sd_event_loop(event), 8);
     sd_event_unref(event);
     assert_int_equal(count_fds(), before);

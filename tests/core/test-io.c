@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Reading, writing, polling and closing: what the edge-triggered table must get right. Everything runs on real fds; nothing sleeps, and a
- * hang ends the test by its deadline.
+ * Reading, writing, polling and closing: what the edge-triggered table must get right. Everything
+ * runs on real fds; nothing sleeps, and a hang ends the test by its deadline.
  */
 
 #include <fcntl.h>
@@ -24,8 +24,8 @@ static int tcp_pair(int fds[2])
     socklen_t len = sizeof(address);
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    if (listener < 0 || bind(listener, (struct sockaddr *)&address, len) < 0 || listen(listener, 1) < 0 ||
-        getsockname(listener, (struct sockaddr *)&address, &len) < 0)
+    if (listener < 0 || bind(listener, (struct sockaddr *)&address, len) < 0 ||
+        listen(listener, 1) < 0 || getsockname(listener, (struct sockaddr *)&address, &len) < 0)
         return -1;
     fds[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fds[1] < 0 || connect(fds[1], (struct sockaddr *)&address, len) < 0)
@@ -162,7 +162,8 @@ static int stream_body(struct pair *p)
     if (r < 0)
         return r;
     for (;;) {
-        k = ait_read(p->fds[0], buf, p->kind->stream ? 1 + (size_t)rand_r(&seed) % sizeof(buf) : sizeof(buf));
+        k = ait_read(p->fds[0], buf,
+                     p->kind->stream ? 1 + (size_t)rand_r(&seed) % sizeof(buf) : sizeof(buf));
         if (k <= 0)
             break;
         for (ssize_t i = 0; i < k; i++)
@@ -239,7 +240,8 @@ static int eof_body(struct pair *p)
 {
     char buf[100];
 
-    /* Data and the end in one go, with a short read in between that must not be taken for "drained". */
+    /* Data and the end in one go, with a short read in between that must not be taken for
+     * "drained". */
     CHECK_EQ(ait_write(p->fds[1], "hello", 5), 5);
     CHECK_EQ(close_other(p), 0);
     CHECK_EQ(ait_yield(), 0);
@@ -262,7 +264,8 @@ static int eof_later_body(struct pair *p)
 {
     char buf[100];
 
-    /* The reader has waited once, so the fd is registered; data and end come before it looks again. */
+    /* The reader has waited once, so the fd is registered; data and end come before it looks again.
+     */
     CHECK_EQ(ait_task_spawn(NULL, close_other, p, NULL), 0);
     CHECK_EQ(ait_write(p->fds[1], "a", 1), 1);
     CHECK_EQ(ait_read(p->fds[0], buf, sizeof(buf)), 1);

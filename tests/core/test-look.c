@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The first look at an fd, where the kernel refuses something on the way: it is no look, and the next call looks again. */
+/* The first look at an fd, where the kernel refuses something on the way: it is no look, and the
+ * next call looks again. */
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -50,7 +50,8 @@ static void test_life(void **unused)
         assert_int_equal(ait_loop_n_tasks(loop), 0);
     }
     assert_int_equal(ait_task_spawn(NULL, NULL, NULL, NULL), -EINVAL);
-    assert_int_equal(ait_task_spawn(NULL, count_tasks, NULL, &(ait_task_options){.size = 1}), -EINVAL);
+    assert_int_equal(ait_task_spawn(NULL, count_tasks, NULL, &(ait_task_options){.size = 1}),
+                     -EINVAL);
     check_assert();
 }
 

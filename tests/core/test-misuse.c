@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What programs do that they should not, and how they are told; and what becomes of a process that was forked in a task. */
+/* What programs do that they should not, and how they are told; and what becomes of a process that
+ * was forked in a task. */
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -27,8 +28,9 @@ static int run_forked(void (*fn)(void), char *text, size_t size)
         (void)dup2(fds[1], STDERR_FILENO);
         (void)close(fds[0]);
         (void)close(fds[1]);
-        (void)signal(SIGABRT,
-                     SIG_DFL); /* cmocka's handler, or a sanitizer's, would have its own last words */
+        (void)signal(
+            SIGABRT,
+            SIG_DFL); /* cmocka's handler, or a sanitizer's, would have its own last words */
         fn();
         _exit(77);
     }
@@ -130,7 +132,8 @@ static int forking(void *userdata)
     if (!fork_row->scope)
         return fork_at(fork_row->depth, NULL);
     CHECK_EQ(ait_scope_enter(&scope, 0), 0);
-    CHECK_EQ(ait_scope_spawn(scope, NULL, parents_task, NULL, AIT_TASK_OPTIONS(.destroy = parents_destroy)),
+    CHECK_EQ(ait_scope_spawn(scope, NULL, parents_task, NULL,
+                             AIT_TASK_OPTIONS(.destroy = parents_destroy)),
              0);
     CHECK_EQ(ait_yield(), 0);
     r = fork_at(fork_row->depth, scope);
@@ -142,7 +145,8 @@ static int fork_main(void *userdata)
     AIT_CLEANUP(ait_task_unrefp) ait_task *task = NULL;
     int r = 0;
 
-    CHECK_EQ(ait_task_spawn(NULL, parents_task, NULL, AIT_TASK_OPTIONS(.destroy = parents_destroy)), 0);
+    CHECK_EQ(ait_task_spawn(NULL, parents_task, NULL, AIT_TASK_OPTIONS(.destroy = parents_destroy)),
+             0);
     if (!fork_row->spawned)
         return forking(NULL);
     CHECK_EQ(ait_task_spawn(&task, forking, NULL, NULL), 0);
@@ -153,8 +157,8 @@ static int fork_main(void *userdata)
 static void test_fork(void **unused)
 {
 #ifdef __SANITIZE_THREAD__
-    print_message(
-        "SKIP: in a child of several fibers ThreadSanitizer sees no switch from the one that has forked\n");
+    print_message("SKIP: in a child of several fibers ThreadSanitizer sees no switch from the one "
+                  "that has forked\n");
     skip();
 #endif
     parent = getpid();
@@ -246,7 +250,8 @@ static void test_misuse(void **unused)
     } rows[] = {
         {leave_of_another, "aiotools-sd: task 'thief' leaves a scope that it has not entered"},
         {leave_of_root, "aiotools-sd: task 'main' leaves a scope that it has not entered"},
-        {unref_with_tasks, "aiotools-sd: the last reference to a loop is dropped while 1 of its tasks"},
+        {unref_with_tasks,
+         "aiotools-sd: the last reference to a loop is dropped while 1 of its tasks"},
     };
     char text[4096];
 
@@ -283,7 +288,8 @@ static int contradiction(void *userdata)
 
     CHECK_EQ(ait_scope_enter(&scope, AIT_SCOPE_SUPERVISOR | AIT_SCOPE_FAIL_FAST), -EINVAL);
     CHECK(scope == NULL);
-    CHECK_EQ(ait_scope_enter_after(&scope, AIT_SCOPE_SUPERVISOR | AIT_SCOPE_FAIL_FAST | AIT_SCOPE_SHIELD, 1),
+    CHECK_EQ(ait_scope_enter_after(
+                 &scope, AIT_SCOPE_SUPERVISOR | AIT_SCOPE_FAIL_FAST | AIT_SCOPE_SHIELD, 1),
              -EINVAL);
     CHECK(scope == NULL);
     return 0;

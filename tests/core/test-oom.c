@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Every allocation of the library, and every system call that makes something, refused in turn, alone and with all that follow: the call that needed
- * it returns the error, everything else goes on, and nothing is left behind.
+ * Every allocation of the library, and every system call that makes something, refused in turn,
+ * alone and with all that follow: the call that needed it returns the error, everything else goes
+ * on, and nothing is left behind.
  */
 
 #include <fcntl.h>
@@ -19,13 +20,13 @@
 /* ---- programs -------------------------------------------------------------------------------- */
 
 /* Ends the program where a call is refused; anything but a refusal is a failure of the test. */
-#define TRY(call)                                                                                            \
-    do {                                                                                                     \
-        int r_ = (call);                                                                                     \
-        if (r_ < 0) {                                                                                        \
-            CHECK((r_ == -ENOMEM || r_ == -EAGAIN) && faults.failed);                                        \
-            return -ENOMEM;                                                                                  \
-        }                                                                                                    \
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        int r_ = (call);                                                                           \
+        if (r_ < 0) {                                                                              \
+            CHECK((r_ == -ENOMEM || r_ == -EAGAIN) && faults.failed);                              \
+            return -ENOMEM;                                                                        \
+        }                                                                                          \
     } while (0)
 
 static unsigned n_destroyed;
@@ -59,8 +60,8 @@ static int tasks_in(ait_scope *scope)
     unsigned before = n_destroyed, spawned = 0;
 
     for (intptr_t i = 0; i < 20; i++) {
-        int r =
-            ait_scope_spawn(scope, NULL, nap, (void *)i, AIT_TASK_OPTIONS(.name = "nap", .destroy = destroy));
+        int r = ait_scope_spawn(scope, NULL, nap, (void *)i,
+                                AIT_TASK_OPTIONS(.name = "nap", .destroy = destroy));
 
         spawned += r >= 0; /* where it is refused, userdata stays the caller's */
         TRY(r);
@@ -222,8 +223,9 @@ static const struct program {
     const char *name;
     ait_task_fn fn;
 } programs[] = {
-    {"tasks", tasks_main}, {"futures", future_main}, {"io", io_main},       {"signals", signals_main},
-    {"child", child_main}, {"post", post_main},      {"event", event_main},
+    {"tasks", tasks_main},     {"futures", future_main}, {"io", io_main},
+    {"signals", signals_main}, {"child", child_main},    {"post", post_main},
+    {"event", event_main},
 };
 
 /* ---- ways to run them ------------------------------------------------------------------------ */
@@ -301,8 +303,8 @@ static void each_refused(const struct program *p, int (*way)(ait_task_fn fn), bo
         faults_disarm();
         check_assert();
         if (ait_loop_current() || faults.n_live != live || count_fds() != fds)
-            fail_msg("%s: refusing call %u leaves %ld blocks, %d fds", p->name, n, faults.n_live - live,
-                     count_fds() - fds);
+            fail_msg("%s: refusing call %u leaves %ld blocks, %d fds", p->name, n,
+                     faults.n_live - live, count_fds() - fds);
         if (!faults.failed) {
             assert_int_equal(r, 0);
             return;

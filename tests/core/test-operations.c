@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * What all operations have in common: a cancelled task is refused before anything has happened, also where nothing would block; what completed
- * at the same moment is a success, and the next one tells. And what structural waits do instead.
+ * What all operations have in common: a cancelled task is refused before anything has happened,
+ * also where nothing would block; what completed at the same moment is a success, and the next one
+ * tells. And what structural waits do instead.
  */
 
 #include <fcntl.h>
@@ -171,7 +172,8 @@ static int make_ready(void)
 
     memset(&ready, 0, sizeof(ready));
     n_started = 0;
-    ready.address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    ready.address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     ready.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ready.connected = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ready.unconnected = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -202,7 +204,8 @@ static void check_untouched(void)
     CHECK_EQ(recv(ready.fds[0], buf, sizeof(buf), MSG_DONTWAIT), 1);
     CHECK_EQ(recv(ready.fds[1], buf, sizeof(buf), MSG_DONTWAIT), -1);
     CHECK_EQ(poll(&(struct pollfd){.fd = ready.listener, .events = POLLIN}, 1, 0), 1);
-    CHECK_EQ(connect(ready.unconnected, (struct sockaddr *)&ready.address, sizeof(ready.address)), 0);
+    CHECK_EQ(connect(ready.unconnected, (struct sockaddr *)&ready.address, sizeof(ready.address)),
+             0);
     CHECK_EQ(ait_signals_next(ready.signals, NULL), SIGUSR1);
     CHECK_EQ(op_child(), 0);
     CHECK_EQ(n_started, 0);
@@ -264,7 +267,8 @@ static int refused_for_ever(void *userdata)
     return 0;
 }
 
-/* Some cleanup may go on for a while; a loop that never notices ends the process, in builds that trap it. */
+/* Some cleanup may go on for a while; a loop that never notices ends the process, in builds that
+ * trap it. */
 static void test_busy_loop(void **unused)
 {
 #ifndef NDEBUG
@@ -308,7 +312,8 @@ static struct {
     bool begun;
 } moment;
 
-/* What the next operation says: the one after it, where a seed has put the canceller's turn behind ours. */
+/* What the next operation says: the one after it, where a seed has put the canceller's turn behind
+ * ours. */
 static int next_operation(void)
 {
     int r = ait_yield();
@@ -497,7 +502,8 @@ static int start_main(void *userdata)
     CHECK_EQ(ait_scope_start(scope, &task, never_ready, NULL, NULL), -EPROTO);
     CHECK(task == NULL);
     CHECK_EQ(now_ms(), 30);
-    /* That it was cancelled, by itself or by a third party, is no error of its, and the caller is not. */
+    /* That it was cancelled, by itself or by a third party, is no error of its, and the caller is
+     * not. */
     CHECK_EQ(ait_scope_start(scope, &task, gives_up, NULL, NULL), -EPROTO);
     CHECK(task == NULL);
     CHECK_EQ(ait_scope_enter_after(&limit, 0, MS(10)), 0);
@@ -517,8 +523,9 @@ static void test_start(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_busy_loop), cmocka_unit_test(test_same_moment),
-        cmocka_unit_test(test_flicker), cmocka_unit_test(test_deadlocks), cmocka_unit_test(test_start),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_busy_loop),
+        cmocka_unit_test(test_same_moment), cmocka_unit_test(test_flicker),
+        cmocka_unit_test(test_deadlocks),   cmocka_unit_test(test_start),
     };
 
     (void)alarm(100);

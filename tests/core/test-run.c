@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* ait_run(): results, what becomes of the other tasks, signals; and what is told about tasks that fail. */
+/* ait_run(): results, what becomes of the other tasks, signals; and what is told about tasks that
+ * fail. */
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -58,7 +59,8 @@ static int background(void *userdata)
 static int leave_others(void *userdata)
 {
     for (unsigned i = 0; i < 5; i++)
-        CHECK_EQ(ait_scope_spawn(ait_loop_root(ait_loop_current()), NULL, background, NULL, NULL), 0);
+        CHECK_EQ(ait_scope_spawn(ait_loop_root(ait_loop_current()), NULL, background, NULL, NULL),
+                 0);
     CHECK_EQ(ait_yield(), 0);
     return 3;
 }
@@ -71,7 +73,8 @@ static int own_children(void *userdata)
     return 4;
 }
 
-/* What lives in the root scope is cancelled and drained when main has returned; main's own children are main's to wait for. */
+/* What lives in the root scope is cancelled and drained when main has returned; main's own children
+ * are main's to wait for. */
 static void test_others(void **unused)
 {
     n_cancelled = n_ended = 0;
@@ -162,7 +165,8 @@ static void test_reports(void **unused)
     assert_int_equal(run_listening(fail_reported), 0);
     assert_non_null(strstr(said, "task 'the child' failed: No such file or directory\n"));
     assert_non_null(strstr(said, "task 'task' failed"));
-    /* Main's is its caller's business, a cancelled one's nobody's, a handled one's the handler's. */
+    /* Main's is its caller's business, a cancelled one's nobody's, a handled one's the handler's.
+     */
     assert_int_equal(run_listening(fail_self), -EIO);
     assert_string_equal(said, "");
     assert_int_equal(run_listening(leave_others), 3);
@@ -183,8 +187,9 @@ static int many_errors(void *userdata)
         char name[16];
 
         (void)snprintf(name, sizeof(name), "t%u", i);
-        CHECK_EQ(
-            ait_scope_spawn(scope, NULL, fail_child, NULL, i % 2 ? NULL : AIT_TASK_OPTIONS(.name = name)), 0);
+        CHECK_EQ(ait_scope_spawn(scope, NULL, fail_child, NULL,
+                                 i % 2 ? NULL : AIT_TASK_OPTIONS(.name = name)),
+                 0);
     }
     CHECK_EQ(ait_scope_exit(scope, 0), 0);
     CHECK_EQ(ait_scope_n_errors(scope), 1000);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Scopes and their tasks beyond the semantics table: who may still spawn, what handlers may do, when a userdata is given back. */
+/* Scopes and their tasks beyond the semantics table: who may still spawn, what handlers may do,
+ * when a userdata is given back. */
 
 #include <unistd.h>
 
@@ -127,7 +128,8 @@ static int join_and_note(void *userdata)
 
 static int spawn_noted(ait_scope *scope, ait_task **ret, ait_task_fn fn, char c)
 {
-    return ait_scope_spawn(scope, ret, fn, (void *)(intptr_t)c, AIT_TASK_OPTIONS(.destroy = note_destroy));
+    return ait_scope_spawn(scope, ret, fn, (void *)(intptr_t)c,
+                           AIT_TASK_OPTIONS(.destroy = note_destroy));
 }
 
 static int destroy_main(void *userdata)
@@ -378,8 +380,9 @@ static void test_crowd(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_generations), cmocka_unit_test(test_family), cmocka_unit_test(test_destroy),
-        cmocka_unit_test(test_handlers),    cmocka_unit_test(test_names),  cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_generations), cmocka_unit_test(test_family),
+        cmocka_unit_test(test_destroy),     cmocka_unit_test(test_handlers),
+        cmocka_unit_test(test_names),       cmocka_unit_test(test_chain),
         cmocka_unit_test(test_cancel_many), cmocka_unit_test(test_crowd),
     };
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The semantics table of the architecture, a row a case, in its order. How a row runs is told in scenario.h; 0, or nothing, is
- * success. Times are milliseconds of a virtual clock: who waited for whom shows in them.
+ * The semantics table of the architecture, a row a case, in its order. How a row runs is told in
+ * scenario.h; 0, or nothing, is success. Times are milliseconds of a virtual clock: who waited for
+ * whom shows in them.
  */
 
 #include "scenario.h"
@@ -15,10 +16,12 @@ static const struct scenario rows[] = {
         .name = "task cancelled before it started: never runs, userdata destroyed",
         .before_start = true,
         .body.ms = 100,
-        .want = {.body = NEVER, .body_at = NEVER, .exit = NEVER, .exit_at = NEVER, .result = CANCELED},
+        .want =
+            {.body = NEVER, .body_at = NEVER, .exit = NEVER, .exit_at = NEVER, .result = CANCELED},
     },
     {
-        .name = "task cancelled, no shield: this and every later operation, unshielded children too",
+        .name =
+            "task cancelled, no shield: this and every later operation, unshielded children too",
         .body.ms = 100,
         .child = {{true, 100}, {true, 50, .shield = true}},
         .act = {{10, CANCEL_TASK, 1}},
@@ -67,7 +70,8 @@ static const struct scenario rows[] = {
                  .wait_at = 100},
     },
     {
-        .name = "task cancelled inside two shields: the inner exit delivers nothing, the outermost once",
+        .name = "task cancelled inside two shields: the inner exit delivers nothing, the outermost "
+                "once",
         .outer = true,
         .outer_flags = AIT_SCOPE_SHIELD,
         .flags = AIT_SCOPE_SHIELD,
@@ -190,7 +194,8 @@ static const struct scenario rows[] = {
         .name = "uncancel down to 0: operations work again",
         .body = {.ms = 100, .ret = 4, .uncancels = true},
         .act = {{10, CANCEL_TASK, 1}},
-        .want = {.body = CANCELED, .body_at = 10, .exit = 4, .exit_at = 10, .result = 4, .wait_at = 10},
+        .want =
+            {.body = CANCELED, .body_at = 10, .exit = 4, .exit_at = 10, .result = 4, .wait_at = 10},
     },
     {
         .name = "uncancel once of twice: the level stays",
@@ -291,8 +296,8 @@ static const struct scenario rows[] = {
                  .wait_at = 50},
     },
     {
-        .name =
-            "ait_scope_cancel_and_wait, its caller cancelled meanwhile: waits all the same, then -ECANCELED",
+        .name = "ait_scope_cancel_and_wait, its caller cancelled meanwhile: waits all the same, "
+                "then -ECANCELED",
         .body = {.ms = 100},
         .child = {{true, 50, .shield = true}},
         .act = {{10, CLOSE_SCOPE, CANCELED, 50}, {20, CANCEL_ACTOR, 1}},
@@ -522,7 +527,8 @@ static const struct scenario rows[] = {
                  .wait_at = 10},
     },
     {
-        .name = "two children fail, FAIL_FAST: the first by completion is returned, both are listed",
+        .name =
+            "two children fail, FAIL_FAST: the first by completion is returned, both are listed",
         .flags = AIT_SCOPE_FAIL_FAST,
         .body = {.ret = 3},
         .child = {{true, 100, -EPIPE}, {true, 10, -EIO}},
@@ -540,8 +546,12 @@ static const struct scenario rows[] = {
         .flags = AIT_SCOPE_FAIL_FAST,
         .body = {.ms = 50, .ret = 3},
         .child = {{true, 10, CANCELED}, {true, 100}},
-        .want =
-            {.body_at = 50, .child_at = {10, 100}, .exit = 3, .exit_at = 100, .result = 3, .wait_at = 100},
+        .want = {.body_at = 50,
+                 .child_at = {10, 100},
+                 .exit = 3,
+                 .exit_at = 100,
+                 .result = 3,
+                 .wait_at = 100},
     },
     {
         .name = "one child cancelled from outside: no error either",
@@ -561,7 +571,12 @@ static const struct scenario rows[] = {
         .name = "caller cancelled in ait_await: -ECANCELED, the future untouched",
         .body = {.ms = 100, .ret = 5},
         .act = {{10, CANCEL_CALLER, 1}},
-        .want = {.body_at = 100, .exit = 5, .exit_at = 100, .wait = CANCELED, .wait_at = 10, .result = NEVER},
+        .want = {.body_at = 100,
+                 .exit = 5,
+                 .exit_at = 100,
+                 .wait = CANCELED,
+                 .wait_at = 10,
+                 .result = NEVER},
     },
     {
         .name = "cancelled while leaving an unshielded scope: keeps waiting for the children",
@@ -662,7 +677,8 @@ static const struct scenario rows[] = {
                  .wait_at = 50},
     },
     {
-        .name = "left by the cleanup attribute: an error of the body, children cancelled and waited for",
+        .name = "left by the cleanup attribute: an error of the body, children cancelled and "
+                "waited for",
         .body = {.ms = 10, .ret = 5, .no_exit = true},
         .child = {{true, 100}, {true, 50, .shield = true}},
         .want = {.body_at = 10,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Sockets: accept, connect, messages, file descriptors in messages, and where a short read does not mean "drained". */
+/* Sockets: accept, connect, messages, file descriptors in messages, and where a short read does not
+ * mean "drained". */
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -476,7 +477,8 @@ static bool same_file(int a, int b)
 {
     struct stat sa, sb;
 
-    return fstat(a, &sa) == 0 && fstat(b, &sb) == 0 && sa.st_ino == sb.st_ino && sa.st_dev == sb.st_dev;
+    return fstat(a, &sa) == 0 && fstat(b, &sb) == 0 && sa.st_ino == sb.st_ino &&
+           sa.st_dev == sb.st_dev;
 }
 
 static int pass_fds(void *userdata)
@@ -491,7 +493,8 @@ static int pass_fds(void *userdata)
     CHECK_EQ(ait_task_spawn(NULL, send_later, fds, NULL), 0);
     CHECK_EQ(ait_recv_fds(fds[0], buf, sizeof(buf), got, 4, &n), 2);
     CHECK_EQ(n, 3);
-    CHECK(same_file(got[0], fds[2]) && same_file(got[1], fds[2]) && same_file(got[2], STDERR_FILENO));
+    CHECK(same_file(got[0], fds[2]) && same_file(got[1], fds[2]) &&
+          same_file(got[2], STDERR_FILENO));
     for (unsigned i = 0; i < n && i < 4; i++) {
         CHECK_EQ(fcntl(got[i], F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
         CHECK_EQ(ait_close(got[i]), 0);

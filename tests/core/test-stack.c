@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Stacks: classes, slabs, both kinds of guard, the cache and its trim, and the last words of a task that overflows. */
+/* Stacks: classes, slabs, both kinds of guard, the cache and its trim, and the last words of a task
+ * that overflows. */
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -66,9 +67,11 @@ static void check_guards(struct stacks *s, uint8_t guard)
             objects[i] = stack_alloc(s, class, &r);
             assert_non_null(objects[i]);
             check_slot(s, objects[i], class);
-            assert_ptr_equal(stacks_find_guard(s, (char *)stack_bottom(objects[i], class) - 1), objects[i]);
-            assert_ptr_equal(stacks_find_guard(s, (char *)stack_bottom(objects[i], class) - STACK_GUARD),
+            assert_ptr_equal(stacks_find_guard(s, (char *)stack_bottom(objects[i], class) - 1),
                              objects[i]);
+            assert_ptr_equal(
+                stacks_find_guard(s, (char *)stack_bottom(objects[i], class) - STACK_GUARD),
+                objects[i]);
             assert_null(stacks_find_guard(s, stack_bottom(objects[i], class)));
         }
         assert_int_equal(s->guard, guard);
@@ -165,7 +168,8 @@ static char *page_of(void *object)
     return (char *)((uintptr_t)object & ~(PAGE - 1));
 }
 
-/* What lay unused between two trims is given back; what was in use is not, and all of it works afterwards. */
+/* What lay unused between two trims is given back; what was in use is not, and all of it works
+ * afterwards. */
 static void test_trim(void **unused)
 {
     enum { MANY = 128, USED = 16 };
@@ -221,8 +225,9 @@ static int deep_main(void *userdata)
 {
     AIT_CLEANUP(ait_task_unrefp) ait_task *task = NULL;
 
-    if (ait_task_spawn(&task, fall_main, NULL,
-                       AIT_TASK_OPTIONS(.name = "the deep one", .stack_size = *(size_t *)userdata)) < 0)
+    if (ait_task_spawn(
+            &task, fall_main, NULL,
+            AIT_TASK_OPTIONS(.name = "the deep one", .stack_size = *(size_t *)userdata)) < 0)
         return -EIO;
     return ait_task_wait(task, NULL);
 }
@@ -395,11 +400,13 @@ static int sizes_main(void *userdata)
         /* The frames below, the guard, the task; what the sanitizers add. */
         size_t room = sizes[i] - 32 * 1024;
 
-        CHECK_EQ(ait_scope_start(scope, NULL, use_stack, &room, AIT_TASK_OPTIONS(.stack_size = sizes[i])),
+        CHECK_EQ(ait_scope_start(scope, NULL, use_stack, &room,
+                                 AIT_TASK_OPTIONS(.stack_size = sizes[i])),
                  -EPROTO);
     }
-    CHECK_EQ(ait_scope_spawn(scope, NULL, use_stack, NULL, AIT_TASK_OPTIONS(.stack_size = SIZE_MAX)),
-             -EINVAL);
+    CHECK_EQ(
+        ait_scope_spawn(scope, NULL, use_stack, NULL, AIT_TASK_OPTIONS(.stack_size = SIZE_MAX)),
+        -EINVAL);
     return ait_scope_exit(scope, 0);
 }
 

@@ -144,7 +144,8 @@ static void on_nothing(struct timer *t)
     n_fired++;
 }
 
-/* Timeouts that are set and never needed: the heap does not grow, and nothing that is stale is ever fired. */
+/* Timeouts that are set and never needed: the heap does not grow, and nothing that is stale is ever
+ * fired. */
 static void test_stale(void **unused)
 {
     struct timer keep[8] = {}, t[24] = {};
@@ -220,7 +221,8 @@ static void disarm_the_rest(struct timer *t)
         timer_disarm(&ts, chain + i);
 }
 
-/* All due at once, and the first stops the others, inside and beyond its group: none of them fires, and their slots are free again. */
+/* All due at once, and the first stops the others, inside and beyond its group: none of them fires,
+ * and their slots are free again. */
 static void test_disarm_in_group(void **unused)
 {
     reserve(ELEMENTS(chain));

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The level against its definition: random trees of tasks and scopes, random cancels, uncancels, aborts and expiries, and after each of them
- * every scope of the tree compared with
+ * The level against its definition: random trees of tasks and scopes, random cancels, uncancels,
+ * aborts and expiries, and after each of them every scope of the tree compared with
  *
  *     effective(S) = S.cancel_count > 0 || S.expired
  *                    || (!S.shield && parent(S) && effective(parent(S)))
  *
- * a task's root counting its parent's abort as well. Then those sleepers are awake whose scope is effective, and no others.
+ * a task's root counting its parent's abort as well. Then those sleepers are awake whose scope is
+ * effective, and no others.
  */
 
 #include <unistd.h>
@@ -274,7 +275,8 @@ static int disorder_main(void *userdata)
 
     CHECK_EQ(ait_scope_exit(NULL, 0), -EINVAL);
     CHECK_EQ(ait_scope_exit(NULL, -EIO), -EIO);
-    CHECK_EQ(ait_scope_exit(ait_scope_current(), 0), -EINVAL); /* a task's root is not left by hand */
+    CHECK_EQ(ait_scope_exit(ait_scope_current(), 0),
+             -EINVAL); /* a task's root is not left by hand */
     CHECK_EQ(ait_scope_enter(NULL, 0), -EINVAL);
     CHECK_EQ(ait_scope_enter(&a, 1u << 30), -EINVAL);
     CHECK(a == NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Tries what the service preset denies, in a way that would come to nothing without it, too: wrong pointers, descriptors and flags.
+ * Tries what the service preset denies, in a way that would come to nothing without it, too: wrong
+ * pointers, descriptors and flags.
  *
  *     denied                 each once; a line each: NAME ERRNO USEC, the time before the call
  *                            since the epoch
@@ -85,7 +86,8 @@ static const struct attempt {
 
 static long try(const struct attempt *a)
 {
-    return syscall(a->number, a->args[0], a->args[1], a->args[2], a->args[3], a->args[4], a->args[5]);
+    return syscall(a->number, a->args[0], a->args[1], a->args[2], a->args[3], a->args[4],
+                   a->args[5]);
 }
 
 static unsigned long long now_usec(void)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Learns what a worker does, in two processes, so that the worker stays what the supervisor started: its pid, its sockets, its place.
+ * Learns what a worker does, in two processes, so that the worker stays what the supervisor
+ * started: its pid, its sockets, its place.
  *
  *     learn hold SOCKET FILE              waits for one worker's listener, answers until its last
  *                                         process has ended, writes the policy
- *     learn enter SOCKET PROGRAM ARG...   is the worker: hands its listener over and executes the program
+ *     learn enter SOCKET PROGRAM ARG...   is the worker: hands its listener over, executes PROGRAM
  */
 
 #include <errno.h>
@@ -34,10 +35,11 @@ static ait_sandbox *make_sandbox(void)
 {
     ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
     ait_sandbox *sandbox = NULL;
-    int r = ait_sandbox_new(&sandbox,
-                            AIT_SANDBOX_OPTIONS(.deny = AIT_SANDBOX_DENY_LEARN,
-                                                .flags = AIT_SANDBOX_KEEP_CAPABILITIES | AIT_SANDBOX_EXEC),
-                            &problem);
+    int r = ait_sandbox_new(
+        &sandbox,
+        AIT_SANDBOX_OPTIONS(.deny = AIT_SANDBOX_DENY_LEARN,
+                            .flags = AIT_SANDBOX_KEEP_CAPABILITIES | AIT_SANDBOX_EXEC),
+        &problem);
 
     if (r < 0)
         (void)fail(problem.message, r);
@@ -86,8 +88,8 @@ static int hold(const char *path, const char *file)
     int fd = make_socket(path, &address), peer, r;
     ait_explainer *e = NULL;
 
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(path, 0777) < 0 ||
-        listen(fd, 1) < 0)
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        chmod(path, 0777) < 0 || listen(fd, 1) < 0)
         return fail(path, -errno);
     ait_sandbox *sandbox = make_sandbox();
     if (!sandbox)

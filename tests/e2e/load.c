@@ -2,17 +2,19 @@
 /*
  * load: an HTTP/1.1 load client that knows what a failed request is.
  *
- * A request has FAILED when it was sent on a fresh connection and got no complete, good answer; or when it was
- * sent on a reused connection and broke after the first byte of its answer. A reused connection that the server
- * closes before that byte is no failure: the server was closing an idle connection, which is within its rights.
- * Such a request is sent again on a fresh connection and counted as idle_closed.
+ * A request has FAILED when it was sent on a fresh connection and got no complete, good answer; or
+ * when it was sent on a reused connection and broke after the first byte of its answer. A reused
+ * connection that the server closes before that byte is no failure: the server was closing an idle
+ * connection, which is within its rights. Such a request is sent again on a fresh connection and
+ * counted as idle_closed.
  *
- * Invariants: a slot (struct conn) has at most one request in flight; every request ends in exactly one of ok and
- * failed[kind]; on SIGTERM or SIGINT no new request is begun and those in flight are finished, so that ending the
- * load never makes a failure. The report is one JSON line on stdout, at the end and at each SIGUSR1.
+ * Invariants: a slot (struct conn) has at most one request in flight; every request ends in exactly
+ * one of ok and failed[kind]; on SIGTERM or SIGINT no new request is begun and those in flight are
+ * finished, so that ending the load never makes a failure. The report is one JSON line on stdout,
+ * at the end and at each SIGUSR1.
  *
- * What it is not: a benchmark (wrk is), nor a general HTTP client: answers need Content-Length or end with the
- * connection.
+ * What it is not: a benchmark (wrk is), nor a general HTTP client: answers need Content-Length or
+ * end with the connection.
  *
  * Exit status: 0 no request failed, 1 some did, 64 usage, 71 the system refused.
  */
@@ -94,7 +96,8 @@ static struct {
     unsigned details;
 } stats;
 
-static struct options opt = {.connections = 16, .timeout = 10000000, .keep_alive = true, .path = "/"};
+static struct options opt = {
+    .connections = 16, .timeout = 10000000, .keep_alive = true, .path = "/"};
 static int epoll_fd = -1;
 static char request[512];
 static size_t request_len;
@@ -151,7 +154,8 @@ static uint64_t percentile(double share)
     return stats.latency_max;
 }
 
-/* Linear, newest first: a few hundred workers at most, and the one that answers is nearly always a late one. */
+/* Linear, newest first: a few hundred workers at most, and the one that answers is nearly always a
+ * late one. */
 static void count_pid(long pid)
 {
     for (size_t i = stats.n_pids; i-- > 0;)
@@ -231,21 +235,24 @@ static void conn_failed(struct conn *c, enum kind kind, int error, uint64_t now)
     stats.failed[kind]++;
     if (stats.details++ < DETAILS_MAX)
         fprintf(stderr,
-                "load: failed at %.3f s: %s, %s connection, %zu bytes sent, %zu received, worker %ld%s%s\n",
-                (double)(now - stats.started) / 1e6, kind_names[kind], c->reused ? "reused" : "fresh",
-                c->sent, c->have, c->pid, error ? ", " : "", error ? strerror(error) : "");
+                "load: failed at %.3f s: %s, %s connection, %zu bytes sent, %zu received, worker "
+                "%ld%s%s\n",
+                (double)(now - stats.started) / 1e6, kind_names[kind],
+                c->reused ? "reused" : "fresh", c->sent, c->have, c->pid, error ? ", " : "",
+                error ? strerror(error) : "");
     conn_close(c);
     c->pending = false;
     /* A server that refuses everything shall not be hammered, nor make millions of failures. */
     conn_rest(c, now + RETRY_USEC);
 }
 
-/* The connection broke with error, or ended where error is 0: a failure, or a close of an idle connection? */
+/* The connection broke with error, or ended where error is 0: a failure, or a close of an idle
+ * connection? */
 static void conn_broken(struct conn *c, int error, uint64_t now)
 {
     if (!c->reused || c->have > 0) {
-        enum kind kind = error == 0                                                       ? CLOSED_EARLY
-                         : error == ECONNREFUSED || error == ENOENT                       ? REFUSED
+        enum kind kind = error == 0                                 ? CLOSED_EARLY
+                         : error == ECONNREFUSED || error == ENOENT ? REFUSED
                          : error == ECONNRESET || error == EPIPE || error == ECONNABORTED ? RESET
                          : error == ETIMEDOUT                                             ? TIMEOUT
                                                                                           : OTHER;
@@ -267,7 +274,8 @@ static void conn_answered(struct conn *c, uint64_t now)
     c->reused = true;
     c->have = 0;
     if (c->server_closes && !c->until_eof) {
-        /* Whoever closes first keeps the port in TIME_WAIT: leave that to the server, as browsers do. */
+        /* Whoever closes first keeps the port in TIME_WAIT: leave that to the server, as browsers
+         * do. */
         c->state = LINGERING;
         c->wake = now + opt.timeout;
         return;
@@ -341,7 +349,8 @@ static void parse_body_pid(struct conn *c)
         c->pid = strtol(body + 4, NULL, 10);
 }
 
-/* Looks at what has been read so far. Returns true when the request has ended, one way or the other. */
+/* Looks at what has been read so far. Returns true when the request has ended, one way or the
+ * other. */
 static bool conn_digest(struct conn *c, size_t fresh, uint64_t now)
 {
     if (!c->head_done) {
@@ -424,8 +433,8 @@ static void conn_send(struct conn *c, uint64_t now)
     conn_watch(c, EPOLLIN);
 }
 
-/* Returns false when the request has to wait: a full backlog of a unix socket says EAGAIN to a non-blocking
- * connect, where a blocking one would have waited. That is no failure. */
+/* Returns false when the request has to wait: a full backlog of a unix socket says EAGAIN to a
+ * non-blocking connect, where a blocking one would have waited. That is no failure. */
 static bool conn_open(struct conn *c, uint64_t now)
 {
     struct epoll_event ev = {.events = EPOLLOUT, .data.ptr = c};
@@ -633,7 +642,8 @@ static bool parse_unix(const char *s)
 
 static bool parse_target(const char *s)
 {
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM},
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+                             .ai_socktype = SOCK_STREAM},
                     *ai = NULL;
     char host[64];
     const char *colon = strrchr(s, ':');
@@ -715,8 +725,9 @@ int main(int argc, char **argv)
     int signal_fd;
 
     parse_options(argc, argv);
-    request_len = (size_t)snprintf(request, sizeof(request), "GET %.300s HTTP/1.1\r\nHost: load\r\n%s\r\n",
-                                   opt.path, opt.keep_alive ? "" : "Connection: close\r\n");
+    request_len =
+        (size_t)snprintf(request, sizeof(request), "GET %.300s HTTP/1.1\r\nHost: load\r\n%s\r\n",
+                         opt.path, opt.keep_alive ? "" : "Connection: close\r\n");
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     conns = calloc(opt.connections, sizeof(*conns));
     if (epoll_fd < 0 || !conns)

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * worker: a worker that behaves, or misbehaves, as told by its command line. It knows the worker contract
- * (LISTEN_FDS, NOTIFY_SOCKET) from its documentation alone and links nothing but libc, so that what it shows is
- * the supervisor's doing.
+ * worker: a worker that behaves, or misbehaves, as told by its command line. It knows the worker
+ * contract (LISTEN_FDS, NOTIFY_SOCKET) from its documentation alone and links nothing but libc, so
+ * that what it shows is the supervisor's doing.
  *
  * --trace=FILE is how tests see order without sleeping: each worker appends one line an event,
  *     USEC PID SLOT GENERATION EVENT
- * to the one file (O_APPEND, a single write, so lines never mix), and does so *before* the act that the
- * supervisor can see: "ready" stands before any consequence of READY=1, "exit" before any of the death.
+ * to the one file (O_APPEND, a single write, so lines never mix), and does so *before* the act that
+ * the supervisor can see: "ready" stands before any consequence of READY=1, "exit" before any of
+ * the death.
  *
- * Invariants: one thread; signals only set flags; a connection that was accepted is answered before the worker
- * leaves, unless it has been answered before and is idle. It never outlives a stop signal it was not told to
- * ignore.
+ * Invariants: one thread; signals only set flags; a connection that was accepted is answered before
+ * the worker leaves, unless it has been answered before and is idle. It never outlives a stop
+ * signal it was not told to ignore.
  *
  * What it is not: an example. examples/http-hello shows how a worker is written with the library.
  */
@@ -39,7 +40,8 @@
 #define LISTEN_START 3
 
 struct options {
-    const char *trace, *stats, *dump, *ready, *ready_if, *broken_if, *mute_if, *ignore, *exit_slot, *status;
+    const char *trace, *stats, *dump, *ready, *ready_if, *broken_if, *mute_if, *ignore, *exit_slot,
+        *status;
     int exit_status, children, daemons;
     long exit_after, slow_start, slow_stop, lines, long_line, flood, binary, answer_after;
     bool exits, extend_start, extend_stop;
@@ -91,8 +93,8 @@ static void trace_at(uint64_t when, const char *event)
 
     if (!opt.trace)
         return;
-    n = snprintf(line, sizeof(line), "%" PRIu64 " %d %s %s %s\n", when, (int)getpid(), slot, generation,
-                 event);
+    n = snprintf(line, sizeof(line), "%" PRIu64 " %d %s %s %s\n", when, (int)getpid(), slot,
+                 generation, event);
     fd = open(opt.trace, O_WRONLY | O_APPEND | O_CLOEXEC);
     if (fd < 0 || write(fd, line, (size_t)n) != n)
         die(opt.trace);
@@ -165,7 +167,8 @@ static void tell_ready(void)
     }
 }
 
-/* Takes its time, and asks for more of it where told. Steps of 20 ms, an extension reaches 200 ms ahead. */
+/* Takes its time, and asks for more of it where told. Steps of 20 ms, an extension reaches 200 ms
+ * ahead. */
 static void take_time(long msec, bool extend)
 {
     uint64_t end = now_usec() + (uint64_t)msec * 1000;
@@ -227,7 +230,8 @@ static void dump_fds(void)
         snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
         n = readlink(path, target, sizeof(target) - 1);
         if (n >= 0)
-            used += (size_t)snprintf(lines + used, sizeof(lines) - used, "%d %.*s\n", fd, (int)n, target);
+            used += (size_t)snprintf(lines + used, sizeof(lines) - used, "%d %.*s\n", fd, (int)n,
+                                     target);
     }
     f = dump_open("fds");
     fputs(lines, f);
@@ -385,7 +389,8 @@ static void accept_some(int listener)
 {
     int fd;
 
-    while (n_polls < CONNS_MAX && (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+    while (n_polls < CONNS_MAX &&
+           (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         polls[n_polls] = (struct pollfd){.fd = fd, .events = POLLIN};
         conns[n_polls] = calloc(1, sizeof(struct conn));
         if (!conns[n_polls])
@@ -403,10 +408,10 @@ static bool answer(int fd, struct conn *c)
     char text[256], body[32];
     int n = snprintf(body, sizeof(body), "pid=%d\n", (int)getpid());
 
-    n = snprintf(
-        text, sizeof(text),
-        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nX-Worker-Pid: %d\r\n%s\r\n%s",
-        n, (int)getpid(), last ? "Connection: close\r\n" : "", body);
+    n = snprintf(text, sizeof(text),
+                 "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: "
+                 "%d\r\nX-Worker-Pid: %d\r\n%s\r\n%s",
+                 n, (int)getpid(), last ? "Connection: close\r\n" : "", body);
     c->answered = true;
     c->have = 0;
     c->answer_at = 0;
@@ -490,7 +495,8 @@ static void serve(void)
 
     sigemptyset(&none);
     while (!draining || n_polls > 0) {
-        int n = ppoll(polls, n_polls, opt.answer_after && n_polls > n_listeners ? &tick : NULL, &none);
+        int n =
+            ppoll(polls, n_polls, opt.answer_after && n_polls > n_listeners ? &tick : NULL, &none);
 
         if (n < 0 && errno != EINTR)
             die("ppoll");
@@ -542,7 +548,8 @@ static void set_signals(void)
         sigaction(signals[i].number, &sa, NULL);
         sigaddset(&set, signals[i].number);
     }
-    /* Blocked but inside ppoll, else a signal between the test of the flag and the wait would be lost. */
+    /* Blocked but inside ppoll, else a signal between the test of the flag and the wait would be
+     * lost. */
     sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
@@ -565,21 +572,21 @@ static const struct {
     enum type type;
     void *value;
 } table[] = {
-    {"trace", STRING, &opt.trace},             /* the events, see above; the file must exist */
-    {"stats", STRING, &opt.stats},             /* DIR/PID holds the number of open connections */
-    {"dump", STRING, &opt.dump},               /* DIR/{fds,environ,status,misc}.PID */
-    {"ready", STRING, &opt.ready},             /* notify, fd:N or none */
-    {"ready-if", STRING, &opt.ready_if},       /* not before this file exists */
-    {"broken-if", STRING, &opt.broken_if},     /* exits 3 at once where FILE or FILE.SLOT exists */
-    {"mute-if", STRING, &opt.mute_if},         /* does not tell READY where one of them exists */
-    {"ignore", STRING, &opt.ignore},           /* TERM,INT,...: these do not stop it */
-    {"status", STRING, &opt.status},           /* its STATUS= */
-    {"exit", NUMBER, &opt.exit_status},        /* exits so, see exit-after; before READY without it */
-    {"exit-slot", STRING, &opt.exit_slot},     /* only in this slot */
-    {"exit-after", LONG, &opt.exit_after},     /* this many ms after READY */
-    {"children", NUMBER, &opt.children},       /* that ignore all signals */
-    {"daemons", NUMBER, &opt.daemons},         /* the same, in sessions of their own, orphaned */
-    {"slow-start", LONG, &opt.slow_start},     /* ms before READY */
+    {"trace", STRING, &opt.trace},         /* the events, see above; the file must exist */
+    {"stats", STRING, &opt.stats},         /* DIR/PID holds the number of open connections */
+    {"dump", STRING, &opt.dump},           /* DIR/{fds,environ,status,misc}.PID */
+    {"ready", STRING, &opt.ready},         /* notify, fd:N or none */
+    {"ready-if", STRING, &opt.ready_if},   /* not before this file exists */
+    {"broken-if", STRING, &opt.broken_if}, /* exits 3 at once where FILE or FILE.SLOT exists */
+    {"mute-if", STRING, &opt.mute_if},     /* does not tell READY where one of them exists */
+    {"ignore", STRING, &opt.ignore},       /* TERM,INT,...: these do not stop it */
+    {"status", STRING, &opt.status},       /* its STATUS= */
+    {"exit", NUMBER, &opt.exit_status},    /* exits so, see exit-after; before READY without it */
+    {"exit-slot", STRING, &opt.exit_slot}, /* only in this slot */
+    {"exit-after", LONG, &opt.exit_after}, /* this many ms after READY */
+    {"children", NUMBER, &opt.children},   /* that ignore all signals */
+    {"daemons", NUMBER, &opt.daemons},     /* the same, in sessions of their own, orphaned */
+    {"slow-start", LONG, &opt.slow_start}, /* ms before READY */
     {"extend-start", FLAG, &opt.extend_start}, /* with EXTEND_TIMEOUT_USEC meanwhile */
     {"slow-stop", LONG, &opt.slow_stop},       /* ms before it exits */
     {"extend-stop", FLAG, &opt.extend_stop},   /* with EXTEND_TIMEOUT_USEC meanwhile */
@@ -611,8 +618,8 @@ static void parse_options(int argc, char **argv)
     int o, index;
 
     for (unsigned i = 0; i < TABLE; i++)
-        options[i] =
-            (struct option){table[i].name, table[i].type == FLAG ? no_argument : required_argument, NULL, 1};
+        options[i] = (struct option){
+            table[i].name, table[i].type == FLAG ? no_argument : required_argument, NULL, 1};
     while ((o = getopt_long(argc, argv, "", options, &index)) == 1)
         set_option((unsigned)index, optarg);
     if (o != -1 || optind != argc)

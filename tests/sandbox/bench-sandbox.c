@@ -3,8 +3,9 @@
 /*
  * What the default preset costs: making it, loading it into a worker, and each call that it allows.
  *
- * Times are medians of one interleaved run, printed with their bars; 1 is returned where a bar is missed. Of calls, each process's quickest
- * batch counts, so that who else runs on the machine does not. Needs no privileges.
+ * Times are medians of one interleaved run, printed with their bars; 1 is returned where a bar is
+ * missed. Of calls, each process's quickest batch counts, so that who else runs on the machine does
+ * not. Needs no privileges.
  */
 
 #include <linux/seccomp.h>
@@ -49,7 +50,8 @@ static double median(double *values, size_t n)
 
 static double load(const struct sandbox_filter *filter)
 {
-    const struct sock_fprog program = {(unsigned short)filter->n, (struct sock_filter *)filter->program};
+    const struct sock_fprog program = {(unsigned short)filter->n,
+                                       (struct sock_filter *)filter->program};
     const struct sock_fprog quiet = {(unsigned short)filter->n_quiet, filter->quiet};
     double begin = now();
 
@@ -102,7 +104,8 @@ static void measure(const struct sandbox_filter *filter, double *ret_load, doubl
 
 static int report(const char *what, double value, double bar, const char *unit)
 {
-    printf("%-48s %8.3f %-6s (at most %g)%s\n", what, value, unit, bar, value > bar ? "  MISSED" : "");
+    printf("%-48s %8.3f %-6s (at most %g)%s\n", what, value, unit, bar,
+           value > bar ? "  MISSED" : "");
     return value > bar;
 }
 
@@ -114,7 +117,8 @@ static int bench_making(const ait_policy *policy, struct sandbox_filter *filter)
         ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
         filter_done(filter);
         double begin = now();
-        if (filter_compile(policy, AIT_SANDBOX_DENY_ERRNO, AIT_SANDBOX_EXEC, filter, &problem) < 0) {
+        if (filter_compile(policy, AIT_SANDBOX_DENY_ERRNO, AIT_SANDBOX_EXEC, filter, &problem) <
+            0) {
             (void)fprintf(stderr, "%s\n", problem.message);
             exit(2);
         }
@@ -150,7 +154,8 @@ static int bench_calls(const struct sandbox_filter *filter)
     }
     double w = median(with, ROUNDS), wo = median(without, ROUNDS);
     printf("getppid: %.1f ns, unfiltered %.1f ns\n", w * 1e6 / CALLS, wo * 1e6 / CALLS);
-    return report("an allowed getppid, times an unfiltered one", median(ratio, ROUNDS), 1.3, "times");
+    return report("an allowed getppid, times an unfiltered one", median(ratio, ROUNDS), 1.3,
+                  "times");
 }
 
 int main(void)

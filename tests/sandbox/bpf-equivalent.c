@@ -64,7 +64,8 @@ static bool holds(const struct constraint *c, uint32_t x)
     }
 }
 
-/* All values that begin like x, up to the free low bits, are on one side of the constraint: 1 it holds, 0 it does not, -1 both. */
+/* All values that begin like x, up to the free low bits, are on one side of the constraint: 1 it
+ * holds, 0 it does not, -1 both. */
 static int decided(const struct constraint *c, uint32_t x, uint32_t free)
 {
     uint32_t low = x & c->mask & ~free, high = (x | free) & c->mask;
@@ -134,7 +135,8 @@ static void arrive(struct search *s, const struct program *p, uint32_t answer)
         s->result = 0;
 }
 
-static void branch(struct search *s, const struct program *p, size_t at, struct accumulator a, bool taken)
+static void branch(struct search *s, const struct program *p, size_t at, struct accumulator a,
+                   bool taken)
 {
     const struct sock_filter *code = &p->code[at];
     struct word *word = &s->k.words[a.word];

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Tries to get out. Each way is tried as well as this machine allows, in a child of its own, and told on a line:
+ * Tries to get out. Each way is tried as well as this machine allows, in a child of its own, and
+ * told on a line:
  *
  *     NAME: refused (EPERM) | killed (SIGSYS) | not here (WHY) | OPEN (WHAT IT GOT)
  *
- * "not here" is what the kernel says by itself, of what it does not have, or to this user. A way that the kernel refuses for its own reasons, such as a bad
- * address, is open: the sandbox has let it through. Exits with 1 where one was open. Afterwards it waits to be stopped, when asked to (--stay).
+ * "not here" is what the kernel says by itself, of what it does not have, or to this user. A way
+ * that the kernel refuses for its own reasons, such as a bad address, is open: the sandbox has let
+ * it through. Exits with 1 where one was open. Afterwards it waits to be stopped, when asked to
+ * (--stay).
  *
- * It does no harm where it gets out: what would change the machine is tried with paths, magic numbers and sizes that the kernel refuses afterwards. It has
- * to stay like that: people run it by hand.
+ * It does no harm where it gets out: what would change the machine is tried with paths, magic
+ * numbers and sizes that the kernel refuses afterwards. It has to stay like that: people run it by
+ * hand.
  *
- * ESCAPE_ABSTRACT names an abstract socket outside; ESCAPE_VICTIM a process. Without, the parent is the victim.
+ * ESCAPE_ABSTRACT names an abstract socket outside; ESCAPE_VICTIM a process. Without, the parent is
+ * the victim.
  */
 
 #include <dirent.h>
@@ -162,8 +167,8 @@ static struct iovec vector(char *at)
     return (struct iovec){.iov_base = at, .iov_len = 1};
 }
 /* At an address where nothing can be: what counts is who says no. */
-static int other_memory(ssize_t (*call)(pid_t, const struct iovec *, unsigned long, const struct iovec *,
-                                        unsigned long, unsigned long))
+static int other_memory(ssize_t (*call)(pid_t, const struct iovec *, unsigned long,
+                                        const struct iovec *, unsigned long, unsigned long))
 {
     char byte = 0;
     struct iovec here = vector(&byte), there = vector(NULL);
@@ -385,7 +390,8 @@ static int way_request_key(void)
 }
 static int way_bpf(void)
 {
-    union bpf_attr attr = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1};
+    union bpf_attr attr = {
+        .map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1};
     return said(syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr)));
 }
 static int way_userfaultfd(void)
@@ -394,7 +400,8 @@ static int way_userfaultfd(void)
 }
 static int way_perf(void)
 {
-    struct perf_event_attr attr = {.type = PERF_TYPE_SOFTWARE, .size = sizeof(attr), .exclude_kernel = 1};
+    struct perf_event_attr attr = {
+        .type = PERF_TYPE_SOFTWARE, .size = sizeof(attr), .exclude_kernel = 1};
     return said(syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0));
 }
 static int way_personality(void)
@@ -458,7 +465,8 @@ static int way_abstract(void)
     if (!name || fd < 0)
         return NOT_HERE;
     (void)snprintf(to.sun_path + 1, sizeof(to.sun_path) - 1, "%s", name);
-    return said(connect(fd, (struct sockaddr *)&to, (socklen_t)(sizeof(sa_family_t) + 1 + strlen(name))));
+    return said(
+        connect(fd, (struct sockaddr *)&to, (socklen_t)(sizeof(sa_family_t) + 1 + strlen(name))));
 }
 
 /* Root's own files would be no escape for root. */
@@ -471,7 +479,10 @@ static int way_setuid_program(void)
 static int way_int80(void)
 {
     long r;
-    __asm__ volatile("int $0x80" : "=a"(r) : "a"(20L /* getpid */) : "memory", "r8", "r9", "r10", "r11");
+    __asm__ volatile("int $0x80"
+                     : "=a"(r)
+                     : "a"(20L /* getpid */)
+                     : "memory", "r8", "r9", "r10", "r11");
     return r < 0 ? (int)-r : 0;
 }
 static int way_x32(void)
@@ -482,7 +493,8 @@ static int way_x32(void)
 
 /* ---- the sockets of other slots -------------------------------------------------------------- */
 
-/* Sending cannot be refused, where the directory can be read: the supervisor has to see who speaks. */
+/* Sending cannot be refused, where the directory can be read: the supervisor has to see who speaks.
+ */
 static int way_notify_socket(void)
 {
     char directory[108];

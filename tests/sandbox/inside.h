@@ -7,7 +7,8 @@
 
 /* Made, or the test fails with what the problem says. */
 ait_sandbox *inside_sandbox(const ait_sandbox_options *options);
-/* fn's result, an errno or 0; a signal is 1000 + its number. Fails where it cannot enter. sandbox may be NULL. */
+/* fn's result, an errno or 0; a signal is 1000 + its number. Fails where it cannot enter. sandbox
+ * may be NULL. */
 int inside(ait_sandbox *sandbox, int (*fn)(const void *arg), const void *arg);
 /* Skips the case where the kernel's Landlock is older than this ABI, or absent. */
 void inside_needs_landlock(int abi);

@@ -41,9 +41,11 @@ static int load_filter(const struct notified_options *o)
     unsigned short n = 0;
     unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
 
-    filter[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    filter[n++] =
+        (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
     for (size_t i = 0; o->numbers[i] >= 0; i++) {
-        filter[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)o->numbers[i], 0, 1);
+        filter[n++] =
+            (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)o->numbers[i], 0, 1);
         filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
     }
     filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
@@ -64,8 +66,10 @@ static void send_descriptor(int socket, int fd)
         struct cmsghdr align;
     } control = {0};
     struct iovec iov = {.iov_base = &byte, .iov_len = 1};
-    struct msghdr message = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
     struct cmsghdr *c = CMSG_FIRSTHDR(&message);
 
     c->cmsg_level = SOL_SOCKET;
@@ -105,7 +109,8 @@ int notified_start(struct notified *n, const struct notified_options *options)
     int pair[2], status;
 
     *n = (struct notified){.pidfd = -1};
-    n->shared = mmap(NULL, sizeof(*n->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    n->shared =
+        mmap(NULL, sizeof(*n->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(n->shared, MAP_FAILED);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
     n->pid = fork();
@@ -189,7 +194,8 @@ struct find {
     uint64_t count;
 };
 
-static int find_count(int number, const char *name, ait_policy_action action, uint64_t count, void *userdata)
+static int find_count(int number, const char *name, ait_policy_action action, uint64_t count,
+                      void *userdata)
 {
     struct find *find = userdata;
 

@@ -2,10 +2,11 @@
 #pragma once
 
 /*
- * A child whose calls come to an explainer, for its tests: a filter that asks for the calls of a list and allows the rest, without the compiler and
- * without the sandbox around it.
+ * A child whose calls come to an explainer, for its tests: a filter that asks for the calls of a
+ * list and allows the rest, without the compiler and without the sandbox around it.
  *
- * A `struct notified` owns the child, its pidfd and the explainer; notified_done() kills and reaps what still runs.
+ * A `struct notified` owns the child, its pidfd and the explainer; notified_done() kills and reaps
+ * what still runs.
  */
 
 #include <stdatomic.h>

@@ -10,8 +10,8 @@ ait_policy *parse(const char *text)
     int r = ait_policy_from_text(&policy, "text", text, strlen(text), &problem);
 
     if (r < 0)
-        fail_msg("%s:%u:%u: %s (%d)\n%.400s", problem.file, problem.line, problem.column, problem.message, r,
-                 text);
+        fail_msg("%s:%u:%u: %s (%d)\n%.400s", problem.file, problem.line, problem.column,
+                 problem.message, r, text);
     return policy;
 }
 
@@ -36,7 +36,8 @@ const char *action_of(const ait_policy *policy, const char *name, const uint64_t
     static char buffer[32];
     int number = ait_syscall_from_name(name);
 
-    return number < 0 ? NULL : ait_policy_action_text(ait_policy_evaluate(policy, number, args), buffer);
+    return number < 0 ? NULL
+                      : ait_policy_action_text(ait_policy_evaluate(policy, number, args), buffer);
 }
 
 void check_calls(const char *what, const ait_policy *policy, const struct call_row *rows, size_t n)
@@ -46,9 +47,10 @@ void check_calls(const char *what, const ait_policy *policy, const struct call_r
         if (!action && ait_syscall_from_name(rows[i].name) == -EOPNOTSUPP)
             continue;
         if (!action || strcmp(action, rows[i].action) != 0)
-            fail_msg("%s, row %zu: %s(%#llx, %#llx, %#llx, ...) is %s, not %s", what, i, rows[i].name,
-                     (unsigned long long)rows[i].args[0], (unsigned long long)rows[i].args[1],
-                     (unsigned long long)rows[i].args[2], action ? action : "unknown", rows[i].action);
+            fail_msg("%s, row %zu: %s(%#llx, %#llx, %#llx, ...) is %s, not %s", what, i,
+                     rows[i].name, (unsigned long long)rows[i].args[0],
+                     (unsigned long long)rows[i].args[1], (unsigned long long)rows[i].args[2],
+                     action ? action : "unknown", rows[i].action);
     }
 }
 
@@ -69,7 +71,8 @@ bool rules_overlap(const ait_policy *policy, int number, const uint64_t args[6])
         const struct policy_rule *rule = &call->rules[i];
         if (!holds(rule, args))
             continue;
-        if (first && (first->action.kind != rule->action.kind || first->action.error != rule->action.error))
+        if (first &&
+            (first->action.kind != rule->action.kind || first->action.error != rule->action.error))
             return true;
         first = rule;
     }

@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * What the tests of the language share: cmocka's headers in their order, parsing a text, and tables of what becomes of a call.
+ * What the tests of the language share: cmocka's headers in their order, parsing a text, and tables
+ * of what becomes of a call.
  *
  * Actions stand in tables as text of the language ("errno(EPERM)").
  */
@@ -39,7 +40,8 @@ int parse_wrong(const char *text, size_t n, ait_sandbox_problem *problem);
 const char *action_of(const ait_policy *policy, const char *name, const uint64_t args[6]);
 void check_calls(const char *what, const ait_policy *policy, const struct call_row *rows, size_t n);
 
-/* Whether two rules of one call with different actions both hold for these arguments: they never may. */
+/* Whether two rules of one call with different actions both hold for these arguments: they never
+ * may. */
 bool rules_overlap(const ait_policy *policy, int number, const uint64_t args[6]);
 
 /* What ait_policy_write() makes of it; to be freed. */

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Texts of the language drawn from a seed: mostly right, sometimes refused for what they mean (rules that conflict, comparisons that never hold), never for
- * how they are written.
+ * Texts of the language drawn from a seed: mostly right, sometimes refused for what they mean
+ * (rules that conflict, comparisons that never hold), never for how they are written.
  */
 
 #include <stddef.h>

@@ -80,7 +80,8 @@ static ait_policy_compare draw_compare(uint64_t *state, unsigned *orders)
     return compare;
 }
 
-/* `key` tells rules with different actions apart; it is the whole of the argument that no other comparison looks at. */
+/* `key` tells rules with different actions apart; it is the whole of the argument that no other
+ * comparison looks at. */
 static void draw_rule(uint64_t *state, ait_policy *policy, int number, ait_policy_action action,
                       const ait_policy_compare *key, unsigned *orders)
 {
@@ -100,7 +101,8 @@ static void draw_rule(uint64_t *state, ait_policy *policy, int number, ait_polic
 
 static void draw_call(uint64_t *state, ait_policy *policy, int number, unsigned orders)
 {
-    unsigned n_rules = 1 + (unsigned)random_below(state, 4), n_actions = 1 + (unsigned)random_below(state, 2);
+    unsigned n_rules = 1 + (unsigned)random_below(state, 4),
+             n_actions = 1 + (unsigned)random_below(state, 2);
     ait_policy_action actions[2] = {draw_action(state), draw_action(state)};
     ait_policy_compare key = {
         .arg = (uint8_t)random_below(state, 6), .op = AIT_POLICY_EQ, .mask = draw_mask(state)};

@@ -4,8 +4,9 @@
 /*
  * Policies and arguments drawn from a seed: the same seed, the same policy.
  *
- * They are what the parser lets through: rules of one call with different actions exclude each other, and there is at most one comparison of order
- * a call; with RANDOM_TWO_ORDERS it is one more, which libseccomp 2.5.4 compiles wrongly.
+ * They are what the parser lets through: rules of one call with different actions exclude each
+ * other, and there is at most one comparison of order a call; with RANDOM_TWO_ORDERS it is one
+ * more, which libseccomp 2.5.4 compiles wrongly.
  */
 
 #include <stdint.h>

@@ -34,12 +34,14 @@ static ait_policy *new_policy(ait_policy_action fallback)
     return policy;
 }
 
-static void add(ait_policy *policy, int number, ait_policy_action action, ait_policy_compare compare)
+static void add(ait_policy *policy, int number, ait_policy_action action,
+                ait_policy_compare compare)
 {
     assert_int_equal(policy_add_rule(policy, number, action, &compare, 1), 0);
 }
 
-static struct sandbox_filter compile(const ait_policy *policy, ait_sandbox_deny deny, unsigned flags)
+static struct sandbox_filter compile(const ait_policy *policy, ait_sandbox_deny deny,
+                                     unsigned flags)
 {
     ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
     struct sandbox_filter filter;
@@ -98,13 +100,17 @@ static void a_rule_is_few_tests(void **state)
         {1, {{0, AIT_POLICY_EQ, UINT32_MAX, 5}}, false, 1},
         /* Equalities are one test, whatever their arguments. */
         {3,
-         {{0, AIT_POLICY_EQ, 0xf, 5}, {1, AIT_POLICY_EQ, UINT64_MAX, 5}, {0, AIT_POLICY_EQ, 0xf0, 0x10}},
+         {{0, AIT_POLICY_EQ, 0xf, 5},
+          {1, AIT_POLICY_EQ, UINT64_MAX, 5},
+          {0, AIT_POLICY_EQ, 0xf0, 0x10}},
          false,
          1},
         {2, {{0, AIT_POLICY_EQ, 0xf, 5}, {0, AIT_POLICY_EQ, 0x3, 2}}, true, 0},
         {2, {{0, AIT_POLICY_NE, UINT32_MAX, 5}, {1, AIT_POLICY_NE, UINT32_MAX, 5}}, false, 2},
         {3,
-         {{0, AIT_POLICY_EQ, 0xf, 5}, {1, AIT_POLICY_NE, UINT64_MAX, 5}, {2, AIT_POLICY_GT, UINT64_MAX, 5}},
+         {{0, AIT_POLICY_EQ, 0xf, 5},
+          {1, AIT_POLICY_NE, UINT64_MAX, 5},
+          {2, AIT_POLICY_GT, UINT64_MAX, 5}},
          false,
          3},
         {1, {{0, AIT_POLICY_LT, UINT64_MAX, 0x1000}}, false, 1},
@@ -169,7 +175,8 @@ static void actions_and_modes_live(void **state)
     }
 }
 
-/* uretprobe and uprobe are not shown to seccomp (Linux 6.12, 6.18); from where there is no probe they end the process. */
+/* uretprobe and uprobe are not shown to seccomp (Linux 6.12, 6.18); from where there is no probe
+ * they end the process. */
 static bool passes_by_seccomp(int number)
 {
 #if defined(__x86_64__)
@@ -224,7 +231,8 @@ static void arguments_live(void **state)
 
     add(policy, SYS_getppid, DENY(EACCES), (ait_policy_compare){1, AIT_POLICY_EQ, UINT32_MAX, 5});
     add(policy, SYS_getpgid, DENY(EACCES), (ait_policy_compare){1, AIT_POLICY_NE, UINT64_MAX, 5});
-    add(policy, SYS_getsid, DENY(EACCES), (ait_policy_compare){5, AIT_POLICY_GE, UINT32_MAX, 0xfffffff0});
+    add(policy, SYS_getsid, DENY(EACCES),
+        (ait_policy_compare){5, AIT_POLICY_GE, UINT32_MAX, 0xfffffff0});
     struct sandbox_filter filter = compile(policy, AIT_SANDBOX_DENY_ERRNO, 0);
     assert_int_equal(calls_under_filter(filter.program, filter.n, calls, N(calls), &made), 0);
     for (size_t i = 0; i < N(calls); i++)
@@ -267,9 +275,11 @@ static void keys_open_what_they_are_for(void **state)
     struct made_call calls[] = {
         {.number = SYS_execve, .args = {(uintptr_t)nowhere, 0, 0, 0, 0, filter.exec_key}},
         {.number = SYS_execve, .args = {(uintptr_t)nowhere, 0, 0, 0, 0, filter.exec_key ^ 1}},
-        {.number = SYS_execve, .args = {(uintptr_t)nowhere, 0, 0, 0, 0, filter.exec_key ^ UINT64_C(1) << 63}},
+        {.number = SYS_execve,
+         .args = {(uintptr_t)nowhere, 0, 0, 0, 0, filter.exec_key ^ UINT64_C(1) << 63}},
         {.number = SYS_execve, .args = {(uintptr_t)nowhere}},
-        {.number = SYS_execveat, .args = {(uint64_t)AT_FDCWD, (uintptr_t)nowhere, 0, 0, 0, filter.exec_key}},
+        {.number = SYS_execveat,
+         .args = {(uint64_t)AT_FDCWD, (uintptr_t)nowhere, 0, 0, 0, filter.exec_key}},
         {.number = SYS_getppid, .args = {0, 0, 0, 0, 0, filter.exec_key}},
     };
     const long results[] = {-ENOENT, -EPERM, -EPERM, -EPERM, -ENOENT, -EPERM};
@@ -356,7 +366,8 @@ static void i386_is_killed_live(void **state)
 
 static uint32_t ask(const struct sock_filter *program, size_t n, int number)
 {
-    return bpf_run(program, n, &(const struct seccomp_data){.nr = number, .arch = NATIVE_ARCHITECTURE});
+    return bpf_run(program, n,
+                   &(const struct seccomp_data){.nr = number, .arch = NATIVE_ARCHITECTURE});
 }
 
 static void quiet_answers_designed_enosys_alone(void **state)
@@ -392,11 +403,13 @@ static void learning_needs_no_policy(void **state)
     filter_done(&filter);
 }
 
-/* What is asked for often has a short way through the program, whatever the kernel remembers of it. */
+/* What is asked for often has a short way through the program, whatever the kernel remembers of it.
+ */
 static void presets_are_short(void **state)
 {
     static const char *const presets[] = {"service", "strict"};
-    static const int hot[] = {SYS_read, SYS_write, SYS_getppid, SYS_epoll_pwait, SYS_recvfrom, SYS_futex};
+    static const int hot[] = {SYS_read,        SYS_write,    SYS_getppid,
+                              SYS_epoll_pwait, SYS_recvfrom, SYS_futex};
 
     for (size_t i = 0; i < N(presets); i++) {
         ait_policy *policy;
@@ -436,7 +449,8 @@ static void size_is_bounded(void **state)
 {
     ait_policy *policy = new_policy(ALLOW);
 
-    /* A comparison of 64 bits takes more than the kernel's 4096 instructions have room for, 1000 times. */
+    /* A comparison of 64 bits takes more than the kernel's 4096 instructions have room for, 1000
+     * times. */
     for (unsigned i = 0; i < 1000; i++)
         add(policy, (int)(i % 400), DENY(EPERM),
             (ait_policy_compare){0, AIT_POLICY_EQ, UINT64_MAX, UINT64_C(0x100000001) * (i + 1)});
@@ -454,7 +468,8 @@ static void size_is_bounded(void **state)
     refused(NULL, -EINVAL, "policy");
 }
 
-/* libseccomp's time explodes with rules of one call that look at different arguments; ours must not. */
+/* libseccomp's time explodes with rules of one call that look at different arguments; ours must
+ * not. */
 static void rules_that_look_at_different_arguments_are_no_bomb(void **state)
 {
     ait_policy *policy = new_policy(ALLOW);
@@ -462,8 +477,9 @@ static void rules_that_look_at_different_arguments_are_no_bomb(void **state)
     for (unsigned i = 0; i < 100; i++) {
         ait_policy_compare compares[3];
         for (unsigned k = 0; k < 3; k++)
-            compares[k] = (ait_policy_compare){(uint8_t)((i * (k + 1) + k) % 6),
-                                               k == 1 ? AIT_POLICY_NE : AIT_POLICY_EQ, UINT32_MAX, i + k};
+            compares[k] =
+                (ait_policy_compare){(uint8_t)((i * (k + 1) + k) % 6),
+                                     k == 1 ? AIT_POLICY_NE : AIT_POLICY_EQ, UINT32_MAX, i + k};
         assert_int_equal(policy_add_rule(policy, SYS_getppid, DENY(EPERM), compares, 3), 0);
     }
     struct sandbox_filter filter = compile(policy, AIT_SANDBOX_DENY_ERRNO, 0);

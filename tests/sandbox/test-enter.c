@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Making a sandbox, and entering it: what is refused, what each step does, and that it fails closed. */
+/* Making a sandbox, and entering it: what is refused, what each step does, and that it fails
+ * closed. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -120,7 +121,8 @@ static void modes(void **state)
 
     assert_int_equal(try_uname(NULL), 0);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        ait_sandbox *s = inside_sandbox(AIT_SANDBOX_OPTIONS(.policy = policy, .deny = cases[i].deny));
+        ait_sandbox *s =
+            inside_sandbox(AIT_SANDBOX_OPTIONS(.policy = policy, .deny = cases[i].deny));
         assert_int_equal(inside(s, try_uname, NULL), cases[i].result);
         ait_sandbox_unref(s);
     }
@@ -179,8 +181,8 @@ static int alone_by_proc(const void *arg)
 static void second_thread_without_unshare(void **state)
 {
     ait_policy *policy = inside_policy("policy 1\ndefault allow\nunshare: errno(EPERM)\n");
-    ait_sandbox *s =
-        inside_sandbox(AIT_SANDBOX_OPTIONS(.policy = policy, .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
+    ait_sandbox *s = inside_sandbox(
+        AIT_SANDBOX_OPTIONS(.policy = policy, .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
 
     assert_int_equal(inside(s, busy_by_proc, NULL), 0);
     assert_int_equal(inside(s, alone_by_proc, NULL), 0);
@@ -225,8 +227,10 @@ static int enter_a_looser_one(const void *arg)
     int r = ait_sandbox_enter(s, NULL);
     if (r < 0)
         return -r;
-    return try_uname(NULL) == EACCES && syscall(SYS_getcwd, path, sizeof(path)) < 0 && errno == EMLINK ? 0
-                                                                                                       : 99;
+    return try_uname(NULL) == EACCES && syscall(SYS_getcwd, path, sizeof(path)) < 0 &&
+                   errno == EMLINK
+               ? 0
+               : 99;
 }
 
 static void second_only_tightens(void **state)
@@ -265,8 +269,8 @@ static void set_user_id_is_dead(void **state)
     }
     assert_non_null(mkdtemp(directory));
     (void)snprintf(path, sizeof(path), "%s/id", directory);
-    (void)snprintf(command, sizeof(command), "chmod 755 %s && cp -L /usr/bin/id %s && chmod 4755 %s",
-                   directory, path, path);
+    (void)snprintf(command, sizeof(command),
+                   "chmod 755 %s && cp -L /usr/bin/id %s && chmod 4755 %s", directory, path, path);
     assert_int_equal(system(command), 0);
     ait_sandbox *s = inside_sandbox(AIT_SANDBOX_OPTIONS(.flags = AIT_SANDBOX_KEEP_CAPABILITIES));
     assert_int_equal(inside(NULL, runs_as_root, path), 1);
@@ -299,7 +303,8 @@ static int capabilities_within(const void *arg)
     return geteuid() == 0 && own_mask("CapBnd:") & ~keep ? 5 : 0;
 }
 
-/* Ambient ones come over an exec, and so does what is inheritable: both are limited like the others. */
+/* Ambient ones come over an exec, and so does what is inheritable: both are limited like the
+ * others. */
 static int raise_ambient_and_enter(const void *arg)
 {
     uint64_t keep = 1 << CAP_CHOWN;
@@ -367,8 +372,8 @@ static void each_step_fails_closed(void **state)
     const char *root[] = {"/", NULL}, **paths = landlock_abi() > 0 ? root : NULL;
     ait_policy *policy = inside_policy(UNAME_DENIED);
 
-    everything =
-        inside_sandbox(AIT_SANDBOX_OPTIONS(.policy = policy, .read_only = paths, .read_write = paths));
+    everything = inside_sandbox(
+        AIT_SANDBOX_OPTIONS(.policy = policy, .read_only = paths, .read_write = paths));
     for (size_t i = 0; i < sizeof(obstacles) / sizeof(obstacles[0]); i++) {
         char text[200];
         if (!paths && strcmp(obstacles[i].step, "Landlock") == 0)
@@ -410,7 +415,8 @@ static void broken_filters_fail_closed(void **state)
         assert_int_equal(inside(NULL, enter_broken, &broken[i]), EINVAL);
     int no_landlock = said(syscall(SYS_landlock_restrict_self, 777, 0));
     const struct ait_sandbox no_ruleset = {.ruleset = 777, .capabilities = UINT64_MAX};
-    assert_int_equal(inside(NULL, enter_broken, &no_ruleset), landlock_abi() > 0 ? EBADF : no_landlock);
+    assert_int_equal(inside(NULL, enter_broken, &no_ruleset),
+                     landlock_abi() > 0 ? EBADF : no_landlock);
 }
 
 static void kernel_without_seccomp(void **state)
@@ -441,7 +447,8 @@ static void kernel_without_seccomp(void **state)
 static void explaining_is_for_children(void **state)
 {
     ait_policy *policy = inside_policy(UNAME_DENIED);
-    ait_sandbox *s = inside_sandbox(AIT_SANDBOX_OPTIONS(.policy = policy, .deny = AIT_SANDBOX_DENY_EXPLAIN));
+    ait_sandbox *s =
+        inside_sandbox(AIT_SANDBOX_OPTIONS(.policy = policy, .deny = AIT_SANDBOX_DENY_EXPLAIN));
     const char *step = NULL;
 
     assert_int_equal(ait_sandbox_enter(s, &step), -EINVAL);
@@ -456,7 +463,8 @@ static int install_listener(void)
     struct sock_fprog program = {.len = 1, .filter = harmless};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return -1;
-    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+                        &program);
 }
 
 static int second_listener(const void *arg)
@@ -467,7 +475,8 @@ static int second_listener(const void *arg)
         return 1;
     if (ait_sandbox_prepare_child(arg, &step) < 0)
         return 2;
-    return ait_sandbox_enter_child(arg, fds[1], &step) == -EBUSY && strstr(step, "another one") ? 0 : 3;
+    return ait_sandbox_enter_child(arg, fds[1], &step) == -EBUSY && strstr(step, "another one") ? 0
+                                                                                                : 3;
 }
 
 static int no_socket(const void *arg)
@@ -475,7 +484,8 @@ static int no_socket(const void *arg)
     return ait_sandbox_prepare_child(arg, NULL) < 0 ? 1 : -ait_sandbox_enter_child(arg, -1, NULL);
 }
 
-/* Learning, every call would wait for an answer, and nobody gives one: it has to fail before that. */
+/* Learning, every call would wait for an answer, and nobody gives one: it has to fail before that.
+ */
 static int bad_socket(const void *arg)
 {
     const char *step = "";
@@ -483,7 +493,8 @@ static int bad_socket(const void *arg)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0 ||
         ait_sandbox_prepare_child(arg, NULL) < 0)
         return 1;
-    if (ait_sandbox_enter_child(arg, 777, &step) != -EBADF || strcmp(step, "handing over the listener") != 0)
+    if (ait_sandbox_enter_child(arg, 777, &step) != -EBADF ||
+        strcmp(step, "handing over the listener") != 0)
         return 2;
     close(fds[0]);
     return ait_sandbox_enter_child(arg, fds[1], &step) == -EPIPE && try_uname(NULL) == 0 ? 42 : 3;
@@ -492,13 +503,14 @@ static int bad_socket(const void *arg)
 static void hand_over_fails_closed(void **state)
 {
     ait_policy *policy = inside_policy(UNAME_DENIED);
-    ait_sandbox *s = inside_sandbox(
-        AIT_SANDBOX_OPTIONS(.policy = policy, .deny = AIT_SANDBOX_DENY_EXPLAIN, .flags = AIT_SANDBOX_EXEC));
+    ait_sandbox *s =
+        inside_sandbox(AIT_SANDBOX_OPTIONS(.policy = policy, .deny = AIT_SANDBOX_DENY_EXPLAIN,
+                                           .flags = AIT_SANDBOX_EXEC));
 
     assert_int_equal(inside(NULL, second_listener, s), 0);
     assert_int_equal(inside(NULL, no_socket, s), EBADF);
-    ait_sandbox *learning =
-        inside_sandbox(AIT_SANDBOX_OPTIONS(.deny = AIT_SANDBOX_DENY_LEARN, .flags = AIT_SANDBOX_EXEC));
+    ait_sandbox *learning = inside_sandbox(
+        AIT_SANDBOX_OPTIONS(.deny = AIT_SANDBOX_DENY_LEARN, .flags = AIT_SANDBOX_EXEC));
     assert_int_equal(inside(NULL, bad_socket, s), 42);
     assert_int_equal(inside(NULL, bad_socket, learning), 42);
     ait_sandbox_unref(learning);
@@ -521,7 +533,8 @@ static void first_exec_is_let_through(void **state)
 {
     ait_policy *policy =
         inside_policy("policy 1\ndefault allow\nexecve: errno(EACCES)\nexecveat: errno(EACCES)\n");
-    ait_sandbox *s = inside_sandbox(AIT_SANDBOX_OPTIONS(.policy = policy, .flags = AIT_SANDBOX_EXEC));
+    ait_sandbox *s =
+        inside_sandbox(AIT_SANDBOX_OPTIONS(.policy = policy, .flags = AIT_SANDBOX_EXEC));
     ait_sandbox *t = inside_sandbox(AIT_SANDBOX_OPTIONS(.policy = policy));
 
     /* The shell has started, and says 126: it could not execute. */
@@ -553,12 +566,13 @@ static void leaves_nothing(void **state)
     int n = count_fds();
 
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(ait_sandbox_new(&s, AIT_SANDBOX_OPTIONS(.policy = policy, .read_only = root), NULL),
-                         0);
+        assert_int_equal(
+            ait_sandbox_new(&s, AIT_SANDBOX_OPTIONS(.policy = policy, .read_only = root), NULL), 0);
         assert_int_equal(count_fds(), n + 1);
         ait_sandbox_unref(s);
         assert_int_equal(
-            ait_sandbox_new(&s, AIT_SANDBOX_OPTIONS(.policy = policy, .read_only = missing), NULL), -ENOENT);
+            ait_sandbox_new(&s, AIT_SANDBOX_OPTIONS(.policy = policy, .read_only = missing), NULL),
+            -ENOENT);
         assert_int_equal(count_fds(), n);
     }
     ait_policy_unref(policy);
@@ -570,8 +584,8 @@ static int make_common(void **state)
 {
     ait_policy *policy = inside_policy(UNAME_DENIED);
 
-    uname_denied =
-        inside_sandbox(AIT_SANDBOX_OPTIONS(.policy = policy, .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
+    uname_denied = inside_sandbox(
+        AIT_SANDBOX_OPTIONS(.policy = policy, .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
     ait_policy_unref(policy);
     return 0;
 }

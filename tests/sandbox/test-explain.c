@@ -92,7 +92,8 @@ static void a_denied_call_is_named_at_once(void **state)
     assert_int_equal(e->action.error, EACCES);
     assert_int_equal(e->repeats, 0);
     assert_int_equal(notified_count(&child, SYS_mount), 1);
-    print_message("named %.0f us after the call\n", (double)(child.told - child.shared->called) / 1000);
+    print_message("named %.0f us after the call\n",
+                  (double)(child.told - child.shared->called) / 1000);
     assert_true(child.told - child.shared->called < 100u * 1000 * 1000);
 }
 
@@ -137,13 +138,14 @@ static int call_personality(struct shared *shared)
 static void the_policy_decides_by_arguments(void **state)
 {
     const int numbers[] = {SYS_personality, -1};
-    const ait_policy_compare compare = {.arg = 0, .op = AIT_POLICY_EQ, .mask = UINT32_MAX, .value = 0x40000};
+    const ait_policy_compare compare = {
+        .arg = 0, .op = AIT_POLICY_EQ, .mask = UINT32_MAX, .value = 0x40000};
     ait_policy *policy = denying((const int[]){-1}, 0);
 
     (void)state;
-    assert_int_equal(
-        policy_add_rule(policy, SYS_personality, (ait_policy_action){AIT_POLICY_ERRNO, EPERM}, &compare, 1),
-        0);
+    assert_int_equal(policy_add_rule(policy, SYS_personality,
+                                     (ait_policy_action){AIT_POLICY_ERRNO, EPERM}, &compare, 1),
+                     0);
     start(numbers, policy, call_personality);
     ait_policy_unref(policy);
     assert_int_equal(notified_serve(&child), 0);
@@ -224,8 +226,9 @@ static void on_alarm(int signo)
 #define STORM_CALLS 3000
 #define STORM_FIRST 100
 
-/* The same call from the same place, with a signal each, some time after it began: a timer that goes on by itself would, on a
- * machine that takes longer for a call than for its interval, let no call ever end. */
+/* The same call from the same place, with a signal each, some time after it began: a timer that
+ * goes on by itself would, on a machine that takes longer for a call than for its interval, let no
+ * call ever end. */
 static int call_in_storm(struct shared *shared)
 {
     struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
@@ -237,7 +240,8 @@ static int call_in_storm(struct shared *shared)
     for (unsigned i = 0; i < STORM_CALLS; i++) {
         if (i == STORM_FIRST)
             usec = (now_ns() - begin) / STORM_FIRST / 1000;
-        struct itimerval soon = {.it_value = {.tv_usec = (suseconds_t)(i % (2 * usec + 2) % 900000)}};
+        struct itimerval soon = {
+            .it_value = {.tv_usec = (suseconds_t)(i % (2 * usec + 2) % 900000)}};
         (void)setitimer(ITIMER_REAL, &soon, NULL);
         failed += syscall(SYS_mount, 0, 0, 0, 0, 0) != -1 || errno != EPERM;
     }
@@ -264,7 +268,8 @@ static unsigned run_storm(bool killable)
     for (size_t i = 0; i < child.n_events && i < EVENTS_MAX; i++)
         repeats += child.events[i].repeats;
     repeats += child.explainer->interrupted[child.events[0].tid % EXPLAINER_INTERRUPTED].repeats;
-    /* A signal may overtake an answer that was given: such a call comes again, and nothing tells it from a new one. */
+    /* A signal may overtake an answer that was given: such a call comes again, and nothing tells it
+     * from a new one. */
     uint64_t n = notified_count(&child, SYS_mount), overtaken = n - STORM_CALLS;
     assert_true(n >= STORM_CALLS && overtaken <= (killable ? 0 : STORM_CALLS));
     assert_int_equal(child.n_events, n);
@@ -320,7 +325,8 @@ static void a_caller_that_dies_is_nobody(void **state)
     assert_int_equal(child.n_events, 0);
 }
 
-/* Reaped is not yet forgotten: threads let go of the filter a moment after they can no longer be seen. */
+/* Reaped is not yet forgotten: threads let go of the filter a moment after they can no longer be
+ * seen. */
 static void wait_for_hangup(void)
 {
     struct pollfd p = {.fd = ait_explainer_fd(child.explainer)};

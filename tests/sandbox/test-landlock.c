@@ -107,7 +107,8 @@ static int truncate_rw(const void *arg)
 }
 static int rename_within(const void *arg)
 {
-    return said(rename(in("rw/file"), in("rw/sub/file"))) ?: said(rename(in("rw/sub/file"), in("rw/file")));
+    return said(rename(in("rw/file"), in("rw/sub/file")))
+               ?: said(rename(in("rw/sub/file"), in("rw/file")));
 }
 static int rename_out(const void *arg)
 {
@@ -196,10 +197,12 @@ static void files(void **state)
         {"the file beside it", its_sibling, EACCES, 1},
     };
     inside_needs_landlock(1);
-    const char *read_only[] = {in("ro"), in("both"), "/lib", "/usr/lib", "/lib64", "/etc/ld.so.cache", NULL};
+    const char *read_only[] = {in("ro"), in("both"),         "/lib", "/usr/lib",
+                               "/lib64", "/etc/ld.so.cache", NULL};
     const char *read_write[] = {in("rw"), in("both"), in("single"), NULL};
-    ait_sandbox *s = inside_sandbox(AIT_SANDBOX_OPTIONS(.read_only = read_only, .read_write = read_write,
-                                                        .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
+    ait_sandbox *s =
+        inside_sandbox(AIT_SANDBOX_OPTIONS(.read_only = read_only, .read_write = read_write,
+                                           .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
     assert_non_null(strstr(ait_sandbox_text(s), "files"));
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         if (landlock_abi() < cases[i].abi)
@@ -229,10 +232,10 @@ static void devices(void **state)
 {
     inside_needs_landlock(5);
     const char *null[] = {"/dev/null", "/dev/full", NULL};
-    ait_sandbox *ro =
-        inside_sandbox(AIT_SANDBOX_OPTIONS(.read_only = null, .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
-    ait_sandbox *rw =
-        inside_sandbox(AIT_SANDBOX_OPTIONS(.read_write = null, .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
+    ait_sandbox *ro = inside_sandbox(
+        AIT_SANDBOX_OPTIONS(.read_only = null, .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
+    ait_sandbox *rw = inside_sandbox(
+        AIT_SANDBOX_OPTIONS(.read_write = null, .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
 
     assert_int_equal(inside(ro, terminal_outside, NULL), EACCES);
     assert_int_equal(inside(rw, terminal_outside, NULL), ENOTTY);
@@ -245,8 +248,8 @@ static void nothing_at_all(void **state)
 {
     inside_needs_landlock(1);
     const char *none[] = {NULL};
-    ait_sandbox *s =
-        inside_sandbox(AIT_SANDBOX_OPTIONS(.read_only = none, .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
+    ait_sandbox *s = inside_sandbox(
+        AIT_SANDBOX_OPTIONS(.read_only = none, .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
 
     assert_int_equal(inside(s, read_ro, NULL), EACCES);
     assert_int_equal(inside(s, list_parent, NULL), EACCES);
@@ -260,7 +263,8 @@ static void missing_paths_are_named(void **state)
     ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
     ait_sandbox *s = NULL;
 
-    assert_int_equal(ait_sandbox_new(&s, AIT_SANDBOX_OPTIONS(.read_write = paths), &problem), -ENOENT);
+    assert_int_equal(ait_sandbox_new(&s, AIT_SANDBOX_OPTIONS(.read_write = paths), &problem),
+                     -ENOENT);
     assert_null(s);
     assert_non_null(strstr(problem.message, "read-write=/nonexistent/path"));
     assert_int_equal(problem.error, -ENOENT);
@@ -323,8 +327,9 @@ static void ports(void **state)
     int fds[] = {listen_somewhere(&allowed), listen_somewhere(&other)};
 
     inside_needs_landlock(4);
-    ait_sandbox *s = inside_sandbox(AIT_SANDBOX_OPTIONS(.connect_ports = &allowed, .n_connect_ports = 1,
-                                                        .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
+    ait_sandbox *s =
+        inside_sandbox(AIT_SANDBOX_OPTIONS(.connect_ports = &allowed, .n_connect_ports = 1,
+                                           .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
     ait_sandbox *nowhere = inside_sandbox(
         AIT_SANDBOX_OPTIONS(.connect_ports = &allowed, .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
     const struct {
@@ -369,7 +374,8 @@ static int signal_child(const void *arg)
 static socklen_t abstract(struct sockaddr_un *to, const char *kind)
 {
     *to = (struct sockaddr_un){.sun_family = AF_UNIX};
-    int n = snprintf(to->sun_path + 1, sizeof(to->sun_path) - 1, "test-landlock-%s-%d", kind, getpid());
+    int n =
+        snprintf(to->sun_path + 1, sizeof(to->sun_path) - 1, "test-landlock-%s-%d", kind, getpid());
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
 }
 
@@ -404,8 +410,8 @@ static void scope(void **state)
     there.size = abstract(&there.address, "out");
     assert_int_equal(bind(fd, (struct sockaddr *)&there.address, there.size), 0);
     assert_int_equal(listen(fd, 4), 0);
-    ait_sandbox *s =
-        inside_sandbox(AIT_SANDBOX_OPTIONS(.flags = AIT_SANDBOX_SCOPE | AIT_SANDBOX_KEEP_CAPABILITIES));
+    ait_sandbox *s = inside_sandbox(
+        AIT_SANDBOX_OPTIONS(.flags = AIT_SANDBOX_SCOPE | AIT_SANDBOX_KEEP_CAPABILITIES));
     assert_int_equal(inside(NULL, signal_parent, NULL), 0);
     assert_int_equal(inside(s, signal_parent, NULL), EPERM);
     assert_int_equal(inside(s, signal_child, NULL), 0);
@@ -446,7 +452,8 @@ static void older_kernels(void **state)
         {6, 0, 0, "files, scope", NULL},
         {7, 0, 0, "files, scope", NULL},
     };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]) && cases[i].abi <= landlock_abi(); i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]) && cases[i].abi <= landlock_abi();
+         i++) {
         ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
         struct landlock_result result = {.fd = 4711};
         char lacking[200] = "";
@@ -460,19 +467,21 @@ static void older_kernels(void **state)
             assert_string_equal(result.text, cases[i].text);
             if (cases[i].lacking)
                 (void)snprintf(lacking, sizeof(lacking),
-                               "%ssignals and abstract sockets are not confined (ABI 6)", cases[i].lacking);
+                               "%ssignals and abstract sockets are not confined (ABI 6)",
+                               cases[i].lacking);
             assert_string_equal(result.lacking, lacking);
             assert_int_equal(inside(NULL, enter_ruleset, &result), EACCES);
             assert_int_equal(fcntl(result.fd, F_GETFD), FD_CLOEXEC);
             close(result.fd);
         }
-        r = landlock_make(AIT_SANDBOX_OPTIONS(.connect_ports = &port, .n_connect_ports = 1), cases[i].abi,
-                          &result, &problem);
+        r = landlock_make(AIT_SANDBOX_OPTIONS(.connect_ports = &port, .n_connect_ports = 1),
+                          cases[i].abi, &result, &problem);
         assert_int_equal(r, cases[i].connect);
         if (r >= 0)
             close(result.fd);
         else if (cases[i].abi > 0)
-            assert_non_null(strstr(problem.message, "connect needs Landlock ABI 4, and this kernel has ABI"));
+            assert_non_null(
+                strstr(problem.message, "connect needs Landlock ABI 4, and this kernel has ABI"));
     }
 }
 
@@ -508,7 +517,9 @@ static void ptrace_without_scope(void **state)
         const char *text, *lacking;
         int result;
     } cases[] = {
-        {1, "", "signals and abstract sockets are not confined (ABI 6), ptrace is not confined (ABI 2)", 100},
+        {1, "",
+         "signals and abstract sockets are not confined (ABI 6), ptrace is not confined (ABI 2)",
+         100},
         {2, "ptrace", "signals and abstract sockets are not confined (ABI 6)", 100 + EACCES},
         {4, "ptrace", "signals and abstract sockets are not confined (ABI 6)", 100 + EACCES},
         {5, "ptrace", "signals and abstract sockets are not confined (ABI 6)", 100 + EACCES},
@@ -519,10 +530,12 @@ static void ptrace_without_scope(void **state)
     if (other == 0)
         for (;;)
             pause();
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]) && cases[i].abi <= landlock_abi(); i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]) && cases[i].abi <= landlock_abi();
+         i++) {
         struct landlock_result result;
-        assert_int_equal(
-            landlock_make(AIT_SANDBOX_OPTIONS(.flags = AIT_SANDBOX_SCOPE), cases[i].abi, &result, NULL), 0);
+        assert_int_equal(landlock_make(AIT_SANDBOX_OPTIONS(.flags = AIT_SANDBOX_SCOPE),
+                                       cases[i].abi, &result, NULL),
+                         0);
         assert_string_equal(result.text, cases[i].text);
         assert_string_equal(result.lacking, cases[i].lacking);
         assert_false(result.signals);
@@ -538,10 +551,12 @@ static void nothing_to_restrict(void **state)
 {
     struct landlock_result result;
 
-    assert_int_equal(landlock_make(AIT_SANDBOX_OPTIONS(.flags = 0), landlock_abi(), &result, NULL), 0);
+    assert_int_equal(landlock_make(AIT_SANDBOX_OPTIONS(.flags = 0), landlock_abi(), &result, NULL),
+                     0);
     assert_int_equal(result.fd, -1);
     assert_string_equal(result.text, "");
-    assert_int_equal(landlock_make(AIT_SANDBOX_OPTIONS(.flags = AIT_SANDBOX_SCOPE), 0, &result, NULL), 0);
+    assert_int_equal(
+        landlock_make(AIT_SANDBOX_OPTIONS(.flags = AIT_SANDBOX_SCOPE), 0, &result, NULL), 0);
     assert_int_equal(result.fd, -1);
     assert_non_null(strstr(result.lacking, "ABI 6"));
 }
@@ -555,12 +570,13 @@ static int make_place(void **state)
     (void)snprintf(directory, sizeof(directory), "/tmp/test-landlock.XXXXXX");
     if (!mkdtemp(directory))
         return -1;
-    (void)snprintf(
-        command, sizeof(command),
-        "cd %s && mkdir ro rw rw/sub both && for d in ro rw both; do cp -L /bin/true $d/true && echo text "
-        ">$d/file; "
-        "done && echo text >other && echo text >single && echo text >single2 && ln -s ../other ro/link",
-        directory);
+    (void)snprintf(command, sizeof(command),
+                   "cd %s && mkdir ro rw rw/sub both && for d in ro rw both; do cp -L /bin/true "
+                   "$d/true && echo text "
+                   ">$d/file; "
+                   "done && echo text >other && echo text >single && echo text >single2 && ln -s "
+                   "../other ro/link",
+                   directory);
     return system(command);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Learn what a program does, enforce that, take a line away: through the public interface, with the compiled filter. */
+/* Learn what a program does, enforce that, take a line away: through the public interface, with the
+ * compiled filter. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +48,8 @@ static void on_event(ait_explainer *e, const ait_sandbox_event *event, void *use
 
     (void)e;
     if (o->n_denied < NAMES_MAX)
-        (void)snprintf(o->denied[o->n_denied], sizeof(o->denied[0]), "%s", event->name ? event->name : "?");
+        (void)snprintf(o->denied[o->n_denied], sizeof(o->denied[0]), "%s",
+                       event->name ? event->name : "?");
     o->n_denied++;
 }
 
@@ -68,7 +70,8 @@ static void __attribute__((noreturn)) child(ait_sandbox *sandbox, int socket, in
 static int serve(ait_explainer *e, pid_t pid)
 {
     int status, pidfd = (int)syscall(SYS_pidfd_open, pid, 0), r;
-    struct pollfd fds[] = {{.fd = ait_explainer_fd(e), .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
+    struct pollfd fds[] = {{.fd = ait_explainer_fd(e), .events = POLLIN},
+                           {.fd = pidfd, .events = POLLIN}};
 
     do {
         assert_true(poll(fds, 2, 60000) > 0);
@@ -99,7 +102,8 @@ static void run(ait_policy *policy, ait_sandbox_deny deny, int (*work)(void), st
 
     *o = (struct outcome){0};
     int r = ait_sandbox_new(
-        &sandbox, AIT_SANDBOX_OPTIONS(.policy = policy, .deny = deny, .flags = AIT_SANDBOX_KEEP_CAPABILITIES),
+        &sandbox,
+        AIT_SANDBOX_OPTIONS(.policy = policy, .deny = deny, .flags = AIT_SANDBOX_KEEP_CAPABILITIES),
         &problem);
     if (r < 0)
         print_message("%s:%u: %s\n", problem.file, problem.line, problem.message);
@@ -111,7 +115,8 @@ static void run(ait_policy *policy, ait_sandbox_deny deny, int (*work)(void), st
         child(sandbox, pair[1], work);
     }
     (void)close(pair[1]);
-    r = ait_explainer_new(&e, sandbox, pair[0], deny == AIT_SANDBOX_DENY_LEARN ? NULL : on_event, o);
+    r = ait_explainer_new(&e, sandbox, pair[0], deny == AIT_SANDBOX_DENY_LEARN ? NULL : on_event,
+                          o);
     (void)close(pair[0]);
     assert_int_equal(r, 0);
     o->status = serve(e, pid);
@@ -178,7 +183,8 @@ static int use_sockets(void)
     /* The last one would wait for ever, had the one before it failed. */
     int failed = fd < 0 || listen(fd, 1) < 0 ||
                  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(n)) < 0 ||
-                 ioctl(fd, FIONBIO, &(int){1}) < 0 || accept4(fd, NULL, NULL, 0) >= 0 || errno != EAGAIN;
+                 ioctl(fd, FIONBIO, &(int){1}) < 0 || accept4(fd, NULL, NULL, 0) >= 0 ||
+                 errno != EAGAIN;
 
     (void)close(fd);
     return failed ? 8 : 0;
@@ -192,12 +198,14 @@ static int small_program(void)
 
 /* ---- tests ----------------------------------------------------------------------------------- */
 
-/* The name at the beginning of a line that allows something beyond the base, or makes it absent; false: it is another line. */
+/* The name at the beginning of a line that allows something beyond the base, or makes it absent;
+ * false: it is another line. */
 static bool learned_name(const char *line, char name[32])
 {
     size_t n = strcspn(line, " :\n");
 
-    if (n == 0 || n > 31 || line[0] == '#' || strstr(line, "restriction kept") == strpbrk(line, "#") + 2)
+    if (n == 0 || n > 31 || line[0] == '#' ||
+        strstr(line, "restriction kept") == strpbrk(line, "#") + 2)
         return false;
     (void)snprintf(name, 32, "%.*s", (int)n, line);
     return strcmp(name, "policy") != 0 && strcmp(name, "include") != 0;
@@ -277,7 +285,8 @@ static void what_it_needed_is_open_and_no_more(void **state)
 {
     static struct outcome learned, enforced;
     ait_policy *policy = NULL;
-    const uint64_t tiocsti[6] = {0, TIOCSTI}, tioclinux[6] = {0, TIOCLINUX}, raw[6] = {AF_INET, SOCK_RAW};
+    const uint64_t tiocsti[6] = {0, TIOCSTI}, tioclinux[6] = {0, TIOCLINUX},
+                   raw[6] = {AF_INET, SOCK_RAW};
 
     (void)state;
     run(NULL, AIT_SANDBOX_DENY_LEARN, needs_more, &learned);
@@ -285,8 +294,9 @@ static void what_it_needed_is_open_and_no_more(void **state)
         (void)fputs(learned.learned, stderr);
     enforce(learned.learned, needs_more, &enforced);
     assert_int_equal(enforced.n_denied, 0);
-    assert_int_equal(ait_policy_from_text(&policy, "learned", learned.learned, strlen(learned.learned), NULL),
-                     0);
+    assert_int_equal(
+        ait_policy_from_text(&policy, "learned", learned.learned, strlen(learned.learned), NULL),
+        0);
     assert_int_equal(ait_policy_evaluate(policy, SYS_ioctl, tiocsti).kind, AIT_POLICY_ALLOW);
     assert_int_equal(ait_policy_evaluate(policy, SYS_ioctl, tioclinux).kind, AIT_POLICY_ERRNO);
     assert_int_equal(ait_policy_evaluate(policy, SYS_socket, raw).kind, AIT_POLICY_ERRNO);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * GHSA-4q85-33p6-j5g6: libseccomp before 2.6.1 compiles two comparisons of order on one 64-bit argument so that what the policy denies is let
- * through. Shown here on what libseccomp itself makes of such a policy; then that none of it reaches a process through us.
+ * GHSA-4q85-33p6-j5g6: libseccomp before 2.6.1 compiles two comparisons of order on one 64-bit
+ * argument so that what the policy denies is let through. Shown here on what libseccomp itself
+ * makes of such a policy; then that none of it reaches a process through us.
  */
 
 #include <errno.h>
@@ -54,7 +55,8 @@ static size_t compile_directly(struct sock_filter code[BPF_MAXINSNS])
 
 static uint32_t run(const struct sock_filter *code, size_t n, uint64_t arg)
 {
-    const struct seccomp_data data = {.nr = SYS_getppid, .arch = NATIVE_ARCHITECTURE, .args = {arg}};
+    const struct seccomp_data data = {
+        .nr = SYS_getppid, .arch = NATIVE_ARCHITECTURE, .args = {arg}};
     return bpf_run(code, n, &data);
 }
 
@@ -75,7 +77,8 @@ static ait_policy *by_hand(void)
                              high = {0, AIT_POLICY_LT, UINT64_MAX, HIGH};
     ait_policy *policy;
 
-    assert_int_equal(policy_new(&policy, "by hand", (ait_policy_action){.kind = AIT_POLICY_ALLOW}), 0);
+    assert_int_equal(policy_new(&policy, "by hand", (ait_policy_action){.kind = AIT_POLICY_ALLOW}),
+                     0);
     assert_int_equal(policy_add_rule(policy, SYS_getppid, deny, &low, 1), 0);
     assert_int_equal(policy_add_rule(policy, SYS_getppid, deny, &high, 1), 0);
     return policy;
@@ -94,11 +97,13 @@ static void libseccomp_lets_through_what_is_denied(void **state)
     print_message("denied below %#llx, and libseccomp %u.%u.%u lets %#llx through\n",
                   (unsigned long long)HIGH, seccomp_version()->major, seccomp_version()->minor,
                   seccomp_version()->micro, (unsigned long long)denied[i]);
-    assert_int_equal(call_under_filter(code, n, SYS_getppid, (const uint64_t[6]){denied[i]}, &result), 0);
+    assert_int_equal(
+        call_under_filter(code, n, SYS_getppid, (const uint64_t[6]){denied[i]}, &result), 0);
     assert_int_equal(result, getpid());
 }
 
-/* What libseccomp makes, without our head, answers numbers that are not known differently; so these are asked for in the head's stead. */
+/* What libseccomp makes, without our head, answers numbers that are not known differently; so these
+ * are asked for in the head's stead. */
 static size_t with_head(const struct sock_filter *code, size_t n, struct sock_filter *ret)
 {
     const struct sock_filter head[] = {
@@ -143,9 +148,9 @@ static void a_model_made_by_hand_is_compiled_right(void **state)
 
     assert_int_equal(filter_compile(policy, AIT_SANDBOX_DENY_ERRNO, 0, &filter, NULL), 0);
     for (size_t i = 0; i < N(denied); i++) {
-        assert_int_equal(
-            call_under_filter(filter.program, filter.n, SYS_getppid, (const uint64_t[6]){denied[i]}, &result),
-            0);
+        assert_int_equal(call_under_filter(filter.program, filter.n, SYS_getppid,
+                                           (const uint64_t[6]){denied[i]}, &result),
+                         0);
         assert_int_equal(result, -EPERM);
     }
     for (size_t i = 0; i < N(allowed); i++) {

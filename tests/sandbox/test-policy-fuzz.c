@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Texts mutated from right ones, for about three seconds: each is read or refused with a place in it, and nothing is read outside of it, leaked or left undefined
- * (which the sanitizers watch). AIT_FUZZ_SECONDS runs longer, AIT_FUZZ_SEED begins elsewhere; what fails is printed with its seed.
+ * Texts mutated from right ones, for about three seconds: each is read or refused with a place in
+ * it, and nothing is read outside of it, leaked or left undefined (which the sanitizers watch).
+ * AIT_FUZZ_SECONDS runs longer, AIT_FUZZ_SEED begins elsewhere; what fails is printed with its
+ * seed.
  */
 
 #include "policy-check.h"
@@ -61,20 +63,20 @@ static const char *const words[] = {
     "\t",
 };
 
-#define SEED_NAMES                                                                                           \
-    (P "include service\n"                                                                                   \
-       "socket arg0 == AF_INET && arg1 & 0xf == SOCK_RAW: errno(EACCES)\n"                                   \
-       "!ptrace\n"                                                                                           \
+#define SEED_NAMES                                                                                 \
+    (P "include service\n"                                                                         \
+       "socket arg0 == AF_INET && arg1 & 0xf == SOCK_RAW: errno(EACCES)\n"                         \
+       "!ptrace\n"                                                                                 \
        "@clock: kill\n")
-#define SEED_VALUES                                                                                          \
-    (P "default allow\n"                                                                                     \
-       "clone arg0 & (CLONE_NEWUSER|CLONE_NEWNET) != 0: trap\n"                                              \
+#define SEED_VALUES                                                                                \
+    (P "default allow\n"                                                                           \
+       "clone arg0 & (CLONE_NEWUSER|CLONE_NEWNET) != 0: trap\n"                                    \
        "brk arg0 >= 0x100: log # why\n")
-#define SEED_UNIT                                                                                            \
-    ("[Service]\n"                                                                                           \
-     "SystemCallFilter=@system-service \\\n"                                                                 \
-     " ~read\n"                                                                                              \
-     "SystemCallFilter=~@resources:EACCES\n"                                                                 \
+#define SEED_UNIT                                                                                  \
+    ("[Service]\n"                                                                                 \
+     "SystemCallFilter=@system-service \\\n"                                                       \
+     " ~read\n"                                                                                    \
+     "SystemCallFilter=~@resources:EACCES\n"                                                       \
      "SystemCallErrorNumber=EPERM\n")
 
 static const char *const seeds[] = {SEED_NAMES, SEED_VALUES, SEED_UNIT};
@@ -159,7 +161,8 @@ static unsigned count_lines(const char *text, size_t n)
 
 static bool is_sane(int r, const ait_sandbox_problem *problem, const char *text, size_t n)
 {
-    static const int errors[] = {-EINVAL, -E2BIG, -ENOENT, -ELOOP, -EISDIR, -EACCES, -ENOTDIR, -ENAMETOOLONG};
+    static const int errors[] = {-EINVAL, -E2BIG,  -ENOENT,  -ELOOP,
+                                 -EISDIR, -EACCES, -ENOTDIR, -ENAMETOOLONG};
     bool known = r >= 0;
 
     for (size_t i = 0; i < ELEMENTS(errors); i++)
@@ -178,7 +181,8 @@ static void write_out(const ait_policy *policy, uint64_t seed)
     ait_policy *again = NULL;
 
     if (ait_policy_from_text(&again, "again", native, n, NULL) < 0 || !policy_equal(policy, again))
-        fail_msg("AIT_FUZZ_SEED=%#llx: what is written is not read as it was", (unsigned long long)seed);
+        fail_msg("AIT_FUZZ_SEED=%#llx: what is written is not read as it was",
+                 (unsigned long long)seed);
     ait_policy_unref(again);
     free(native);
 }
@@ -214,8 +218,8 @@ static void fuzz(int (*read)(ait_policy **, const char *, size_t, ait_sandbox_pr
         char *text = draw_mutant(&draw, &n);
         int r = read(&policy, text, n, &problem);
         if (!is_sane(r, &problem, text, n) || (r < 0) != !policy)
-            fail_msg("AIT_FUZZ_SEED=%#llx: %d %s:%u:%u: %s\n%.*s", (unsigned long long)seed, r, problem.file,
-                     problem.line, problem.column, problem.message, (int)n, text);
+            fail_msg("AIT_FUZZ_SEED=%#llx: %d %s:%u:%u: %s\n%.*s", (unsigned long long)seed, r,
+                     problem.file, problem.line, problem.column, problem.message, (int)n, text);
         if (policy)
             write_out(policy, seed);
         n_right += policy != NULL;
@@ -238,7 +242,8 @@ static void test_systemd(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_native), cmocka_unit_test(test_systemd)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_native),
+                                       cmocka_unit_test(test_systemd)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

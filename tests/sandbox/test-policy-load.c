@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Files of policies: which language they are in, what of a unit file counts, and what is no policy. */
+/* Files of policies: which language they are in, what of a unit file counts, and what is no policy.
+ */
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -44,7 +45,8 @@ static int imported(ait_policy **ret, const char *name, const char *text, size_t
     assert_string_equal(name, path);
     assert_int_equal(strlen(text), length);
     ++*(int *)userdata;
-    return strstr(text, "wrong") ? -EXDEV : ait_policy_from_text(ret, name, policy, strlen(policy), problem);
+    return strstr(text, "wrong") ? -EXDEV
+                                 : ait_policy_from_text(ret, name, policy, strlen(policy), problem);
 }
 
 /* ---- which language -------------------------------------------------------------------------- */
@@ -79,7 +81,8 @@ static void test_languages(void **unused)
         ait_policy *policy = NULL;
         int r = ait_policy_load(&policy, write_file(cases[i].text, strlen(cases[i].text)),
                                 AIT_POLICY_FORMAT_AUTO, imported, &n_imported, &problem);
-        if (r != cases[i].result || !policy != (r < 0) || !strstr(problem.message, cases[i].message))
+        if (r != cases[i].result || !policy != (r < 0) ||
+            !strstr(problem.message, cases[i].message))
             fail_msg("case %zu: %d: %s", i, r, problem.message);
         ait_policy_unref(policy);
     }
@@ -93,21 +96,26 @@ static void test_a_language_that_is_named(void **unused)
     int n = 0;
 
     (void)write_file("read\n", 5);
-    assert_int_equal(ait_policy_load(&policy, path, AIT_POLICY_FORMAT_NATIVE, imported, &n, &problem),
-                     -EINVAL);
-    assert_int_equal(ait_policy_load(&policy, path, AIT_POLICY_FORMAT_SYSTEMD, imported, &n, &problem), 0);
+    assert_int_equal(
+        ait_policy_load(&policy, path, AIT_POLICY_FORMAT_NATIVE, imported, &n, &problem), -EINVAL);
+    assert_int_equal(
+        ait_policy_load(&policy, path, AIT_POLICY_FORMAT_SYSTEMD, imported, &n, &problem), 0);
     policy = ait_policy_unref(policy);
     assert_int_equal(n, 0);
-    assert_int_equal(ait_policy_load(&policy, path, AIT_POLICY_FORMAT_JSON, imported, &n, &problem), 0);
+    assert_int_equal(ait_policy_load(&policy, path, AIT_POLICY_FORMAT_JSON, imported, &n, &problem),
+                     0);
     policy = ait_policy_unref(policy);
     assert_int_equal(n, 1);
     (void)write_file("\n", 1);
-    assert_int_equal(ait_policy_load(&policy, path, AIT_POLICY_FORMAT_SYSTEMD, NULL, NULL, &problem),
-                     -EINVAL);
+    assert_int_equal(
+        ait_policy_load(&policy, path, AIT_POLICY_FORMAT_SYSTEMD, NULL, NULL, &problem), -EINVAL);
     assert_non_null(strstr(problem.message, "SystemCallFilter="));
-    assert_int_equal(ait_policy_load(&policy, path, (ait_policy_format)4, NULL, NULL, &problem), -EINVAL);
-    assert_int_equal(ait_policy_load(&policy, NULL, AIT_POLICY_FORMAT_AUTO, NULL, NULL, &problem), -EINVAL);
-    assert_int_equal(ait_policy_load(NULL, path, AIT_POLICY_FORMAT_AUTO, NULL, NULL, &problem), -EINVAL);
+    assert_int_equal(ait_policy_load(&policy, path, (ait_policy_format)4, NULL, NULL, &problem),
+                     -EINVAL);
+    assert_int_equal(ait_policy_load(&policy, NULL, AIT_POLICY_FORMAT_AUTO, NULL, NULL, &problem),
+                     -EINVAL);
+    assert_int_equal(ait_policy_load(NULL, path, AIT_POLICY_FORMAT_AUTO, NULL, NULL, &problem),
+                     -EINVAL);
     assert_null(policy);
 }
 
@@ -148,7 +156,8 @@ static void test_unit_files(void **unused)
         {"SystemCallFilter=@aio\nSystemCallFilter=\nSystemCallFilter=read\n", "read"},
         {"SystemCallFilter=@aio \\\n  read\n", "@aio read"},
         {"X-Comment=read\nSystemCallFilter=write\n", "write"},
-        /* A comment does not go on in the next line, and does not end the lines that it stands between. */
+        /* A comment does not go on in the next line, and does not end the lines that it stands
+           between. */
         {"SystemCallFilter=@aio\n# no \\\nSystemCallFilter=~@mount\n", "@aio\n~@mount"},
         {"SystemCallFilter=~@aio \\\n ; no \\\n  @mount\n", "~@aio @mount"},
         {"SystemCallFilter=~@aio \\\n# no\n  @mount\n", "~@aio @mount"},
@@ -157,8 +166,8 @@ static void test_unit_files(void **unused)
 
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
         ait_policy *policy = NULL, *same = NULL;
-        if (ait_policy_load(&policy, write_file(cases[i].text, strlen(cases[i].text)), AIT_POLICY_FORMAT_AUTO,
-                            NULL, NULL, &problem) < 0)
+        if (ait_policy_load(&policy, write_file(cases[i].text, strlen(cases[i].text)),
+                            AIT_POLICY_FORMAT_AUTO, NULL, NULL, &problem) < 0)
             fail_msg("case %zu: %u:%u: %s", i, problem.line, problem.column, problem.message);
         assert_int_equal(ait_policy_from_systemd(&same, NULL, cases[i].same, &problem), 0);
         if (!policy_equal(policy, same))
@@ -169,7 +178,8 @@ static void test_unit_files(void **unused)
     static const char unknown[] = "\n\nSystemCallErrorNumber=EWHAT\n";
     ait_policy *policy = NULL;
     (void)write_file(unknown, strlen(unknown));
-    assert_int_equal(ait_policy_load(&policy, path, AIT_POLICY_FORMAT_AUTO, NULL, NULL, &problem), -EINVAL);
+    assert_int_equal(ait_policy_load(&policy, path, AIT_POLICY_FORMAT_AUTO, NULL, NULL, &problem),
+                     -EINVAL);
     assert_int_equal(problem.line, 3);
 }
 
@@ -180,17 +190,19 @@ static void test_what_is_no_file(void **unused)
     ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
     ait_policy *policy = NULL;
 
-    assert_int_equal(ait_policy_load(&policy, write_file("{}\n", 3), 0, NULL, NULL, &problem), -EOPNOTSUPP);
+    assert_int_equal(ait_policy_load(&policy, write_file("{}\n", 3), 0, NULL, NULL, &problem),
+                     -EOPNOTSUPP);
     assert_int_equal(ait_policy_load(&policy, "/nonexistent", 0, NULL, NULL, &problem), -ENOENT);
     assert_string_equal(problem.file, "/nonexistent");
     assert_int_equal(ait_policy_load(&policy, "service", 0, NULL, NULL, &problem), -ENOENT);
     assert_non_null(strstr(problem.message, "preset"));
     assert_int_equal(ait_policy_load(&policy, "/dev/zero", 0, NULL, NULL, NULL), -E2BIG);
     assert_int_equal(ait_policy_load(&policy, directory, 0, NULL, NULL, &problem), -EISDIR);
-    assert_int_equal(ait_policy_load(&policy, write_file("@aio\0x", 6), 0, NULL, NULL, &problem), -EINVAL);
-    assert_non_null(strstr(problem.message, "NUL byte"));
-    assert_int_equal(ait_policy_load(&policy, write_file("policy 1\n\0", 10), 0, NULL, NULL, &problem),
+    assert_int_equal(ait_policy_load(&policy, write_file("@aio\0x", 6), 0, NULL, NULL, &problem),
                      -EINVAL);
+    assert_non_null(strstr(problem.message, "NUL byte"));
+    assert_int_equal(
+        ait_policy_load(&policy, write_file("policy 1\n\0", 10), 0, NULL, NULL, &problem), -EINVAL);
     assert_int_equal(problem.line, 2);
     assert_null(policy);
 }

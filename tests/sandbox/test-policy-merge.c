@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Layers: what is included, what a file says itself, names and groups; what conflicts, and what provably does not; what is remarked upon.
+ * Layers: what is included, what a file says itself, names and groups; what conflicts, and what
+ * provably does not; what is remarked upon.
  */
 
 #include <unistd.h>
@@ -38,7 +39,8 @@ static void put(const char *path, const char *before, const char *text)
     assert_int_equal(fclose(out), 0);
 }
 
-static int read_layers(const char *below, const char *above, ait_policy **ret, ait_sandbox_problem *problem)
+static int read_layers(const char *below, const char *above, ait_policy **ret,
+                       ait_sandbox_problem *problem)
 {
     put(below_path, "", below ? below : "");
     put(above_path, below ? "include below\n" : "\n", above);
@@ -54,8 +56,12 @@ static const struct {
     {NULL, "read: kill\n@basic-io\n", {{"read", {0}, "kill"}, {"write", {0}, "allow"}}},
     {NULL, "@basic-io: log\nread: kill\n", {{"read", {0}, "kill"}, {"write", {0}, "log"}}},
     {NULL, "@basic-io: log\n@system-service: trap\n", {{"read", {0}, "trap"}}},
-    {NULL, "@system-service: trap\n@basic-io: log\n", {{"read", {0}, "log"}, {"openat", {0}, "trap"}}},
-    {NULL, "@system-service: trap\n!@basic-io\n", {{"read", {0}, "errno(EPERM)"}, {"openat", {0}, "trap"}}},
+    {NULL,
+     "@system-service: trap\n@basic-io: log\n",
+     {{"read", {0}, "log"}, {"openat", {0}, "trap"}}},
+    {NULL,
+     "@system-service: trap\n!@basic-io\n",
+     {{"read", {0}, "errno(EPERM)"}, {"openat", {0}, "trap"}}},
     {NULL, "!@basic-io\n@system-service: trap\n", {{"read", {0}, "trap"}}},
     {NULL, "!read\n@basic-io\n", {{"read", {0}, "errno(EPERM)"}, {"write", {0}, "allow"}}},
     {NULL, "!@basic-io\nread\n", {{"read", {0}, "allow"}, {"write", {0}, "errno(EPERM)"}}},
@@ -63,11 +69,16 @@ static const struct {
     {NULL, "read arg0 == 1: kill\n@basic-io: log\n", {{"read", {1}, "kill"}, {"read", {0}, "log"}}},
     /* What a file says stands above what it includes. */
     {"read\nwrite\n", "read: kill\n", {{"read", {0}, "kill"}, {"write", {0}, "allow"}}},
-    /* A group opens what a group below has closed, but not what was closed by name; it closes both. */
+    /* A group opens what a group below has closed, but not what was closed by name; it closes both.
+     */
     {"@basic-io: kill\n", "@basic-io\n", {{"read", {0}, "allow"}, {"write", {0}, "allow"}}},
-    {"read: kill\n@basic-io: trap\n", "@basic-io\n", {{"read", {0}, "kill"}, {"write", {0}, "allow"}}},
+    {"read: kill\n@basic-io: trap\n",
+     "@basic-io\n",
+     {{"read", {0}, "kill"}, {"write", {0}, "allow"}}},
     {"read: kill\n", "@basic-io\nread\n", {{"read", {0}, "allow"}, {"write", {0}, "allow"}}},
-    {"read: kill\n", "!read\n@basic-io\n", {{"read", {0}, "errno(EPERM)"}, {"write", {0}, "allow"}}},
+    {"read: kill\n",
+     "!read\n@basic-io\n",
+     {{"read", {0}, "errno(EPERM)"}, {"write", {0}, "allow"}}},
     {"read\nwrite: log\n", "@basic-io: trap\n", {{"read", {0}, "trap"}, {"write", {0}, "trap"}}},
     {"personality: errno(EPERM)\npersonality arg0 == 0\n",
      "@system-service\n",
@@ -78,9 +89,13 @@ static const struct {
      {{"read", {0}, "errno(EPERM)"}, {"write", {0}, "allow"}, {"openat", {0}, "allow"}}},
     {"default kill\nread\n", "", {{"read", {0}, "allow"}, {"write", {0}, "kill"}}},
     {"default kill\nread\n", "default log\n!read\n", {{"read", {0}, "log"}, {"write", {0}, "log"}}},
-    {"read: errno(EACCES)\n", "default allow\n", {{"read", {0}, "errno(EACCES)"}, {"write", {0}, "allow"}}},
+    {"read: errno(EACCES)\n",
+     "default allow\n",
+     {{"read", {0}, "errno(EACCES)"}, {"write", {0}, "allow"}}},
     /* Unconditional replaces all; conditional comes before; '!' takes all away. */
-    {"socket arg0 == 1: kill\nsocket\n", "socket: log\n", {{"socket", {1}, "log"}, {"socket", {2}, "log"}}},
+    {"socket arg0 == 1: kill\nsocket\n",
+     "socket: log\n",
+     {{"socket", {1}, "log"}, {"socket", {2}, "log"}}},
     {"socket arg0 == 1: kill\nsocket\n",
      "socket arg0 == 2: trap\n",
      {{"socket", {1}, "kill"}, {"socket", {2}, "trap"}, {"socket", {3}, "allow"}}},
@@ -98,7 +113,8 @@ static const struct {
     {"socket arg0 & 0xff == 0x11: kill\n",
      "socket arg0 & 0xf == 1\n",
      {{"socket", {0x11}, "allow"}, {"socket", {0x21}, "allow"}}},
-    /* A group neither loosens what is said of arguments below it, nor leaves there what it denies. */
+    /* A group neither loosens what is said of arguments below it, nor leaves there what it denies.
+     */
     {"socket arg0 == 1: kill\nsocket\n",
      "@network-io: log\n",
      {{"socket", {1}, "kill"}, {"socket", {2}, "log"}}},
@@ -138,13 +154,19 @@ static const struct {
     {NULL, "read: errno(EPERM)\nread: errno(EACCES)\n", 4, {"conflicting: line 3", ""}},
     {NULL, "!read\n@basic-io\nread\n", 5, {"both '!read' and a rule for read", "line 3"}},
     {NULL, "read arg0 == 1\n!read\n", 3, {"both '!read' and a rule for read", "line 4"}},
-    {NULL, "socket arg0 == 1\nsocket arg1 == 1: kill\n", 4, {"conflicting: a call of socket", "line 3"}},
+    {NULL,
+     "socket arg0 == 1\nsocket arg1 == 1: kill\n",
+     4,
+     {"conflicting: a call of socket", "line 3"}},
     {NULL, "socket arg0 == 1\nsocket arg0 != 2: kill\n", 4, {"conflicting", "line 3"}},
     {NULL, "socket arg0 & 3 == 1\nsocket arg0 & 12 == 4: kill\n", 4, {"conflicting", "line 3"}},
     {NULL, "socket arg0 & 3 != 0\nsocket arg0 & 4 == 4: kill\n", 4, {"conflicting", "line 3"}},
     {NULL, "brk arg0 > 5\nbrk arg0 & 1 == 0: kill\n", 4, {"conflicting", "line 3"}},
     {NULL, "socket arg0 == 1\nsocket arg0 == 1: kill\n", 4, {"conflicting", "line 3"}},
-    {NULL, "brk arg0 > 5 && arg0 < 10\n", 3, {"a second comparison by <", "only one per system call"}},
+    {NULL,
+     "brk arg0 > 5 && arg0 < 10\n",
+     3,
+     {"a second comparison by <", "only one per system call"}},
     {NULL, "brk arg0 > 5\nbrk arg1 > 5\n", 4, {"a second comparison", "line 3"}},
     {NULL, "close arg0 > 5\nclose arg0 < 3: kill\n", 4, {"conflicting", ""}},
     {"socket arg0 == 1: kill\n", "socket arg1 == 1\n", 3, {"conflicting", "below 2"}},
@@ -207,7 +229,8 @@ static bool small_holds(const ait_policy_compare *c, uint64_t x)
     return policy_compare_holds(c, args);
 }
 
-/* Over arguments of four bits what is said never and always to hold does so, and there is nothing else. */
+/* Over arguments of four bits what is said never and always to hold does so, and there is nothing
+ * else. */
 static void test_never_and_always(void **unused)
 {
     for (unsigned code = 0; code < SMALL_COMPARES; code++) {
@@ -219,7 +242,8 @@ static void test_never_and_always(void **unused)
         if (c.mask == 0 && c.value == 0 && (never || always))
             continue;
         if (never != (n == 0) || always != (n == 1 << BITS))
-            fail_msg("op %u mask %#x value %#x holds for %u", c.op, (unsigned)c.mask, (unsigned)c.value, n);
+            fail_msg("op %u mask %#x value %#x holds for %u", c.op, (unsigned)c.mask,
+                     (unsigned)c.value, n);
     }
 }
 
@@ -243,8 +267,9 @@ static void test_contradictions(void **unused)
                 both = small_holds(&x, v) && small_holds(&y, v);
             bool proven = compare_contradicts(&x, &y);
             if (proven != compare_contradicts(&y, &x) || (proven && both))
-                fail_msg("op %u mask %#x value %#x and op %u mask %#x value %#x", x.op, (unsigned)x.mask,
-                         (unsigned)x.value, y.op, (unsigned)y.mask, (unsigned)y.value);
+                fail_msg("op %u mask %#x value %#x and op %u mask %#x value %#x", x.op,
+                         (unsigned)x.mask, (unsigned)x.value, y.op, (unsigned)y.mask,
+                         (unsigned)y.value);
             n_proven += proven;
             n_true += !both;
         }
@@ -326,11 +351,13 @@ static int stop(const ait_policy_rule *rule, void *userdata)
     return 5;
 }
 
-/* What says no more than would hold anyway is not kept: no rule has the action of its call's rest. */
+/* What says no more than would hold anyway is not kept: no rule has the action of its call's rest.
+ */
 static void test_rules(void **unused)
 {
-    ait_policy *policy = parse(P "read\nwrite: errno(EPERM)\nsocket arg0 == 1\nsocket arg0 == 2: kill\n"
-                                 "ioctl arg1 == 1: errno(EPERM)\n@clock: errno(EPERM)\n");
+    ait_policy *policy =
+        parse(P "read\nwrite: errno(EPERM)\nsocket arg0 == 1\nsocket arg0 == 2: kill\n"
+                "ioctl arg1 == 1: errno(EPERM)\n@clock: errno(EPERM)\n");
     unsigned n[2] = {0};
 
     assert_int_equal(ait_policy_foreach_rule(policy, count_rules, n), 0);

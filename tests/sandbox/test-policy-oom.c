@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Every allocation of reading, merging and writing, refused in turn, alone and with all that follow: -ENOMEM, and nothing is left behind.
+ * Every allocation of reading, merging and writing, refused in turn, alone and with all that
+ * follow: -ENOMEM, and nothing is left behind.
  */
 
 #include <unistd.h>
@@ -34,7 +35,8 @@ static int from_preset(ait_policy **ret, ait_sandbox_problem *problem)
 
 static int from_systemd(ait_policy **ret, ait_sandbox_problem *problem)
 {
-    return ait_policy_from_systemd(ret, "unit", "@system-service waitpid\n~@resources:EACCES\n", problem);
+    return ait_policy_from_systemd(ret, "unit", "@system-service waitpid\n~@resources:EACCES\n",
+                                   problem);
 }
 
 static int load(ait_policy **ret, ait_sandbox_problem *problem)
@@ -96,7 +98,8 @@ static unsigned refuse_each(const struct way *way, bool for_ever)
         int r = run(way);
         faults_disarm();
         if (faults.n_live != live)
-            fail_msg("%s: refusing allocation %u leaves %ld blocks", way->name, n, faults.n_live - live);
+            fail_msg("%s: refusing allocation %u leaves %ld blocks", way->name, n,
+                     faults.n_live - live);
         if (!faults.failed) {
             assert_int_equal(r, way->result);
             return n - 1;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The language: what is right and what it means, what is wrong, where, and what is said about it; bounds; files.
+ * The language: what is right and what it means, what is wrong, where, and what is said about it;
+ * bounds; files.
  */
 
 #include <fcntl.h>
@@ -23,12 +24,17 @@ static const struct {
     {P, {{"read", {0}, "errno(EPERM)"}}},
     {"# a comment\n\n   \t\npolicy 1 # and one more\r\n read\t\r\n",
      {{"read", {0}, "allow"}, {"write", {0}, "errno(EPERM)"}}},
-    {P "default allow\nread: errno(EACCES)", {{"read", {0}, "errno(EACCES)"}, {"write", {0}, "allow"}}},
+    {P "default allow\nread: errno(EACCES)",
+     {{"read", {0}, "errno(EACCES)"}, {"write", {0}, "allow"}}},
     {P "read: errno(13)\nwrite : errno( 4000 )\n",
      {{"read", {0}, "errno(EACCES)"}, {"write", {0}, "errno(4000)"}}},
     {P "read:enosys\nwrite:log\nclose:trap\ndup:kill",
-     {{"read", {0}, "enosys"}, {"write", {0}, "log"}, {"close", {0}, "trap"}, {"dup", {0}, "kill"}}},
-    {P "read: notify\nwrite: notify(EACCES)\n", {{"read", {0}, "notify"}, {"write", {0}, "notify(EACCES)"}}},
+     {{"read", {0}, "enosys"},
+      {"write", {0}, "log"},
+      {"close", {0}, "trap"},
+      {"dup", {0}, "kill"}}},
+    {P "read: notify\nwrite: notify(EACCES)\n",
+     {{"read", {0}, "notify"}, {"write", {0}, "notify(EACCES)"}}},
     {P "@clock\n@basic-io: kill\n",
      {{"clock_settime", {0}, "allow"}, {"read", {0}, "kill"}, {"openat", {0}, "errno(EPERM)"}}},
     {P "waitpid\nread", {{"read", {0}, "allow"}}},
@@ -53,7 +59,9 @@ static const struct {
       {"brk", {HIGH, 2}, "allow"},
       {"brk", {16, 3}, "errno(EPERM)"}}},
     {P "close arg0 > 2",
-     {{"close", {2}, "errno(EPERM)"}, {"close", {HIGH | 2}, "errno(EPERM)"}, {"close", {3}, "allow"}}},
+     {{"close", {2}, "errno(EPERM)"},
+      {"close", {HIGH | 2}, "errno(EPERM)"},
+      {"close", {3}, "allow"}}},
     {P "close arg0 <= 2",
      {{"close", {2}, "allow"}, {"close", {HIGH | 2}, "allow"}, {"close", {3}, "errno(EPERM)"}}},
     {P "close arg0 < 2", {{"close", {1}, "allow"}, {"close", {2}, "errno(EPERM)"}}},
@@ -66,8 +74,11 @@ static const struct {
     {P "socket (arg1 & (SOCK_CLOEXEC|SOCK_NONBLOCK)) == SOCK_CLOEXEC|SOCK_NONBLOCK",
      {{"socket", {0, 02004000}, "allow"}, {"socket", {0, 02000000}, "errno(EPERM)"}}},
     {P "clone arg0 & CLONE_NEWUSER|CLONE_NEWNET != 0: kill\nclone",
-     {{"clone", {0x10000000}, "kill"}, {"clone", {0x50000000}, "kill"}, {"clone", {0x11}, "allow"}}},
-    /* Several rules are alternatives; what none meets has the rule without conditions, then the group's. */
+     {{"clone", {0x10000000}, "kill"},
+      {"clone", {0x50000000}, "kill"},
+      {"clone", {0x11}, "allow"}}},
+    /* Several rules are alternatives; what none meets has the rule without conditions, then the
+       group's. */
     {P "socket arg0 == AF_INET\nsocket arg0 == AF_INET6\nsocket: errno(EACCES)",
      {{"socket", {2}, "allow"}, {"socket", {10}, "allow"}, {"socket", {1}, "errno(EACCES)"}}},
     {P "socket arg0 == AF_INET: errno(EACCES)\n@network-io",
@@ -106,7 +117,8 @@ static const struct {
     {P "default allow\ndefault kill\n", -EINVAL, 3, 1, "there is a line 'default' before"},
     {P "default allow kill\n", -EINVAL, 2, 15, "end of the line is expected, not 'kill'"},
     {P "opneat\n", -EINVAL, 2, 1, "unknown system call 'opneat': is it openat?"},
-    {P "  nosuchcallatallanywhere\n", -EINVAL, 2, 3, "unknown system call 'nosuchcallatallanywhere'"},
+    {P "  nosuchcallatallanywhere\n", -EINVAL, 2, 3,
+     "unknown system call 'nosuchcallatallanywhere'"},
     {P "@netwrok-io\n", -EINVAL, 2, 1, "is it @network-io?"},
     {P "@\n", -EINVAL, 2, 1, "unknown group '@'"},
     {P "!read: allow\n", -EINVAL, 2, 6, "nothing may follow"},
@@ -132,7 +144,8 @@ static const struct {
     {P "read arg6 == 1\n", -EINVAL, 2, 6, "arg0 to arg5"},
     {P "read arg0\n", -EINVAL, 2, 10, "a comparison is expected"},
     {P "read arg0 = 1\n", -EINVAL, 2, 11, "a comparison is expected"},
-    {P "read arg0 ==\n", -EINVAL, 2, 13, "a number or a constant is expected, but the line ends here"},
+    {P "read arg0 ==\n", -EINVAL, 2, 13,
+     "a number or a constant is expected, but the line ends here"},
     {P "read arg0 == 1 &&\n", -EINVAL, 2, 18, "an argument is expected"},
     {P "read arg0 == 1 || arg0 == 2\n", -EINVAL, 2, 16, "for 'or' write a second rule"},
     {P "read arg0 == 1 arg1 == 2\n", -EINVAL, 2, 16, "':' and an action are expected"},
@@ -163,7 +176,8 @@ static const struct {
     {P "socket arg0 & 1 != 0 && arg0 & 1 == 0\n", -EINVAL, 2, 25, "never applies"},
     {P "socket arg0 == 3 && arg0 & 1 != 1\n", -EINVAL, 2, 21, "never applies"},
     {P "read "
-       "arg0==0&&arg1==0&&arg2==0&&arg3==0&&arg4==0&&arg5==0&&arg0==0&&arg1==0&&arg2==0&&arg3==0&&arg4==0&&"
+       "arg0==0&&arg1==0&&arg2==0&&arg3==0&&arg4==0&&arg5==0&&arg0==0&&arg1==0&&arg2==0&&arg3==0&&"
+       "arg4==0&&"
        "arg5==0&&arg0==0\n",
      -E2BIG, 2, 114, "more than 12 conditions"},
     {P "read\n\ninclude service\n", -EINVAL, 4, 1, "before the first rule"},
@@ -171,7 +185,8 @@ static const struct {
     {P "include \"\"\n", -EINVAL, 2, 9, "a preset or a path is expected"},
     {P "include \"a\n", -EINVAL, 2, 9, "not closed"},
     {P "include service strict\n", -EINVAL, 2, 17, "end of the line is expected"},
-    {P "include nosuchpreset\n", -ENOENT, 2, 1, "include 'nosuchpreset': No such file or directory"},
+    {P "include nosuchpreset\n", -ENOENT, 2, 1,
+     "include 'nosuchpreset': No such file or directory"},
     {P "include \"service\"\n", -ENOENT, 2, 1, "include 'service'"},
     {"\xef\xbb\xbfpolicy 1\n", -EINVAL, 1, 1, "the first line must be"},
 };
@@ -181,12 +196,14 @@ static void test_wrong(void **unused)
     for (size_t i = 0; i < ELEMENTS(wrong); i++) {
         ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
         int r = parse_wrong(wrong[i].text, strlen(wrong[i].text), &problem);
-        if (r != wrong[i].error || problem.line != wrong[i].line || problem.column != wrong[i].column ||
-            !strstr(problem.message, wrong[i].message) || strcmp(problem.file, "text") != 0)
+        if (r != wrong[i].error || problem.line != wrong[i].line ||
+            problem.column != wrong[i].column || !strstr(problem.message, wrong[i].message) ||
+            strcmp(problem.file, "text") != 0)
             fail_msg("row %zu: %s%d %s:%u:%u: %s", i, wrong[i].text, r, problem.file, problem.line,
                      problem.column, problem.message);
         ait_policy *policy = NULL;
-        assert_int_equal(ait_policy_from_text(&policy, NULL, wrong[i].text, strlen(wrong[i].text), NULL), r);
+        assert_int_equal(
+            ait_policy_from_text(&policy, NULL, wrong[i].text, strlen(wrong[i].text), NULL), r);
     }
 }
 
@@ -210,7 +227,8 @@ static void test_constants(void **unused)
     for (size_t i = 0; i < policy_n_constants; i++) {
         const char *name = policy_constants[i].name;
         assert_ptr_equal(policy_constant_find(name, strlen(name)), &policy_constants[i]);
-        assert_null(policy_constant_find(name, strlen(name) - 1) == &policy_constants[i] ? name : NULL);
+        assert_null(policy_constant_find(name, strlen(name) - 1) == &policy_constants[i] ? name
+                                                                                         : NULL);
     }
     assert_null(policy_constant_find("AF_INETX", 8));
     assert_ptr_equal(policy_constant_find("AF_INETX", 7), policy_constant_find("AF_INET", 7));
@@ -271,7 +289,8 @@ static void test_bound_of_all(void **unused)
     (void)fputs(P, out);
     for (int number = 0; line <= POLICY_RULES_MAX + 1; number++)
         for (unsigned k = 0;
-             ait_syscall_name(number) && k < POLICY_RULES_A_CALL && line <= POLICY_RULES_MAX + 1; k++, line++)
+             ait_syscall_name(number) && k < POLICY_RULES_A_CALL && line <= POLICY_RULES_MAX + 1;
+             k++, line++)
             (void)fprintf(out, "%s arg0 == %u\n", ait_syscall_name(number), k);
     assert_int_equal(fclose(out), 0);
     assert_int_equal(parse_wrong(text, n, &problem), -E2BIG);
@@ -304,7 +323,8 @@ static void test_nul(void **unused)
     assert_non_null(strstr(problem.message, "NUL"));
 }
 
-/* A text need not end with a newline or a NUL; what stands behind it is not read (which the sanitizer watches). */
+/* A text need not end with a newline or a NUL; what stands behind it is not read (which the
+ * sanitizer watches). */
 static void test_exact_length(void **unused)
 {
     static const char text[] = P "include service\nsocket arg0 == AF_INET: kill\n";
@@ -362,14 +382,17 @@ static int remove_directory(void **unused)
     return rmdir(directory);
 }
 
-static void file_wrong(const char *name, int error, unsigned line, unsigned column, const char *message)
+static void file_wrong(const char *name, int error, unsigned line, unsigned column,
+                       const char *message)
 {
     ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
     ait_policy *policy = NULL;
     int r = ait_policy_from_file(&policy, path_of(name), &problem);
 
-    if (r != error || problem.line != line || problem.column != column || !strstr(problem.message, message))
-        fail_msg("%s: %d %s:%u:%u: %s", name, r, problem.file, problem.line, problem.column, problem.message);
+    if (r != error || problem.line != line || problem.column != column ||
+        !strstr(problem.message, message))
+        fail_msg("%s: %d %s:%u:%u: %s", name, r, problem.file, problem.line, problem.column,
+                 problem.message);
 }
 
 static void test_files(void **unused)
@@ -382,8 +405,10 @@ static void test_files(void **unused)
     put("sub/d", P "include ../c\n");
     put("c", P "write: enosys\nclose\n");
     assert_int_equal(ait_policy_from_file(&policy, path_of("a"), NULL), 0);
-    const struct call_row rows[] = {
-        {"read", {0}, "log"}, {"write", {0}, "enosys"}, {"close", {0}, "allow"}, {"dup", {0}, "kill"}};
+    const struct call_row rows[] = {{"read", {0}, "log"},
+                                    {"write", {0}, "enosys"},
+                                    {"close", {0}, "allow"},
+                                    {"dup", {0}, "kill"}};
     check_calls("files", policy, rows, ELEMENTS(rows));
     ait_policy_unref(policy);
     put("c", P "write: enosys\n\n  close arg0 ==\n");

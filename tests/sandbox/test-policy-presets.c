@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The presets as tables: what service and strict always deny, by every route and with noise in the upper halves, and what ordinary servers need.
+ * The presets as tables: what service and strict always deny, by every route and with noise in the
+ * upper halves, and what ordinary servers need.
  */
 
 #include <netinet/in.h>
@@ -22,9 +23,9 @@
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x80
 #endif
-#define THREAD                                                                                               \
-    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS |       \
-     CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
+#define THREAD                                                                                     \
+    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |            \
+     CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
 #define FORK (CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | 17)
 
 static ait_policy *preset(const char *name)
@@ -103,7 +104,8 @@ static const char *const never[] = {
     "_sysctl",
 };
 
-static const char *const absent[] = {"io_uring_setup", "io_uring_enter", "io_uring_register", "clone3"};
+static const char *const absent[] = {"io_uring_setup", "io_uring_enter", "io_uring_register",
+                                     "clone3"};
 
 static const uint64_t noise[][6] = {
     {0},
@@ -181,8 +183,8 @@ static const struct call_row denied[] = {
     {"personality", {6}, EPERM_},
 };
 
-static void check_never(const char *what, const ait_policy *policy, const char *const *names, size_t n_names,
-                        const char *action)
+static void check_never(const char *what, const ait_policy *policy, const char *const *names,
+                        size_t n_names, const char *action)
 {
     for (size_t i = 0; i < n_names; i++)
         for (size_t k = 0; k < ELEMENTS(noise); k++) {
@@ -208,7 +210,8 @@ static void test_always_denied(void **unused)
 /* Also where somebody includes it who allows all that he does not name. */
 static void test_denied_by_name(void **unused)
 {
-    static const char *const by_fallback[] = {"syslog", "vhangup", "uselib", "_sysctl", "nfsservctl"};
+    static const char *const by_fallback[] = {"syslog", "vhangup", "uselib", "_sysctl",
+                                              "nfsservctl"};
     ait_policy *policy = parse(P "default allow\ninclude service\n");
 
     check_calls("default allow", policy, denied, ELEMENTS(denied));
@@ -260,7 +263,8 @@ static int check_member(int number, void *userdata)
 
     if (is_in(name, never, ELEMENTS(never)) || is_in(name, absent, ELEMENTS(absent)))
         return 0;
-    for (size_t k = 0; k < (is_in(name, guarded, ELEMENTS(guarded)) ? 1 : ELEMENTS(noise) - 2); k++) {
+    for (size_t k = 0; k < (is_in(name, guarded, ELEMENTS(guarded)) ? 1 : ELEMENTS(noise) - 2);
+         k++) {
         memcpy(args, noise[k], sizeof(args));
         if (ait_policy_evaluate(check->policy, number, args).kind != AIT_POLICY_ALLOW)
             fail_msg("%s is of @system-service, and denied", name);
@@ -486,15 +490,19 @@ static const struct {
     const char *preset;
     const char *names; /* separated by spaces */
 } also_allowed[] = {
-    {"base", "fcntl madvise mremap mincore poll ppoll getcpu sysinfo uname tgkill read rt_sigaction"},
+    {"base",
+     "fcntl madvise mremap mincore poll ppoll getcpu sysinfo uname tgkill read rt_sigaction"},
     {"strict",
      "accept getpeername getsockname getsockopt listen recvmmsg recvmsg sendmmsg sendto setsockopt "
-     "copy_file_range fadvise64 fallocate fchmod fdatasync flock fstatfs fsync ftruncate getdents64 "
+     "copy_file_range fadvise64 fallocate fchmod fdatasync flock fstatfs fsync ftruncate "
+     "getdents64 "
      "memfd_create pipe pipe2 readahead sendfile splice tee vmsplice sync_file_range syncfs "
      "seccomp landlock_restrict_self getpriority getrusage sched_get_priority_max "
-     "sched_get_priority_min sched_getattr sched_getparam sched_getscheduler times umask wait4 waitid"},
+     "sched_get_priority_min sched_getattr sched_getparam sched_getscheduler times umask wait4 "
+     "waitid"},
     {"service",
-     "landlock_add_rule landlock_create_ruleset lsm_get_self_attr lsm_list_modules lsm_set_self_attr "
+     "landlock_add_rule landlock_create_ruleset lsm_get_self_attr lsm_list_modules "
+     "lsm_set_self_attr "
      "memfd_secret process_madvise process_mrelease statmount listmount cachestat setxattrat"},
 };
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Random policies: what libseccomp makes of them against the model, for arguments around their constants.
+ * Random policies: what libseccomp makes of them against the model, for arguments around their
+ * constants.
  *
- * AIT_RANDOM_POLICIES: how many; AIT_RANDOM_SEED: the first one's seed, those that follow count upwards. A failing seed reproduces alone
- * with AIT_RANDOM_POLICIES=1. Each process does many, and ends before what libseccomp leaves behind adds up.
+ * AIT_RANDOM_POLICIES: how many; AIT_RANDOM_SEED: the first one's seed, those that follow count
+ * upwards. A failing seed reproduces alone with AIT_RANDOM_POLICIES=1. Each process does many, and
+ * ends before what libseccomp leaves behind adds up.
  */
 
 #include <errno.h>
@@ -42,8 +44,8 @@ static uint64_t setting(const char *name, uint64_t otherwise)
 
 /* ---- one policy ------------------------------------------------------------------------------ */
 
-static int ask(const struct filter_terms *terms, const struct sock_filter *program, size_t n, int number,
-               const uint64_t args[6])
+static int ask(const struct filter_terms *terms, const struct sock_filter *program, size_t n,
+               int number, const uint64_t args[6])
 {
     struct seccomp_data data = {.nr = number, .arch = NATIVE_ARCHITECTURE};
 
@@ -51,15 +53,16 @@ static int ask(const struct filter_terms *terms, const struct sock_filter *progr
     uint32_t wanted = filter_expected(terms, &data), got = bpf_run(program, n, &data);
     if (wanted == got)
         return 0;
-    (void)fprintf(stderr, "call %d, arguments %#llx %#llx %#llx %#llx %#llx %#llx: wanted %#x, got %#x\n",
+    (void)fprintf(stderr,
+                  "call %d, arguments %#llx %#llx %#llx %#llx %#llx %#llx: wanted %#x, got %#x\n",
                   number, (unsigned long long)args[0], (unsigned long long)args[1],
-                  (unsigned long long)args[2], (unsigned long long)args[3], (unsigned long long)args[4],
-                  (unsigned long long)args[5], wanted, got);
+                  (unsigned long long)args[2], (unsigned long long)args[3],
+                  (unsigned long long)args[4], (unsigned long long)args[5], wanted, got);
     return -EBADMSG;
 }
 
-static int ask_call(const struct filter_terms *terms, const struct sock_filter *program, size_t n, int number,
-                    unsigned times, uint64_t *state)
+static int ask_call(const struct filter_terms *terms, const struct sock_filter *program, size_t n,
+                    int number, unsigned times, uint64_t *state)
 {
     uint64_t args[6];
     int r = 0;
@@ -109,7 +112,8 @@ static ssize_t make(const struct filter_terms *terms, const struct files *files,
         (void)fprintf(stderr, "%s\n", failure);
         return r;
     }
-    return pread(files->program, code, BPF_MAXINSNS * sizeof(code[0]), 0) / (ssize_t)sizeof(code[0]);
+    return pread(files->program, code, BPF_MAXINSNS * sizeof(code[0]), 0) /
+           (ssize_t)sizeof(code[0]);
 }
 
 static int try_policy(uint64_t seed, const struct files *files)
@@ -144,7 +148,8 @@ struct counts {
 
 static void try_chunk(struct counts *counts, uint64_t begin, uint64_t end)
 {
-    const struct files files = {memfd_create("program", MFD_CLOEXEC), memfd_create("part", MFD_CLOEXEC)};
+    const struct files files = {memfd_create("program", MFD_CLOEXEC),
+                                memfd_create("part", MFD_CLOEXEC)};
 
     for (uint64_t seed = begin; seed < end; seed++) {
         int r = try_policy(seed, &files);
@@ -169,7 +174,8 @@ static void work(struct counts *counts, uint64_t first, uint64_t total)
             _exit(0);
         pid_t pid = fork();
         if (pid == 0)
-            try_chunk(counts, first + begin, first + (begin + CHUNK < total ? begin + CHUNK : total));
+            try_chunk(counts, first + begin,
+                      first + (begin + CHUNK < total ? begin + CHUNK : total));
         int status;
         if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
             _exit(1);
@@ -204,7 +210,8 @@ static double seconds_since(const struct timespec *begin)
 
 static void programs_do_what_random_policies_say(void **state)
 {
-    uint64_t first = setting("AIT_RANDOM_SEED", 1), total = setting("AIT_RANDOM_POLICIES", ORDINARY);
+    uint64_t first = setting("AIT_RANDOM_SEED", 1),
+             total = setting("AIT_RANDOM_POLICIES", ORDINARY);
     struct counts *counts =
         mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct timespec begin;
@@ -213,8 +220,9 @@ static void programs_do_what_random_policies_say(void **state)
     (void)clock_gettime(CLOCK_MONOTONIC, &begin);
     run(counts, first, total);
     print_message("%llu policies from seed %llu in %.1f s: %llu differ, %llu too large\n",
-                  (unsigned long long)counts->done, (unsigned long long)first, seconds_since(&begin),
-                  (unsigned long long)counts->failed, (unsigned long long)counts->too_large);
+                  (unsigned long long)counts->done, (unsigned long long)first,
+                  seconds_since(&begin), (unsigned long long)counts->failed,
+                  (unsigned long long)counts->too_large);
     if (counts->failed != 0)
         fail_msg("seed %llu differs", (unsigned long long)counts->first_failed);
     assert_int_equal(counts->done, total);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Lists as systemd has them: what they mean, what is refused, and lists and policies made of each other.
+ * Lists as systemd has them: what they mean, what is refused, and lists and policies made of each
+ * other.
  */
 
 #include "policy-check.h"
@@ -18,8 +19,8 @@ static ait_policy *import(const char *lists, int error)
     free(text);
 
     if (r < 0)
-        fail_msg("%s:%u:%u: %s (%d)\n%s", problem.file, problem.line, problem.column, problem.message, r,
-                 lists);
+        fail_msg("%s:%u:%u: %s (%d)\n%s", problem.file, problem.line, problem.column,
+                 problem.message, r, lists);
     return policy;
 }
 
@@ -34,9 +35,13 @@ static const struct {
     {"@system-service\n~@resources:EACCES",
      0,
      {{"read", {0}, "allow"}, {"mbind", {0}, "errno(EACCES)"}, {"mount", {0}, "errno(EPERM)"}}},
-    {"@system-service\n~@resources", EACCES, {{"read", {0}, "allow"}, {"mbind", {0}, "errno(EACCES)"}}},
+    {"@system-service\n~@resources",
+     EACCES,
+     {{"read", {0}, "allow"}, {"mbind", {0}, "errno(EACCES)"}}},
     /* The first line decides; an allow list has @default in it. */
-    {"read", 0, {{"read", {0}, "allow"}, {"write", {0}, "errno(EPERM)"}, {"exit_group", {0}, "allow"}}},
+    {"read",
+     0,
+     {{"read", {0}, "allow"}, {"write", {0}, "errno(EPERM)"}, {"exit_group", {0}, "allow"}}},
     {"read\n~exit_group", 0, {{"exit_group", {0}, "errno(EPERM)"}, {"read", {0}, "allow"}}},
     {"~read write:ENOSYS close:kill dup:22",
      0,
@@ -72,7 +77,9 @@ static const struct {
     {"SystemCallFilter=\\\n~read \\\nwrite\n",
      0,
      {{"read", {0}, "errno(EPERM)"}, {"write", {0}, "errno(EPERM)"}, {"dup", {0}, "allow"}}},
-    {"SystemCallFilter=~read\nSystemCallErrorNumber=ENOENT\n", EACCES, {{"read", {0}, "errno(ENOENT)"}}},
+    {"SystemCallFilter=~read\nSystemCallErrorNumber=ENOENT\n",
+     EACCES,
+     {{"read", {0}, "errno(ENOENT)"}}},
     {"SystemCallErrorNumber=kill\nSystemCallFilter=read\n",
      0,
      {{"read", {0}, "allow"}, {"mount", {0}, "kill"}}},
@@ -110,7 +117,8 @@ static const struct {
     {"# nothing\nExecStart=x\n", 0, 0, "no list of system calls"},
     {"SystemCallFilter=read\nSystemCallFilter=\n", 0, 0, "no list of system calls"},
     {"opneat", 1, 1, "unknown system call 'opneat': is it openat?"},
-    {"read\nSystemCallFilter=~write @resuorces", 2, 25, "unknown group '@resuorces': is it @resources?"},
+    {"read\nSystemCallFilter=~write @resuorces", 2, 25,
+     "unknown group '@resuorces': is it @resources?"},
     {"SystemCallFilter=read \\\n  nosuchcallatallanywhere", 2, 3, "unknown system call"},
     {"read:", 1, 6, "an error's name or number, or kill, is expected"},
     {"read:EPREM", 1, 6, "not 'EPREM'"},
@@ -127,7 +135,8 @@ static void test_wrong(void **unused)
         ait_policy *policy = NULL;
         int r = ait_policy_from_systemd(&policy, "unit", wrong[i].lists, &problem);
         if (r != -EINVAL || problem.line != wrong[i].line || problem.column != wrong[i].column ||
-            !strstr(problem.message, wrong[i].message) || strcmp(problem.file, "unit") != 0 || policy)
+            !strstr(problem.message, wrong[i].message) || strcmp(problem.file, "unit") != 0 ||
+            policy)
             fail_msg("row %zu: %d %u:%u: %s", i, r, problem.line, problem.column, problem.message);
     }
 }
@@ -193,7 +202,8 @@ static void test_inexpressible(void **unused)
         char *text = NULL;
         size_t n = 0;
         FILE *out = open_memstream(&text, &n);
-        assert_int_equal(ait_policy_write(policy, out, AIT_POLICY_FORMAT_SYSTEMD, &problem), -EOPNOTSUPP);
+        assert_int_equal(ait_policy_write(policy, out, AIT_POLICY_FORMAT_SYSTEMD, &problem),
+                         -EOPNOTSUPP);
         assert_int_equal(fclose(out), 0);
         assert_int_equal(n, 0);
         if (!strstr(problem.message, inexpressible[i].message))

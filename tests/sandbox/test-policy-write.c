@@ -25,10 +25,11 @@ static void check_again(const ait_policy *policy, const char *text, uint64_t see
     char *native = written(policy, AIT_POLICY_FORMAT_NATIVE, &n);
 
     if (ait_policy_from_text(&again, "written", native, n, &problem) < 0)
-        fail_msg("seed %#llx: %u:%u: %s\n%s", (unsigned long long)seed, problem.line, problem.column,
-                 problem.message, native);
+        fail_msg("seed %#llx: %u:%u: %s\n%s", (unsigned long long)seed, problem.line,
+                 problem.column, problem.message, native);
     if (!policy_equal(policy, again))
-        fail_msg("seed %#llx: not the same:\n%s\nwritten as\n%s", (unsigned long long)seed, text, native);
+        fail_msg("seed %#llx: not the same:\n%s\nwritten as\n%s", (unsigned long long)seed, text,
+                 native);
     ait_policy_unref(again);
     free(native);
 }
@@ -66,8 +67,9 @@ static void test_presets(void **unused)
     }
 }
 
-/* Right texts keep the model's promises: rules with different actions never hold together, no more than one comparison of order, 32 bits where the kernel reads
- * no more, and none that never holds. */
+/* Right texts keep the model's promises: rules with different actions never hold together, no more
+ * than one comparison of order, 32 bits where the kernel reads no more, and none that never holds.
+ */
 static void check_call(const ait_policy *policy, int number, struct draw *draw, const char *text)
 {
     const struct policy_call *call = &policy->calls[number];
@@ -158,8 +160,9 @@ static void test_full(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random), cmocka_unit_test(test_presets), cmocka_unit_test(test_promises),
-        cmocka_unit_test(test_text),   cmocka_unit_test(test_full),
+        cmocka_unit_test(test_random),   cmocka_unit_test(test_presets),
+        cmocka_unit_test(test_promises), cmocka_unit_test(test_text),
+        cmocka_unit_test(test_full),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,7 +83,8 @@ struct call {
 static int do_call(const void *arg)
 {
     const struct call *c = arg;
-    long r = syscall(c->number, c->args[0], c->args[1], c->args[2], c->args[3], c->args[4], c->args[5]);
+    long r =
+        syscall(c->number, c->args[0], c->args[1], c->args[2], c->args[3], c->args[4], c->args[5]);
     return r < 0 ? errno : 0;
 }
 
@@ -117,7 +118,10 @@ static const struct call denied[] = {
     {"AF_ALG", SYS_socket, {AF_ALG, SOCK_SEQPACKET, 0}, EPERM},
     {"AF_XDP", SYS_socket, {44, SOCK_RAW, 0}, EPERM},
     {"raw IPv4", SYS_socket, {AF_INET, SOCK_RAW, 1}, EPERM},
-    {"raw IPv4, flags and high bits", SYS_socket, {HIGH | AF_INET, HIGH | SOCK_RAW | SOCK_CLOEXEC, 1}, EPERM},
+    {"raw IPv4, flags and high bits",
+     SYS_socket,
+     {HIGH | AF_INET, HIGH | SOCK_RAW | SOCK_CLOEXEC, 1},
+     EPERM},
     {"raw IPv6", SYS_socket, {AF_INET6, SOCK_RAW, 58}, EPERM},
     {"SOCK_PACKET", SYS_socket, {AF_INET, SOCK_PACKET, 0}, EPERM},
     {"ptrace", SYS_ptrace, {PTRACE_TRACEME}, EPERM},
@@ -209,8 +213,8 @@ static void neighbours_are_allowed(void **state)
     }
 }
 
-/* The same calls without a sandbox must not say the same for the same reason: else the table shows nothing. As root
- * most of them get past the permission check; the harmless ones are tried. */
+/* The same calls without a sandbox must not say the same for the same reason: else the table shows
+ * nothing. As root most of them get past the permission check; the harmless ones are tried. */
 static void denials_are_ours(void **state)
 {
     static const struct call harmless[] = {
@@ -251,7 +255,10 @@ static void log_allows(void **state)
 static int call_i386(const void *arg)
 {
     long r;
-    __asm__ volatile("int $0x80" : "=a"(r) : "a"(20L /* getpid */) : "memory", "r8", "r9", "r10", "r11");
+    __asm__ volatile("int $0x80"
+                     : "=a"(r)
+                     : "a"(20L /* getpid */)
+                     : "memory", "r8", "r9", "r10", "r11");
     return r > 0 ? 0 : 1;
 }
 
@@ -432,7 +439,8 @@ static void strict_is_for_who_is_ready(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     assert_int_equal(ait_policy_from_preset(&policy, "strict", NULL), 0);
     int r = ait_sandbox_new(
-        &strict, AIT_SANDBOX_OPTIONS(.policy = policy, .read_only = none, .flags = AIT_SANDBOX_SCOPE), NULL);
+        &strict,
+        AIT_SANDBOX_OPTIONS(.policy = policy, .read_only = none, .flags = AIT_SANDBOX_SCOPE), NULL);
     if (r == -EOPNOTSUPP)
         r = ait_sandbox_new(&strict, AIT_SANDBOX_OPTIONS(.policy = policy), NULL);
     assert_int_equal(r, 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A process outside that can be neither signalled nor re-scheduled: what the policy says, and what its child finds. */
+/* A process outside that can be neither signalled nor re-scheduled: what the policy says, and what
+ * its child finds. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -127,7 +128,8 @@ static void rules_refuse_nothing_else(void **state)
     ait_policy_unref(all);
 }
 
-/* Who may not make the call at all hears the policy's own answer; what it lets through under conditions is refused before these. */
+/* Who may not make the call at all hears the policy's own answer; what it lets through under
+ * conditions is refused before these. */
 static void answers_of_the_policy_stay(void **state)
 {
     ait_policy *policy = inside_policy("policy 1\ndefault errno(EACCES)\nsetpriority: enosys\n"
@@ -149,14 +151,16 @@ static void answers_of_the_policy_stay(void **state)
 static void bounds(void **state)
 {
     ait_policy *policy = NULL, *untouched = (ait_policy *)(uintptr_t)&policy, *ret = untouched;
-    const ait_policy_compare compare = {.arg = 1, .op = AIT_POLICY_EQ, .mask = UINT32_MAX, .value = 7};
+    const ait_policy_compare compare = {
+        .arg = 1, .op = AIT_POLICY_EQ, .mask = UINT32_MAX, .value = 7};
 
     assert_int_equal(policy_protect(&ret, service, 0, true), -EINVAL);
     assert_int_equal(policy_protect(&ret, service, INT32_MAX, true), -ESRCH);
     assert_int_equal(policy_new(&policy, "full", (ait_policy_action){AIT_POLICY_ALLOW, 0}), 0);
     for (unsigned i = 0; i < POLICY_RULES_A_CALL; i++)
-        assert_int_equal(
-            policy_add_rule(policy, SYS_kill, (ait_policy_action){AIT_POLICY_ERRNO, EPERM}, &compare, 1), 0);
+        assert_int_equal(policy_add_rule(policy, SYS_kill,
+                                         (ait_policy_action){AIT_POLICY_ERRNO, EPERM}, &compare, 1),
+                         0);
     assert_int_equal(policy_protect(&ret, policy, self, true), -E2BIG);
     assert_ptr_equal(ret, untouched);
     ait_policy_unref(policy);
@@ -325,14 +329,17 @@ static void options_of_it(void **state)
     ait_sandbox *s = NULL;
     const uint64_t args[6] = {(uint64_t)self};
 
-    assert_int_equal(ait_sandbox_new(&s, AIT_SANDBOX_OPTIONS(.policy = service, .protect = -1), &problem),
-                     -EINVAL);
     assert_int_equal(
-        ait_sandbox_new(&s, AIT_SANDBOX_OPTIONS(.policy = service, .protect = INT32_MAX), &problem), -ESRCH);
+        ait_sandbox_new(&s, AIT_SANDBOX_OPTIONS(.policy = service, .protect = -1), &problem),
+        -EINVAL);
+    assert_int_equal(
+        ait_sandbox_new(&s, AIT_SANDBOX_OPTIONS(.policy = service, .protect = INT32_MAX), &problem),
+        -ESRCH);
     assert_non_null(strstr(problem.message, "2147483647"));
     assert_null(s);
     /* Without a policy there is nothing to add to. */
-    s = inside_sandbox(AIT_SANDBOX_OPTIONS(.protect = self, .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
+    s = inside_sandbox(
+        AIT_SANDBOX_OPTIONS(.protect = self, .flags = AIT_SANDBOX_KEEP_CAPABILITIES));
     assert_int_equal(inside(s, try_affinity, NULL), 0);
     ait_sandbox_unref(s);
     /* Who explains knows these denials; who learns writes no numbers of processes. */

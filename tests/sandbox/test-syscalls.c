@@ -141,10 +141,11 @@ static bool has_member(const char *group, const char *name)
 /* Calls that systemd 252 does not have in its groups. */
 static bool is_newer(const char *name)
 {
-    static const char *const names[] = {"uprobe",        "futex_wait",       "futex_wake",   "futex_requeue",
-                                        "mseal",         "map_shadow_stack", "cachestat",    "statmount",
-                                        "listmount",     "setxattrat",       "getxattrat",   "listxattrat",
-                                        "removexattrat", "open_tree_attr",   "file_getattr", "file_setattr"};
+    static const char *const names[] = {
+        "uprobe",        "futex_wait",       "futex_wake",   "futex_requeue",
+        "mseal",         "map_shadow_stack", "cachestat",    "statmount",
+        "listmount",     "setxattrat",       "getxattrat",   "listxattrat",
+        "removexattrat", "open_tree_attr",   "file_getattr", "file_setattr"};
 
     for (size_t i = 0; i < ELEMENTS(names); i++)
         if (!strcmp(names[i], name))
@@ -247,8 +248,9 @@ static void test_nearest(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),        cmocka_unit_test(test_numbers), cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_expand),       cmocka_unit_test(test_types),   cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_names),        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_groups),       cmocka_unit_test(test_expand),
+        cmocka_unit_test(test_types),        cmocka_unit_test(test_nearest),
         cmocka_unit_test(test_like_systemd),
     };
 

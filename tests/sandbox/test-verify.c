@@ -35,21 +35,24 @@ static const struct {
     uint32_t answers[5]; /* by ait_sandbox_deny */
 } actions[] = {
     {{AIT_POLICY_ALLOW, 0},
-     {SECCOMP_RET_ALLOW, SECCOMP_RET_ALLOW, SECCOMP_RET_ALLOW, SECCOMP_RET_ALLOW, SECCOMP_RET_USER_NOTIF}},
+     {SECCOMP_RET_ALLOW, SECCOMP_RET_ALLOW, SECCOMP_RET_ALLOW, SECCOMP_RET_ALLOW,
+      SECCOMP_RET_USER_NOTIF}},
     {{AIT_POLICY_ERRNO, EPERM},
-     {E(EPERM), SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_LOG, SECCOMP_RET_USER_NOTIF, SECCOMP_RET_USER_NOTIF}},
+     {E(EPERM), SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_LOG, SECCOMP_RET_USER_NOTIF,
+      SECCOMP_RET_USER_NOTIF}},
     {{AIT_POLICY_ERRNO, ENOSYS},
      {E(ENOSYS), E(ENOSYS), E(ENOSYS), SECCOMP_RET_USER_NOTIF, SECCOMP_RET_USER_NOTIF}},
     {{AIT_POLICY_LOG, 0},
      {SECCOMP_RET_LOG, SECCOMP_RET_LOG, SECCOMP_RET_LOG, SECCOMP_RET_LOG, SECCOMP_RET_USER_NOTIF}},
     {{AIT_POLICY_TRAP, 0},
-     {SECCOMP_RET_TRAP, SECCOMP_RET_TRAP, SECCOMP_RET_TRAP, SECCOMP_RET_TRAP, SECCOMP_RET_USER_NOTIF}},
+     {SECCOMP_RET_TRAP, SECCOMP_RET_TRAP, SECCOMP_RET_TRAP, SECCOMP_RET_TRAP,
+      SECCOMP_RET_USER_NOTIF}},
     {{AIT_POLICY_NOTIFY, EPERM},
-     {SECCOMP_RET_USER_NOTIF, SECCOMP_RET_USER_NOTIF, SECCOMP_RET_USER_NOTIF, SECCOMP_RET_USER_NOTIF,
-      SECCOMP_RET_USER_NOTIF}},
+     {SECCOMP_RET_USER_NOTIF, SECCOMP_RET_USER_NOTIF, SECCOMP_RET_USER_NOTIF,
+      SECCOMP_RET_USER_NOTIF, SECCOMP_RET_USER_NOTIF}},
     {{AIT_POLICY_KILL, 0},
-     {SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_KILL_PROCESS,
-      SECCOMP_RET_USER_NOTIF}},
+     {SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_KILL_PROCESS,
+      SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_USER_NOTIF}},
 };
 
 static void modes_make_answers_of_actions(void **state)
@@ -116,11 +119,16 @@ static ait_policy *small_policy(void)
     policy->calls[SYS_ptrace].otherwise = EPERM_;
     policy->calls[SYS_mremap].otherwise = (ait_policy_action){AIT_POLICY_KILL, 0};
     policy->calls[435].otherwise = (ait_policy_action){AIT_POLICY_ERRNO, ENOSYS};
-    add(policy, SYS_ioctl, EPERM_, (ait_policy_compare){1, AIT_POLICY_EQ, UINT32_MAX, TIOCSTI}, NULL);
-    add(policy, SYS_ioctl, EPERM_, (ait_policy_compare){1, AIT_POLICY_EQ, UINT32_MAX, TIOCLINUX}, NULL);
-    add(policy, SYS_socket, EPERM_, (ait_policy_compare){0, AIT_POLICY_EQ, UINT32_MAX, AF_INET}, &raw);
-    add(policy, SYS_personality, ALLOW, (ait_policy_compare){0, AIT_POLICY_NE, UINT32_MAX, 8}, NULL);
-    add(policy, SYS_mmap, EPERM_, (ait_policy_compare){1, AIT_POLICY_GT, UINT64_MAX, 0x123456789}, NULL);
+    add(policy, SYS_ioctl, EPERM_, (ait_policy_compare){1, AIT_POLICY_EQ, UINT32_MAX, TIOCSTI},
+        NULL);
+    add(policy, SYS_ioctl, EPERM_, (ait_policy_compare){1, AIT_POLICY_EQ, UINT32_MAX, TIOCLINUX},
+        NULL);
+    add(policy, SYS_socket, EPERM_, (ait_policy_compare){0, AIT_POLICY_EQ, UINT32_MAX, AF_INET},
+        &raw);
+    add(policy, SYS_personality, ALLOW, (ait_policy_compare){0, AIT_POLICY_NE, UINT32_MAX, 8},
+        NULL);
+    add(policy, SYS_mmap, EPERM_, (ait_policy_compare){1, AIT_POLICY_GT, UINT64_MAX, 0x123456789},
+        NULL);
     add(policy, SYS_prctl, EPERM_, (ait_policy_compare){0, AIT_POLICY_LE, 0xff, 0x55}, NULL);
     return policy;
 }
@@ -148,7 +156,8 @@ static void judge(struct mutants *m, size_t at)
     }
     int r = bpf_equivalent(m->filter->program, m->filter->n, m->code, m->filter->n, &difference);
     if (r != 1)
-        fail_msg("instruction %zu, %#x %u %u %#x instead of %#x %u %u %#x: not caught, and different (%d) "
+        fail_msg("instruction %zu, %#x %u %u %#x instead of %#x %u %u %#x: not caught, and "
+                 "different (%d) "
                  "for call %d, "
                  "architecture %#x, %#llx %#llx",
                  at, m->code[at].code, m->code[at].jt, m->code[at].jf, m->code[at].k,
@@ -172,8 +181,9 @@ static void mutate(struct mutants *m, size_t at, struct sock_filter mutant)
 static void mutate_constant(struct mutants *m, size_t at, uint64_t *state)
 {
     struct sock_filter x = m->code[at];
-    const uint32_t others[] = {x.k + 1, x.k - 1,    x.k + 4, x.k - 4, x.k ^ 1u << random_below(state, 32),
-                               0,       UINT32_MAX, ~x.k};
+    const uint32_t others[] = {
+        x.k + 1, x.k - 1,    x.k + 4, x.k - 4, x.k ^ 1u << random_below(state, 32),
+        0,       UINT32_MAX, ~x.k};
 
     for (size_t i = 0; i < N(others); i++) {
         x.k = others[i];
@@ -216,15 +226,17 @@ static void mutants_are_caught_or_the_same(void **state)
     struct mutants m = {.filter = &filter};
     uint64_t seed = 1;
 
-    assert_int_equal(filter_compile(policy, AIT_SANDBOX_DENY_ERRNO, AIT_SANDBOX_EXEC, &filter, NULL), 0);
+    assert_int_equal(
+        filter_compile(policy, AIT_SANDBOX_DENY_ERRNO, AIT_SANDBOX_EXEC, &filter, NULL), 0);
     const struct filter_terms terms = {.policy = policy, .exec_key = filter.exec_key};
     m.terms = &terms;
     memcpy(m.code, filter.program, filter.n * sizeof(m.code[0]));
     assert_int_equal(bpf_equivalent(filter.program, filter.n, m.code, filter.n, NULL), 1);
     for (size_t i = 0; i < filter.n; i += RANDOM_FEWER ? 5 : 1)
         mutate_one(&m, i, &seed);
-    print_message("%zu instructions, %u mutants: %u no programs, %u caught, %u proven to do the same\n",
-                  filter.n, m.made, m.refused, m.caught, m.same);
+    print_message(
+        "%zu instructions, %u mutants: %u no programs, %u caught, %u proven to do the same\n",
+        filter.n, m.made, m.refused, m.caught, m.same);
     assert_int_equal(m.made, m.refused + m.caught + m.same);
     /* Else the comparison would compare nothing. */
     assert_true(m.caught > m.made / 2);
@@ -236,11 +248,14 @@ static void mutants_are_caught_or_the_same(void **state)
 static void the_proof_finds_a_difference(void **state)
 {
     static const struct sock_filter a[] = {LOAD(16), ALU(BPF_AND, BPF_K, 0xffff),
-                                           BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 0x1234, 0, 1), RET(1), RET(2)},
+                                           BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 0x1234, 0, 1),
+                                           RET(1), RET(2)},
                                     b[] = {LOAD(16), ALU(BPF_AND, BPF_K, 0xffff),
-                                           BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x1234, 0, 1), RET(1), RET(2)},
+                                           BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x1234, 0, 1),
+                                           RET(1), RET(2)},
                                     c[] = {LOAD(16), ALU(BPF_AND, BPF_K, 0xffff),
-                                           BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x1235, 0, 1), RET(1), RET(2)};
+                                           BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x1235, 0, 1),
+                                           RET(1), RET(2)};
     struct seccomp_data difference;
 
     assert_int_equal(bpf_equivalent(a, N(a), c, N(c), NULL), 1);

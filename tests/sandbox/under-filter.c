@@ -41,12 +41,13 @@ static void make(struct shared *shared, const struct sock_fprog *program, size_t
         __builtin_trap();
 }
 
-int calls_under_filter(const struct sock_filter *program, size_t n, struct made_call *calls, size_t n_calls,
-                       size_t *ret_made)
+int calls_under_filter(const struct sock_filter *program, size_t n, struct made_call *calls,
+                       size_t n_calls, size_t *ret_made)
 {
     const struct sock_fprog fprog = {(unsigned short)n, (struct sock_filter *)program};
     size_t size = sizeof(struct shared) + n_calls * sizeof(*calls);
-    struct shared *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct shared *shared =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int status = 0;
 
     if (shared == MAP_FAILED)
@@ -64,8 +65,8 @@ int calls_under_filter(const struct sock_filter *program, size_t n, struct made_
     return *ret_made < n_calls && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
-int call_under_filter(const struct sock_filter *program, size_t n, long number, const uint64_t args[6],
-                      long *ret_result)
+int call_under_filter(const struct sock_filter *program, size_t n, long number,
+                      const uint64_t args[6], long *ret_result)
 {
     struct made_call call = {.number = number};
     size_t made;

@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * A worker without a process, in the place of worker/worker.c: it changes its state when a test says so, and remembers what it was asked.
+ * A worker without a process, in the place of worker/worker.c: it changes its state when a test
+ * says so, and remembers what it was asked.
  */
 
 #include "worker/worker.h"

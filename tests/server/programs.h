@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A directory with programs of every kind, good and bad, open to all users: what the tests of starting share. */
+/* A directory with programs of every kind, good and bad, open to all users: what the tests of
+ * starting share. */
 
 extern char directory[64]; /* while it exists */
 

@@ -70,7 +70,8 @@ static void report_process(void)
     (void)prctl(PR_GET_PDEATHSIG, &death_signal);
     (void)getrlimit(RLIMIT_NOFILE, &limit);
     mode_t mask = umask(0);
-    printf("pid=%d\nparent=%d\nsession=%d\ngroup=%d\nuid=%d\ngid=%d\ncwd=%s\ndeath_signal=%d\numask=%o\nnice="
+    printf("pid=%d\nparent=%d\nsession=%d\ngroup=%d\nuid=%d\ngid=%d\ncwd=%s\ndeath_signal=%"
+           "d\numask=%o\nnice="
            "%d\n"
            "nofile=%llu\n",
            getpid(), getppid(), getsid(0), getpgrp(), getuid(), getgid(), getcwd(cwd, sizeof(cwd)),
@@ -101,8 +102,8 @@ static void be_there(char **argv)
     sleep_for_ever();
 }
 
-/* Every kind of descendant that is easily lost; each writes its pid, then "ready" follows. argv[2] "end": the leader
- * itself then ends. */
+/* Every kind of descendant that is easily lost; each writes its pid, then "ready" follows. argv[2]
+ * "end": the leader itself then ends. */
 static void __attribute__((noreturn)) say_and_sleep(const char *kind)
 {
     printf("%s=%d\n", kind, getpid());
@@ -186,7 +187,8 @@ static void must(bool condition, const char *what)
     abort();
 }
 
-void spawned_init(struct spawned *s, const char *role, const struct spawn_environment_params *environment)
+void spawned_init(struct spawned *s, const char *role,
+                  const struct spawn_environment_params *environment)
 {
     struct spawn_environment_params base = {.base = environ, .name = "test", .workers = 1};
     static char self[512];
@@ -195,7 +197,8 @@ void spawned_init(struct spawned *s, const char *role, const struct spawn_enviro
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
     must(n > 0, "readlink");
     self[n] = '\0';
-    must(spawn_environment_new(environment ? environment : &base, &s->environment) == 0, "environment");
+    must(spawn_environment_new(environment ? environment : &base, &s->environment) == 0,
+         "environment");
     s->argv[0] = self;
     s->argv[1] = role;
     s->params.path = self;
@@ -268,7 +271,8 @@ void spawned_done(struct spawned *s)
 const char *spawned_why_not_as_nobody(void)
 {
     static gid_t group = NOBODY;
-    static const struct account nobody = {.uid = NOBODY, .gid = NOBODY, .groups = &group, .n_groups = 1};
+    static const struct account nobody = {
+        .uid = NOBODY, .gid = NOBODY, .groups = &group, .n_groups = 1};
     struct problem problem;
     char self[512];
 
@@ -277,8 +281,9 @@ const char *spawned_why_not_as_nobody(void)
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
     must(n > 0, "readlink");
     self[n] = '\0';
-    return access_check(&nobody, NULL, self, &problem) < 0 ? "another user cannot reach this program here"
-                                                           : NULL;
+    return access_check(&nobody, NULL, self, &problem) < 0
+               ? "another user cannot reach this program here"
+               : NULL;
 }
 
 const char *spawned_value(const char *text, const char *name)
@@ -286,7 +291,8 @@ const char *spawned_value(const char *text, const char *name)
     static char value[4096];
     size_t length = strlen(name);
 
-    for (const char *line = text; *line; line += strcspn(line, "\n") + (line[strcspn(line, "\n")] == '\n'))
+    for (const char *line = text; *line;
+         line += strcspn(line, "\n") + (line[strcspn(line, "\n")] == '\n'))
         if (strncmp(line, name, length) == 0 && line[length] == '=') {
             (void)snprintf(value, sizeof(value), "%.*s", (int)strcspn(line + length + 1, "\n"),
                            line + length + 1);

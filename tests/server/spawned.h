@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the tests of spawn and guardian share: a test binary starts itself again as the worker, which does as its
- * arguments say, and writes what it sees to its standard output as NAME=VALUE lines.
+/* What the tests of spawn and guardian share: a test binary starts itself again as the worker,
+ * which does as its arguments say, and writes what it sees to its standard output as NAME=VALUE
+ * lines.
  *
- * A `struct spawned` owns its environment, pipe and pidfd; spawned_done() kills and reaps what still runs. */
+ * A `struct spawned` owns its environment, pipe and pidfd; spawned_done() kills and reaps what
+ * still runs. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,17 +29,18 @@ struct spawned {
 void spawned_main(int argc, char **argv);
 
 /* Parameters for this binary in the given role; change them, then spawned_start(). */
-void spawned_init(struct spawned *s, const char *role, const struct spawn_environment_params *environment);
+void spawned_init(struct spawned *s, const char *role,
+                  const struct spawn_environment_params *environment);
 int spawned_start(struct spawned *s);
-/* Waits for the end of its output, and of the process itself. Returns what waitid() put into si_status, and in
- * *ret_text (malloc'ed) what it wrote. */
+/* Waits for the end of its output, and of the process itself. Returns what waitid() put into
+ * si_status, and in *ret_text (malloc'ed) what it wrote. */
 int spawned_finish(struct spawned *s, char **ret_text);
 /* One line of its output, without the newline; for workers that go on. */
 void spawned_read_line(struct spawned *s, char *line, size_t size);
 void spawned_done(struct spawned *s);
 
-/* Why the test cannot start itself as user 65534, or NULL where it can: that needs root, and a binary that this user
- * can reach, to which ../reachable.py helps. */
+/* Why the test cannot start itself as user 65534, or NULL where it can: that needs root, and a
+ * binary that this user can reach, to which ../reachable.py helps. */
 const char *spawned_why_not_as_nobody(void);
 
 /* The value of NAME in such a text, in a static buffer; NULL where it is absent. */

@@ -20,7 +20,8 @@
 
 static char folder[] = "/tmp/test-access-XXXXXX", inside[64], script[64], barred[80];
 static gid_t groups[] = {NOBODY};
-static const struct account nobody = {.uid = NOBODY, .gid = NOBODY, .groups = groups, .n_groups = 1};
+static const struct account nobody = {
+    .uid = NOBODY, .gid = NOBODY, .groups = groups, .n_groups = 1};
 
 static int make_files(void **state)
 {
@@ -81,9 +82,11 @@ static int as_nobody(void)
     const struct account root = {.uid = 0, .gid = 0};
     struct problem p = {.text = "none"};
 
-    if (geteuid() == 0 && (setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0))
+    if (geteuid() == 0 &&
+        (setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0))
         return 1;
-    if (access_check(&root, NULL, "/bin/sh", &p) >= 0 || p.status != STATUS_OS || !strstr(p.text, "--user"))
+    if (access_check(&root, NULL, "/bin/sh", &p) >= 0 || p.status != STATUS_OS ||
+        !strstr(p.text, "--user"))
         return 2;
     const struct account self = {.uid = getuid(), .gid = getgid()};
     return access_check(&self, NULL, "/bin/sh", &p) == 0 ? 0 : 3;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Addresses as text: what each means, how it is written back, which are refused and why, which are the same. */
+/* Addresses as text: what each means, how it is written back, which are refused and why, which are
+ * the same. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,7 +59,8 @@ static void test_accepted(void **state)
         assert_int_equal(a.sa.sa_family, cases[i].family);
         assert_int_equal(a.type, cases[i].type);
         assert_int_equal(a.protocol, cases[i].protocol);
-        assert_string_equal(address_format(&a, text), cases[i].back ? cases[i].back : cases[i].text);
+        assert_string_equal(address_format(&a, text),
+                            cases[i].back ? cases[i].back : cases[i].text);
     }
 }
 
@@ -80,7 +82,8 @@ static void test_refused(void **state)
         {"127.0.0.256:80", -EINVAL, "names are not looked up"},
         {"127.1:80", -EINVAL, "names are not looked up"},
         {"localhost:80", -EINVAL, "names are not looked up"},
-        {"www.a-name-that-is-longer-than-any-address.example:80", -EINVAL, "names are not looked up"},
+        {"www.a-name-that-is-longer-than-any-address.example:80", -EINVAL,
+         "names are not looked up"},
         {":80", -EINVAL, "not an address"},
         {"-1", -EINVAL, "not an address"},
         {"80x", -EINVAL, "not an address"},
@@ -230,7 +233,8 @@ static void test_overlaps(void **state)
     for (size_t i = 0; i < N(cases); i++) {
         struct address a = parse(cases[i].a), b = parse(cases[i].b);
 
-        if (address_overlaps(&a, &b) != cases[i].overlaps || address_overlaps(&b, &a) != cases[i].overlaps)
+        if (address_overlaps(&a, &b) != cases[i].overlaps ||
+            address_overlaps(&b, &a) != cases[i].overlaps)
             fail_msg("%s, %s", cases[i].a, cases[i].b);
     }
 }
@@ -238,8 +242,9 @@ static void test_overlaps(void **state)
 /* What is bound is read back as what it was bound from. */
 static void test_of_socket(void **state)
 {
-    static const char *const texts[] = {"127.0.0.1:0",   "[::1]:0",         "0",
-                                        "@test-address", "udp:127.0.0.1:0", "seqpacket:@test-address"};
+    static const char *const texts[] = {
+        "127.0.0.1:0",   "[::1]:0",         "0",
+        "@test-address", "udp:127.0.0.1:0", "seqpacket:@test-address"};
     struct address back;
 
     for (size_t i = 0; i < N(texts); i++) {

@@ -108,13 +108,15 @@ struct news {
 
 static void become_nobody(void)
 {
-    if (setgroups(0, NULL) < 0 || setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+    if (setgroups(0, NULL) < 0 || setresgid(65534, 65534, 65534) < 0 ||
+        setresuid(65534, 65534, 65534) < 0)
         _exit(2);
     /* As after an exec. */
     (void)prctl(PR_SET_DUMPABLE, 1);
 }
 
-static void start_family(const struct stage *stage, struct guardian *g, struct spawned *s, struct family *f)
+static void start_family(const struct stage *stage, struct guardian *g, struct spawned *s,
+                         struct family *f)
 {
     static gid_t groups[] = {65534};
     static struct account nobody = {.uid = 65534, .gid = 65534, .groups = groups, .n_groups = 1};
@@ -244,7 +246,8 @@ static bool environ_has(const char *pid, const char *mark)
     return n > 0 && memmem(buffer, (size_t)n, mark, strlen(mark));
 }
 
-/* Processes that were exec'ed with the mark in their environment: workers and what they have forked. */
+/* Processes that were exec'ed with the mark in their environment: workers and what they have
+ * forked. */
 static size_t count_marked(const char *mark, bool kill_them)
 {
     DIR *dir = opendir("/proc");
@@ -253,7 +256,8 @@ static size_t count_marked(const char *mark, bool kill_them)
 
     assert_non_null(dir);
     while ((entry = readdir(dir)))
-        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && environ_has(entry->d_name, mark)) {
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
+            environ_has(entry->d_name, mark)) {
             n++;
             if (kill_them)
                 (void)kill(atoi(entry->d_name), SIGKILL);
@@ -300,7 +304,8 @@ static void kill_while_spawning(unsigned microseconds)
     (void)close(out[1]);
     for (int waited = 0; count_marked(mark, false) > 0; waited += 5) {
         if (waited >= WAIT_MS)
-            fail_msg("killed after %u us: %zu processes survive", microseconds, count_marked(mark, true));
+            fail_msg("killed after %u us: %zu processes survive", microseconds,
+                     count_marked(mark, true));
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     }
     reap_everything();
@@ -407,7 +412,8 @@ static void dead_guardian_is_noticed(void **state)
     assert_int_equal(count_children(), 0);
 }
 
-/* A number that the guardian was told, whose process has died and which names another one now, must be spared. */
+/* A number that the guardian was told, whose process has died and which names another one now, must
+ * be spared. */
 static void reused_number_is_spared(void **state)
 {
     struct guardian g = GUARDIAN_INIT;
@@ -426,7 +432,8 @@ static void reused_number_is_spared(void **state)
 
     struct guardian_tree tree = dead.tree;
     tree.pid = innocent.pid;
-    tree.start -= 1000; /* the two may have started within one tick; no number comes round that fast */
+    tree.start -=
+        1000; /* the two may have started within one tick; no number comes round that fast */
     assert_int_equal(guardian_tree_kill(&tree, NULL, NULL), 0);
     assert_int_equal(guardian_start(&g), 0);
     assert_int_equal(guardian_add(&g, &tree, held), 0);
@@ -499,8 +506,9 @@ static void tree_kill_finds_all_and_spares_others(void **state)
     }
 }
 
-/* What no pass looks at, as what forks too fast: here because it is claimed to be known. Its leader has ended: as long
- * as that is not reaped, the group goes as a whole; afterwards its number may be another's. */
+/* What no pass looks at, as what forks too fast: here because it is claimed to be known. Its leader
+ * has ended: as long as that is not reaped, the group goes as a whole; afterwards its number may be
+ * another's. */
 static void group_goes_while_its_leader_is_not_reaped(void **state)
 {
     for (int reaped = 0; reaped < 2; reaped++) {

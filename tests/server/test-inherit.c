@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Sockets handed down by LISTEN_FDS. They begin at fd 3, so each case runs in a process of its own, which ends with the
- * line of the check that failed, or 0.
+ * Sockets handed down by LISTEN_FDS. They begin at fd 3, so each case runs in a process of its own,
+ * which ends with the line of the check that failed, or 0.
  */
 
 #include <setjmp.h>
@@ -21,15 +21,16 @@
 
 #include "sockets/set.h"
 
-#define CHECK(x)                                                                                             \
-    do                                                                                                       \
-        if (!(x))                                                                                            \
-            return __LINE__;                                                                                 \
+#define CHECK(x)                                                                                   \
+    do                                                                                             \
+        if (!(x))                                                                                  \
+            return __LINE__;                                                                       \
     while (0)
 
 /* ---- in the child ---------------------------------------------------------------------------- */
 
-static char port_text[8][16]; /* of the i-th socket handed down, as "127.0.0.1:PORT" would need it */
+static char port_text[8]
+                     [16]; /* of the i-th socket handed down, as "127.0.0.1:PORT" would need it */
 
 /* What a service manager does: binds and listens, from fd 3 on. "same" is the one before once more
  * (ReusePort=); BindIPv6Only=ipv6-only; "null" stands for /dev/null. */
@@ -174,8 +175,8 @@ static int order(void)
     struct problem p;
     int fds[4];
 
-    CHECK(hand_down((const char *[]){"@test-inherit-b", "127.0.0.1:0", "null", NULL}, "b:unit.socket:odd",
-                    getpid()) == 0);
+    CHECK(hand_down((const char *[]){"@test-inherit-b", "127.0.0.1:0", "null", NULL},
+                    "b:unit.socket:odd", getpid()) == 0);
     sprintf(by_address, "127.0.0.1:%s", port_text[1]);
     CHECK(inherited_take(&i, &p) == 0);
     CHECK(open_with(&i, texts, LISTEN_DEFAULT, &s, &p) == 0);
@@ -195,7 +196,8 @@ static int order(void)
     return 0;
 }
 
-/* Same name, same address but for a port left open; a name that the option gives is the one workers see. */
+/* Same name, same address but for a port left open; a name that the option gives is the one workers
+ * see. */
 static int matched_by_name(void)
 {
     const char *texts[] = {"two=127.0.0.1:0", "mine=@test-inherit-m", NULL};
@@ -222,7 +224,8 @@ static int one_name_many_addresses(void)
     struct inherited i;
     struct problem p;
 
-    CHECK(hand_down((const char *[]){"@test-inherit-1", "@test-inherit-2", NULL}, "web:web", getpid()) == 0);
+    CHECK(hand_down((const char *[]){"@test-inherit-1", "@test-inherit-2", NULL}, "web:web",
+                    getpid()) == 0);
     CHECK(inherited_take(&i, &p) == 0);
     CHECK(open_with(&i, texts, LISTEN_DEFAULT, &s, &p) == 0);
     CHECK(listen_set_count(s) == 2);
@@ -252,7 +255,8 @@ static int one_address_two_names(void)
 
 static int name_with_another_address(void)
 {
-    static const char *const wanted[] = {"web=127.0.0.1:9", "web=@test-inherit-other", "web=udp:127.0.0.1:0"};
+    static const char *const wanted[] = {"web=127.0.0.1:9", "web=@test-inherit-other",
+                                         "web=udp:127.0.0.1:0"};
 
     CHECK(hand_down((const char *[]){"127.0.0.1:0", NULL}, "web", getpid()) == 0);
     struct inherited i;
@@ -339,7 +343,8 @@ static int shut_down_by_a_worker(void)
     struct inherited i;
     struct problem p;
 
-    CHECK(hand_down((const char *[]){"127.0.0.1:0", "@test-inherit-down", NULL}, "tcp:unix", getpid()) == 0);
+    CHECK(hand_down((const char *[]){"127.0.0.1:0", "@test-inherit-down", NULL}, "tcp:unix",
+                    getpid()) == 0);
     CHECK(inherited_take(&i, &p) == 0);
     CHECK(open_with(&i, NULL, LISTEN_DEFAULT, &s, &p) == 0);
     inherited_done(&i);
@@ -373,10 +378,10 @@ static void run(int (*body)(void))
     assert_int_equal(status, 0);
 }
 
-#define IN_A_PROCESS(body)                                                                                   \
-    static void test_##body(void **state)                                                                    \
-    {                                                                                                        \
-        run(body);                                                                                           \
+#define IN_A_PROCESS(body)                                                                         \
+    static void test_##body(void **state)                                                          \
+    {                                                                                              \
+        run(body);                                                                                 \
     }
 
 IN_A_PROCESS(nothing_handed_down)

@@ -162,8 +162,8 @@ static void test_one_file(void **state)
 
 /* ---- long lines ------------------------------------------------------------------------------ */
 
-/* A line of n bytes, fed in chunks: pieces of at most LOG_LINE_MAX, all but the last with the mark, and
- * nothing lost. */
+/* A line of n bytes, fed in chunks: pieces of at most LOG_LINE_MAX, all but the last with the mark,
+ * and nothing lost. */
 static void check_long(size_t n, size_t chunk)
 {
     struct rig rig;
@@ -202,7 +202,13 @@ static void check_long(size_t n, size_t chunk)
 static void test_long_lines(void **state)
 {
     static const size_t lengths[] = {
-        0, 1, LOG_LINE_MAX - 1, LOG_LINE_MAX, LOG_LINE_MAX + 1, 2 * LOG_LINE_MAX, 3 * LOG_LINE_MAX + 5,
+        0,
+        1,
+        LOG_LINE_MAX - 1,
+        LOG_LINE_MAX,
+        LOG_LINE_MAX + 1,
+        2 * LOG_LINE_MAX,
+        3 * LOG_LINE_MAX + 5,
     };
     static const size_t chunks[] = {1, 7, 4096, LOG_LINE_MAX, 100000};
 
@@ -215,7 +221,8 @@ static void test_long_lines(void **state)
 
 static void test_json_records(void **state)
 {
-    static const struct log_field fields[] = {{"command", "a\"b\033", false}, {"args", "[1,2]", true}};
+    static const struct log_field fields[] = {{"command", "a\"b\033", false},
+                                              {"args", "[1,2]", true}};
     static const struct {
         struct log_record record;
         const char *text;
@@ -247,7 +254,8 @@ static void test_json_records(void **state)
           .level = LOG_LEVEL_INFO,
           .text = "x",
           .n = 1},
-         "{\"time\":\"2025-01-01T00:00:00.000001Z\",\"name\":\"web\",\"level\":\"info\",\"slot\":4,\"pid\":9,"
+         "{\"time\":\"2025-01-01T00:00:00.000001Z\",\"name\":\"web\",\"level\":\"info\",\"slot\":4,"
+         "\"pid\":9,"
          "\"message\":\"x\"}\n"},
         {{.time = 0,
           .event = true,
@@ -298,7 +306,8 @@ static void test_json_strings(void **state)
         CASE("\xe2\x82(", "\\ufffd\\ufffd("),
         CASE("\x80", "\\ufffd"),
         CASE("\xc2\x85\xc2\x9b\xc2\xa0", "\\u0085\\u009b\xc2\xa0"),
-        CASE("\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa", "\xe2\x80\xa7\\u2028\\u2029\xe2\x80\xaa"),
+        CASE("\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa",
+             "\xe2\x80\xa7\\u2028\\u2029\xe2\x80\xaa"),
 #undef CASE
     };
 
@@ -311,7 +320,8 @@ static void test_json_strings(void **state)
         log_format_record(&t, LOG_JSON, "w", &record);
         *t.p = '\0';
         snprintf(wanted, sizeof(wanted),
-                 "{\"time\":\"1970-01-01T00:00:00.000000Z\",\"name\":\"w\",\"level\":\"debug\",\"message\":"
+                 "{\"time\":\"1970-01-01T00:00:00.000000Z\",\"name\":\"w\",\"level\":\"debug\","
+                 "\"message\":"
                  "\"%s\"}\n",
                  cases[i].json);
         assert_string_equal(buf, wanted);
@@ -347,8 +357,8 @@ static void test_no_room(void **state)
 
 /* ---- slow and dead readers ------------------------------------------------------------------- */
 
-/* Feeds numbered lines until some are dropped; then reads. Every line that arrives is whole, in order,
- * and the report counts the rest. */
+/* Feeds numbered lines until some are dropped; then reads. Every line that arrives is whole, in
+ * order, and the report counts the rest. */
 static void check_slow_reader(struct rig *rig)
 {
     struct log_stream stream;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A worker's notification socket: who may send, what is understood, that nothing sent to it does any harm. */
+/* A worker's notification socket: who may send, what is understood, that nothing sent to it does
+ * any harm. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -89,8 +90,9 @@ static int send_to(const struct notify_socket *s, const void *data, size_t size,
     if (n_passed > 0) {
         h.msg_control = &control;
         h.msg_controllen = CMSG_SPACE(n_passed * sizeof(int));
-        control.header = (struct cmsghdr){
-            .cmsg_len = CMSG_LEN(n_passed * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(n_passed * sizeof(int)),
+                                          .cmsg_level = SOL_SOCKET,
+                                          .cmsg_type = SCM_RIGHTS};
         for (unsigned i = 0; i < n_passed; i++)
             memcpy(CMSG_DATA(&control.header) + i * sizeof(int), &passed_fd, sizeof(int));
     }
@@ -221,8 +223,8 @@ static void test_status_is_harmless(void **state)
     assert_string_equal(m.status, "");
 }
 
-/* Rows of the table, cut, joined and damaged at random. What comes out must be within bounds; the rest is for the
- * sanitizers to say. */
+/* Rows of the table, cut, joined and damaged at random. What comes out must be within bounds; the
+ * rest is for the sanitizers to say. */
 static void test_damaged(void **state)
 {
     unsigned seed = (unsigned)getpid();
@@ -325,7 +327,8 @@ static void test_cannot_be_made(void **state)
     struct problem p = {0};
     unsigned before = count_fds();
 
-    assert_int_equal(notify_socket_open(&s, "/no/such/folder", 0, geteuid(), getegid(), &p), -ENOENT);
+    assert_int_equal(notify_socket_open(&s, "/no/such/folder", 0, geteuid(), getegid(), &p),
+                     -ENOENT);
     assert_int_equal(p.status, STATUS_OS);
     assert_non_null(strstr(p.text, "/no/such/folder"));
     memset(deep, 'x', sizeof deep);

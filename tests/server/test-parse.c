@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Every kind of word that the command line has, as tables: what it means, or that it is refused with a reason. */
+/* Every kind of word that the command line has, as tables: what it means, or that it is refused
+ * with a reason. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -108,8 +109,8 @@ static const struct case_u64 sizes[] = {
     {"M", -EINVAL, 0},
 };
 
-static void check_u64(int (*parse)(const char *, uint64_t *, const char **), const struct case_u64 *cases,
-                      size_t n)
+static void check_u64(int (*parse)(const char *, uint64_t *, const char **),
+                      const struct case_u64 *cases, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         const char *why = NULL;
@@ -137,9 +138,10 @@ static void test_sizes(void **state)
 static void test_numbers(void **state)
 {
     static const struct case_u64 cases[] = {
-        {"3", 0, 3},        {"10", 0, 10},       {"0010", 0, 10},       {"2", -ERANGE, 0},
-        {"11", -ERANGE, 0}, {"", -EINVAL, 0},    {"3 ", -EINVAL, 0},    {" 3", -EINVAL, 0},
-        {"-3", -EINVAL, 0}, {"0x3", -EINVAL, 0}, {"three", -EINVAL, 0}, {"99999999999999999999", -ERANGE, 0},
+        {"3", 0, 3},         {"10", 0, 10},         {"0010", 0, 10},
+        {"2", -ERANGE, 0},   {"11", -ERANGE, 0},    {"", -EINVAL, 0},
+        {"3 ", -EINVAL, 0},  {" 3", -EINVAL, 0},    {"-3", -EINVAL, 0},
+        {"0x3", -EINVAL, 0}, {"three", -EINVAL, 0}, {"99999999999999999999", -ERANGE, 0},
     };
 
     for (size_t i = 0; i < N(cases); i++) {
@@ -324,7 +326,8 @@ static void test_signals(void **state)
     assert_null(signal_name(0));
 }
 
-/* Every number below the real-time ones that libc knows has a name, and the name leads back to it. */
+/* Every number below the real-time ones that libc knows has a name, and the name leads back to it.
+ */
 static void test_signal_names(void **state)
 {
     for (int i = 1; i < 32; i++) {

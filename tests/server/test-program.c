@@ -36,9 +36,11 @@ static void environment_hides_the_supervisors_own(void **state)
                            "no equals sign",   "PATH=/second",           NULL};
     struct spawn_environment *e = NULL;
 
-    assert_int_equal(spawn_environment_new(&(struct spawn_environment_params){.base = base}, &e), 0);
-    static const char *const hidden[] = {"LISTEN_FDS",    "LISTEN_PID",   "LISTEN_FDNAMES",  "NOTIFY_SOCKET",
-                                         "WATCHDOG_USEC", "WATCHDOG_PID", "AIOTOOLS_SD_NAME"};
+    assert_int_equal(spawn_environment_new(&(struct spawn_environment_params){.base = base}, &e),
+                     0);
+    static const char *const hidden[] = {"LISTEN_FDS",      "LISTEN_PID",    "LISTEN_FDNAMES",
+                                         "NOTIFY_SOCKET",   "WATCHDOG_USEC", "WATCHDOG_PID",
+                                         "AIOTOOLS_SD_NAME"};
     for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
         assert_null(env_value(e, hidden[i]));
     assert_string_equal(env_value(e, "PATH"), "/a");
@@ -57,19 +59,20 @@ static void environment_layers(void **state)
     struct account account = {.name = "www", .home = "/var/www", .shell = "/usr/sbin/nologin"};
     struct spawn_environment *e = NULL;
 
-    assert_int_equal(spawn_environment_new(&(struct spawn_environment_params){.base = base,
-                                                                              .settings = settings,
-                                                                              .account = &account,
-                                                                              .fdnames = names,
-                                                                              .n_sockets = 2,
-                                                                              .notify_socket = "@n",
-                                                                              .watchdog_usec = 1500000,
-                                                                              .name = "app",
-                                                                              .slot = 3,
-                                                                              .workers = 4,
-                                                                              .generation = 5},
-                                           &e),
-                     0);
+    assert_int_equal(
+        spawn_environment_new(&(struct spawn_environment_params){.base = base,
+                                                                 .settings = settings,
+                                                                 .account = &account,
+                                                                 .fdnames = names,
+                                                                 .n_sockets = 2,
+                                                                 .notify_socket = "@n",
+                                                                 .watchdog_usec = 1500000,
+                                                                 .name = "app",
+                                                                 .slot = 3,
+                                                                 .workers = 4,
+                                                                 .generation = 5},
+                              &e),
+        0);
     static const struct {
         const char *name, *value;
     } expected[] = {
@@ -109,8 +112,9 @@ static void environment_unknown_account_leaves_nothing_of_root(void **state)
     struct account account = {.uid = 4711};
     struct spawn_environment *e = NULL;
 
-    assert_int_equal(
-        spawn_environment_new(&(struct spawn_environment_params){.base = base, .account = &account}, &e), 0);
+    assert_int_equal(spawn_environment_new(
+                         &(struct spawn_environment_params){.base = base, .account = &account}, &e),
+                     0);
     for (size_t i = 0; base[i]; i++) {
         char name[16];
         (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(base[i], "="), base[i]);
@@ -125,11 +129,13 @@ static void environment_refuses_and_nests(void **state)
     static char *base[] = {"AIOTOOLS_SD_INSTANCE=outer", NULL};
     struct spawn_environment *e = NULL;
 
-    assert_int_equal(spawn_environment_new(&(struct spawn_environment_params){.settings = bad}, &e), -EINVAL);
-    assert_int_equal(spawn_environment_new(&(struct spawn_environment_params){.settings = bad2}, &e),
+    assert_int_equal(spawn_environment_new(&(struct spawn_environment_params){.settings = bad}, &e),
                      -EINVAL);
+    assert_int_equal(
+        spawn_environment_new(&(struct spawn_environment_params){.settings = bad2}, &e), -EINVAL);
     assert_null(e);
-    assert_int_equal(spawn_environment_new(&(struct spawn_environment_params){.base = base}, &e), 0);
+    assert_int_equal(spawn_environment_new(&(struct spawn_environment_params){.base = base}, &e),
+                     0);
     char expected[64];
     (void)snprintf(expected, sizeof(expected), "outer.%s", e->token);
     assert_string_equal(env_value(e, "AIOTOOLS_SD_INSTANCE"), expected);

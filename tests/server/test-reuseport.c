@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Groups of SO_REUSEPORT sockets on the running kernel: that the first is alone on its port, that connections reach the
- * slots they shall reach and no other, and that this stays so while slots come, go, and are shut down by workers.
+ * Groups of SO_REUSEPORT sockets on the running kernel: that the first is alone on its port, that
+ * connections reach the slots they shall reach and no other, and that this stays so while slots
+ * come, go, and are shut down by workers.
  *
  * Connections are not accepted: the length of each accept queue tells where they went.
  */
@@ -116,7 +117,8 @@ static void assert_map(struct reuseport *g)
     }
 }
 
-static void assert_spread(struct reuseport *g, const uint8_t *states, unsigned n, unsigned connections)
+static void assert_spread(struct reuseport *g, const uint8_t *states, unsigned n,
+                          unsigned connections)
 {
     unsigned by_slot[MANY], eligible = 0;
 
@@ -276,7 +278,8 @@ static void test_nobody_ready(void **state)
     reuseport_done(&g);
 }
 
-/* A random walk; the kernel is asked after each step. The seed is printed by the failing assertion's message. */
+/* A random walk; the kernel is asked after each step. The seed is printed by the failing
+ * assertion's message. */
 static void test_random_walk(void **state)
 {
     unsigned seed = (unsigned)getpid();
@@ -326,7 +329,8 @@ static void test_one_shut_down(void **state)
     reuseport_done(&g);
 }
 
-/* In which order they went is not known, so neither is the map: steering stops, and nothing is lost. */
+/* In which order they went is not known, so neither is the map: steering stops, and nothing is
+ * lost. */
 static void test_several_shut_down(void **state)
 {
     struct reuseport g;

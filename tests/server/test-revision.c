@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Revisions: what is looked up, what is refused and with which words, and that one stays what it was when names lead elsewhere. Environment files. */
+/* Revisions: what is looked up, what is refused and with which words, and that one stays what it
+ * was when names lead elsewhere. Environment files. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -343,8 +344,9 @@ static int remove_directory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refusals),    cmocka_unit_test(test_program), cmocka_unit_test(test_directory),
-        cmocka_unit_test(test_environment), cmocka_unit_test(test_account), cmocka_unit_test(test_env_files),
+        cmocka_unit_test(test_refusals),  cmocka_unit_test(test_program),
+        cmocka_unit_test(test_directory), cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_account),   cmocka_unit_test(test_env_files),
     };
 
     return cmocka_run_group_tests(tests, make_directory, remove_directory);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The scheduler: reloads and changes of the number of workers over several slots, on virtual time, with workers that are none.
+ * The scheduler: reloads and changes of the number of workers over several slots, on virtual time,
+ * with workers that are none.
  *
- * A director plays the workers' part: each is ready 1 s after it was started and ends 2 s after it was asked to, unless the case says otherwise for its
- * generation and slot. Meanwhile it counts what users would feel: how many slots are ready at the worst, and how many workers there are at most.
+ * A director plays the workers' part: each is ready 1 s after it was started and ends 2 s after it
+ * was asked to, unless the case says otherwise for its generation and slot. Meanwhile it counts
+ * what users would feel: how many slots are ready at the worst, and how many workers there are at
+ * most.
  */
 
 #include <errno.h>
@@ -161,13 +164,13 @@ struct reload_case {
     unsigned least_ready, most_alive;
 };
 
-#define N(n)                                                                                                 \
-    {                                                                                                        \
-        .value = n                                                                                           \
+#define N(n)                                                                                       \
+    {                                                                                              \
+        .value = n                                                                                 \
     }
-#define PERCENT(n)                                                                                           \
-    {                                                                                                        \
-        .value = n, .percent = true                                                                          \
+#define PERCENT(n)                                                                                 \
+    {                                                                                              \
+        .value = n, .percent = true                                                                \
     }
 
 static const struct reload_case reload_cases[] = {
@@ -204,7 +207,8 @@ static int play_reload(void *userdata)
         (c->state && strcmp(c->state, p.scheduler.reload_state) != 0))
         fail_msg("%s: %s, %s", c->name, generations(&p), p.scheduler.reload_state ?: "done");
     if (p.least_ready < c->least_ready || p.most_alive > c->most_alive)
-        fail_msg("%s: %u ready at the worst, %u workers at most", c->name, p.least_ready, p.most_alive);
+        fail_msg("%s: %u ready at the worst, %u workers at most", c->name, p.least_ready,
+                 p.most_alive);
     assert_int_equal(p.scheduler.n_reloads, 1);
     assert_int_equal(n_fakes_alive, SLOTS);
     close_play(&p);
@@ -288,7 +292,8 @@ static void make_in_place(struct play *p)
     p->config.max_unavailable.value = 1;
 }
 
-/* In place, and all old workers fail again and again: they are what the reload is to mend, and nobody waits for them. */
+/* In place, and all old workers fail again and again: they are what the reload is to mend, and
+ * nobody waits for them. */
 static void all_crash(struct play *p)
 {
     make_in_place(p);
@@ -316,12 +321,14 @@ static void one_crashes_meanwhile(struct play *p)
     assert_null(p->scheduler.reload_state);
 }
 
-/* A new worker fails again and again once it was ready: the rest is not replaced, but for another revision. */
+/* A new worker fails again and again once it was ready: the rest is not replaced, but for another
+ * revision. */
 static void new_ones_crash(struct play *p)
 {
     make_in_place(p);
     scheduler_reload(&p->scheduler);
-    while (!slot_is_ready(p->scheduler.slots[0]) || p->scheduler.slots[0]->revision->generation != 1)
+    while (!slot_is_ready(p->scheduler.slots[0]) ||
+           p->scheduler.slots[0]->revision->generation != 1)
         assert_int_equal(ait_sleep(SEC / 20), 0);
     p->fate[0] = EXITS;
     fake_exit(p->scheduler.slots[0]->current, 1);
@@ -334,7 +341,8 @@ static void new_ones_crash(struct play *p)
     assert_null(p->scheduler.reload_state);
 }
 
-/* Of two that are ready one is dying when the second comes up, and its slot has not looked yet: nobody is replaced. */
+/* Of two that are ready one is dying when the second comes up, and its slot has not looked yet:
+ * nobody is replaced. */
 static void dies_at_the_last_moment(struct play *p)
 {
     struct slot *first = p->scheduler.slots[0], *second = p->scheduler.slots[1];

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A slot, in every state against every request and event: a table, on virtual time, with workers that are none.
+ * A slot, in every state against every request and event: a table, on virtual time, with workers
+ * that are none.
  *
- * A row is a state that the slot was brought to, a column what then happens; the cell is what the slot looks like when it has come to rest:
+ * A row is a state that the slot was brought to, a column what then happens; the cell is what the
+ * slot looks like when it has come to rest:
  *
  *     STATE CURRENT/NEXT/OLD REPLACEMENT STEERING
  *
- * where a worker is its revision's generation (0: the first, 1: that of the replacement) and s, r, d for starting, ready, draining, or '-' for none. An empty cell: that cannot happen there.
+ * where a worker is its revision's generation (0: the first, 1: that of the replacement) and s, r,
+ * d for starting, ready, draining, or '-' for none. An empty cell: that cannot happen there.
  */
 
 #include <errno.h>
@@ -88,7 +91,8 @@ static void stage_open(struct stage *s, ait_scope **scope)
     assert_int_equal(ait_vclock_new(&s->clock), 0);
     assert_int_equal(ait_loop_set_clock(ait_loop_current(), s->clock), 0);
     assert_int_equal(ait_event_new(&s->changed), 0);
-    assert_int_equal(slot_new(&s->slot, &s->config, &s->workers, s->changed, &s->revisions[0], 0), 0);
+    assert_int_equal(slot_new(&s->slot, &s->config, &s->workers, s->changed, &s->revisions[0], 0),
+                     0);
     assert_int_equal(ait_scope_enter(scope, AIT_SCOPE_SUPERVISOR), 0);
     assert_int_equal(slot_start(s->slot, *scope), 0);
     settle();
@@ -558,8 +562,10 @@ static const struct row rows[] = {
 
 static const char *worker_text(const struct worker *w, char buf[4])
 {
-    static const char letters[] = {
-        [WORKER_STARTING] = 's', [WORKER_READY] = 'r', [WORKER_DRAINING] = 'd', [WORKER_EXITED] = 'x'};
+    static const char letters[] = {[WORKER_STARTING] = 's',
+                                   [WORKER_READY] = 'r',
+                                   [WORKER_DRAINING] = 'd',
+                                   [WORKER_EXITED] = 'x'};
 
     if (!w)
         return "-";
@@ -570,14 +576,16 @@ static const char *worker_text(const struct worker *w, char buf[4])
 static void describe(const struct stage *s, char *buf, size_t n)
 {
     static const char *const states[] = {"active", "backoff", "failed", "ended"};
-    static const char *const replacements[] = {"asked", "starting", "ready", "committed", "done", "failed"};
+    static const char *const replacements[] = {"asked",     "starting", "ready",
+                                               "committed", "done",     "failed"};
     static const char *const steers[] = {"away", "wait", "ready"};
     const struct slot *slot = s->slot;
     char current[4], next[4], old[4];
 
-    (void)snprintf(buf, n, "%s %s/%s/%s %s %s", states[slot->state], worker_text(slot->current, current),
-                   worker_text(slot->next, next), worker_text(slot->old, old),
-                   s->replacement.revision ? replacements[s->replacement.state] : "-", steers[slot->steer]);
+    (void)snprintf(
+        buf, n, "%s %s/%s/%s %s %s", states[slot->state], worker_text(slot->current, current),
+        worker_text(slot->next, next), worker_text(slot->old, old),
+        s->replacement.revision ? replacements[s->replacement.state] : "-", steers[slot->steer]);
 }
 
 struct cell {
@@ -669,7 +677,8 @@ static void crash_after_commit(struct stage *s)
     assert_ptr_equal(current(s)->revision, &s->revisions[1]);
 }
 
-/* The n-th failure in a row waits min(CAP, BASE * 1.5^(n-1)), within 5 %; one that was stable begins anew. */
+/* The n-th failure in a row waits min(CAP, BASE * 1.5^(n-1)), within 5 %; one that was stable
+ * begins anew. */
 static void waits_grow(struct stage *s)
 {
     double wanted = 100e3;
@@ -696,7 +705,8 @@ static void waits_grow(struct stage *s)
     assert_true(s->slot->wake_at - ait_now(NULL) < 106000);
 }
 
-/* The rest is over while a replacement in place is being proved: it is that one's turn, and when it has failed the old one starts at once. */
+/* The rest is over while a replacement in place is being proved: it is that one's turn, and when it
+ * has failed the old one starts at once. */
 static void rest_ends_in_place(struct stage *s)
 {
     in_place_in_backoff(s);

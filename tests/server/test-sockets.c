@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Sets of listening sockets: what a slot's worker gets, socket files and their end, what is refused and in which words. */
+/* Sets of listening sockets: what a slot's worker gets, socket files and their end, what is refused
+ * and in which words. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -133,7 +134,8 @@ static void assert_serves(const struct listen_set *s, size_t i, int listener)
 static void test_what_a_slot_gets(void **state)
 {
     char path[64];
-    struct given g = {{"web=127.0.0.1:0", in_folder(path, "s=", "x"), "udp:127.0.0.1:0"}, LISTEN_DEFAULT, 3};
+    struct given g = {
+        {"web=127.0.0.1:0", in_folder(path, "s=", "x"), "udp:127.0.0.1:0"}, LISTEN_DEFAULT, 3};
     struct listen_set *s = open_set(&g);
     int fds[3][3];
 
@@ -209,7 +211,8 @@ static int child_without_ipv6(void)
         return 1;
     listen_set_close(s);
     o.listen = &v6;
-    return listen_set_open(&s, &o, &p) == -EAFNOSUPPORT && p.status == STATUS_OS && strstr(p.text, "0.0.0.0:")
+    return listen_set_open(&s, &o, &p) == -EAFNOSUPPORT && p.status == STATUS_OS &&
+                   strstr(p.text, "0.0.0.0:")
                ? 0
                : 2;
 }
@@ -258,9 +261,15 @@ static void test_refused(void **state)
         int error, status;
         const char *words;
     } cases[] = {
-        {{{"localhost:80"}, LISTEN_DEFAULT, 1}, -EINVAL, 64, "--listen=localhost:80: has a host name"},
+        {{{"localhost:80"}, LISTEN_DEFAULT, 1},
+         -EINVAL,
+         64,
+         "--listen=localhost:80: has a host name"},
         {{{"[fe80::1%nope]:80"}, LISTEN_DEFAULT, 1}, -ENODEV, 78, "interface"},
-        {{{"192.0.2.1:80"}, LISTEN_DEFAULT, 1}, -EADDRNOTAVAIL, 71, "--listen=192.0.2.1:80: no interface"},
+        {{{"192.0.2.1:80"}, LISTEN_DEFAULT, 1},
+         -EADDRNOTAVAIL,
+         71,
+         "--listen=192.0.2.1:80: no interface"},
         {{{"[fe80::1]:0"}, LISTEN_DEFAULT, 1}, -EINVAL, 71, "[fe80::1%eth0]"},
         {{{"/no/such/folder/x"}, LISTEN_DEFAULT, 1},
          -ENOENT,
@@ -268,7 +277,10 @@ static void test_refused(void **state)
          "create the parent directory of /no/such/folder/x"},
         {{{"/dev/null/x"}, LISTEN_DEFAULT, 1}, -ENOTDIR, 78, "not a directory"},
         {{{"/tmp"}, LISTEN_DEFAULT, 1}, -EEXIST, 71, "not a socket"},
-        {{{"127.0.0.1:9", "a=0.0.0.0:9"}, LISTEN_DEFAULT, 1}, -EEXIST, 64, "as --listen=127.0.0.1:9"},
+        {{{"127.0.0.1:9", "a=0.0.0.0:9"}, LISTEN_DEFAULT, 1},
+         -EEXIST,
+         64,
+         "as --listen=127.0.0.1:9"},
         {{{"@x"}, LISTEN_SLOT, 1}, -EOPNOTSUPP, 64, "--listeners=slot: @x is a unix socket"},
         {{{"127.0.0.1:0"}, LISTEN_SLOT, 1025}, -ERANGE, 64, "--workers=1025"},
     };
@@ -425,7 +437,8 @@ static void test_full_queue_is_live(void **state)
         clients[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
         (void)!connect(clients[n], (struct sockaddr *)&a, sizeof a);
     }
-    assert_refused(&(struct given){{path}, LISTEN_DEFAULT, 1}, -EADDRINUSE, STATUS_OS, "already listens");
+    assert_refused(&(struct given){{path}, LISTEN_DEFAULT, 1}, -EADDRINUSE, STATUS_OS,
+                   "already listens");
     while (n-- > 0)
         close(clients[n]);
     listen_set_close(s);
@@ -550,7 +563,8 @@ static void test_slots_come_and_go(void **state)
     listen_set_close(s);
 }
 
-/* A slot that has come gets nothing until somebody says so, also where it makes a group of what was a single socket. */
+/* A slot that has come gets nothing until somebody says so, also where it makes a group of what was
+ * a single socket. */
 static void test_new_slot_is_away(void **state)
 {
     for (unsigned n = 1; n <= 2; n++) {
@@ -591,7 +605,8 @@ static void test_add_is_all_or_nothing(void **state)
     listen_set_close(s);
 }
 
-/* A worker shuts down what it was given; afterwards the set serves again under the same fd numbers. */
+/* A worker shuts down what it was given; afterwards the set serves again under the same fd numbers.
+ */
 static void test_repair(void **state)
 {
     char path[64];

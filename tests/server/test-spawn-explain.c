@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Spawning into a sandbox that explains: the listener comes to us, and nothing of it stays where it does not belong. */
+/* Spawning into a sandbox that explains: the listener comes to us, and nothing of it stays where it
+ * does not belong. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,12 +39,13 @@ static ait_sandbox *explaining(const char *text)
     ait_sandbox *sandbox = NULL;
 
     assert_int_equal(ait_policy_from_text(&policy, "test", text, strlen(text), NULL), 0);
-    assert_int_equal(ait_sandbox_new(&sandbox,
-                                     AIT_SANDBOX_OPTIONS(.policy = policy, .deny = AIT_SANDBOX_DENY_EXPLAIN,
-                                                         .capabilities = AIT_SANDBOX_SERVICE_CAPABILITIES,
-                                                         .flags = AIT_SANDBOX_EXEC),
-                                     NULL),
-                     0);
+    assert_int_equal(
+        ait_sandbox_new(&sandbox,
+                        AIT_SANDBOX_OPTIONS(.policy = policy, .deny = AIT_SANDBOX_DENY_EXPLAIN,
+                                            .capabilities = AIT_SANDBOX_SERVICE_CAPABILITIES,
+                                            .flags = AIT_SANDBOX_EXEC),
+                        NULL),
+        0);
     ait_policy_unref(policy);
     return sandbox;
 }
@@ -197,8 +199,10 @@ static void failures_leave_nothing(void **state)
         int error, status;
         const char *words;
     } cases[] = {
-        {no_directory, -ENOENT, STATUS_CONFIG, "--chdir"}, {no_limit, -EINVAL, STATUS_CONFIG, "--rlimit"},
-        {no_format, -ENOEXEC, STATUS_CONFIG, "format"},    {no_end, -ENOEXEC, STATUS_CONFIG, "format"},
+        {no_directory, -ENOENT, STATUS_CONFIG, "--chdir"},
+        {no_limit, -EINVAL, STATUS_CONFIG, "--rlimit"},
+        {no_format, -ENOEXEC, STATUS_CONFIG, "format"},
+        {no_end, -ENOEXEC, STATUS_CONFIG, "format"},
         {no_sandbox, -EINVAL, STATUS_OS, "preparing"},
     };
 

@@ -73,7 +73,8 @@ static void is_own_session_and_knows_its_pid(void **state)
     char *text = NULL;
     assert_int_equal(spawned_finish(&s, &text), 0);
 
-    static const char *const same[] = {"pid", "session", "group", "env.LISTEN_PID", "env.WATCHDOG_PID"};
+    static const char *const same[] = {"pid", "session", "group", "env.LISTEN_PID",
+                                       "env.WATCHDOG_PID"};
     for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
         assert_string_equal(spawned_value(text, same[i]), expected);
     (void)snprintf(expected, sizeof(expected), "%d", getpid());
@@ -87,8 +88,9 @@ static void is_own_session_and_knows_its_pid(void **state)
     close(sockets[1]);
 }
 
-/* In a child of the test, which may rearrange its descriptors at will: sockets become the given numbers, then the
- * worker gets them in this order. Strays are not close-on-exec. Returns 0, or the number of the check that failed. */
+/* In a child of the test, which may rearrange its descriptors at will: sockets become the given
+ * numbers, then the worker gets them in this order. Strays are not close-on-exec. Returns 0, or the
+ * number of the check that failed. */
 static int arrange_and_check(const int *numbers)
 {
     enum { BASE = 100 };
@@ -186,7 +188,8 @@ static void standard_descriptors(void **state)
 {
     struct spawned s;
     char expected[64];
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC), file = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC),
+        file = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
 
     inode_of(null, expected, sizeof(expected));
     spawned_init(&s, "report", NULL);
@@ -231,7 +234,8 @@ static void signals_are_reset(void **state)
     char *text = run_and_finish(&s);
     sigset_t after;
     sigprocmask(SIG_SETMASK, &before, &after);
-    assert_true(sigismember(&after, SIGTERM) && sigismember(&after, SIGCHLD) && !sigismember(&after, SIGINT));
+    assert_true(sigismember(&after, SIGTERM) && sigismember(&after, SIGCHLD) &&
+                !sigismember(&after, SIGINT));
     signal(SIGPIPE, SIG_DFL);
     signal(SIGHUP, SIG_DFL);
     signal(SIGRTMAX, SIG_DFL);
@@ -275,7 +279,8 @@ static ait_sandbox *service_sandbox(void)
     assert_int_equal(ait_policy_from_preset(&policy, "service", NULL), 0);
     assert_int_equal(
         ait_sandbox_new(&sandbox,
-                        AIT_SANDBOX_OPTIONS(.policy = policy, .flags = AIT_SANDBOX_EXEC | AIT_SANDBOX_SCOPE,
+                        AIT_SANDBOX_OPTIONS(.policy = policy,
+                                            .flags = AIT_SANDBOX_EXEC | AIT_SANDBOX_SCOPE,
                                             .capabilities = AIT_SANDBOX_SERVICE_CAPABILITIES),
                         NULL),
         0);
@@ -307,8 +312,8 @@ static void user_changes_and_we_stay(void **state)
     assert_non_null(strstr(spawned_value(text, "Groups"), "1 65534"));
     assert_string_equal(spawned_value(text, "death_signal"), "9");
     assert_string_equal(spawned_value(text, "CapPrm"), "0000000000000000");
-    assert_int_equal(strtoull(spawned_value(text, "CapBnd"), NULL, 16) & ~AIT_SANDBOX_SERVICE_CAPABILITIES,
-                     0);
+    assert_int_equal(
+        strtoull(spawned_value(text, "CapBnd"), NULL, 16) & ~AIT_SANDBOX_SERVICE_CAPABILITIES, 0);
     assert_string_equal(spawned_value(text, "Seccomp"), "2");
     free(text);
     spawned_done(&s);
@@ -326,8 +331,8 @@ static void sandbox_is_in_force(void **state)
     assert_string_equal(spawned_value(text, "Seccomp"), "2");
     assert_string_equal(spawned_value(text, "NoNewPrivs"), "1");
     assert_int_equal(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 0);
-    assert_int_equal(strtoull(spawned_value(text, "CapPrm"), NULL, 16) & ~AIT_SANDBOX_SERVICE_CAPABILITIES,
-                     0);
+    assert_int_equal(
+        strtoull(spawned_value(text, "CapPrm"), NULL, 16) & ~AIT_SANDBOX_SERVICE_CAPABILITIES, 0);
     free(text);
     spawned_done(&s);
     ait_sandbox_unref(sandbox);
@@ -434,7 +439,8 @@ static int without_descriptors(void)
     return setrlimit(RLIMIT_NOFILE, &(struct rlimit){0});
 }
 
-/* In a process of its own: what is spoilt stays so. Which of the words are missing, 2: cannot be tried. */
+/* In a process of its own: what is spoilt stays so. Which of the words are missing, 2: cannot be
+ * tried. */
 static int spoilt_start(int (*spoil)(void), int error, const char *remedy)
 {
     struct spawned s;
@@ -522,7 +528,8 @@ static void dies_with_its_parent(void **state)
 #define STOPPED_USER 65534
 #define LAST_NUMBER  64 /* of processes in the namespace */
 
-/* What a worker can do to its successors that are about to be, where the kernel does not keep its signals from them (Landlock before ABI 6). */
+/* What a worker can do to its successors that are about to be, where the kernel does not keep its
+ * signals from them (Landlock before ABI 6). */
 static void __attribute__((noreturn)) stop_everybody(void)
 {
     if (setresuid(STOPPED_USER, STOPPED_USER, STOPPED_USER) < 0)
@@ -594,8 +601,8 @@ static long minor_faults(void)
 }
 
 /*
- * A fork would copy the page tables, and leave each page of ours to be faulted in again at its next write. Counted in faults,
- * not in time: a busy machine makes a start as slow as it likes.
+ * A fork would copy the page tables, and leave each page of ours to be faulted in again at its next
+ * write. Counted in faults, not in time: a busy machine makes a start as slow as it likes.
  */
 static void a_large_parent_costs_nothing(void **state)
 {

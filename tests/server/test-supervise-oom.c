@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Every allocation of the scheduler, its slots and their revisions, refused in turn, alone and with all that follow for a minute: nobody waits for ever, nothing is
- * left behind, and when there is memory again a reload brings all slots to the newest revision. On virtual time, with workers that are none.
+ * Every allocation of the scheduler, its slots and their revisions, refused in turn, alone and with
+ * all that follow for a minute: nobody waits for ever, nothing is left behind, and when there is
+ * memory again a reload brings all slots to the newest revision. On virtual time, with workers that
+ * are none.
  */
 
 #include <errno.h>
@@ -127,7 +129,8 @@ struct play {
     bool failed, began;
 };
 
-/* Scopes come from a pool, sixteen at a time. Takes what is there, so that the next one that is entered needs memory. */
+/* Scopes come from a pool, sixteen at a time. Takes what is there, so that the next one that is
+ * entered needs memory. */
 struct hoard {
     ait_scope *scopes[64];
     unsigned n;

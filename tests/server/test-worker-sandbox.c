@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The options about the sandbox: values, what goes together, what a program needs, and files of policies. */
+/* The options about the sandbox: values, what goes together, what a program needs, and files of
+ * policies. */
 
 #include <errno.h>
 #include <setjmp.h>
@@ -86,10 +87,16 @@ static void conflicts(void **state)
          STATUS_USAGE,
          "--read-write: --sandbox=none"},
         {{.mode = SANDBOX_NONE, .connect_set = true}, STATUS_USAGE, "--connect: --sandbox=none"},
-        {{.mode = SANDBOX_NONE, .capabilities_set = true}, STATUS_USAGE, "--capabilities: --sandbox=none"},
+        {{.mode = SANDBOX_NONE, .capabilities_set = true},
+         STATUS_USAGE,
+         "--capabilities: --sandbox=none"},
         {{.mode = SANDBOX_LOG, .connect_set = true}, STATUS_USAGE, "--connect: --sandbox=log"},
-        {{.mode = SANDBOX_LOG, .capabilities_set = true}, STATUS_USAGE, "--capabilities: --sandbox=log"},
-        {{.mode = SANDBOX_LOG, .deny_set = true, .deny = AIT_SANDBOX_DENY_KILL}, STATUS_USAGE, "--deny=kill"},
+        {{.mode = SANDBOX_LOG, .capabilities_set = true},
+         STATUS_USAGE,
+         "--capabilities: --sandbox=log"},
+        {{.mode = SANDBOX_LOG, .deny_set = true, .deny = AIT_SANDBOX_DENY_KILL},
+         STATUS_USAGE,
+         "--deny=kill"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct problem p = {0};
@@ -218,7 +225,8 @@ static void made_anew_for_another_file(void **state)
     worker_sandbox_close(&sandbox);
 }
 
-/* What the system is short of is no sandbox that cannot be had: the worker is tried again, and nobody else is stopped. */
+/* What the system is short of is no sandbox that cannot be had: the worker is tried again, and
+ * nobody else is stopped. */
 static void shortage_is_no_sandbox(void **state)
 {
     struct sandbox_options config = {.mode = SANDBOX_SERVICE};
@@ -238,7 +246,8 @@ static void shortage_is_no_sandbox(void **state)
     assert_null(sandbox.sandbox);
 }
 
-/* A link that is switched leads to another folder; the sandbox stays with the one that it was made with. */
+/* A link that is switched leads to another folder; the sandbox stays with the one that it was made
+ * with. */
 static void paths_are_found_once(void **state)
 {
     struct sandbox_options config = {.mode = SANDBOX_SERVICE};
@@ -251,7 +260,8 @@ static void paths_are_found_once(void **state)
     (void)snprintf(one, sizeof(one), "%s/release-1", directory);
     (void)snprintf(two, sizeof(two), "%s/release-2", directory);
     assert_int_equal(mkdir(one, 0755) | mkdir(two, 0755) | symlink(one, link), 0);
-    assert_int_equal(sandbox_options_add_path(&config.read_only, &config.n_read_only, link, &why), 0);
+    assert_int_equal(sandbox_options_add_path(&config.read_only, &config.n_read_only, link, &why),
+                     0);
     int r = worker_sandbox_open(&sandbox, &config, "/bin/sh", &p);
     assert_true(r == 0 || r == -EOPNOTSUPP);
     if (r == 0) {

@@ -23,8 +23,8 @@
 extern char **environ;
 
 #define ARGV(...) ((char *const[]){__VA_ARGS__, NULL})
-#define SHELL(script)                                                                                        \
-    .path = "/bin/sh", .argv = ARGV("sh", "-c", script), .envp = environ, .steps = steps,                    \
+#define SHELL(script)                                                                              \
+    .path = "/bin/sh", .argv = ARGV("sh", "-c", script), .envp = environ, .steps = steps,          \
     .n_steps = sizeof(steps) / sizeof(steps[0])
 
 static const exec_step steps[] = {
@@ -75,11 +75,13 @@ static int run_in_vain(struct exec_plan *plan)
 static void test_runs(void **state)
 {
     assert_int_equal(run(&(struct exec_plan){SHELL("exit 7")}), 7);
-    assert_int_equal(run(&(struct exec_plan){SHELL("test \"$PWD\" = /usr"), .directory = "/usr"}), 0);
-    assert_int_equal(run(&(struct exec_plan){SHELL("kill -9 $$")}), 128 + SIGKILL);
-    assert_int_equal(run(&(struct exec_plan){
-                         SHELL("test $(ps -o sid= -p $$) = $$ || command -v ps || exit 0"), .session = true}),
+    assert_int_equal(run(&(struct exec_plan){SHELL("test \"$PWD\" = /usr"), .directory = "/usr"}),
                      0);
+    assert_int_equal(run(&(struct exec_plan){SHELL("kill -9 $$")}), 128 + SIGKILL);
+    assert_int_equal(
+        run(&(struct exec_plan){SHELL("test $(ps -o sid= -p $$) = $$ || command -v ps || exit 0"),
+                                .session = true}),
+        0);
 }
 
 static void test_failed_step(void **state)
@@ -120,7 +122,8 @@ RAW_CODE static int look_at_errno(struct exec_plan *plan)
 
 static void test_memory_is_shared(void **state)
 {
-    static const exec_step own[] = {look_at_errno, exec_arrange_fds, exec_unblock_signals, exec_execute};
+    static const exec_step own[] = {look_at_errno, exec_arrange_fds, exec_unblock_signals,
+                                    exec_execute};
     struct exec_plan plan = {SHELL("exit 3")};
 
     plan.steps = own;
@@ -144,10 +147,10 @@ static void check_fds(void)
     };
     char script[256];
 
-    (void)snprintf(
-        script, sizeof(script),
-        "cd /proc/self/fd; test -p %d && ! test -p %d && test -e 40 && ! test -e 50; printf $? >&%d", ends[1],
-        ends[0], ends[1]);
+    (void)snprintf(script, sizeof(script),
+                   "cd /proc/self/fd; test -p %d && ! test -p %d && test -e 40 && ! test -e 50; "
+                   "printf $? >&%d",
+                   ends[1], ends[0], ends[1]);
     assert_int_equal(run(&(struct exec_plan){SHELL(script), .fds = fds, .n_fds = 3}), 0);
     close(ends[1]);
     char byte;
@@ -214,8 +217,8 @@ static void test_inherited_fds(void **state)
     int fd = open("/dev/null", O_RDONLY), closed = open("/dev/null", O_RDONLY | O_CLOEXEC);
     char script[96];
 
-    (void)snprintf(script, sizeof(script), "test -e /proc/self/fd/%d && ! test -e /proc/self/fd/%d", fd,
-                   closed);
+    (void)snprintf(script, sizeof(script), "test -e /proc/self/fd/%d && ! test -e /proc/self/fd/%d",
+                   fd, closed);
     assert_int_equal(run(&(struct exec_plan){SHELL(script), .inherit_fds = true}), 0);
     (void)snprintf(script, sizeof(script), "! test -e /proc/self/fd/%d", fd);
     assert_int_equal(run(&(struct exec_plan){SHELL(script)}), 0);
@@ -344,7 +347,8 @@ static void test_dies_with_its_parent(void **state)
     assert_true(pid >= 0);
     if (pid == 0) {
         struct exec_fd fds[] = {{.source = ends[1], .target = 30}};
-        struct exec_plan plan = {SHELL("exec sleep 1000"), .fds = fds, .n_fds = 1, .death_signal = SIGKILL};
+        struct exec_plan plan = {SHELL("exec sleep 1000"), .fds = fds, .n_fds = 1,
+                                 .death_signal = SIGKILL};
         int pidfd;
 
         _exit(exec_start(&plan, &pidfd) < 0);

@@ -15,7 +15,8 @@
 
 #include "find-program.h"
 
-/* a/tool: not executable; b/tool, c/tool: executable; a/only: not executable; a/folder: a directory; a/pipe: a FIFO. */
+/* a/tool: not executable; b/tool, c/tool: executable; a/only: not executable; a/folder: a
+ * directory; a/pipe: a FIFO. */
 static char root[] = "/tmp/find-program-XXXXXX";
 
 static void make(const char *name, mode_t mode)
@@ -31,7 +32,8 @@ static int set_up(void **state)
     if (!mkdtemp(root) || chdir(root) < 0)
         return -1;
     (void)umask(022);
-    assert_int_equal(mkdir("a", 0755) + mkdir("b", 0755) + mkdir("c", 0755) + mkdir("a/folder", 0755), 0);
+    assert_int_equal(
+        mkdir("a", 0755) + mkdir("b", 0755) + mkdir("c", 0755) + mkdir("a/folder", 0755), 0);
     assert_int_equal(mkfifo("a/pipe", 0755), 0);
     make("a/tool", 0644);
     make("a/only", 0644);
@@ -60,8 +62,13 @@ static void test_check(void **state)
         const char *path;
         int error;
     } cases[] = {
-        {"b/tool", 0},         {"a/tool", -EACCES},    {"a/folder", -EISDIR},        {"a/pipe", -EINVAL},
-        {"a/absent", -ENOENT}, {"b/tool/x", -ENOTDIR}, {"/proc/self/stat", -EACCES},
+        {"b/tool", 0},
+        {"a/tool", -EACCES},
+        {"a/folder", -EISDIR},
+        {"a/pipe", -EINVAL},
+        {"a/absent", -ENOENT},
+        {"b/tool/x", -ENOTDIR},
+        {"/proc/self/stat", -EACCES},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -114,8 +121,9 @@ static void test_search(void **state)
         const char *base = cases[i].base ? with_root(cases[i].base) : NULL;
 
         print_message("case %zu: %s\n", i, cases[i].name);
-        assert_int_equal(program_search(cases[i].name, with_root(cases[i].path), base, &found, &refused),
-                         cases[i].error);
+        assert_int_equal(
+            program_search(cases[i].name, with_root(cases[i].path), base, &found, &refused),
+            cases[i].error);
         assert_true((found != NULL) == (cases[i].error == 0));
         assert_true((refused != NULL) == (cases[i].error < 0 && cases[i].found));
         if (cases[i].found)

@@ -24,12 +24,15 @@ static void test_distance(void **state)
         {"ab", "ba", 2},
         {"listen", "listeners", 3},
         {"a-word-of-some-sixty-characters-which-is-the-longest-that-is-ok", "a", 62},
-        {"a-word-of-more-than-sixty-characters-which-is-too-long-for-anyone", "a", NEAREST_WORD_MAX},
-        {"a", "a-word-of-more-than-sixty-characters-which-is-too-long-for-anyone", NEAREST_WORD_MAX},
+        {"a-word-of-more-than-sixty-characters-which-is-too-long-for-anyone", "a",
+         NEAREST_WORD_MAX},
+        {"a", "a-word-of-more-than-sixty-characters-which-is-too-long-for-anyone",
+         NEAREST_WORD_MAX},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        assert_int_equal(edit_distance(cases[i].a, strlen(cases[i].a), cases[i].b), cases[i].distance);
+        assert_int_equal(edit_distance(cases[i].a, strlen(cases[i].a), cases[i].b),
+                         cases[i].distance);
 }
 
 static void test_best(void **state)
@@ -49,7 +52,8 @@ static void test_best(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_distance), cmocka_unit_test(test_best)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_distance),
+                                       cmocka_unit_test(test_best)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

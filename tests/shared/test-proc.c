@@ -58,7 +58,8 @@ static void test_status_of_self(void **state)
 
 static void test_status_value(void **state)
 {
-    static const char status[] = "Name:\tTgid: 7\nTgid:\t12\nTgid:\t13\nTracerPid:\t0\nEmpty:\nLast:\tcut";
+    static const char status[] =
+        "Name:\tTgid: 7\nTgid:\t12\nTgid:\t13\nTracerPid:\t0\nEmpty:\nLast:\tcut";
     static const struct {
         const char *name, *value;
     } cases[] = {

@@ -15,11 +15,11 @@
 
 #include "slurp.h"
 
-#define PATH_OF_FD(fd)                                                                                       \
-    ({                                                                                                       \
-        static char path_[40];                                                                               \
-        (void)snprintf(path_, sizeof(path_), "/proc/self/fd/%d", fd);                                        \
-        path_;                                                                                               \
+#define PATH_OF_FD(fd)                                                                             \
+    ({                                                                                             \
+        static char path_[40];                                                                     \
+        (void)snprintf(path_, sizeof(path_), "/proc/self/fd/%d", fd);                              \
+        path_;                                                                                     \
     })
 
 /* A file of n times 'x'. */

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Counts the allocations of the library and makes one of them fail: for binaries that link its objects with
- * -Wl,--wrap of each function in alloc.c. Mappings (stacks) count, too.
+ * Counts the allocations of the library and makes one of them fail: for binaries that link its
+ * objects with -Wl,--wrap of each function in alloc.c. Mappings (stacks) count, too.
  */
 
 /* The n-th allocation from here on fails, counted from 1; 0: none. Begins to count anew. */

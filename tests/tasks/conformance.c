@@ -297,8 +297,9 @@ int conformance_run(const char *group, const struct row *rows, size_t n)
     if (!tests)
         return EXIT_FAILURE;
     for (size_t i = 0; i < n; i++)
-        tests[i] = (struct CMUnitTest){
-            .name = rows[i].name, .test_func = row_test, .initial_state = (void *)(uintptr_t)&rows[i]};
+        tests[i] = (struct CMUnitTest){.name = rows[i].name,
+                                       .test_func = row_test,
+                                       .initial_state = (void *)(uintptr_t)&rows[i]};
     r = _cmocka_run_group_tests(group, tests, n, NULL, NULL);
     free(tests);
     return r;

@@ -2,15 +2,18 @@
 #pragma once
 
 /*
- * Rows of the conformance table of docs/aiotools.md: what a program does, as a trace of words with their times.
+ * Rows of the conformance table of docs/aiotools.md: what a program does, as a trace of words with
+ * their times.
  *
- * A row runs a task on virtual time; what it and its children tell by trace() has to equal .trace: "word@ms word@ms". A row either describes its
- * program (.plan, .levels) or brings a function of its own (.run). The names are those that the page refers to.
+ * A row runs a task on virtual time; what it and its children tell by trace() has to equal .trace:
+ * "word@ms word@ms". A row either describes its program (.plan, .levels) or brings a function of
+ * its own (.run). The names are those that the page refers to.
  */
 
 #include "check.h"
 
-/* A task that sleeps and then returns ret. Where it is cancelled it may take time to clean up, in a shield. */
+/* A task that sleeps and then returns ret. Where it is cancelled it may take time to clean up, in a
+ * shield. */
 struct job {
     const char *name; /* traced when it is over; "name-cancelled" where it was cut short */
     int ms;
@@ -35,7 +38,8 @@ struct plan {
     int more_at, more_of; /* a third party cancels too, so many times */
 };
 
-/* Scopes inside scopes, each sleeping before and after the next one; at the last level the sleep is cancelled. */
+/* Scopes inside scopes, each sleeping before and after the next one; at the last level the sleep is
+ * cancelled. */
 struct level {
     bool used;
     unsigned flags;

@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * What the tests of streams run on: a stream over one end of a socketpair, on virtual time, so that a test that hangs reaches its deadline at once.
+ * What the tests of streams run on: a stream over one end of a socketpair, on virtual time, so that
+ * a test that hangs reaches its deadline at once.
  */
 
 #include <sys/socket.h>
@@ -70,7 +71,8 @@ static int feed(void *userdata)
         k = b->n_input - done < b->chunk ? b->n_input - done : b->chunk;
         r = ait_write_all(b->fds[1], b->input + done, k, NULL);
         if (r >= 0)
-            r = ait_sleep(b->delay > 0 ? b->delay : MS(1)); /* each chunk is read before the next comes */
+            r = ait_sleep(b->delay > 0 ? b->delay
+                                       : MS(1)); /* each chunk is read before the next comes */
     }
     return r < 0 ? r : shut(b);
 }

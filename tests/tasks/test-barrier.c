@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The barrier: rounds, and how it breaks. What it has in common with the others is in test-sync.c. */
+/* The barrier: rounds, and how it breaks. What it has in common with the others is in test-sync.c.
+ */
 
 #include "check.h"
 
-/* Spawns fn with the number i and lets it run until it waits: so the order of coming is known, also where the scheduler shuffles. */
+/* Spawns fn with the number i and lets it run until it waits: so the order of coming is known, also
+ * where the scheduler shuffles. */
 static void come(ait_scope *scope, ait_task **ret, ait_task_fn fn, intptr_t i)
 {
     CHECK_EQ(ait_scope_spawn(scope, ret, fn, (void *)i, NULL), 0);

@@ -339,8 +339,9 @@ static void test_refused(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_results), cmocka_unit_test(test_ways_out), cmocka_unit_test(test_blocks),
-        cmocka_unit_test(test_shields), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_results), cmocka_unit_test(test_ways_out),
+        cmocka_unit_test(test_blocks),  cmocka_unit_test(test_shields),
+        cmocka_unit_test(test_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The cache: one load a key, whoever leaves; how many, how old, how long. A value is a number that counts up, so that a second load shows. */
+/* The cache: one load a key, whoever leaves; how many, how old, how long. A value is a number that
+ * counts up, so that a second load shows. */
 
 #include "alloc.h"
 #include "check.h"
@@ -280,7 +281,8 @@ static int once_main(void *userdata)
 static int errors_main(void *userdata)
 {
     uint64_t error_age = userdata ? MS(20) : 0;
-    AIT_CLEANUP(ait_cache_unrefp) ait_cache *cache = make(AIT_CACHE_OPTIONS(.error_age = error_age));
+    AIT_CLEANUP(ait_cache_unrefp)
+    ait_cache *cache = make(AIT_CACHE_OPTIONS(.error_age = error_age));
     struct asker askers[4] = {};
 
     state.error = -EIO;
@@ -308,7 +310,8 @@ static void test_once(void **unused)
 
 /* ---- who leaves ------------------------------------------------------------------------------ */
 
-/* Which of five askers are cancelled, in which order, 5 ms into the load; all others get the value. */
+/* Which of five askers are cancelled, in which order, 5 ms into the load; all others get the value.
+ */
 static const struct {
     const char *cancelled; /* their numbers */
     int n_loads, ready_ms;
@@ -577,8 +580,10 @@ static int arguments_main(void *userdata)
     CHECK_EQ(ait_cache_new(NULL, AIT_CACHE_OPTIONS(.load = load_number)), -EINVAL);
     CHECK_EQ(ait_cache_new(&cache, NULL), -EINVAL);
     CHECK_EQ(ait_cache_new(&cache, AIT_CACHE_OPTIONS()), -EINVAL);
-    CHECK_EQ(ait_cache_new(&cache, AIT_CACHE_OPTIONS(.load = load_number, .hash = same_hash)), -EINVAL);
-    CHECK_EQ(ait_cache_new(&cache, AIT_CACHE_OPTIONS(.load = load_number, .equal = same_letter)), -EINVAL);
+    CHECK_EQ(ait_cache_new(&cache, AIT_CACHE_OPTIONS(.load = load_number, .hash = same_hash)),
+             -EINVAL);
+    CHECK_EQ(ait_cache_new(&cache, AIT_CACHE_OPTIONS(.load = load_number, .equal = same_letter)),
+             -EINVAL);
     CHECK_EQ(ait_cache_get(NULL, "x", &entry), -EINVAL);
     CHECK_EQ(ait_cache_get(cache, NULL, &entry), -EINVAL);
     CHECK_EQ(ait_cache_get(cache, "x", NULL), -EINVAL);
@@ -627,10 +632,11 @@ static void test_arguments(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lru),       cmocka_unit_test(test_age),       cmocka_unit_test(test_held),
-        cmocka_unit_test(test_keys),      cmocka_unit_test(test_once),      cmocka_unit_test(test_leave),
-        cmocka_unit_test(test_dropped),   cmocka_unit_test(test_recursive), cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_lru),     cmocka_unit_test(test_age),
+        cmocka_unit_test(test_held),    cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_once),    cmocka_unit_test(test_leave),
+        cmocka_unit_test(test_dropped), cmocka_unit_test(test_recursive),
+        cmocka_unit_test(test_memory),  cmocka_unit_test(test_arguments),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Child processes by pidfd: who waits, what is told, and that no pid is signalled after its process was reaped. */
+/* Child processes by pidfd: who waits, what is told, and that no pid is signalled after its process
+ * was reaped. */
 
 #include <fcntl.h>
 #include <signal.h>
@@ -305,8 +306,9 @@ static void test_reuse(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_end),   cmocka_unit_test(test_several), cmocka_unit_test(test_dropped),
-        cmocka_unit_test(test_many),  cmocka_unit_test(test_adopt),   cmocka_unit_test(test_stolen),
+        cmocka_unit_test(test_end),     cmocka_unit_test(test_several),
+        cmocka_unit_test(test_dropped), cmocka_unit_test(test_many),
+        cmocka_unit_test(test_adopt),   cmocka_unit_test(test_stolen),
         cmocka_unit_test(test_reuse),
     };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Completions: results in the order of the ends, and that leaving early, by whatever way, leaves nothing behind. */
+/* Completions: results in the order of the ends, and that leaving early, by whatever way, leaves
+ * nothing behind. */
 
 #include "check.h"
 
@@ -62,7 +63,8 @@ static ait_completion *open_jobs(const struct job *jobs, size_t limit)
 
     for (; n < MAX_JOBS && jobs[n].ms >= 0; n++)
         calls[n] = call_of(jobs + n);
-    CHECK_EQ(ait_completion_open(&c, calls, n, AIT_GATHER_OPTIONS(.limit = limit, .discard = job_discard)),
+    CHECK_EQ(ait_completion_open(&c, calls, n,
+                                 AIT_GATHER_OPTIONS(.limit = limit, .discard = job_discard)),
              0);
     return c;
 }
@@ -231,7 +233,8 @@ static void test_at_once(void **unused)
     assert_int_equal(run_virtual(at_once_main, NULL), 0);
 }
 
-/* Results that nobody has fetched are given back, whether they were there at the close or came during it. */
+/* Results that nobody has fetched are given back, whether they were there at the close or came
+ * during it. */
 static int stubborn_main(void *userdata)
 {
     (void)ait_sleep(MS(10));
@@ -269,7 +272,8 @@ static int crawl_main(void *userdata)
 
     CHECK_EQ(ait_sleep(MS(1)), 0);
     for (int i = 0; i < 2 && depth < 4; i++)
-        CHECK_EQ(ait_completion_add(crawler, &(ait_call){crawl_main, (void *)(depth + 1), NULL}), 0);
+        CHECK_EQ(ait_completion_add(crawler, &(ait_call){crawl_main, (void *)(depth + 1), NULL}),
+                 0);
     CHECK_EQ(ait_completion_next(crawler, NULL, NULL), -EDEADLK);
     return (int)depth;
 }
@@ -328,7 +332,9 @@ static int fetchers_main(void *userdata)
     crawler = c = open_jobs(jobs, 0);
     CHECK_EQ(ait_scope_enter(&scope, 0), 0);
     for (intptr_t i = 0; i < 3; i++) {
-        CHECK_EQ(ait_scope_spawn(scope, i == 1 ? &cancelled_one : NULL, fetcher_main, (void *)i, NULL), 0);
+        CHECK_EQ(
+            ait_scope_spawn(scope, i == 1 ? &cancelled_one : NULL, fetcher_main, (void *)i, NULL),
+            0);
         CHECK_EQ(ait_sleep(MS(1)), 0);
     }
     CHECK_EQ(ait_sleep(MS(32)), 0);
@@ -517,8 +523,9 @@ static void test_outside(void **unused)
     assert_int_equal(ait_completion_open(NULL, NULL, 0, NULL), -EINVAL);
     assert_int_equal(ait_completion_open(&c, NULL, 1, NULL), -EINVAL);
     assert_int_equal(ait_completion_open(&c, &none, 1, NULL), -EINVAL);
-    assert_int_equal(ait_completion_open(&c, NULL, 0, AIT_GATHER_OPTIONS(.flags = AIT_GATHER_CONTINUE)),
-                     -EINVAL);
+    assert_int_equal(
+        ait_completion_open(&c, NULL, 0, AIT_GATHER_OPTIONS(.flags = AIT_GATHER_CONTINUE)),
+        -EINVAL);
     assert_int_equal(ait_completion_add(NULL, &call), -EINVAL);
     assert_int_equal(ait_completion_next(NULL, NULL, NULL), -EINVAL);
     assert_int_equal(ait_completion_try_next(NULL, NULL, NULL), -EINVAL);

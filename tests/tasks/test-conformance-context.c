@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What aiotools' tests of contexts, defer, lru_cache and of the call graph check; docs/aiotools.md tells row by row. */
+/* What aiotools' tests of contexts, defer, lru_cache and of the call graph check; docs/aiotools.md
+ * tells row by row. */
 
 #include "conformance.h"
 
@@ -266,9 +267,9 @@ static int cache_by_size(void *userdata)
     AIT_CLEANUP(ait_cache_unrefp) ait_cache *cache = NULL;
     ait_cache_info info = {.size = sizeof(info)};
 
-    CHECK_EQ(
-        ait_cache_new(&cache, AIT_CACHE_OPTIONS(.load = square, .key_size = sizeof(int), .max_entries = 2)),
-        0);
+    CHECK_EQ(ait_cache_new(&cache, AIT_CACHE_OPTIONS(.load = square, .key_size = sizeof(int),
+                                                     .max_entries = 2)),
+             0);
     ask(cache, 1, 0);
     ask(cache, 2, 0);
     ask(cache, 1, 1);
@@ -292,8 +293,8 @@ static int cache_by_age(void *userdata)
     for (size_t i = 0; i < ELEMENTS(ages); i++) {
         AIT_CLEANUP(ait_cache_unrefp) ait_cache *cache = NULL;
 
-        CHECK_EQ(ait_cache_new(
-                     &cache, AIT_CACHE_OPTIONS(.load = square, .key_size = sizeof(int), .max_age = ages[i])),
+        CHECK_EQ(ait_cache_new(&cache, AIT_CACHE_OPTIONS(.load = square, .key_size = sizeof(int),
+                                                         .max_age = ages[i])),
                  0);
         ask(cache, 3, 0);
         ask(cache, 3, 1);
@@ -345,12 +346,15 @@ static int tree(void *userdata)
 }
 
 static const struct row rows[] = {
-    {"context, enter, body, exit", .run = context_plain, .trace = "enter@1 body@1 exit:7@2 result:7@2"},
-    {"context, the body fails", .run = context_body_fails, .trace = "enter@1 body@1 exit:EIO@2 result:EIO@2"},
+    {"context, enter, body, exit", .run = context_plain,
+     .trace = "enter@1 body@1 exit:7@2 result:7@2"},
+    {"context, the body fails", .run = context_body_fails,
+     .trace = "enter@1 body@1 exit:EIO@2 result:EIO@2"},
     {"context, used twice", .run = context_twice,
      .trace = "enter@1 body@1 exit:0@2 result:0@2 enter@3 body@3 exit:0@4 result:0@4"},
     {"context, enter fails", .run = context_enter_fails, .trace = "enter@1 result:EIO@1"},
-    {"context, exit fails", .run = context_exit_fails, .trace = "enter@1 body@1 exit:0@2 result:EIO@2"},
+    {"context, exit fails", .run = context_exit_fails,
+     .trace = "enter@1 body@1 exit:0@2 result:EIO@2"},
     {"context, body and exit fail", .run = context_both_fail,
      .trace = "enter@1 body@1 exit:EIO@2 result:EIO@2"},
     {"context, exit deals with the error", .run = context_handled,
@@ -362,12 +366,14 @@ static const struct row rows[] = {
     {"contexts as a group, all exits fail", .run = group_exits_fail,
      .trace = "enter@1 enter@1 entered:2@1 0@1 0@1 exit:0@2 exit:0@2 EIO@2 EIO@2 result:EIO@2"},
     {"contexts as a group, the body fails", .run = group_body_fails,
-     .trace = "enter@1 enter@1 entered:2@1 0@1 0@1 exit:EBADF@2 exit:EBADF@2 0@2 0@2 result:EBADF@2"},
+     .trace =
+         "enter@1 enter@1 entered:2@1 0@1 0@1 exit:EBADF@2 exit:EBADF@2 0@2 0@2 result:EBADF@2"},
     {"closing in a shield", .run = closing, .trace = "item0@200 closed@500 waited:0@500"},
     {"defer, last first", .run = defer_plain, .trace = "1@0 2@0 3@0 end3@0 end2@0 end1@0"},
     {"defer, left early", .run = defer_early, .trace = "1@0 2@0 end2@0 end1@0"},
     {"exit stack, destructors", .run = stack_destroys, .trace = "end3@0 end2@0 end1@0"},
-    {"exit stack, entries that wait", .run = stack_waits, .trace = "end3@1 end2@2 end1@3 result:5@3"},
+    {"exit stack, entries that wait", .run = stack_waits,
+     .trace = "end3@1 end2@2 end1@3 result:5@3"},
     {"exit stack, the body fails", .run = stack_body_fails, .trace = "end2@1 end1@2 result:EIO@2"},
     {"cache, bounded by size", .run = cache_by_size,
      .trace = "load1@0 load2@0 load3@0 load2@0 load1@0 load3@0"},

@@ -36,8 +36,8 @@ static void new_set(ait_taskset **ret)
     n_errors = 0;
 }
 
-#define SET(name)                                                                                            \
-    AIT_CLEANUP(ait_taskset_unrefp) ait_taskset *name = NULL;                                                \
+#define SET(name)                                                                                  \
+    AIT_CLEANUP(ait_taskset_unrefp) ait_taskset *name = NULL;                                      \
     new_set(&name)
 
 static int tells_name(void *userdata)
@@ -202,12 +202,15 @@ static const struct row rows[] = {
     {"set of an object, shut down while they run", .run = shut_down_while_they_run,
      .trace = "job-cancelled@50 job-cancelled@50 job-cancelled@50 gone@50"},
     {"set, shut down by another task", .run = shut_down_by_another,
-     .trace = "job@0 job@100 job@200 job@300 job@400 job-cancelled@490 job-cancelled@490 job-cancelled@490 "
+     .trace = "job@0 job@100 job@200 job@300 job@400 job-cancelled@490 job-cancelled@490 "
+              "job-cancelled@490 "
               "job-cancelled@490 job-cancelled@490 on@490"},
     {"set, shut down after all", .run = shut_down_after_all, .trace = "job@100 job@100 job@100"},
     {"set, shut down before they begin", .run = shut_down_before_they_begin, .trace = ""},
-    {"set, a task's result", .run = await_result, .trace = "job@100 result:5@100 job@200 result:5@200"},
-    {"set, a task's error", .run = await_error, .trace = "bad@100 result:EIO@100 bad@200 result:EIO@200"},
+    {"set, a task's result", .run = await_result,
+     .trace = "job@100 result:5@100 job@200 result:5@200"},
+    {"set, a task's error", .run = await_error,
+     .trace = "bad@100 result:EIO@100 bad@200 result:EIO@200"},
     {"set, errors to the handler", .run = errors_to_handler, .trace = "bad@100 bad@100 bad@100"},
     {"set, cleanup on shutdown", .run = cleanup_on_shutdown,
      .trace = "job-cancelled@10 job-cancelled@10 job-cancelled@10 job-cleaned@110 job-cleaned@110 "

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What aiotools' tests of create_timer() and VirtualClock check; docs/aiotools.md tells row by row. */
+/* What aiotools' tests of create_timer() and VirtualClock check; docs/aiotools.md tells row by row.
+ */
 
 #include "conformance.h"
 
@@ -98,7 +99,8 @@ static const struct row rows[] = {
     {"failing ticks", .run = failing_ticks, .trace = "begun:6@5500 cancelled:0@5500"},
     {"slow ticks pile up", .run = slow_ticks_pile_up, .trace = "begun:10@9900 cancelled:5@9900"},
     {"slow ticks cancelled", .run = slow_ticks_cancelled, .trace = "begun:10@95 cancelled:10@95"},
-    {"quick ticks not cancelled", .run = quick_ticks_not_cancelled, .trace = "begun:10@96 cancelled:0@96"},
+    {"quick ticks not cancelled", .run = quick_ticks_not_cancelled,
+     .trace = "begun:10@96 cancelled:0@96"},
     {"clock far away", .run = far_away, .trace = ""},
 };
 

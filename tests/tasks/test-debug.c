@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The dump is compared word by word, with addresses and places in code taken out; the census with what the tasks have done to their stacks. */
+/* The dump is compared word by word, with addresses and places in code taken out; the census with
+ * what the tasks have done to their stacks. */
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -60,7 +61,8 @@ static int wait_fd(void *unused)
 
 static int wait_start(void *unused)
 {
-    return ait_scope_start(ait_scope_current(), NULL, sleep_for_ever, NULL, AIT_TASK_OPTIONS(.name = "late"));
+    return ait_scope_start(ait_scope_current(), NULL, sleep_for_ever, NULL,
+                           AIT_TASK_OPTIONS(.name = "late"));
 }
 
 static int shielded(void *unused)
@@ -81,8 +83,9 @@ static const struct {
     const char *name;
     ait_task_fn fn;
 } members[] = {
-    {"sleeper", sleep_long}, {"event", wait_event}, {"mutex", wait_mutex},   {"future", wait_future},
-    {"joiner", wait_task},   {"reader", wait_fd},   {"starter", wait_start}, {"shielded", shielded},
+    {"sleeper", sleep_long}, {"event", wait_event},  {"mutex", wait_mutex},
+    {"future", wait_future}, {"joiner", wait_task},  {"reader", wait_fd},
+    {"starter", wait_start}, {"shielded", shielded},
 };
 
 static int leave(void *unused)
@@ -90,7 +93,9 @@ static int leave(void *unused)
     AIT_SCOPE(inner);
 
     CHECK_EQ(ait_scope_enter(&inner, AIT_SCOPE_SUPERVISOR), 0);
-    CHECK_EQ(ait_scope_spawn(inner, NULL, sleep_for_ever, NULL, AIT_TASK_OPTIONS(.name = "last child")), 0);
+    CHECK_EQ(
+        ait_scope_spawn(inner, NULL, sleep_for_ever, NULL, AIT_TASK_OPTIONS(.name = "last child")),
+        0);
     return ait_scope_exit(inner, 0);
 }
 
@@ -186,15 +191,18 @@ static int tree_main(void *userdata)
 
     world_open(&peer);
     CHECK_EQ(ait_task_spawn(NULL, sleep_long, NULL, AIT_TASK_OPTIONS(.name = "beside")), 0);
-    CHECK_EQ(ait_taskset_spawn(world.set, NULL, sleep_for_ever, NULL, AIT_TASK_OPTIONS(.name = "member")), 0);
-    CHECK_EQ(
-        ait_taskset_spawn(world.other_set, NULL, sleep_for_ever, NULL, AIT_TASK_OPTIONS(.name = "member")),
-        0);
+    CHECK_EQ(ait_taskset_spawn(world.set, NULL, sleep_for_ever, NULL,
+                               AIT_TASK_OPTIONS(.name = "member")),
+             0);
+    CHECK_EQ(ait_taskset_spawn(world.other_set, NULL, sleep_for_ever, NULL,
+                               AIT_TASK_OPTIONS(.name = "member")),
+             0);
     CHECK_EQ(ait_scope_enter_after(&scope, AIT_SCOPE_FAIL_FAST, MS(10000)), 0);
     CHECK_EQ(ait_scope_set_name(scope, "work"), 0);
     for (unsigned i = 0; i < ELEMENTS(members); i++) {
-        CHECK_EQ(
-            ait_scope_spawn(scope, &task, members[i].fn, NULL, AIT_TASK_OPTIONS(.name = members[i].name)), 0);
+        CHECK_EQ(ait_scope_spawn(scope, &task, members[i].fn, NULL,
+                                 AIT_TASK_OPTIONS(.name = members[i].name)),
+                 0);
         if (i == 0)
             world.sleeper = task;
         else if (i + 1 < ELEMENTS(members))
@@ -375,7 +383,8 @@ static int census_main(void *unused)
     CHECK_EQ(ait_scope_spawn(scope, NULL, heavy, NULL,
                              AIT_TASK_OPTIONS(.name = "heavy", .stack_size = 512 * 1024)),
              0);
-    CHECK_EQ(ait_scope_spawn(scope, NULL, sleep_for_ever, NULL, AIT_TASK_OPTIONS(.name = "light")), 0);
+    CHECK_EQ(ait_scope_spawn(scope, NULL, sleep_for_ever, NULL, AIT_TASK_OPTIONS(.name = "light")),
+             0);
     CHECK_EQ(ait_sleep(MS(1)), 0);
     r = ait_loop_foreach_stack(ait_loop_current(), on_stack, &c);
     CHECK_EQ(c.n, 3);
@@ -412,8 +421,9 @@ static void test_misuse(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tree),        cmocka_unit_test(test_states), cmocka_unit_test(test_guest),
-        cmocka_unit_test(test_full_device), cmocka_unit_test(test_deep),   cmocka_unit_test(test_census),
+        cmocka_unit_test(test_tree),   cmocka_unit_test(test_states),
+        cmocka_unit_test(test_guest),  cmocka_unit_test(test_full_device),
+        cmocka_unit_test(test_deep),   cmocka_unit_test(test_census),
         cmocka_unit_test(test_misuse),
     };
 

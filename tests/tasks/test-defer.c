@@ -382,8 +382,10 @@ static int with_main(void *userdata)
     };
 
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
-        struct thing a = {
-            .name = 'a', .enter_error = cases[i].enter_error, .exit_r = cases[i].exit_r, .told = 99};
+        struct thing a = {.name = 'a',
+                          .enter_error = cases[i].enter_error,
+                          .exit_r = cases[i].exit_r,
+                          .told = 99};
         const ait_ctx ctx = {thing_enter, thing_exit, &a};
         int result = cases[i].body;
 
@@ -539,10 +541,11 @@ static void test_arguments(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_block),     cmocka_unit_test(test_shield),  cmocka_unit_test(test_results),
-        cmocka_unit_test(test_many),      cmocka_unit_test(test_all_run), cmocka_unit_test(test_cancelled),
-        cmocka_unit_test(test_contexts),  cmocka_unit_test(test_pop_all), cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_block),    cmocka_unit_test(test_shield),
+        cmocka_unit_test(test_results),  cmocka_unit_test(test_many),
+        cmocka_unit_test(test_all_run),  cmocka_unit_test(test_cancelled),
+        cmocka_unit_test(test_contexts), cmocka_unit_test(test_pop_all),
+        cmocka_unit_test(test_memory),   cmocka_unit_test(test_arguments),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

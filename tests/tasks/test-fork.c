@@ -39,7 +39,8 @@ static int results_main(void *userdata)
 {
     static const struct {
         int result, exit_code;
-    } cases[] = {{0, 0}, {1, 1}, {99, 99}, {255, 255}, {256, 255}, {100000, 255}, {-EIO, 1}, {-ECANCELED, 1}};
+    } cases[] = {{0, 0},     {1, 1},        {99, 99},  {255, 255},
+                 {256, 255}, {100000, 255}, {-EIO, 1}, {-ECANCELED, 1}};
 
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
         AIT_CHILD(c);
@@ -116,7 +117,8 @@ static int start_main(void *userdata)
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
         AIT_CHILD(c);
 
-        CHECK_EQ(ait_fork_start(&c, start_with, (void *)(intptr_t)cases[i].value, NULL), cases[i].r);
+        CHECK_EQ(ait_fork_start(&c, start_with, (void *)(intptr_t)cases[i].value, NULL),
+                 cases[i].r);
         CHECK_EQ(c != NULL, cases[i].r >= 0);
         if (!c)
             continue;
@@ -164,7 +166,8 @@ static int keep_main(void *userdata)
 {
     AIT_CHILD(c);
 
-    CHECK_EQ(ait_fork(&c, sleep_for_ever, NULL, AIT_FORK_OPTIONS(.flags = AIT_FORK_KEEP_SIGNALS)), 0);
+    CHECK_EQ(ait_fork(&c, sleep_for_ever, NULL, AIT_FORK_OPTIONS(.flags = AIT_FORK_KEEP_SIGNALS)),
+             0);
     CHECK_EQ(ait_child_kill(c, SIGTERM), 0);
     CHECK_EQ(ait_child_wait(c, NULL), 0);
     CHECK_EQ(ait_child_exit_code(c), 128 + SIGTERM);
@@ -311,7 +314,8 @@ static void test_stdio(void **unused)
     (void)close(saved);
 }
 
-/* A connection that a child has a copy of leaves the parent's poll set when the parent closes it. */
+/* A connection that a child has a copy of leaves the parent's poll set when the parent closes it.
+ */
 static unsigned n_polled(void)
 {
     char path[64], line[256];
@@ -489,7 +493,8 @@ static int arguments_main(void *userdata)
 
     CHECK_EQ(ait_fork(NULL, return_it, NULL, NULL), -EINVAL);
     CHECK_EQ(ait_fork(&c, NULL, NULL, NULL), -EINVAL);
-    CHECK_EQ(ait_fork(&c, return_it, NULL, AIT_FORK_OPTIONS(.flags = AIT_SPAWN_STDIN_PIPE)), -EINVAL);
+    CHECK_EQ(ait_fork(&c, return_it, NULL, AIT_FORK_OPTIONS(.flags = AIT_SPAWN_STDIN_PIPE)),
+             -EINVAL);
     CHECK_EQ(ait_fork(&c, return_it, NULL, AIT_FORK_OPTIONS(.death_signal = -1)), -EINVAL);
     CHECK_EQ(ait_fork(&c, return_it, NULL, AIT_FORK_OPTIONS(.stop_signal = NSIG)), -EINVAL);
     CHECK_EQ(ait_fork_start(&c, return_it, NULL, &(const ait_fork_options){.size = 1}), -EINVAL);

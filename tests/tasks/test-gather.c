@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* gather and race, as tables on virtual time: what each call saw, what the caller got, when, and that nothing was left behind. */
+/* gather and race, as tables on virtual time: what each call saw, what the caller got, when, and
+ * that nothing was left behind. */
 
 #include "check.h"
 
@@ -94,7 +95,8 @@ static const struct row rows[] = {
     {.name = "gather, continue: a timeout around it, what was reached is there",
      .flags = AIT_GATHER_CONTINUE,
      .deadline = 350,
-     .jobs = {{100, 1}, {200, -EIO}, {250, -EIO}, {300, 3}, {400, 4}, {500, -EIO}, {600, -EIO}, {-1}},
+     .jobs =
+         {{100, 1}, {200, -EIO}, {250, -EIO}, {300, 3}, {400, 4}, {500, -EIO}, {600, -EIO}, {-1}},
      .ret = -ECANCELED,
      .ms = 450,
      .results = {1, -EIO, -EIO, 3, -ECANCELED, -ECANCELED, -ECANCELED},
@@ -266,8 +268,9 @@ static const ait_task_options job_options = {
 static int call_row(const struct row *row, size_t *winner, int *results)
 {
     int magic = 77;
-    const ait_gather_options *options = AIT_GATHER_OPTIONS(.flags = row->flags, .limit = row->limit,
-                                                           .discard = job_discard, .userdata = &magic);
+    const ait_gather_options *options =
+        AIT_GATHER_OPTIONS(.flags = row->flags, .limit = row->limit, .discard = job_discard,
+                           .userdata = &magic);
     ait_call calls[MAX_JOBS];
     size_t n = n_jobs(row);
 
@@ -336,7 +339,8 @@ static int stubborn_main(void *userdata)
 static int discard_main(void *userdata)
 {
     struct job job = {.ms = 40, .result = 4};
-    ait_call calls[] = {{stubborn_main, NULL, NULL}, {job_main, &job, NULL}, {stubborn_main, NULL, NULL}};
+    ait_call calls[] = {
+        {stubborn_main, NULL, NULL}, {job_main, &job, NULL}, {stubborn_main, NULL, NULL}};
     int magic = 77, results[3];
     size_t winner = 9;
 
@@ -345,12 +349,14 @@ static int discard_main(void *userdata)
     CHECK_EQ(winner, 1);
     CHECK_EQ(results[0], 8);
     CHECK_EQ(results[2], 8);
-    CHECK_EQ(
-        ait_race(calls, 3, AIT_GATHER_OPTIONS(.discard = job_discard, .userdata = &magic), NULL, results), 4);
+    CHECK_EQ(ait_race(calls, 3, AIT_GATHER_OPTIONS(.discard = job_discard, .userdata = &magic),
+                      NULL, results),
+             4);
     CHECK_EQ(discarded, 2);
     CHECK_EQ(results[0], -ECANCELED);
     CHECK_EQ(results[1], 4);
-    CHECK_EQ(ait_race(calls, 3, AIT_GATHER_OPTIONS(.discard = job_discard, .userdata = &magic), NULL, NULL),
+    CHECK_EQ(ait_race(calls, 3, AIT_GATHER_OPTIONS(.discard = job_discard, .userdata = &magic),
+                      NULL, NULL),
              4);
     CHECK_EQ(discarded, 4);
     return 0;
@@ -467,7 +473,8 @@ static int misuse_main(void *userdata)
 {
     ait_task_options short_options = {.size = 1};
     ait_call none = {}, bad = {count_main, NULL, &short_options};
-    ait_call deep = {count_main, NULL, AIT_TASK_OPTIONS(.stack_size = SIZE_MAX / 2, .destroy = job_destroy)};
+    ait_call deep = {count_main, NULL,
+                     AIT_TASK_OPTIONS(.stack_size = SIZE_MAX / 2, .destroy = job_destroy)};
     ait_call good = {count_main, NULL, AIT_TASK_OPTIONS(.destroy = job_destroy)};
     int result = 5;
 
@@ -498,8 +505,9 @@ static void test_misuse(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows), cmocka_unit_test(test_discard), cmocka_unit_test(test_grandchild),
-        cmocka_unit_test(test_many), cmocka_unit_test(test_refused), cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_rows),       cmocka_unit_test(test_discard),
+        cmocka_unit_test(test_grandchild), cmocka_unit_test(test_many),
+        cmocka_unit_test(test_refused),    cmocka_unit_test(test_misuse),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

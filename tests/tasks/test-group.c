@@ -17,7 +17,8 @@ static int run_group(void *userdata)
     int r;
 
     AIT_TIMEOUT(r, LIMIT)
-        r = ait_run_process(&result, AIT_ARGV("/bin/sh", "-c", "sleep 100 & echo $!; echo two >&2; exit 3"),
+        r = ait_run_process(&result,
+                            AIT_ARGV("/bin/sh", "-c", "sleep 100 & echo $!; echo two >&2; exit 3"),
                             NULL, 0, AIT_SPAWN_OPTIONS(.flags = flags));
     if (!CHECK_EQ(r, 0))
         return r;
@@ -45,7 +46,8 @@ static int run_much(void *unused)
     int r;
 
     AIT_TIMEOUT(r, LIMIT)
-        r = ait_run_process(&result, AIT_ARGV("/bin/sh", "-c", "sleep 100 & head -c 50000 /dev/zero"), NULL,
+        r = ait_run_process(&result,
+                            AIT_ARGV("/bin/sh", "-c", "sleep 100 & head -c 50000 /dev/zero"), NULL,
                             0, AIT_SPAWN_OPTIONS(.flags = AIT_SPAWN_PROCESS_GROUP));
     if (!CHECK_EQ(r, 0))
         return r;

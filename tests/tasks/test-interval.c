@@ -8,7 +8,8 @@
 
 #define MAX_TICKS 12
 
-/* When each tick ran, to which place of the schedule it belonged, how many had been left out before it. */
+/* When each tick ran, to which place of the schedule it belonged, how many had been left out before
+ * it. */
 struct seen {
     int at, n, due, missed;
 };
@@ -20,7 +21,8 @@ struct row {
     const char *name;
     ait_interval_policy policy;
     int interval, ms;
-    int busy[MAX_TICKS]; /* how long the n-th callback takes; after the first 0: as the one before */
+    int busy[MAX_TICKS]; /* how long the n-th callback takes; after the first 0: as the one before
+                          */
     int cleanup;         /* how long a cancelled one still takes */
 
     struct seen seen[MAX_TICKS];
@@ -123,7 +125,12 @@ static const struct row rows[] = {
      .interval = 10,
      .busy = {35, 1},
      .ms = 55,
-     .seen = {{0, 0, 0, 0}, {35, 1, 10, 0}, {36, 2, 20, 0}, {37, 3, 30, 0}, {40, 4, 40, 0}, {50, 5, 50, 0}},
+     .seen = {{0, 0, 0, 0},
+              {35, 1, 10, 0},
+              {36, 2, 20, 0},
+              {37, 3, 30, 0},
+              {40, 4, 40, 0},
+              {50, 5, 50, 0}},
      .n = 6,
      .done = 6,
      .end = 55},
@@ -256,7 +263,9 @@ static int in_scope_main(void *userdata)
     start = now_ms();
     CHECK_EQ(ait_scope_enter_after(&scope, AIT_SCOPE_MOVE_ON, MS(250)), 0);
     for (int policy = AIT_INTERVAL_QUEUE; policy <= AIT_INTERVAL_BURST; policy++)
-        CHECK_EQ(ait_interval_start(NULL, scope, MS(100), (ait_interval_policy)policy, tick, &n_seen), 0);
+        CHECK_EQ(
+            ait_interval_start(NULL, scope, MS(100), (ait_interval_policy)policy, tick, &n_seen),
+            0);
     CHECK_EQ(ait_scope_exit(scope, 0), 0);
     CHECK_EQ(ait_scope_is_expired(scope), 1);
     CHECK_EQ(n_seen, 4 * 3);
@@ -270,7 +279,8 @@ static void test_in_scope(void **unused)
 }
 
 /* A loop that was busy elsewhere: the clock has gone on, and only then it looks at its timers. */
-static void check_late(ait_clock *clock, ait_interval_policy policy, int n, int last, uint64_t missed)
+static void check_late(ait_clock *clock, ait_interval_policy policy, int n, int last,
+                       uint64_t missed)
 {
     AIT_CLEANUP(ait_task_unrefp) ait_task *timer = NULL;
 
@@ -352,13 +362,15 @@ static void test_misuse(void **unused)
     assert_int_equal(ait_interval_start(&timer, NULL, 1, AIT_INTERVAL_QUEUE, tick, NULL), -EPERM);
     assert_int_equal(ait_loop_new(&loop), 0);
     assert_int_equal(ait_interval_start(&timer, NULL, 0, AIT_INTERVAL_QUEUE, tick, NULL), -EINVAL);
-    assert_int_equal(ait_interval_start(&timer, NULL, 1, (ait_interval_policy)9, tick, NULL), -EINVAL);
+    assert_int_equal(ait_interval_start(&timer, NULL, 1, (ait_interval_policy)9, tick, NULL),
+                     -EINVAL);
     assert_int_equal(ait_interval_start(&timer, NULL, 1, AIT_INTERVAL_QUEUE, NULL, NULL), -EINVAL);
     assert_null(timer);
     /* So far in the future that it never comes. */
     row = rows;
     n_seen = 0;
-    assert_int_equal(ait_interval_start(&timer, NULL, UINT64_MAX, AIT_INTERVAL_SKIP, tick, &n_seen), 0);
+    assert_int_equal(ait_interval_start(&timer, NULL, UINT64_MAX, AIT_INTERVAL_SKIP, tick, &n_seen),
+                     0);
     assert_int_equal(ait_task_cancel(timer), 1);
     assert_int_equal(ait_loop_run(loop), 0);
     timer = ait_task_unref(timer);
@@ -373,7 +385,8 @@ static int far_main(void *userdata)
     row = rows;
     n_seen = 0;
     start = now_ms();
-    CHECK_EQ(ait_interval_start(&timer, NULL, UINT64_MAX / 2 + 1, AIT_INTERVAL_BURST, tick, &n_seen), 0);
+    CHECK_EQ(
+        ait_interval_start(&timer, NULL, UINT64_MAX / 2 + 1, AIT_INTERVAL_BURST, tick, &n_seen), 0);
     CHECK_EQ(ait_sleep(MS(1)), 0);
     CHECK_EQ(n_seen, 1);
     CHECK_EQ(ait_cancel_and_wait(timer, NULL), 0);
@@ -420,9 +433,10 @@ static void test_names(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows), cmocka_unit_test(test_failing), cmocka_unit_test(test_in_scope),
-        cmocka_unit_test(test_late), cmocka_unit_test(test_drift),   cmocka_unit_test(test_misuse),
-        cmocka_unit_test(test_far),  cmocka_unit_test(test_names),
+        cmocka_unit_test(test_rows),     cmocka_unit_test(test_failing),
+        cmocka_unit_test(test_in_scope), cmocka_unit_test(test_late),
+        cmocka_unit_test(test_drift),    cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_far),      cmocka_unit_test(test_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -272,7 +272,8 @@ static void test_memory(void **unused)
     assert_int_equal(n_destroyed[2], 1);
 }
 
-/* Many blocks deep, and a chain of tasks each of which adds one: nothing here recurses in the library. */
+/* Many blocks deep, and a chain of tasks each of which adds one: nothing here recurses in the
+ * library. */
 static int chain_task(void *userdata)
 {
     intptr_t n = (intptr_t)userdata;
@@ -309,8 +310,9 @@ static void test_deep(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_blocks),  cmocka_unit_test(test_inherit), cmocka_unit_test(test_unborn),
-        cmocka_unit_test(test_outside), cmocka_unit_test(test_memory),  cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_blocks), cmocka_unit_test(test_inherit),
+        cmocka_unit_test(test_unborn), cmocka_unit_test(test_outside),
+        cmocka_unit_test(test_memory), cmocka_unit_test(test_deep),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Streams, lookups, connections, sd-bus: that a wait allocates nothing once the buffers are there, and that each allocation may fail: who asked is
- * told, and nothing is left behind.
+ * Streams, lookups, connections, sd-bus: that a wait allocates nothing once the buffers are there,
+ * and that each allocation may fail: who asked is told, and nothing is left behind.
  */
 
 #include <fcntl.h>
@@ -52,8 +52,8 @@ static int say(ait_stream *s, unsigned n)
     int r = ait_stream_printf(s, "line %u\n", n);
 
     if (r >= 0)
-        r = ait_stream_write(s, "a part of a line, longer than what the buffer of 64 bytes has room for;", 71,
-                             NULL);
+        r = ait_stream_write(
+            s, "a part of a line, longer than what the buffer of 64 bytes has room for;", 71, NULL);
     if (r >= 0)
         r = ait_stream_write(s, "\n", 1, NULL);
     return r < 0 ? r : ait_stream_flush(s);
@@ -107,13 +107,13 @@ static void test_counted(void **unused)
 
 /* ---- each refused in turn -------------------------------------------------------------------- */
 
-#define TRY(call)                                                                                            \
-    do {                                                                                                     \
-        int r_ = (int)(call);                                                                                \
-        if (r_ < 0) {                                                                                        \
-            CHECK((r_ == -ENOMEM || r_ == -EAGAIN) && faults.failed);                                        \
-            return -ENOMEM;                                                                                  \
-        }                                                                                                    \
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        int r_ = (int)(call);                                                                      \
+        if (r_ < 0) {                                                                              \
+            CHECK((r_ == -ENOMEM || r_ == -EAGAIN) && faults.failed);                              \
+            return -ENOMEM;                                                                        \
+        }                                                                                          \
     } while (0)
 
 static int stream_with(struct pair *p)
@@ -210,7 +210,8 @@ static int double_it(sd_bus_message *m, void *userdata, sd_bus_error *error)
     int r = sd_bus_message_read(m, "i", &n);
 
     if (r >= 0)
-        r = sd_bus_emit_signal(sd_bus_message_get_bus(m), "/test", "org.example.Test", "Doubled", "i", n);
+        r = sd_bus_emit_signal(sd_bus_message_get_bus(m), "/test", "org.example.Test", "Doubled",
+                               "i", n);
     return r < 0 ? r : sd_bus_reply_method_return(m, "i", n * 2);
 }
 
@@ -249,7 +250,8 @@ static int bus_calls(sd_bus *server, sd_bus *client)
 
     TRY(ait_scope_start(ait_scope_current(), NULL, serve, server, NULL));
     TRY(ait_bus_signals_open(&signals, client, "type='signal'", 4));
-    TRY(ait_bus_call_method(client, NULL, "/test", "org.example.Test", "Double", NULL, &reply, "i", 21));
+    TRY(ait_bus_call_method(client, NULL, "/test", "org.example.Test", "Double", NULL, &reply, "i",
+                            21));
     CHECK(sd_bus_message_read(reply, "i", &n) >= 0);
     CHECK_EQ(n, 42);
     TRY(ait_bus_signals_next(signals, &signal));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Processes, threads, files, connections, transfers, caches, context groups, exit stacks, locals, dumps: that each allocation and each call that makes
- * something may be refused, alone or with all that follow. Who asked is told, no block, descriptor, process or thread is left behind, and the
+ * Processes, threads, files, connections, transfers, caches, context groups, exit stacks, locals,
+ * dumps: that each allocation and each call that makes something may be refused, alone or with all
+ * that follow. Who asked is told, no block, descriptor, process or thread is left behind, and the
  * same loop does the same work afterwards.
  */
 
@@ -19,14 +20,14 @@
 #include "faults.h"
 #include "process-helpers.h"
 
-#define TRY(call)                                                                                            \
-    do {                                                                                                     \
-        int r_ = (int)(call);                                                                                \
-        if (r_ < 0) {                                                                                        \
-            if (!CHECK((r_ == -ENOMEM || r_ == -EAGAIN) && faults.failed))                                   \
-                (void)fprintf(stderr, "%d: %s: %d\n", __LINE__, #call, r_);                                  \
-            return -ENOMEM;                                                                                  \
-        }                                                                                                    \
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        int r_ = (int)(call);                                                                      \
+        if (r_ < 0) {                                                                              \
+            if (!CHECK((r_ == -ENOMEM || r_ == -EAGAIN) && faults.failed))                         \
+                (void)fprintf(stderr, "%d: %s: %d\n", __LINE__, #call, r_);                        \
+            return -ENOMEM;                                                                        \
+        }                                                                                          \
     } while (0)
 
 /* What the programs use and the library has not made. */
@@ -240,8 +241,8 @@ static int spawn_main(void *unused)
     const ait_spawn_fd fds[] = {{x.file, 5}, {x.file, 7}};
     const ait_spawn_options options = {
         .size = sizeof(options),
-        .flags =
-            AIT_SPAWN_STDIN_PIPE | AIT_SPAWN_STDOUT_PIPE | AIT_SPAWN_STDERR_NULL | AIT_SPAWN_PROCESS_GROUP,
+        .flags = AIT_SPAWN_STDIN_PIPE | AIT_SPAWN_STDOUT_PIPE | AIT_SPAWN_STDERR_NULL |
+                 AIT_SPAWN_PROCESS_GROUP,
         .fds = fds,
         .n_fds = ELEMENTS(fds),
     };
@@ -328,8 +329,9 @@ static int offload_main(void *unused)
     r = ait_offload(job, NULL);
     TRY(r);
     CHECK_EQ(r, 7);
-    TRY(ait_offload_full(&result, job, NULL,
-                         AIT_OFFLOAD_OPTIONS(.flags = AIT_OFFLOAD_DETACH, .destroy = job_destroyed)));
+    TRY(ait_offload_full(
+        &result, job, NULL,
+        AIT_OFFLOAD_OPTIONS(.flags = AIT_OFFLOAD_DETACH, .destroy = job_destroyed)));
     CHECK_EQ(result, 7);
     CHECK_EQ(n_jobs, 0);
     return 0;
@@ -371,7 +373,8 @@ static int connect_main(void *unused)
 
 static int transfer_main(void *unused)
 {
-    struct pollfd fds[] = {{.fd = x.pipe[0], .events = POLLIN}, {.fd = x.pipe[1], .events = POLLOUT}};
+    struct pollfd fds[] = {{.fd = x.pipe[0], .events = POLLIN},
+                           {.fd = x.pipe[1], .events = POLLOUT}};
     off_t offset = 0;
     char c;
 
@@ -479,8 +482,8 @@ static void each_refused(const struct program *p, bool for_ever)
             print_message("in: %s, call %u\n", p->name, t.n);
         check_assert();
         if (faults.n_live != live || count_fds() != n_fds)
-            fail_msg("%s: refusing call %u leaves %ld blocks, %d fds", p->name, t.n, faults.n_live - live,
-                     (int)(count_fds() - n_fds));
+            fail_msg("%s: refusing call %u leaves %ld blocks, %d fds", p->name, t.n,
+                     faults.n_live - live, (int)(count_fds() - n_fds));
         if (waitpid(-1, NULL, WNOHANG) != -1 || errno != ECHILD)
             fail_msg("%s: refusing call %u leaves a process", p->name, t.n);
         assert_null(ait_loop_current());

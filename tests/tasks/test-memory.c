@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Synchronisation, queues, combinators, intervals, task sets: that their waits allocate nothing, and that each allocation of theirs may fail: whoever asked is
- * told, everything else goes on, and nothing is left behind.
+ * Synchronisation, queues, combinators, intervals, task sets: that their waits allocate nothing,
+ * and that each allocation of theirs may fail: whoever asked is told, everything else goes on, and
+ * nothing is left behind.
  */
 
 #include "check.h"
@@ -237,13 +238,13 @@ static void test_counted(void **unused)
 
 /* ---- each refused in turn -------------------------------------------------------------------- */
 
-#define TRY(call)                                                                                            \
-    do {                                                                                                     \
-        int r_ = (call);                                                                                     \
-        if (r_ < 0) {                                                                                        \
-            CHECK((r_ == -ENOMEM || r_ == -EAGAIN) && faults.failed);                                        \
-            return -ENOMEM;                                                                                  \
-        }                                                                                                    \
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        int r_ = (call);                                                                           \
+        if (r_ < 0) {                                                                              \
+            CHECK((r_ == -ENOMEM || r_ == -EAGAIN) && faults.failed);                              \
+            return -ENOMEM;                                                                        \
+        }                                                                                          \
     } while (0)
 
 static int n_destroyed;
@@ -314,7 +315,8 @@ static int gather_all_main(void *userdata)
     int r;
 
     fill(calls);
-    r = ait_gather(calls, CALLS, AIT_GATHER_OPTIONS(.flags = AIT_GATHER_CONTINUE, .limit = 3), results);
+    r = ait_gather(calls, CALLS, AIT_GATHER_OPTIONS(.flags = AIT_GATHER_CONTINUE, .limit = 3),
+                   results);
     CHECK_EQ(n_destroyed, CALLS);
     TRY(r);
     for (int i = 0; i < CALLS; i++) {
@@ -393,7 +395,8 @@ static int interval_main(void *userdata)
 
     n_ticks = 0;
     n_missed = 0;
-    TRY(ait_interval_start(&timer, NULL, MS(10), (ait_interval_policy)(intptr_t)userdata, tick, NULL));
+    TRY(ait_interval_start(&timer, NULL, MS(10), (ait_interval_policy)(intptr_t)userdata, tick,
+                           NULL));
     TRY(ait_sleep(MS(95)));
     TRY(ait_cancel_and_wait(timer, NULL));
     /* The last ones may have been missed without another to tell of it. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A task that ends with a mutex locked: nobody waits for it for ever, neither those who had come before, nor those who could not even be cancelled. */
+/* A task that ends with a mutex locked: nobody waits for it for ever, neither those who had come
+ * before, nor those who could not even be cancelled. */
 
 #include "check.h"
 
@@ -70,7 +71,8 @@ static void waiting(ait_scope *scope)
     }
 }
 
-/* The one at the head of the queue changes: by being served, and by being cancelled, also at the moment of the end. */
+/* The one at the head of the queue changes: by being served, and by being cancelled, also at the
+ * moment of the end. */
 static void changing(ait_scope *scope)
 {
     AIT_CLEANUP(ait_task_unrefp) ait_task *head = NULL, *second = NULL;
@@ -92,7 +94,8 @@ static void changing(ait_scope *scope)
     CHECK_EQ(x.at_ms[2], 60);
 }
 
-/* Notified or cancelled while somebody holds the mutex who then forgets it; and notified after that. */
+/* Notified or cancelled while somebody holds the mutex who then forgets it; and notified after
+ * that. */
 static void conditions(ait_scope *scope)
 {
     AIT_CLEANUP(ait_task_unrefp) ait_task *cancelled = NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Blocking calls on threads: what comes back, what a cancelled caller waits for, the bounds of the pool. No test waits for a time: calls end when they are told to. */
+/* Blocking calls on threads: what comes back, what a cancelled caller waits for, the bounds of the
+ * pool. No test waits for a time: calls end when they are told to. */
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -123,7 +124,8 @@ static int results_main(void *userdata)
     CHECK_EQ(ait_offload_full(NULL, look_around, NULL, NULL), 0);
     CHECK_EQ(ait_offload(NULL, NULL), -EINVAL);
     CHECK_EQ(ait_offload_full(NULL, look_around, NULL, AIT_OFFLOAD_OPTIONS(.flags = 2)), -EINVAL);
-    CHECK_EQ(ait_offload_full(NULL, look_around, NULL, &(const ait_offload_options){.size = 1}), -EINVAL);
+    CHECK_EQ(ait_offload_full(NULL, look_around, NULL, &(const ait_offload_options){.size = 1}),
+             -EINVAL);
     return 0;
 }
 
@@ -328,9 +330,10 @@ static int entry_main(void *userdata)
     CHECK_EQ(ait_scope_enter(&scope, 0), 0);
     CHECK_EQ(ait_scope_cancel(scope), 0);
     CHECK_EQ(ait_offload(pass_gate, &gate), -ECANCELED);
-    CHECK_EQ(ait_offload_full(&result, pass_gate, &gate,
-                              AIT_OFFLOAD_OPTIONS(.flags = AIT_OFFLOAD_DETACH, .destroy = destroy_gate)),
-             -ECANCELED);
+    CHECK_EQ(
+        ait_offload_full(&result, pass_gate, &gate,
+                         AIT_OFFLOAD_OPTIONS(.flags = AIT_OFFLOAD_DETACH, .destroy = destroy_gate)),
+        -ECANCELED);
     CHECK_EQ(gate.n_run, 0);
     CHECK_EQ(gate.n_destroyed, 1);
     CHECK_EQ(result, 42);
@@ -342,11 +345,13 @@ static void test_entry(void **unused)
     assert_int_equal(run_virtual(entry_main, NULL), 0);
 }
 
-/* The loop is left while calls that nobody waits for still run: once each, whether it is ended or freed. */
+/* The loop is left while calls that nobody waits for still run: once each, whether it is ended or
+ * freed. */
 static int leave_task(void *userdata)
 {
-    return ait_offload_full(NULL, pass_gate, userdata,
-                            AIT_OFFLOAD_OPTIONS(.flags = AIT_OFFLOAD_DETACH, .destroy = destroy_gate));
+    return ait_offload_full(
+        NULL, pass_gate, userdata,
+        AIT_OFFLOAD_OPTIONS(.flags = AIT_OFFLOAD_DETACH, .destroy = destroy_gate));
 }
 
 static int teardown_main(void *userdata)
@@ -671,10 +676,12 @@ const char *__tsan_default_options(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_results), cmocka_unit_test(test_side_by_side), cmocka_unit_test(test_order),
-        cmocka_unit_test(test_cancel),  cmocka_unit_test(test_entry),        cmocka_unit_test(test_teardown),
-        cmocka_unit_test(test_storm),   cmocka_unit_test(test_clock),        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_fork),    cmocka_unit_test(test_files),
+        cmocka_unit_test(test_results),   cmocka_unit_test(test_side_by_side),
+        cmocka_unit_test(test_order),     cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_entry),     cmocka_unit_test(test_teardown),
+        cmocka_unit_test(test_storm),     cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_fork),
+        cmocka_unit_test(test_files),
     };
 
     alarm(300);

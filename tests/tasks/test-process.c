@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Programs: what they start with, how they are talked to, how they end. The program is this one, started with a role as its argument. */
+/* Programs: what they start with, how they are talked to, how they end. The program is this one,
+ * started with a role as its argument. */
 
 #include <fcntl.h>
 #include <signal.h>
@@ -99,7 +100,8 @@ static int role_exit_on_term(char **argv)
     if (write(1, "r", 1) != 1)
         return 1;
     (void)sigwait(&set, &signo);
-    /* Not by exit(): the SIGCONT that follows would take the SIGSTOP with which LeakSanitizer stops us, and it would wait for ever. */
+    /* Not by exit(): the SIGCONT that follows would take the SIGSTOP with which LeakSanitizer stops
+     * us, and it would wait for ever. */
     _exit(7);
 }
 
@@ -157,8 +159,8 @@ static int run_role(ait_process_result *ret, char *const argv[], const char *inp
     return ait_run_process(ret, argv, input, input ? strlen(input) : 0, options);
 }
 
-static void expect(char *const argv[], const char *input, const ait_spawn_options *options, int exit_code,
-                   const char *out, const char *err)
+static void expect(char *const argv[], const char *input, const ait_spawn_options *options,
+                   int exit_code, const char *out, const char *err)
 {
     AIT_CLEANUP(ait_process_result_free) ait_process_result result;
 
@@ -181,12 +183,14 @@ static int start_main(void *userdata)
     (void)snprintf(here, sizeof(here), "word|here|%s\n", cwd);
     CHECK_EQ(setenv("SHOWN", "here", 1), 0);
     expect(ROLE("show", "word"), NULL, NULL, 0, here, "");
-    expect(ROLE("show"), NULL, AIT_SPAWN_OPTIONS(.envp = environment, .cwd = "/"), 0, "-|there|/\n", "");
-    expect(AIT_ARGV("other name", "show"), NULL, AIT_SPAWN_OPTIONS(.path = self, .cwd = "/"), 0, "-|here|/\n",
+    expect(ROLE("show"), NULL, AIT_SPAWN_OPTIONS(.envp = environment, .cwd = "/"), 0, "-|there|/\n",
            "");
+    expect(AIT_ARGV("other name", "show"), NULL, AIT_SPAWN_OPTIONS(.path = self, .cwd = "/"), 0,
+           "-|here|/\n", "");
     expect(ROLE("both"), NULL, NULL, 3, "out", "err");
     expect(ROLE("both"), NULL, AIT_SPAWN_OPTIONS(.flags = AIT_SPAWN_STDERR_NULL), 3, "out", NULL);
-    expect(ROLE("both"), NULL, AIT_SPAWN_OPTIONS(.flags = AIT_SPAWN_STDERR_TO_STDOUT), 3, "outerr", NULL);
+    expect(ROLE("both"), NULL, AIT_SPAWN_OPTIONS(.flags = AIT_SPAWN_STDERR_TO_STDOUT), 3, "outerr",
+           NULL);
     expect(ROLE("cat"), NULL, NULL, 0, "", "");
     expect(ROLE("cat"), "through", NULL, 0, "through", "");
     expect(AIT_ARGV("sh", "-c", "echo found"), NULL, NULL, 0, "found\n", "");
@@ -217,14 +221,16 @@ static int fds_main(void *userdata)
     return 0;
 }
 
-/* What the test itself was started with may be inherited by AIT_SPAWN_INHERIT_FDS, and by that alone. */
+/* What the test itself was started with may be inherited by AIT_SPAWN_INHERIT_FDS, and by that
+ * alone. */
 static int inherit_main(void *userdata)
 {
     AIT_CLEANUP(ait_process_result_free) ait_process_result result;
     int fd = fcntl(0, F_DUPFD, 50);
 
     CHECK(fd >= 50);
-    CHECK_EQ(run_role(&result, ROLE("fds"), NULL, AIT_SPAWN_OPTIONS(.flags = AIT_SPAWN_INHERIT_FDS)), 0);
+    CHECK_EQ(
+        run_role(&result, ROLE("fds"), NULL, AIT_SPAWN_OPTIONS(.flags = AIT_SPAWN_INHERIT_FDS)), 0);
     CHECK(result.out && strstr(result.out, "50 ") != NULL);
     (void)close(fd);
     return 0;
@@ -305,9 +311,10 @@ static int errors_main(void *userdata)
         {AIT_ARGV("/no/such"), NULL, -ENOENT},
         {ROLE("show"), AIT_SPAWN_OPTIONS(.cwd = "/no/such"), -ENOENT},
         {ROLE("show"), AIT_SPAWN_OPTIONS(.flags = 1U << 31), -EINVAL},
-        {ROLE("show"), AIT_SPAWN_OPTIONS(.flags = AIT_SPAWN_STDIN_PIPE | AIT_SPAWN_STDIN_NULL), -EINVAL},
-        {ROLE("show"), AIT_SPAWN_OPTIONS(.flags = AIT_SPAWN_STDERR_PIPE | AIT_SPAWN_STDERR_TO_STDOUT),
+        {ROLE("show"), AIT_SPAWN_OPTIONS(.flags = AIT_SPAWN_STDIN_PIPE | AIT_SPAWN_STDIN_NULL),
          -EINVAL},
+        {ROLE("show"),
+         AIT_SPAWN_OPTIONS(.flags = AIT_SPAWN_STDERR_PIPE | AIT_SPAWN_STDERR_TO_STDOUT), -EINVAL},
         {ROLE("show"), AIT_SPAWN_OPTIONS(.death_signal = 1000), -EINVAL},
         {ROLE("show"), AIT_SPAWN_OPTIONS(.stop_signal = -1), -EINVAL},
         {ROLE("show"), AIT_SPAWN_OPTIONS(.fds = twice, .n_fds = 2), -EINVAL},
@@ -367,7 +374,8 @@ static void test_arguments(void **unused)
     ait_process_result_free(&result);
 
     /* Without a loop: started and ended, not awaited. */
-    assert_int_equal(ait_spawn(&c, ROLE("hold"), AIT_SPAWN_OPTIONS(.flags = AIT_SPAWN_STDOUT_PIPE)), 0);
+    assert_int_equal(ait_spawn(&c, ROLE("hold"), AIT_SPAWN_OPTIONS(.flags = AIT_SPAWN_STDOUT_PIPE)),
+                     0);
     assert_int_equal(ait_child_wait(c, NULL), -EPERM);
     assert_int_equal(ait_child_terminate(c, 0, 1), -EINVAL);
     assert_int_equal(ait_child_terminate(c, SIGTERM, 1), -EPERM);
@@ -383,7 +391,8 @@ static void test_arguments(void **unused)
 static int fd_limit_main(void *userdata)
 {
     const ait_spawn_options *options =
-        AIT_SPAWN_OPTIONS(.flags = AIT_SPAWN_STDIN_PIPE | AIT_SPAWN_STDOUT_PIPE | AIT_SPAWN_STDERR_NULL);
+        AIT_SPAWN_OPTIONS(.flags =
+                              AIT_SPAWN_STDIN_PIPE | AIT_SPAWN_STDOUT_PIPE | AIT_SPAWN_STDERR_NULL);
     struct rlimit limit, before;
     unsigned n_fds, n_refused = 0;
     int r = -EMFILE;
@@ -456,9 +465,9 @@ static int pipes_main(void *userdata)
     siginfo_t info;
     int fd;
 
-    CHECK_EQ(
-        ait_spawn(&c, ROLE("cat"), AIT_SPAWN_OPTIONS(.flags = AIT_SPAWN_STDIN_PIPE | AIT_SPAWN_STDOUT_PIPE)),
-        0);
+    CHECK_EQ(ait_spawn(&c, ROLE("cat"),
+                       AIT_SPAWN_OPTIONS(.flags = AIT_SPAWN_STDIN_PIPE | AIT_SPAWN_STDOUT_PIPE)),
+             0);
     CHECK_EQ(ait_child_exit_code(c), -EBUSY);
     for (int i = 0; i < 3; i++) {
         CHECK_EQ(ait_write_all(ait_child_stdio(c, 0), "ping", 4, NULL), 0);
@@ -511,7 +520,8 @@ static int too_much_main(void *userdata)
 {
     ait_process_result result;
 
-    CHECK_EQ(run_role(&result, ROLE("flood"), NULL, AIT_SPAWN_OPTIONS(.max_output = 100000)), -EMSGSIZE);
+    CHECK_EQ(run_role(&result, ROLE("flood"), NULL, AIT_SPAWN_OPTIONS(.max_output = 100000)),
+             -EMSGSIZE);
     CHECK(!result.out && result.n_out == 0);
     return 0;
 }
@@ -531,7 +541,9 @@ static ait_child *start_role(const char *role, unsigned flags)
     ait_child *c = NULL;
     char buf[1];
 
-    CHECK_EQ(ait_spawn(&c, ROLE((char *)role), AIT_SPAWN_OPTIONS(.flags = flags | AIT_SPAWN_STDOUT_PIPE)), 0);
+    CHECK_EQ(ait_spawn(&c, ROLE((char *)role),
+                       AIT_SPAWN_OPTIONS(.flags = flags | AIT_SPAWN_STDOUT_PIPE)),
+             0);
     CHECK_EQ(ait_read(ait_child_stdio(c, 1), buf, 1), 1);
     return c;
 }
@@ -544,9 +556,12 @@ static int terminate_main(void *userdata)
         uint64_t usec;
         int r, exit_code;
     } cases[] = {
-        {"hold", SIGTERM, SOON, 0, 128 + SIGTERM},     {"hold", SIGINT, AIT_USEC_INFINITY, 0, 128 + SIGINT},
-        {"exit-on-term", SIGTERM, SOON, 0, 7},         {"ignore-term", SIGTERM, MS(20), 1, 128 + SIGKILL},
-        {"ignore-term", SIGTERM, 0, 1, 128 + SIGKILL}, {"ignore-term", SIGKILL, SOON, 0, 128 + SIGKILL},
+        {"hold", SIGTERM, SOON, 0, 128 + SIGTERM},
+        {"hold", SIGINT, AIT_USEC_INFINITY, 0, 128 + SIGINT},
+        {"exit-on-term", SIGTERM, SOON, 0, 7},
+        {"ignore-term", SIGTERM, MS(20), 1, 128 + SIGKILL},
+        {"ignore-term", SIGTERM, 0, 1, 128 + SIGKILL},
+        {"ignore-term", SIGKILL, SOON, 0, 128 + SIGKILL},
     };
 
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
@@ -660,7 +675,8 @@ static int owned_main(void *userdata)
     CHECK_EQ(ait_cancel_and_wait(task, &result), 0);
     CHECK_EQ(result, -ECANCELED);
     if (o->seen)
-        CHECK_EQ(ait_child_exit_code(o->seen), strcmp(o->role, "hold") == 0 ? 128 + SIGTERM : 128 + SIGKILL);
+        CHECK_EQ(ait_child_exit_code(o->seen),
+                 strcmp(o->role, "hold") == 0 ? 128 + SIGTERM : 128 + SIGKILL);
     o->seen = ait_child_unref(o->seen);
     return ait_scope_exit(scope, 0);
 }
@@ -778,12 +794,14 @@ static void test_foreign(void **unused)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_arguments),  cmocka_unit_test(test_start),     cmocka_unit_test(test_fds),
-        cmocka_unit_test(test_stdio_list), cmocka_unit_test(test_signals),   cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_fd_limit),   cmocka_unit_test(test_no_memory), cmocka_unit_test(test_pipes),
-        cmocka_unit_test(test_volume),     cmocka_unit_test(test_terminate), cmocka_unit_test(test_waiters),
-        cmocka_unit_test(test_owned),      cmocka_unit_test(test_group),     cmocka_unit_test(test_adopt),
-        cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_arguments), cmocka_unit_test(test_start),
+        cmocka_unit_test(test_fds),       cmocka_unit_test(test_stdio_list),
+        cmocka_unit_test(test_signals),   cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_fd_limit),  cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_pipes),     cmocka_unit_test(test_volume),
+        cmocka_unit_test(test_terminate), cmocka_unit_test(test_waiters),
+        cmocka_unit_test(test_owned),     cmocka_unit_test(test_group),
+        cmocka_unit_test(test_adopt),     cmocka_unit_test(test_foreign),
     };
     ssize_t n;
 

@@ -28,9 +28,9 @@ static void reset(void)
     memset(got, 0, sizeof(got));
 }
 
-#define CHECK_TEXT(a, want)                                                                                  \
-    (strcmp(a, want) == 0 ? true                                                                             \
-                          : ((void)fprintf(stderr, "got \"%s\", want \"%s\"\n", a, want),                    \
+#define CHECK_TEXT(a, want)                                                                        \
+    (strcmp(a, want) == 0 ? true                                                                   \
+                          : ((void)fprintf(stderr, "got \"%s\", want \"%s\"\n", a, want),          \
                              check_failed(__FILE__, __LINE__, #a, 0, 1)))
 
 /* ---- policies, as a table -------------------------------------------------------------------- */
@@ -51,10 +51,22 @@ static const struct policy policies[] = {
     {"drop oldest", 3, AIT_QUEUE_DROP_OLDEST, {0, 0, 0, 1, 1}, "345", "12", 2},
     {"fail", 3, AIT_QUEUE_FAIL, {0, 0, 0, -ENOBUFS, -ENOBUFS}, "123", "", 0},
     {"one: drop oldest", 1, AIT_QUEUE_DROP_OLDEST, {0, 1, 1, 1, 1}, "5", "1234", 4},
-    {"hand to hand: block", 0, AIT_QUEUE_BLOCK, {-EAGAIN, -EAGAIN, -EAGAIN, -EAGAIN, -EAGAIN}, "", "", 0},
+    {"hand to hand: block",
+     0,
+     AIT_QUEUE_BLOCK,
+     {-EAGAIN, -EAGAIN, -EAGAIN, -EAGAIN, -EAGAIN},
+     "",
+     "",
+     0},
     {"hand to hand: drop newest", 0, AIT_QUEUE_DROP_NEWEST, {1, 1, 1, 1, 1}, "", "12345", 5},
     {"hand to hand: drop oldest", 0, AIT_QUEUE_DROP_OLDEST, {1, 1, 1, 1, 1}, "", "12345", 5},
-    {"hand to hand: fail", 0, AIT_QUEUE_FAIL, {-ENOBUFS, -ENOBUFS, -ENOBUFS, -ENOBUFS, -ENOBUFS}, "", "", 0},
+    {"hand to hand: fail",
+     0,
+     AIT_QUEUE_FAIL,
+     {-ENOBUFS, -ENOBUFS, -ENOBUFS, -ENOBUFS, -ENOBUFS},
+     "",
+     "",
+     0},
 };
 
 static void check_policy(const struct policy *p, bool waiting)
@@ -437,9 +449,11 @@ static void test_misuse(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_policies), cmocka_unit_test(test_ring),    cmocka_unit_test(test_blocked),
-        cmocka_unit_test(test_getters),  cmocka_unit_test(test_moment),  cmocka_unit_test(test_close),
-        cmocka_unit_test(test_join),     cmocka_unit_test(test_outside), cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_policies), cmocka_unit_test(test_ring),
+        cmocka_unit_test(test_blocked),  cmocka_unit_test(test_getters),
+        cmocka_unit_test(test_moment),   cmocka_unit_test(test_close),
+        cmocka_unit_test(test_join),     cmocka_unit_test(test_outside),
+        cmocka_unit_test(test_misuse),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Lookups with a resolver of our own, attempts with a network of our own: how long each address takes is a table, the time is virtual, and who is
- * tried when is checked to the millisecond. Then the real thing, on the loopback.
+ * Lookups with a resolver of our own, attempts with a network of our own: how long each address
+ * takes is a table, the time is virtual, and who is tried when is checked to the millisecond. Then
+ * the real thing, on the loopback.
  */
 
 #include <fcntl.h>
@@ -181,7 +182,8 @@ static int cancelled_lookup_main(void *unused)
     return 0;
 }
 
-/* The caller is gone while the thread still looks; what it finds is freed by nobody but the pool (LeakSanitizer looks). */
+/* The caller is gone while the thread still looks; what it finds is freed by nobody but the pool
+ * (LeakSanitizer looks). */
 static void test_cancelled_lookup(void **unused)
 {
     assert_int_equal(sem_init(&entered, 0, 0), 0);
@@ -228,7 +230,11 @@ static const struct race_case {
      -ECONNREFUSED,
      300},
     {"families alternate",
-     {{V6, NEVER, 0, 0}, {V6, NEVER, 0, 500}, {V6, 1, 0, NEVER}, {V4, NEVER, 0, 250}, {V4, 5, 0, 750}},
+     {{V6, NEVER, 0, 0},
+      {V6, NEVER, 0, 500},
+      {V6, 1, 0, NEVER},
+      {V4, NEVER, 0, 250},
+      {V4, 5, 0, 750}},
      0,
      0,
      4,
@@ -351,7 +357,8 @@ static void test_races(void **unused)
     }
 }
 
-static const struct race_case never = {.hosts = {{V4, NEVER, 0, 0}, {V4, NEVER, 0, 250}, {V4, 1, 0, NEVER}}};
+static const struct race_case never = {
+    .hosts = {{V4, NEVER, 0, 0}, {V4, NEVER, 0, 250}, {V4, 1, 0, NEVER}}};
 
 static int deadline_main(void *unused)
 {
@@ -394,7 +401,8 @@ static int misuse_main(void *unused)
     CHECK_EQ(ait_connect_addresses(NULL, list, NULL), -EINVAL);
     CHECK_EQ(ait_connect_addresses(&fd, NULL, NULL), -ENOENT);
     CHECK_EQ(ait_connect_addresses(&fd, list, &small), -EINVAL);
-    CHECK_EQ(ait_connect_addresses(&fd, list, AIT_CONNECT_OPTIONS(.prepare = refuse_socket)), -EACCES);
+    CHECK_EQ(ait_connect_addresses(&fd, list, AIT_CONNECT_OPTIONS(.prepare = refuse_socket)),
+             -EACCES);
     CHECK_EQ(ait_connect_host(NULL, "127.0.0.1", "1", NULL), -EINVAL);
     CHECK_EQ(ait_connect_host(&fd, "127.0.0.1", NULL, NULL), -EINVAL);
     CHECK_EQ(ait_connect_host(&fd, "127.0.0.1", "1", &small), -EINVAL);
@@ -426,7 +434,8 @@ static int listen_v4(int backlog, unsigned *ret_port)
     return fd;
 }
 
-/* A listener whose queue is full drops what comes: an address that does not answer. Returns how many connections that took. */
+/* A listener whose queue is full drops what comes: an address that does not answer. Returns how
+ * many connections that took. */
 static unsigned block_listener(unsigned port, int fds[], unsigned max)
 {
     struct addrinfo *a = numeric(AF_INET, port);
@@ -451,7 +460,8 @@ static unsigned block_listener(unsigned port, int fds[], unsigned max)
 static int loopback_main(void *unused)
 {
     unsigned hole_port, closed_port, port, n;
-    int hole = listen_v4(0, &hole_port), closed = listen_v4(1, &closed_port), listener = listen_v4(1, &port);
+    int hole = listen_v4(0, &hole_port), closed = listen_v4(1, &closed_port),
+        listener = listen_v4(1, &port);
     struct addrinfo *list;
     int fds[16], fd = -1;
     AIT_SCOPE(scope);
@@ -497,7 +507,8 @@ static bool knows_localhost(void)
     return true;
 }
 
-/* By a name, with whatever this machine says that its addresses are; the resolver is the real one. */
+/* By a name, with whatever this machine says that its addresses are; the resolver is the real one.
+ */
 static int host_main(void *unused)
 {
     char service[8];
@@ -507,13 +518,16 @@ static int host_main(void *unused)
 
     (void)snprintf(service, sizeof(service), "%u", port);
     CHECK_EQ(ait_scope_enter_after(&scope, 0, DEADLINE), 0);
-    /* A minimal system has no /etc/hosts, and so no localhost: then the answer is the resolver's. */
+    /* A minimal system has no /etc/hosts, and so no localhost: then the answer is the resolver's.
+     */
     if (knows_localhost()) {
-        CHECK_EQ(ait_connect_host(&fd, "localhost", service, AIT_CONNECT_OPTIONS(.family = AF_INET)), 0);
+        CHECK_EQ(
+            ait_connect_host(&fd, "localhost", service, AIT_CONNECT_OPTIONS(.family = AF_INET)), 0);
         CHECK_EQ(ait_close(fd), 0);
         fd = -1;
     } else {
-        CHECK(ait_connect_host(&fd, "localhost", service, AIT_CONNECT_OPTIONS(.family = AF_INET)) < 0);
+        CHECK(ait_connect_host(&fd, "localhost", service, AIT_CONNECT_OPTIONS(.family = AF_INET)) <
+              0);
     }
     CHECK_EQ(ait_connect_host(&fd, "127.0.0.1", service, NULL), 0);
     CHECK_EQ(ait_close(fd), 0);

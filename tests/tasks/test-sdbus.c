@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * sd-bus by tasks, without a daemon: two connections over a socketpair on one sd_event, once with the loop of the library and once with that of a host. The
- * message bus of the last tests is a few lines of our own.
+ * sd-bus by tasks, without a daemon: two connections over a socketpair on one sd_event, once with
+ * the loop of the library and once with that of a host. The message bus of the last tests is a few
+ * lines of our own.
  */
 
 #include <sys/socket.h>
@@ -57,7 +58,8 @@ static int refuse(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return sd_bus_error_set(error, "org.example.Error.Zero", "It is zero");
     /* By name, for what a handler's result is not sent as. */
     if (n < 0)
-        return sd_bus_error_setf(error, n == -ETIME ? "System.Error.ETIME" : "System.Error.ECANCELED", "So");
+        return sd_bus_error_setf(
+            error, n == -ETIME ? "System.Error.ETIME" : "System.Error.ECANCELED", "So");
     return -n;
 }
 
@@ -87,7 +89,8 @@ static int slow(sd_bus_message *m, void *userdata, sd_bus_error *error)
 static const sd_bus_vtable vtable[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_METHOD_WITH_OFFSET("Multiply", "i", "i", multiply, offsetof(struct object, factor), 0),
-    SD_BUS_METHOD_WITH_OFFSET("MultiplyOther", "i", "i", multiply, offsetof(struct object, other_factor), 0),
+    SD_BUS_METHOD_WITH_OFFSET("MultiplyOther", "i", "i", multiply,
+                              offsetof(struct object, other_factor), 0),
     SD_BUS_METHOD("Fail", "i", "", refuse, 0),
     SD_BUS_METHOD("Hang", "", "", hang, 0),
     SD_BUS_METHOD("Slow", "u", "", slow, 0),
@@ -256,7 +259,8 @@ static int errors_main(void)
 
         CHECK_EQ(r, error_cases[i].error);
         if (!CHECK(sd_bus_error_has_name(&error, error_cases[i].name)))
-            (void)fprintf(stderr, "%s(%d): %s\n", error_cases[i].method, error_cases[i].argument, error.name);
+            (void)fprintf(stderr, "%s(%d): %s\n", error_cases[i].method, error_cases[i].argument,
+                          error.name);
         CHECK_EQ(call_int(error_cases[i].method, error_cases[i].argument, NULL, NULL), r);
     }
     stop_serving(task);
@@ -274,8 +278,8 @@ static int property_main(void)
     ait_task *task = start_serving(NULL);
     uint32_t count = 0;
 
-    CHECK_EQ(ait_bus_call_method(client, NULL, PATH, "org.freedesktop.DBus.Properties", "Get", NULL, &reply,
-                                 "ss", INTERFACE, "Count"),
+    CHECK_EQ(ait_bus_call_method(client, NULL, PATH, "org.freedesktop.DBus.Properties", "Get", NULL,
+                                 &reply, "ss", INTERFACE, "Count"),
              0);
     CHECK(sd_bus_message_read(reply, "v", "u", &count) >= 0);
     CHECK_EQ(count, 42);
@@ -412,7 +416,8 @@ static int on_stop(sd_event_source *source, void *userdata)
     return 0;
 }
 
-/* Comes before the method does: stops serving now, or right after the method's task has been spawned, before it can begin. */
+/* Comes before the method does: stops serving now, or right after the method's task has been
+ * spawned, before it can begin. */
 static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     sd_event_source *source = NULL;
@@ -484,7 +489,8 @@ static int two_objects_main(void)
     CHECK_EQ(ait_scope_start(ait_scope_current(), NULL, serve, (void *)"/other", NULL), -EEXIST);
     stop_serving(task);
     CHECK_EQ(call_int("Multiply", 1, NULL, NULL), -EBADR);
-    CHECK_EQ(ait_bus_call_method(client, NULL, "/other", INTERFACE, "Multiply", NULL, NULL, "i", 1), 0);
+    CHECK_EQ(ait_bus_call_method(client, NULL, "/other", INTERFACE, "Multiply", NULL, NULL, "i", 1),
+             0);
     stop_serving(other);
     return 0;
 }
@@ -628,7 +634,8 @@ static const sd_bus_vtable daemon_vtable[] = {
 
 static int serve_daemon(void *unused)
 {
-    return ait_bus_serve(server, "/org/freedesktop/DBus", "org.freedesktop.DBus", daemon_vtable, NULL, NULL);
+    return ait_bus_serve(server, "/org/freedesktop/DBus", "org.freedesktop.DBus", daemon_vtable,
+                         NULL, NULL);
 }
 
 static int open_signals(void *unused)
@@ -692,12 +699,15 @@ static int misuse_main(void)
     CHECK_EQ(ait_bus_call(NULL, m, 0, NULL, NULL), -EINVAL);
     CHECK_EQ(ait_bus_call(client, NULL, 0, NULL, NULL), -EINVAL);
     CHECK_EQ(ait_bus_call_method(client, NULL, NULL, INTERFACE, "Hang", NULL, NULL, NULL), -EINVAL);
-    CHECK_EQ(ait_bus_call_method(client, NULL, "no path", INTERFACE, "Hang", NULL, NULL, NULL), -EINVAL);
-    CHECK_EQ(ait_bus_call_method(client, NULL, PATH, INTERFACE, "Hang", NULL, NULL, "i?", 1), -EINVAL);
+    CHECK_EQ(ait_bus_call_method(client, NULL, "no path", INTERFACE, "Hang", NULL, NULL, NULL),
+             -EINVAL);
+    CHECK_EQ(ait_bus_call_method(client, NULL, PATH, INTERFACE, "Hang", NULL, NULL, "i?", 1),
+             -EINVAL);
     CHECK_EQ(ait_bus_serve(server, NULL, INTERFACE, vtable, NULL, NULL), -EINVAL);
     CHECK_EQ(ait_bus_serve(server, PATH, INTERFACE, vtable + 1, NULL, NULL), -EINVAL);
-    CHECK_EQ(ait_bus_serve(server, PATH, INTERFACE, vtable, NULL, AIT_BUS_SERVE_OPTIONS(.flags = 8)),
-             -EINVAL);
+    CHECK_EQ(
+        ait_bus_serve(server, PATH, INTERFACE, vtable, NULL, AIT_BUS_SERVE_OPTIONS(.flags = 8)),
+        -EINVAL);
     CHECK_EQ(ait_bus_serve(server, "no path", INTERFACE, vtable, NULL, NULL), -EINVAL);
     CHECK_EQ(ait_bus_signals_open(&signals, client, MATCH, 0), -EINVAL);
     CHECK_EQ(ait_bus_signals_open(&signals, client, "nonsense", 1), -EINVAL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Signals, awaited: none is lost, masks come back as they were, and ait_run() leaves alone what the program takes itself. */
+/* Signals, awaited: none is lost, masks come back as they were, and ait_run() leaves alone what the
+ * program takes itself. */
 
 #include <pthread.h>
 #include <signal.h>
@@ -97,7 +98,8 @@ static int mask_main(void *userdata)
     return 0;
 }
 
-/* Two parts of a program want the same signal. Whichever is closed first, the other one still gets it. */
+/* Two parts of a program want the same signal. Whichever is closed first, the other one still gets
+ * it. */
 static int shared_main(void *userdata)
 {
     for (int i = 0; i < 2; i++) {

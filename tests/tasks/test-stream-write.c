@@ -172,7 +172,8 @@ static int write_one(void *userdata)
     return r;
 }
 
-/* One is stuck in the flush, others wait for their turn; the one cancelled leaves no trace, and the rest go on. */
+/* One is stuck in the flush, others wait for their turn; the one cancelled leaves no trace, and the
+ * rest go on. */
 static int cancelled_write_body(struct bench *b)
 {
     AIT_CLEANUP(ait_task_unrefp) ait_task *flusher = NULL;

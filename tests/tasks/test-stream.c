@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Reading from a stream: what is read must not depend on how the bytes arrive, nor on who was cancelled meanwhile. */
+/* Reading from a stream: what is read must not depend on how the bytes arrive, nor on who was
+ * cancelled meanwhile. */
 
 #include "stream-bench.h"
 
@@ -53,8 +54,8 @@ static void test_lines(void **unused)
     for (unsigned i = 0; i < ELEMENTS(line_cases); i++)
         for (unsigned k = 0; k < ELEMENTS(chunks); k++) {
             line_case = line_cases + i;
-            run_bench(lines_body,
-                      &(struct bench){.chunk = chunks[k], .options = AIT_STREAM_OPTIONS(.read_limit = 40)});
+            run_bench(lines_body, &(struct bench){.chunk = chunks[k],
+                                                  .options = AIT_STREAM_OPTIONS(.read_limit = 40)});
         }
 }
 
@@ -136,8 +137,8 @@ static int until_body(struct bench *b)
     int r;
 
     CHECK_EQ(start_feed(b, until_case->input, left), 0);
-    while ((r = ait_stream_read_until(b->stream, until_case->delimiter, strlen(until_case->delimiter), &part,
-                                      &n)) > 0) {
+    while ((r = ait_stream_read_until(b->stream, until_case->delimiter,
+                                      strlen(until_case->delimiter), &part, &n)) > 0) {
         if (!CHECK(until_case->parts[i] != NULL))
             return -EIO;
         CHECK_EQ(n, strlen(until_case->parts[i]));
@@ -319,9 +320,9 @@ static void test_cancelled_read(void **unused)
 {
     for (unsigned i = 0; i < ELEMENTS(readings); i++) {
         reading = readings + i;
-        run_bench(
-            cancelled_body,
-            &(struct bench){.chunk = 1, .options = AIT_STREAM_OPTIONS(.read_limit = readings[i].limit)});
+        run_bench(cancelled_body,
+                  &(struct bench){.chunk = 1,
+                                  .options = AIT_STREAM_OPTIONS(.read_limit = readings[i].limit)});
     }
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Event, mutex, semaphore, condition (and barrier: test-barrier.c): who is served when, and what becomes of what was handed to a task that is cancelled. */
+/* Event, mutex, semaphore, condition (and barrier: test-barrier.c): who is served when, and what
+ * becomes of what was handed to a task that is cancelled. */
 
 #include "check.h"
 
@@ -20,12 +21,13 @@ static void note(char c)
         trace[n] = c;
 }
 
-#define CHECK_TRACE(want)                                                                                    \
-    (strcmp(trace, want) == 0                                                                                \
-         ? true                                                                                              \
-         : ((void)fprintf(stderr, "trace: %s\n", trace), check_failed(__FILE__, __LINE__, want, 0, 1)))
+#define CHECK_TRACE(want)                                                                          \
+    (strcmp(trace, want) == 0 ? true                                                               \
+                              : ((void)fprintf(stderr, "trace: %s\n", trace),                      \
+                                 check_failed(__FILE__, __LINE__, want, 0, 1)))
 
-/* Spawns fn with the number i and lets it run until it waits: so the order of coming is known, also where the scheduler shuffles. */
+/* Spawns fn with the number i and lets it run until it waits: so the order of coming is known, also
+ * where the scheduler shuffles. */
 static void come(ait_scope *scope, ait_task **ret, ait_task_fn fn, intptr_t i)
 {
     CHECK_EQ(ait_scope_spawn(scope, ret, fn, (void *)i, NULL), 0);
@@ -414,7 +416,8 @@ static void test_condition_cancel(void **unused)
     run(condition_cancel_body);
 }
 
-/* Cancelled between its notification and the mutex: the next one gets the notification, where it was for one. */
+/* Cancelled between its notification and the mutex: the next one gets the notification, where it
+ * was for one. */
 static void condition_pass_on_body(ait_scope *scope)
 {
     AIT_CLEANUP(ait_task_unrefp) ait_task *task = NULL;
@@ -708,9 +711,9 @@ static void test_unbounded(void **unused)
     run(unbounded_body);
 }
 
-#define MOMENT(i)                                                                                            \
-    {                                                                                                        \
-        .name = "moment", .test_func = test_moment, .initial_state = (void *)(moments + (i))                 \
+#define MOMENT(i)                                                                                  \
+    {                                                                                              \
+        .name = "moment", .test_func = test_moment, .initial_state = (void *)(moments + (i))       \
     }
 
 int main(void)

@@ -174,7 +174,8 @@ static int end_scope(ait_scope *scope, enum ending how)
     return r;
 }
 
-/* Whatever ends the scope ends the set with it; what it had to do for that is not the body's matter. */
+/* Whatever ends the scope ends the set with it; what it had to do for that is not the body's
+ * matter. */
 static void check_ending(enum ending how, unsigned flags, int want)
 {
     AIT_CLEANUP(ait_taskset_unrefp) ait_taskset *set = NULL;
@@ -411,7 +412,8 @@ static int errors_main(void *userdata)
     CHECK_EQ(check_handled, 1);
     CHECK_EQ(ait_scope_set_error_handler(ait_taskset_scope(set), handler, set), 0);
     for (int i = 0; i < 10; i++)
-        CHECK_EQ(ait_taskset_spawn(set, NULL, fail_main, ms(-EIO), AIT_TASK_OPTIONS(.name = "ABC")), 0);
+        CHECK_EQ(ait_taskset_spawn(set, NULL, fail_main, ms(-EIO), AIT_TASK_OPTIONS(.name = "ABC")),
+                 0);
     CHECK_EQ(ait_taskset_wait(set), 0);
     CHECK_EQ(handled, 10);
     CHECK_EQ(ait_scope_set_error_handler(ait_taskset_scope(set), NULL, NULL), 0);
@@ -779,12 +781,15 @@ static void test_enumerate(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_object),   cmocka_unit_test(test_before),    cmocka_unit_test(test_other),
-        cmocka_unit_test(test_leaving),  cmocka_unit_test(test_endings),   cmocka_unit_test(test_shielded),
-        cmocka_unit_test(test_pushed),   cmocka_unit_test(test_again),     cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_errors),   cmocka_unit_test(test_deadline),  cmocka_unit_test(test_dropped),
-        cmocka_unit_test(test_root),     cmocka_unit_test(test_task_root), cmocka_unit_test(test_after),
-        cmocka_unit_test(test_own_root), cmocka_unit_test(test_names),     cmocka_unit_test(test_enumerate),
+        cmocka_unit_test(test_object),   cmocka_unit_test(test_before),
+        cmocka_unit_test(test_other),    cmocka_unit_test(test_leaving),
+        cmocka_unit_test(test_endings),  cmocka_unit_test(test_shielded),
+        cmocka_unit_test(test_pushed),   cmocka_unit_test(test_again),
+        cmocka_unit_test(test_cut),      cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_deadline), cmocka_unit_test(test_dropped),
+        cmocka_unit_test(test_root),     cmocka_unit_test(test_task_root),
+        cmocka_unit_test(test_after),    cmocka_unit_test(test_own_root),
+        cmocka_unit_test(test_names),    cmocka_unit_test(test_enumerate),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

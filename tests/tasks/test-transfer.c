@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Datagrams, vectors, and bytes that move inside the kernel: that they wait for the right side, lose nothing, and raise no signal. */
+/* Datagrams, vectors, and bytes that move inside the kernel: that they wait for the right side,
+ * lose nothing, and raise no signal. */
 
 #include <fcntl.h>
 #include <limits.h>
@@ -49,7 +50,8 @@ static int udp_socket(struct sockaddr_in *ret_address)
     socklen_t len = sizeof(*ret_address);
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-    *ret_address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    *ret_address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     CHECK_EQ(bind(fd, (struct sockaddr *)ret_address, len), 0);
     CHECK_EQ(getsockname(fd, (struct sockaddr *)ret_address, &len), 0);
     return fd;
@@ -85,9 +87,11 @@ static int datagram_main(void *unused)
         socklen_t len = sizeof(from);
         int got = -1;
 
-        CHECK_EQ(ait_sendto(fd, &i, sizeof(i), 0, (struct sockaddr *)&server_address, sizeof(server_address)),
+        CHECK_EQ(ait_sendto(fd, &i, sizeof(i), 0, (struct sockaddr *)&server_address,
+                            sizeof(server_address)),
                  sizeof(i));
-        CHECK_EQ(ait_recvfrom(fd, &got, sizeof(got), 0, (struct sockaddr *)&from, &len), sizeof(got));
+        CHECK_EQ(ait_recvfrom(fd, &got, sizeof(got), 0, (struct sockaddr *)&from, &len),
+                 sizeof(got));
         CHECK_EQ(got, i);
         CHECK_EQ(len, sizeof(from));
         CHECK_EQ(from.sin_port, server_address.sin_port);
@@ -201,7 +205,8 @@ static int vectors_main(void *unused)
     for (int i = 0; i < 2; i++) {
         struct pair p = {.n = 400000};
 
-        CHECK_EQ(i == 0 ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, p.fds) : pipe2(p.fds, O_CLOEXEC),
+        CHECK_EQ(i == 0 ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, p.fds)
+                        : pipe2(p.fds, O_CLOEXEC),
                  0);
         CHECK_EQ(ait_task_spawn(NULL, send_vectors, &p, NULL), 0);
         CHECK_EQ(receive_vectors(&p), 0);
@@ -268,7 +273,8 @@ static int sendfile_main(void *unused)
     for (int i = 0; i < 2; i++) {
         struct pair p = {.n = 1000000, .file = pattern_file(1000000)};
 
-        CHECK_EQ(i == 0 ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, p.fds) : pipe2(p.fds, O_CLOEXEC),
+        CHECK_EQ(i == 0 ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, p.fds)
+                        : pipe2(p.fds, O_CLOEXEC),
                  0);
         CHECK_EQ(ait_task_spawn(NULL, send_file, &p, NULL), 0);
         CHECK_EQ(receive_pattern(&p), 0);
@@ -425,8 +431,9 @@ static void test_broken(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_datagrams), cmocka_unit_test(test_full_queue), cmocka_unit_test(test_vectors),
-        cmocka_unit_test(test_sendfile),  cmocka_unit_test(test_splice),     cmocka_unit_test(test_cancelled),
+        cmocka_unit_test(test_datagrams), cmocka_unit_test(test_full_queue),
+        cmocka_unit_test(test_vectors),   cmocka_unit_test(test_sendfile),
+        cmocka_unit_test(test_splice),    cmocka_unit_test(test_cancelled),
         cmocka_unit_test(test_broken),
     };
 

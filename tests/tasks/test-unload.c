@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A program that loads the library as part of a plugin, and lets go of it while a thread of the pool is idle: the code that this thread wakes up in stays. */
+/* A program that loads the library as part of a plugin, and lets go of it while a thread of the
+ * pool is idle: the code that this thread wakes up in stays. */
 
 #include <dirent.h>
 #include <dlfcn.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One of two tasks does not arrive. The other gets an error, and the barrier is reset for the next round. */
+/* One of two tasks does not arrive. The other gets an error, and the barrier is reset for the next
+ * round. */
 #include <errno.h>
 
 #include <aiotools-sd/aiotools-sd.h>

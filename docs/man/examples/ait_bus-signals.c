@@ -40,7 +40,8 @@ static int watch(void *userdata)
         const char *name = "";
 
         (void)sd_bus_message_read(message, "s", &name);
-        printf("%s comes or goes, %u were missed\n", name, (unsigned)ait_bus_signals_n_dropped(signals));
+        printf("%s comes or goes, %u were missed\n", name,
+               (unsigned)ait_bus_signals_n_dropped(signals));
         sd_bus_message_unref(message);
     }
     return r;

@@ -30,8 +30,9 @@ static int service(void *userdata)
     if (r >= 0)
         r = ait_bus_attach(bus);
     if (r >= 0)
-        r = ait_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                "RequestName", NULL, NULL, "su", "org.example.Adder", (uint32_t)0);
+        r = ait_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                "org.freedesktop.DBus", "RequestName", NULL, NULL, "su",
+                                "org.example.Adder", (uint32_t)0);
     if (r < 0)
         return r;
     return ait_bus_serve(bus, "/adder", "org.example.Adder", vtable, NULL,

@@ -31,8 +31,9 @@ static int program(void *userdata)
         r = ait_cache_get_info(cache, &info);
     if (r < 0)
         return r;
-    printf("%s: version %d, and %d of those who asked before\n", (const char *)ait_cache_entry_key(new),
-           (int)(intptr_t)ait_cache_entry_value(new), (int)(intptr_t)ait_cache_entry_value(old));
+    printf("%s: version %d, and %d of those who asked before\n",
+           (const char *)ait_cache_entry_key(new), (int)(intptr_t)ait_cache_entry_value(new),
+           (int)(intptr_t)ait_cache_entry_value(old));
     printf("%u loads\n", (unsigned)info.n_misses);
     return ait_cache_clear(cache);
 }

@@ -37,8 +37,8 @@ static int ask_ten_times(void *userdata)
     AIT_SCOPE(scope);
     int r;
 
-    r = ait_cache_new(&greetings,
-                      AIT_CACHE_OPTIONS(.load = load, .destroy = free, .max_age = AIT_USEC_PER_SEC));
+    r = ait_cache_new(
+        &greetings, AIT_CACHE_OPTIONS(.load = load, .destroy = free, .max_age = AIT_USEC_PER_SEC));
     if (r >= 0)
         r = ait_scope_enter(&scope, AIT_SCOPE_FAIL_FAST);
     for (int i = 0; i < 10 && r >= 0; i++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A filter. One task writes to it, and another reads from it. If cut short, it gets SIGINT and a second to end. */
+/* A filter. One task writes to it, and another reads from it. If cut short, it gets SIGINT and a
+ * second to end. */
 #include <stdio.h>
 
 #include <aiotools-sd/aiotools-sd.h>

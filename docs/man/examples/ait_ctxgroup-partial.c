@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Some contexts suffice: those that could not be entered are named. Leaving takes at most a second. */
+/* Some contexts suffice: those that could not be entered are named. Leaving takes at most a second.
+ */
 #include <errno.h>
 #include <stdio.h>
 

@@ -14,7 +14,8 @@ static void denied(ait_explainer *explainer, const ait_sandbox_event *event, voi
 {
     (void)explainer;
     (void)userdata;
-    printf("%s (pid %d) was denied %s\n", event->command, (int)event->pid, event->name ? event->name : "?");
+    printf("%s (pid %d) was denied %s\n", event->command, (int)event->pid,
+           event->name ? event->name : "?");
 }
 
 int main(int argc, char **argv)

@@ -33,7 +33,8 @@ int main(int argc, char **argv)
     if (argc != 2 || listener < 0)
         return 1;
     (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", argv[1]);
-    if (bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(listener, 16) < 0)
+    if (bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        listen(listener, 16) < 0)
         return 1;
     (void)ait_run(serve, &listener, 0); /* until SIGTERM */
     return unlink(argv[1]) < 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A call that may hang is abandoned if its caller is cancelled. Files are replaced, or written in place. */
+/* A call that may hang is abandoned if its caller is cancelled. Files are replaced, or written in
+ * place. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

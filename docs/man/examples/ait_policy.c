@@ -17,10 +17,12 @@ int main(void)
     const uint64_t vsock[6] = {40 /* AF_VSOCK */, 1 /* SOCK_STREAM */};
 
     if (ait_policy_from_text(&policy, "example", text, strlen(text), &problem) < 0) {
-        fprintf(stderr, "%s:%u:%u: %s\n", problem.file, problem.line, problem.column, problem.message);
+        fprintf(stderr, "%s:%u:%u: %s\n", problem.file, problem.line, problem.column,
+                problem.message);
         return 78;
     }
     ait_policy_action action = ait_policy_evaluate(policy, SYS_socket, vsock);
-    printf("a socket for vsock: %s\n", action.kind == AIT_POLICY_ERRNO ? strerror(action.error) : "allowed");
+    printf("a socket for vsock: %s\n",
+           action.kind == AIT_POLICY_ERRNO ? strerror(action.error) : "allowed");
     return 0;
 }

@@ -33,7 +33,8 @@ static int program(void *userdata)
     (void)ait_scope_set_error_handler(clients, on_error, NULL);
     r = ait_scope_spawn(clients, NULL, fail, NULL, AIT_TASK_OPTIONS(.name = "ours"));
     if (r >= 0)
-        r = ait_scope_spawn(ait_loop_root(ait_loop_current()), NULL, stop, ait_scope_current(), NULL);
+        r = ait_scope_spawn(ait_loop_root(ait_loop_current()), NULL, stop, ait_scope_current(),
+                            NULL);
     while (r >= 0 && !ait_scope_is_cancelled(clients))
         r = ait_sleep(1000);
     r = ait_scope_exit(clients, r);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Messages consist of a head that ends with an empty line, a length of four bytes, and a body of that length. */
+/* Messages consist of a head that ends with an empty line, a length of four bytes, and a body of
+ * that length. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -29,7 +29,8 @@ static int program(void *userdata)
         r = ait_yield();
     if (r >= 0) {
         r = ait_cancel_and_wait_full(tasks[0], AIT_CANCEL_STRICT, &result);
-        printf("%s %s\n", ait_task_name(tasks[0]), r == -EPROTO ? "went on to succeed" : "was cut short");
+        printf("%s %s\n", ait_task_name(tasks[0]),
+               r == -EPROTO ? "went on to succeed" : "was cut short");
     }
     (void)ait_cancel_and_wait_many(tasks, 3);
     for (int i = 0; i < 3; i++) {

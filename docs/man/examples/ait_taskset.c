@@ -35,8 +35,8 @@ static int cache_new(struct cache **ret)
         return -ENOMEM;
     r = ait_taskset_new(&cache->tasks, NULL, 0);
     if (r >= 0)
-        r = ait_interval_start(NULL, ait_taskset_scope(cache->tasks), AIT_USEC_PER_MSEC, AIT_INTERVAL_SKIP,
-                               refresh, cache);
+        r = ait_interval_start(NULL, ait_taskset_scope(cache->tasks), AIT_USEC_PER_MSEC,
+                               AIT_INTERVAL_SKIP, refresh, cache);
     if (r < 0)
         return r;
     *ret = cache;

@@ -89,7 +89,8 @@ RAW_CODE static int load(const struct ait_sandbox *s, const struct sock_filter *
 {
     struct sock_fprog program = {.len = (unsigned short)n, .filter = (struct sock_filter *)filter};
 
-    return (int)raw_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program, 0, 0, s->filter.exec_key);
+    return (int)raw_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program, 0, 0,
+                         s->filter.exec_key);
 }
 
 /* The kernel reads 32 bits of the descriptor's number; the others say that it is us. */
@@ -101,8 +102,10 @@ RAW_CODE static int send_listener(const struct ait_sandbox *s, int socket, int l
         struct cmsghdr header;
         char space[CMSG_SPACE(sizeof(int))];
     } control;
-    struct msghdr message = {
-        .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
     uint64_t first = (uint64_t)s->filter.send_key << 32 | (uint32_t)socket;
 
     control.header = (struct cmsghdr){
@@ -181,7 +184,8 @@ RAW_CODE static int load_filters(const struct ait_sandbox *s, int socket, const 
     return filter_listens(s->deny) ? load_and_listen(s, socket, step) : load_main(s, step);
 }
 
-AIT_PUBLIC RAW_CODE int ait_sandbox_enter_child(const ait_sandbox *sandbox, int socket, const char **ret_step)
+AIT_PUBLIC RAW_CODE int ait_sandbox_enter_child(const ait_sandbox *sandbox, int socket,
+                                                const char **ret_step)
 {
     const char *step = "capabilities";
     int r = limit_capabilities(sandbox->capabilities);
@@ -193,8 +197,8 @@ AIT_PUBLIC RAW_CODE int ait_sandbox_enter_child(const ait_sandbox *sandbox, int 
     return r;
 }
 
-AIT_PUBLIC RAW_CODE int ait_sandbox_execve(const ait_sandbox *sandbox, const char *path, char *const argv[],
-                                           char *const envp[])
+AIT_PUBLIC RAW_CODE int ait_sandbox_execve(const ait_sandbox *sandbox, const char *path,
+                                           char *const argv[], char *const envp[])
 {
     return (int)raw_call(SYS_execve, path, argv, envp, 0, 0, sandbox->filter.exec_key);
 }

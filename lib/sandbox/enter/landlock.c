@@ -121,10 +121,10 @@ static int lacks(ait_sandbox_problem *problem, const char *option, int needed, i
             "%s needs Landlock, which this kernel does not offer; boot it with landlock among its "
             "security modules (lsm=), or leave the option out",
             option);
-    return problem_at(
-        problem, -EOPNOTSUPP, "", 0, 0,
-        "%s needs Landlock ABI %d, and this kernel has ABI %d; use a newer kernel, or leave the option out",
-        option, needed, abi);
+    return problem_at(problem, -EOPNOTSUPP, "", 0, 0,
+                      "%s needs Landlock ABI %d, and this kernel has ABI %d; use a newer kernel, "
+                      "or leave the option out",
+                      option, needed, abi);
 }
 
 static int choose_files(const ait_sandbox_options *o, int abi, struct ruleset_attr *attr,
@@ -191,8 +191,9 @@ static void choose_scope(const ait_sandbox_options *o, int abi, struct ruleset_a
 
 static int bad_path(ait_sandbox_problem *problem, const char *option, const char *path, int error)
 {
-    return problem_at(problem, error, path, 0, 0, "%s=%s: %s; name a path that exists and may be opened",
-                      option, path, strerror(-error));
+    return problem_at(problem, error, path, 0, 0,
+                      "%s=%s: %s; name a path that exists and may be opened", option, path,
+                      strerror(-error));
 }
 
 static int add_path(int ruleset, const char *path, uint64_t rights)
@@ -228,12 +229,14 @@ static int add_paths(int ruleset, const char *const *paths, uint64_t rights, con
 static int add_ports(int ruleset, const ait_sandbox_options *o, ait_sandbox_problem *problem)
 {
     for (size_t i = 0; i < o->n_connect_ports; i++) {
-        struct net_port_attr attr = {.allowed_access = NET_CONNECT_TCP, .port = o->connect_ports[i]};
+        struct net_port_attr attr = {.allowed_access = NET_CONNECT_TCP,
+                                     .port = o->connect_ports[i]};
         if (syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &attr, 0) < 0) {
             int r = -errno;
-            return problem_at(problem, r, "", 0, 0,
-                              "connect=%u: %s; this kernel may be built without TCP, leave the option out",
-                              (unsigned)o->connect_ports[i], strerror(-r));
+            return problem_at(
+                problem, r, "", 0, 0,
+                "connect=%u: %s; this kernel may be built without TCP, leave the option out",
+                (unsigned)o->connect_ports[i], strerror(-r));
         }
     }
     return 0;
@@ -290,10 +293,11 @@ int landlock_make(const ait_sandbox_options *options, int abi, struct landlock_r
     if (attr.handled_access_fs || attr.handled_access_net || attr.scoped) {
         result.fd = create(&attr, abi);
         if (result.fd < 0)
-            return problem_at(problem, result.fd, "", 0, 0,
-                              "Landlock: %s; raise the limit of open files (ulimit -n), or look for an outer "
-                              "sandbox that denies it",
-                              strerror(-result.fd));
+            return problem_at(
+                problem, result.fd, "", 0, 0,
+                "Landlock: %s; raise the limit of open files (ulimit -n), or look for an outer "
+                "sandbox that denies it",
+                strerror(-result.fd));
         r = add_rules(result.fd, options, attr.handled_access_fs, problem);
         if (r < 0) {
             (void)close(result.fd);

@@ -28,7 +28,7 @@
 
 #define LANDLOCK_ABI_NEWEST 7 /* the newest that is supported here */
 
-#define LANDLOCK_RESTRICT_LOG_NEW_EXEC                                                                       \
+#define LANDLOCK_RESTRICT_LOG_NEW_EXEC                                                             \
     (1U << 1) /* ABI 7: denials are also reported to the audit log after an exec */
 
 struct landlock_result {

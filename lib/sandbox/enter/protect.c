@@ -98,7 +98,8 @@ static uint32_t value_of(const struct protected *who, enum what what, uint32_t n
     }
 }
 
-static int add_refusal(ait_policy *policy, const struct refusal *refusal, const struct protected *who)
+static int add_refusal(ait_policy *policy, const struct refusal *refusal,
+                       const struct protected *who)
 {
     ait_policy_compare compares[COMPARES_MAX];
     size_t n = 0;
@@ -116,7 +117,8 @@ static int add_refusal(ait_policy *policy, const struct refusal *refusal, const 
         };
     }
     return policy_add_rule(policy, refusal->number,
-                           (ait_policy_action){.kind = AIT_POLICY_ERRNO, .error = EPERM}, compares, n);
+                           (ait_policy_action){.kind = AIT_POLICY_ERRNO, .error = EPERM}, compares,
+                           n);
 }
 
 static int add_refusals(ait_policy *policy, int number, const struct protected *who)
@@ -129,7 +131,8 @@ static int add_refusals(ait_policy *policy, int number, const struct protected *
     return r;
 }
 
-static int copy_call(ait_policy *to, int number, const struct policy_call *from, const struct protected *who)
+static int copy_call(ait_policy *to, int number, const struct policy_call *from,
+                     const struct protected *who)
 {
     int r = is_open(from) ? add_refusals(to, number, who) : 0;
 

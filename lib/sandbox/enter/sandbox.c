@@ -42,17 +42,19 @@ static int read_options(ait_sandbox_options *o, const ait_sandbox_options *optio
     int r = options ? options_copy(o, sizeof(*o), options) : -EINVAL;
 
     if (r == -E2BIG)
-        return problem_at(
-            problem, r, "", 0, 0,
-            "the options set a member that this version of the library does not know; use a newer library");
+        return problem_at(problem, r, "", 0, 0,
+                          "the options set a member that this version of the library does not "
+                          "know; use a newer library");
     if (r < 0 || o->flags & ~(unsigned)ALL_FLAGS || (unsigned)o->deny > AIT_SANDBOX_DENY_LEARN ||
         (o->n_connect_ports > 0 && !o->connect_ports) || o->protect < 0)
-        return problem_at(problem, -EINVAL, "", 0, 0,
-                          "the options are invalid; set them with AIT_SANDBOX_OPTIONS(), and flags to "
-                          "AIT_SANDBOX_... only");
+        return problem_at(
+            problem, -EINVAL, "", 0, 0,
+            "the options are invalid; set them with AIT_SANDBOX_OPTIONS(), and flags to "
+            "AIT_SANDBOX_... only");
     if (!o->policy && o->deny == AIT_SANDBOX_DENY_EXPLAIN)
-        return problem_at(problem, -EINVAL, "", 0, 0,
-                          "without a policy nothing is denied, so there is nothing to explain; set one");
+        return problem_at(
+            problem, -EINVAL, "", 0, 0,
+            "without a policy nothing is denied, so there is nothing to explain; set one");
     return 0;
 }
 
@@ -61,7 +63,9 @@ static int read_options(ait_sandbox_options *o, const ait_sandbox_options *optio
 /* Flags are looked at before the program, which is nowhere: -EFAULT means that they are known. */
 static int try_flags(unsigned flags)
 {
-    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, NULL) < 0 && errno != EFAULT ? -errno : 0;
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, NULL) < 0 && errno != EFAULT
+               ? -errno
+               : 0;
 }
 
 static int choose_filter_flags(struct ait_sandbox *s, ait_sandbox_problem *problem)
@@ -73,15 +77,16 @@ static int choose_filter_flags(struct ait_sandbox *s, ait_sandbox_problem *probl
         flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
     r = try_flags(flags);
     if (r == -ENOSYS || r == -EINVAL)
-        return problem_at(problem, -EOPNOTSUPP, "", 0, 0,
-                          "%s; use a newer kernel, or one that is built with it",
-                          filter_listens(s->deny)
-                              ? "explaining and learning need seccomp's user notification (Linux 5.0)"
-                              : "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER, Linux 4.14)");
+        return problem_at(
+            problem, -EOPNOTSUPP, "", 0, 0, "%s; use a newer kernel, or one that is built with it",
+            filter_listens(s->deny)
+                ? "explaining and learning need seccomp's user notification (Linux 5.0)"
+                : "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER, Linux 4.14)");
     if (r < 0)
-        return problem_at(problem, r, "", 0, 0,
-                          "seccomp: %s; an outer sandbox may be in the way, let it allow seccomp(2)",
-                          strerror(-r));
+        return problem_at(
+            problem, r, "", 0, 0,
+            "seccomp: %s; an outer sandbox may be in the way, let it allow seccomp(2)",
+            strerror(-r));
     /* A call that waits for its answer is then not begun anew by each signal. */
     if (filter_listens(s->deny) && try_flags(flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) >= 0)
         flags |= SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
@@ -106,12 +111,14 @@ static void drop_quiet_that_cannot_be_loaded(struct sandbox_filter *filter)
         filter->n_quiet = 0;
 }
 
-static int make_filters(struct ait_sandbox *s, const ait_sandbox_options *o, ait_sandbox_problem *problem)
+static int make_filters(struct ait_sandbox *s, const ait_sandbox_options *o,
+                        ait_sandbox_problem *problem)
 {
     int r = 0;
 
     if (o->connect_ports)
-        s->n_connect_filter = connect_filter_make(s->connect_filter, s->deny == AIT_SANDBOX_DENY_LOG);
+        s->n_connect_filter =
+            connect_filter_make(s->connect_filter, s->deny == AIT_SANDBOX_DENY_LOG);
     if (!s->policy && s->deny != AIT_SANDBOX_DENY_LEARN && s->n_connect_filter == 0)
         return 0;
     r = choose_filter_flags(s, problem);
@@ -125,7 +132,8 @@ static int make_filters(struct ait_sandbox *s, const ait_sandbox_options *o, ait
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-__attribute__((format(printf, 2, 3))) static void say(struct ait_sandbox *s, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void say(struct ait_sandbox *s, const char *format,
+                                                      ...)
 {
     size_t n = strlen(s->text);
     va_list ap;
@@ -148,10 +156,11 @@ static void say_capabilities(struct ait_sandbox *s)
 static void describe(struct ait_sandbox *s, const struct landlock_result *landlock, int abi)
 {
     if (s->policy)
-        say(s, "system calls by policy %s, what it denies is %s", s->policy->name, deny_words[s->deny]);
+        say(s, "system calls by policy %s, what it denies is %s", s->policy->name,
+            deny_words[s->deny]);
     else
-        say(s,
-            s->deny == AIT_SANDBOX_DENY_LEARN ? "system calls are learnt" : "system calls are not limited");
+        say(s, s->deny == AIT_SANDBOX_DENY_LEARN ? "system calls are learnt"
+                                                 : "system calls are not limited");
     say_capabilities(s);
     say(s, "; no_new_privs");
     if (landlock->text[0])
@@ -173,9 +182,10 @@ static int protect(struct ait_sandbox *s, pid_t process, bool signals, ait_sandb
     if (r == -ESRCH)
         return problem_at(problem, r, "", 0, 0, "there is no process %d to protect", (int)process);
     if (r == -E2BIG)
-        return problem_at(problem, r, "", 0, 0,
-                          "the policy has no room for the rules that protect a process; use fewer rules that "
-                          "look at arguments");
+        return problem_at(
+            problem, r, "", 0, 0,
+            "the policy has no room for the rules that protect a process; use fewer rules that "
+            "look at arguments");
     if (r < 0)
         return problem_at(problem, r, "", 0, 0, "a process cannot be protected: %s", strerror(-r));
     ait_policy_unref(s->policy);
@@ -183,7 +193,8 @@ static int protect(struct ait_sandbox *s, pid_t process, bool signals, ait_sandb
     return 0;
 }
 
-static int make_landlock(struct ait_sandbox *s, const ait_sandbox_options *o, ait_sandbox_problem *problem)
+static int make_landlock(struct ait_sandbox *s, const ait_sandbox_options *o,
+                         ait_sandbox_problem *problem)
 {
     struct landlock_result result;
     int abi = landlock_abi();

@@ -391,7 +391,8 @@ AIT_PUBLIC int ait_explainer_process(ait_explainer *e)
 
 /* ---- what was counted ------------------------------------------------------------------------ */
 
-AIT_PUBLIC int ait_explainer_foreach_count(const ait_explainer *e, ait_explainer_count_cb cb, void *userdata)
+AIT_PUBLIC int ait_explainer_foreach_count(const ait_explainer *e, ait_explainer_count_cb cb,
+                                           void *userdata)
 {
     if (!e || !cb)
         return -EINVAL;
@@ -400,8 +401,8 @@ AIT_PUBLIC int ait_explainer_foreach_count(const ait_explainer *e, ait_explainer
 
         if (e->counts[i] == 0)
             continue;
-        int r =
-            cb(number, number < 0 ? NULL : ait_syscall_name(number), e->actions[i], e->counts[i], userdata);
+        int r = cb(number, number < 0 ? NULL : ait_syscall_name(number), e->actions[i],
+                   e->counts[i], userdata);
         if (r != 0)
             return r;
     }

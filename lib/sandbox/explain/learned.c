@@ -70,7 +70,8 @@ static ait_policy_action action_of(const struct learned *l, int number, unsigned
 }
 
 /* Whether the base alone does to it what is to be written. */
-static bool base_has(const struct learned *l, int number, const uint64_t args[6], ait_policy_action wanted)
+static bool base_has(const struct learned *l, int number, const uint64_t args[6],
+                     ait_policy_action wanted)
 {
     if (!l->base)
         return false;
@@ -138,7 +139,8 @@ static bool base_allows_some(const ait_policy *base, int number)
 /* ---- lines ----------------------------------------------------------------------------------- */
 
 /* Pads to the column of comments, so that they are aligned where possible. */
-static void begin_line(FILE *out, int number, const struct policy_rule *rule, ait_policy_action action)
+static void begin_line(FILE *out, int number, const struct policy_rule *rule,
+                       ait_policy_action action)
 {
     const ait_policy_rule text = {
         .size = sizeof(text),
@@ -154,8 +156,8 @@ static void begin_line(FILE *out, int number, const struct policy_rule *rule, ai
     (void)fprintf(out, "%*s# ", width < COMMENT_COLUMN ? (int)(COMMENT_COLUMN - width) : 1, "");
 }
 
-static void write_needed(FILE *out, int number, const struct policy_rule *rule, ait_policy_action reference,
-                         uint64_t hits)
+static void write_needed(FILE *out, int number, const struct policy_rule *rule,
+                         ait_policy_action reference, uint64_t hits)
 {
     const ait_policy_action allow = {.kind = AIT_POLICY_ALLOW};
 
@@ -255,7 +257,8 @@ static void collect(const struct learned *l, struct entries *e, unsigned flags)
     find_groups(e);
     for (int i = 0; i <= SYSCALL_NEWEST; i++)
         if (l->beyond[i] > 0 && ait_syscall_name(i))
-            e->entry[e->n++] = (struct entry){.number = i, .group = e->group[i], .count = all_hits_of(l, i)};
+            e->entry[e->n++] =
+                (struct entry){.number = i, .group = e->group[i], .count = all_hits_of(l, i)};
     qsort(e->entry, e->n, sizeof(e->entry[0]),
           flags & AIT_LEARN_BY_COUNT ? compare_by_count : compare_by_group);
 }
@@ -267,7 +270,8 @@ static void write_calls(const struct learned *l, FILE *out, unsigned flags, cons
     for (size_t i = 0; i < e->n; i++) {
         if (!(flags & AIT_LEARN_BY_COUNT) && e->entry[i].group != group) {
             group = e->entry[i].group;
-            (void)fprintf(out, "\n# %s\n", group < syscall_n_groups ? syscall_groups[group].name : "others");
+            (void)fprintf(out, "\n# %s\n",
+                          group < syscall_n_groups ? syscall_groups[group].name : "others");
         }
         write_call(l, out, e->entry[i].number);
     }
@@ -281,7 +285,8 @@ static bool is_open(const struct learned *l, const char *name)
            (was_let_through(l, number) || base_allows_some(l->base, number));
 }
 
-static void write_members(const struct learned *l, FILE *out, const struct family *family, bool open)
+static void write_members(const struct learned *l, FILE *out, const struct family *family,
+                          bool open)
 {
     const char *comma = "";
 
@@ -298,7 +303,8 @@ static unsigned count_members(const struct learned *l, const struct family *fami
     unsigned n = 0;
 
     for (size_t i = 0; i < FAMILY_MEMBERS_MAX && family->members[i]; i++)
-        n += ait_syscall_from_name(family->members[i]) >= 0 && is_open(l, family->members[i]) == open;
+        n += ait_syscall_from_name(family->members[i]) >= 0 &&
+             is_open(l, family->members[i]) == open;
     return n;
 }
 
@@ -331,7 +337,8 @@ static void write_head(FILE *out, const struct entries *e, const char *title, bo
     for (const char *p = title; p && *p; p++)
         (void)fputc((unsigned char)*p < ' ' || *p == 0x7f ? ' ' : *p, out);
     (void)fprintf(out,
-                  ": %zu system calls%s, used %" PRIu64 " times. A number tells how often a call was used.\n",
+                  ": %zu system calls%s, used %" PRIu64
+                  " times. A number tells how often a call was used.\n",
                   e->n, base ? " beyond the base" : "", sum);
     if (base)
         (void)fprintf(out, "\ninclude base\n");

@@ -56,7 +56,8 @@ struct builder {
     struct sock_filter code[BPF_MAXINSNS];
 };
 
-static int __attribute__((format(printf, 3, 4))) fail(char *failure, int error, const char *format, ...)
+static int __attribute__((format(printf, 3, 4)))
+fail(char *failure, int error, const char *format, ...)
 {
     va_list args;
 
@@ -68,11 +69,12 @@ static int __attribute__((format(printf, 3, 4))) fail(char *failure, int error, 
 
 static int too_long(const struct builder *b)
 {
-    return fail(b->failure, -E2BIG,
-                "the policy needs more instructions than the %d that a program may have; use fewer rules "
-                "that look at "
-                "arguments",
-                BPF_MAXINSNS);
+    return fail(
+        b->failure, -E2BIG,
+        "the policy needs more instructions than the %d that a program may have; use fewer rules "
+        "that look at "
+        "arguments",
+        BPF_MAXINSNS);
 }
 
 /* ---- a part, made by libseccomp -------------------------------------------------------------- */
@@ -119,8 +121,8 @@ static int read_back(struct builder *b)
     size_t n = (size_t)size / sizeof(struct sock_filter);
     if (b->n + n > BPF_MAXINSNS)
         return too_long(b);
-    if (pread(b->scratch, &b->code[b->n], (size_t)size, 0) != size || lseek(b->scratch, 0, SEEK_SET) < 0 ||
-        ftruncate(b->scratch, 0) < 0)
+    if (pread(b->scratch, &b->code[b->n], (size_t)size, 0) != size ||
+        lseek(b->scratch, 0, SEEK_SET) < 0 || ftruncate(b->scratch, 0) < 0)
         return fail(b->failure, -EIO, "a part of the program cannot be read back");
     b->n += n;
     return 0;
@@ -248,7 +250,8 @@ static int add_first_part(struct builder *b)
 
 /* ---- tests of arguments ---------------------------------------------------------------------- */
 
-static int add_order(struct builder *b, scmp_filter_ctx context, int number, const ait_policy_compare *order)
+static int add_order(struct builder *b, scmp_filter_ctx context, int number,
+                     const ait_policy_compare *order)
 {
     struct scmp_arg_cmp prefixes[RULE_PREFIXES_MAX];
     unsigned n = rule_prefixes(order, prefixes);
@@ -320,14 +323,15 @@ static void add_step(struct steps *steps, uint32_t answer, const struct rule_tes
         last->alternatives = true;
         last->n_tests++;
     } else
-        steps->items[steps->n++] =
-            (struct step){.answer = answer, .n_tests = tests->n, .tests = &steps->tests[steps->n_tests]};
+        steps->items[steps->n++] = (struct step){
+            .answer = answer, .n_tests = tests->n, .tests = &steps->tests[steps->n_tests]};
     memcpy(&steps->tests[steps->n_tests], tests->tests, tests->n * sizeof(tests->tests[0]));
     steps->n_tests += tests->n;
 }
 
 /* Returns the answer if no step applies. */
-static uint32_t make_steps(const struct builder *b, const struct policy_call *call, struct steps *ret)
+static uint32_t make_steps(const struct builder *b, const struct policy_call *call,
+                           struct steps *ret)
 {
     uint32_t otherwise = answer_of(b, call->otherwise);
 
@@ -388,8 +392,10 @@ static int put_target(struct builder *b, size_t i, struct target target)
     if (!target.jump)
         return 0;
     if (target.to >= b->n_parts || b->parts[target.to].begin <= i)
-        return fail(b->failure, -EBADMSG, "part %u of the program is not where it is expected", target.to);
-    *at = (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, (uint32_t)(b->parts[target.to].begin - i - 1));
+        return fail(b->failure, -EBADMSG, "part %u of the program is not where it is expected",
+                    target.to);
+    *at = (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA,
+                                       (uint32_t)(b->parts[target.to].begin - i - 1));
     return 0;
 }
 
@@ -397,7 +403,8 @@ static int put_answer(struct builder *b, const struct part *part, size_t i)
 {
     uint32_t k = b->code[i].k, what = k & SECCOMP_RET_DATA;
 
-    if (b->code[i].code == (BPF_RET | BPF_K) && (k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO) {
+    if (b->code[i].code == (BPF_RET | BPF_K) &&
+        (k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO) {
         if (what == SAYS_FOREIGN)
             return put_target(b, i, (struct target){.to = SECCOMP_RET_KILL_PROCESS});
         if (what == SAYS_YES)
@@ -521,7 +528,8 @@ static void emit_head(struct head *head)
 
     emit_load(head, offsetof(struct seccomp_data, arch));
     emit(head, BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCHITECTURE, 1, 0);
-    emit_return(head, terms->deny == AIT_SANDBOX_DENY_LOG ? SECCOMP_RET_LOG : SECCOMP_RET_KILL_PROCESS);
+    emit_return(head,
+                terms->deny == AIT_SANDBOX_DENY_LOG ? SECCOMP_RET_LOG : SECCOMP_RET_KILL_PROCESS);
     emit_load(head, offsetof(struct seccomp_data, nr));
     if (terms->exec_key != 0) {
         emit_exec_key(head, SYS_execve);
@@ -595,7 +603,8 @@ static int build(struct builder *b, struct steps *steps)
     return put_answers(b);
 }
 
-int program_write(const struct filter_terms *terms, int fd, int scratch, char failure[PROGRAM_FAILURE_MAX])
+int program_write(const struct filter_terms *terms, int fd, int scratch,
+                  char failure[PROGRAM_FAILURE_MAX])
 {
     struct builder *b = calloc(1, sizeof(*b));
     struct steps *steps = malloc(sizeof(*steps));
@@ -623,11 +632,12 @@ int program_is_bounded(const ait_policy *policy, char failure[PROGRAM_FAILURE_MA
     for (int number = 0; policy && number < N_CALLS; number++)
         for (unsigned i = 0; i < policy->calls[number].n_rules; i++)
             n += policy->calls[number].rules[i].n_compares;
-    return n <= BPF_MAXINSNS ? 0
-                             : fail(failure, -E2BIG,
-                                    "the policy compares arguments %zu times, and a program has room for %d "
-                                    "comparisons",
-                                    n, BPF_MAXINSNS);
+    return n <= BPF_MAXINSNS
+               ? 0
+               : fail(failure, -E2BIG,
+                      "the policy compares arguments %zu times, and a program has room for %d "
+                      "comparisons",
+                      n, BPF_MAXINSNS);
 }
 
 /* ---- designed ENOSYS ------------------------------------------------------------------------- */

@@ -16,7 +16,8 @@
  * Writes the finished program to fd; scratch holds parts of it. Both are empty files. failure
  * receives the error message.
  */
-int program_write(const struct filter_terms *terms, int fd, int scratch, char failure[PROGRAM_FAILURE_MAX]);
+int program_write(const struct filter_terms *terms, int fd, int scratch,
+                  char failure[PROGRAM_FAILURE_MAX]);
 
 /* The program for intended ENOSYS answers, made without libseccomp. *ret belongs to the caller. */
 int program_quiet(const struct filter_terms *terms, struct sock_filter **ret, size_t *ret_n);

@@ -39,8 +39,8 @@ struct compiler {
 
 static int fail(const struct compiler *c, int error, const char *what)
 {
-    return problem_at(c->problem, error, c->terms.policy ? c->terms.policy->name : NULL, 0, 0, "%s: %s", what,
-                      strerrordesc_np(-error));
+    return problem_at(c->problem, error, c->terms.policy ? c->terms.policy->name : NULL, 0, 0,
+                      "%s: %s", what, strerrordesc_np(-error));
 }
 
 /* The child's last step is to seal the file: seals are the proof of its success. */
@@ -108,13 +108,14 @@ static int compile(const struct compiler *c, struct sandbox_filter *ret)
     if (fcntl(c->fd, F_GET_SEALS) == PROGRAM_SEALS)
         return map_program(c, ret);
     if (c->report->error == -ECHILD)
-        return problem_at(
-            c->problem, -ECHILD, c->terms.policy ? c->terms.policy->name : NULL, 0, 0,
-            "the policy's compiler has died; a child process that runs libseccomp must not be killed");
+        return problem_at(c->problem, -ECHILD, c->terms.policy ? c->terms.policy->name : NULL, 0, 0,
+                          "the policy's compiler has died; a child process that runs libseccomp "
+                          "must not be killed");
     c->report->failure[PROGRAM_FAILURE_MAX - 1] = '\0';
     return c->report->failure[0] != '\0'
-               ? problem_at(c->problem, c->report->error, c->terms.policy ? c->terms.policy->name : NULL, 0,
-                            0, "%s", c->report->failure)
+               ? problem_at(c->problem, c->report->error,
+                            c->terms.policy ? c->terms.policy->name : NULL, 0, 0, "%s",
+                            c->report->failure)
                : fail(c, c->report->error, "sealing the seccomp program");
 }
 
@@ -155,7 +156,8 @@ static int compile_to_file(struct compiler *c, struct sandbox_filter *ret)
 
 static int compile_with_report(struct compiler *c, struct sandbox_filter *ret)
 {
-    c->report = mmap(NULL, sizeof(*c->report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    c->report =
+        mmap(NULL, sizeof(*c->report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (c->report == MAP_FAILED)
         return fail(c, -errno, "memory for the policy's compiler");
     int r = compile_to_file(c, ret);

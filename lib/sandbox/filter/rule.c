@@ -19,14 +19,16 @@ static bool takes_equal(uint8_t op)
 
 static struct scmp_arg_cmp equal(uint8_t arg, uint64_t mask, uint64_t value)
 {
-    return (struct scmp_arg_cmp){.arg = arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
+    return (struct scmp_arg_cmp){
+        .arg = arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
 }
 
 /*
  * From the highest bit on: a value that first differs from the constant at a bit is less or
  * greater, whatever follows.
  */
-unsigned rule_prefixes(const ait_policy_compare *compare, struct scmp_arg_cmp ret[RULE_PREFIXES_MAX])
+unsigned rule_prefixes(const ait_policy_compare *compare,
+                       struct scmp_arg_cmp ret[RULE_PREFIXES_MAX])
 {
     uint64_t mask = 0, value = 0;
     unsigned n = 0;
@@ -105,7 +107,8 @@ static void add_wide(struct rule_tests *tests, const ait_policy_compare *compare
 }
 
 /* all: the first test, which takes what is one equality. */
-static void add_compare(struct rule_tests *tests, struct rule_test *all, const ait_policy_compare *compare)
+static void add_compare(struct rule_tests *tests, struct rule_test *all,
+                        const ait_policy_compare *compare)
 {
     struct scmp_arg_cmp prefixes[RULE_PREFIXES_MAX];
     unsigned n = rule_prefixes(compare, prefixes);

@@ -39,4 +39,5 @@ void rule_tests(const struct policy_rule *rule, struct rule_tests *ret);
  * The values that a comparison accepts, as equalities under a mask, of which at most one is true.
  * Returns their number.
  */
-unsigned rule_prefixes(const ait_policy_compare *compare, struct scmp_arg_cmp ret[RULE_PREFIXES_MAX]);
+unsigned rule_prefixes(const ait_policy_compare *compare,
+                       struct scmp_arg_cmp ret[RULE_PREFIXES_MAX]);

@@ -107,8 +107,9 @@ static void describe(uint32_t answer, char *ret, size_t size)
         uint32_t action;
         const char *name;
     } names[] = {
-        {SECCOMP_RET_ALLOW, "allow"}, {SECCOMP_RET_LOG, "log"},           {SECCOMP_RET_TRAP, "trap"},
-        {SECCOMP_RET_TRACE, "trace"}, {SECCOMP_RET_USER_NOTIF, "notify"}, {SECCOMP_RET_KILL_PROCESS, "kill"},
+        {SECCOMP_RET_ALLOW, "allow"},       {SECCOMP_RET_LOG, "log"},
+        {SECCOMP_RET_TRAP, "trap"},         {SECCOMP_RET_TRACE, "trace"},
+        {SECCOMP_RET_USER_NOTIF, "notify"}, {SECCOMP_RET_KILL_PROCESS, "kill"},
     };
     const char *error = strerrorname_np((int)(answer & SECCOMP_RET_DATA));
 
@@ -124,7 +125,8 @@ static void describe(uint32_t answer, char *ret, size_t size)
     (void)snprintf(ret, size, "%#x", answer);
 }
 
-static int mismatch(const struct verifier *v, const struct seccomp_data *data, uint32_t wanted, uint32_t got)
+static int mismatch(const struct verifier *v, const struct seccomp_data *data, uint32_t wanted,
+                    uint32_t got)
 {
     char wanted_text[32], got_text[32], number[32];
     const char *name = data->arch == NATIVE_ARCHITECTURE ? ait_syscall_name(data->nr) : NULL;
@@ -134,11 +136,12 @@ static int mismatch(const struct verifier *v, const struct seccomp_data *data, u
     describe(wanted, wanted_text, sizeof(wanted_text));
     describe(got, got_text, sizeof(got_text));
     (void)snprintf(number, sizeof(number), "call %d", data->nr);
-    return problem_at(v->problem, -EBADMSG, v->terms->policy ? v->terms->policy->name : NULL, 0, 0,
-                      "the compiled program does not do what the policy says, and is not used: "
-                      "%s(%#llx, %#llx, %#llx, %#llx, %#llx, %#llx) on architecture %#x: wanted %s, got %s",
-                      name ? name : number, a[0], a[1], a[2], a[3], a[4], a[5], data->arch, wanted_text,
-                      got_text);
+    return problem_at(
+        v->problem, -EBADMSG, v->terms->policy ? v->terms->policy->name : NULL, 0, 0,
+        "the compiled program does not do what the policy says, and is not used: "
+        "%s(%#llx, %#llx, %#llx, %#llx, %#llx, %#llx) on architecture %#x: wanted %s, got %s",
+        name ? name : number, a[0], a[1], a[2], a[3], a[4], a[5], data->arch, wanted_text,
+        got_text);
 }
 
 static int ask(const struct verifier *v, const struct seccomp_data *data)
@@ -151,7 +154,8 @@ static int ask(const struct verifier *v, const struct seccomp_data *data)
 
 /* ---- every number, on three architectures ---------------------------------------------------- */
 
-static const uint32_t architectures[] = {NATIVE_ARCHITECTURE, SIBLING_ARCHITECTURE, AUDIT_ARCH_S390X};
+static const uint32_t architectures[] = {NATIVE_ARCHITECTURE, SIBLING_ARCHITECTURE,
+                                         AUDIT_ARCH_S390X};
 
 /* The keys open nothing but what they are for. */
 static int ask_with_keys(const struct verifier *v, uint32_t number, uint32_t architecture)
@@ -166,7 +170,8 @@ static int ask_with_keys(const struct verifier *v, uint32_t number, uint32_t arc
 
 static int ask_number_on(const struct verifier *v, uint32_t number, uint32_t architecture)
 {
-    static const uint64_t everywhere[] = {0, UINT64_MAX, UINT64_C(1) << 63, UINT64_MAX << 32, UINT32_MAX};
+    static const uint64_t everywhere[] = {0, UINT64_MAX, UINT64_C(1) << 63, UINT64_MAX << 32,
+                                          UINT32_MAX};
     int r = ask_with_keys(v, number, architecture);
 
     for (size_t i = 0; i < sizeof(everywhere) / sizeof(everywhere[0]) && r == 0; i++) {
@@ -197,7 +202,8 @@ static int ask_architecture(const struct verifier *v, uint32_t architecture)
 
 static int ask_architectures(const struct verifier *v)
 {
-    static const uint32_t near[] = {NATIVE_ARCHITECTURE - 1, NATIVE_ARCHITECTURE + 1, 0, UINT32_MAX};
+    static const uint32_t near[] = {NATIVE_ARCHITECTURE - 1, NATIVE_ARCHITECTURE + 1, 0,
+                                    UINT32_MAX};
     int r = 0;
 
     for (size_t i = 0; i < sizeof(near) / sizeof(near[0]) && r == 0; i++)
@@ -335,8 +341,8 @@ static void fit(const struct policy_rule *rule, const struct values *values, uin
         }
 }
 
-static int vary(const struct verifier *v, const struct subject *subject, const struct values *values,
-                const uint64_t fitting[6])
+static int vary(const struct verifier *v, const struct subject *subject,
+                const struct values *values, const uint64_t fitting[6])
 {
     uint64_t args[6];
     int r = ask_args(v, subject, fitting);
@@ -355,7 +361,8 @@ static int vary(const struct verifier *v, const struct subject *subject, const s
  * Each argument of a rule takes the values around its own constants, while the others match the
  * rule, or are all zeros or all ones.
  */
-static int ask_rule(const struct verifier *v, const struct subject *subject, const struct policy_rule *rule)
+static int ask_rule(const struct verifier *v, const struct subject *subject,
+                    const struct policy_rule *rule)
 {
     static const uint64_t zeros[6],
         ones[6] = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
@@ -450,9 +457,12 @@ static int ask_subject(const struct verifier *v, struct subject *subject)
 static int ask_call(const struct verifier *v, int number)
 {
     const struct filter_terms *terms = v->terms;
-    ait_policy_compare exec = {.arg = 5, .op = AIT_POLICY_EQ, .mask = UINT64_MAX, .value = terms->exec_key};
-    ait_policy_compare send = {
-        .arg = 0, .op = AIT_POLICY_EQ, .mask = UINT64_MAX << 32, .value = (uint64_t)terms->send_key << 32};
+    ait_policy_compare exec = {
+        .arg = 5, .op = AIT_POLICY_EQ, .mask = UINT64_MAX, .value = terms->exec_key};
+    ait_policy_compare send = {.arg = 0,
+                               .op = AIT_POLICY_EQ,
+                               .mask = UINT64_MAX << 32,
+                               .value = (uint64_t)terms->send_key << 32};
     struct policy_rule exec_rule = {.n_compares = 1, .compares = &exec};
     struct policy_rule send_rule = {.n_compares = 1, .compares = &send};
     struct subject subject = {.number = number};
@@ -472,8 +482,9 @@ static int check(const struct verifier *v)
     int r = bpf_check(v->program, v->n, &at);
 
     if (r < 0)
-        return problem_at(v->problem, -EBADMSG, v->terms->policy ? v->terms->policy->name : NULL, 0, 0,
-                          "the kernel would refuse the compiled program: instruction %zu of %zu", at, v->n);
+        return problem_at(v->problem, -EBADMSG, v->terms->policy ? v->terms->policy->name : NULL, 0,
+                          0, "the kernel would refuse the compiled program: instruction %zu of %zu",
+                          at, v->n);
     r = ask_architectures(v);
     if (r == 0)
         r = ask_numbers(v);
@@ -487,13 +498,19 @@ static int check(const struct verifier *v)
 int filter_verify(const struct filter_terms *terms, const struct sock_filter *program, size_t n,
                   ait_sandbox_problem *problem)
 {
-    return check(&(const struct verifier){
-        .terms = terms, .program = program, .n = n, .expected = filter_expected, .problem = problem});
+    return check(&(const struct verifier){.terms = terms,
+                                          .program = program,
+                                          .n = n,
+                                          .expected = filter_expected,
+                                          .problem = problem});
 }
 
-int filter_verify_quiet(const struct filter_terms *terms, const struct sock_filter *program, size_t n,
-                        ait_sandbox_problem *problem)
+int filter_verify_quiet(const struct filter_terms *terms, const struct sock_filter *program,
+                        size_t n, ait_sandbox_problem *problem)
 {
-    return check(&(const struct verifier){
-        .terms = terms, .program = program, .n = n, .expected = filter_expected_quiet, .problem = problem});
+    return check(&(const struct verifier){.terms = terms,
+                                          .program = program,
+                                          .n = n,
+                                          .expected = filter_expected_quiet,
+                                          .problem = problem});
 }

@@ -48,5 +48,5 @@ uint32_t filter_expected_quiet(const struct filter_terms *terms, const struct se
  */
 int filter_verify(const struct filter_terms *terms, const struct sock_filter *program, size_t n,
                   ait_sandbox_problem *problem);
-int filter_verify_quiet(const struct filter_terms *terms, const struct sock_filter *program, size_t n,
-                        ait_sandbox_problem *problem);
+int filter_verify_quiet(const struct filter_terms *terms, const struct sock_filter *program,
+                        size_t n, ait_sandbox_problem *problem);

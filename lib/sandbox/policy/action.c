@@ -61,13 +61,15 @@ int policy_errno_from_text(const char *name, size_t n)
     return 0;
 }
 
-AIT_PUBLIC const char *ait_policy_action_text(ait_policy_action action, char text[AIT_POLICY_ACTION_SIZE])
+AIT_PUBLIC const char *ait_policy_action_text(ait_policy_action action,
+                                              char text[AIT_POLICY_ACTION_SIZE])
 {
     const char *kind = action.kind == AIT_POLICY_NOTIFY ? "notify" : "errno",
                *error = strerrorname_np(action.error);
 
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
-        if (ait_policy_action_is_equal(actions[i].action, action) && strcmp(actions[i].name, "errno") != 0)
+        if (ait_policy_action_is_equal(actions[i].action, action) &&
+            strcmp(actions[i].name, "errno") != 0)
             return strcpy(text, actions[i].name);
     if (error)
         (void)snprintf(text, AIT_POLICY_ACTION_SIZE, "%s(%s)", kind, error);

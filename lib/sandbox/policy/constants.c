@@ -63,7 +63,8 @@ const struct policy_constant *policy_constant_find(const char *name, size_t n)
 {
     struct key key = {name, n};
 
-    return bsearch(&key, policy_constants, policy_n_constants, sizeof(policy_constants[0]), compare);
+    return bsearch(&key, policy_constants, policy_n_constants, sizeof(policy_constants[0]),
+                   compare);
 }
 
 const char *policy_constant_nearest(const char *name, size_t n)

@@ -94,7 +94,8 @@ void layer_freep(struct layer **p);
 int draft_put(struct draft *draft, struct layer *layer, ait_sandbox_problem *problem);
 /* Adds notes on relatives of denied calls that stay allowed. */
 void draft_note_families(struct draft *draft, const struct layer *layer);
-int draft_finish(struct draft *draft, const char *name, ait_policy **ret, ait_sandbox_problem *problem);
+int draft_finish(struct draft *draft, const char *name, ait_policy **ret,
+                 ait_sandbox_problem *problem);
 
 /* ---- comparisons (compare.c) ----------------------------------------------------------------- */
 

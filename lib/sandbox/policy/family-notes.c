@@ -21,11 +21,13 @@ static bool is_open(const struct draft *draft, int number)
 }
 
 /* The place where the layer denies the call by name. */
-static const struct place *denied_at(const struct draft *draft, const struct layer *layer, int number)
+static const struct place *denied_at(const struct draft *draft, const struct layer *layer,
+                                     int number)
 {
     if (layer->calls[number].has_action)
-        return ait_policy_action_is_denial(layer->calls[number].action) ? &layer->calls[number].action_place
-                                                                        : NULL;
+        return ait_policy_action_is_denial(layer->calls[number].action)
+                   ? &layer->calls[number].action_place
+                   : NULL;
     for (const struct draft_rule *r = draft->calls[number].rules; r; r = r->next)
         if (ait_policy_action_is_denial(r->action) && layer->calls[number].n_rules > 0 &&
             r->place.source == draft->calls[number].rules->place.source)
@@ -58,8 +60,8 @@ static void note_family(struct draft *draft, const struct layer *layer, const st
         }
     }
     if (place && *open)
-        draft_note(draft, *place, "%s is denied, but these calls can still %s: %s", denied, family->purpose,
-                   open);
+        draft_note(draft, *place, "%s is denied, but these calls can still %s: %s", denied,
+                   family->purpose, open);
 }
 
 void draft_note_families(struct draft *draft, const struct layer *layer)

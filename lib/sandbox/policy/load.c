@@ -14,8 +14,8 @@
 
 static const struct place nowhere = {0};
 
-static int include(struct draft *draft, const struct reading *from, struct place place, const char *what,
-                   bool is_path, ait_sandbox_problem *problem);
+static int include(struct draft *draft, const struct reading *from, struct place place,
+                   const char *what, bool is_path, ait_sandbox_problem *problem);
 
 /* About the file itself, or about the line that includes it. */
 static int fail(ait_sandbox_problem *problem, int error, struct place place, const char *what,
@@ -44,10 +44,11 @@ static void text_freep(char **p)
  * Opening never blocks: neither for the writer of a FIFO, nor for a terminal. What is not a regular
  * file can be read only once, and has no files beside it.
  */
-static int load(const char *path, bool regular, struct reading *reading, char **ret, size_t *ret_length,
-                const char **ret_message)
+static int load(const char *path, bool regular, struct reading *reading, char **ret,
+                size_t *ret_length, const char **ret_message)
 {
-    __attribute__((cleanup(closep))) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    __attribute__((cleanup(closep))) int fd =
+        open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0) {
@@ -60,12 +61,14 @@ static int load(const char *path, bool regular, struct reading *reading, char **
         reading->device = st.st_dev;
         reading->inode = st.st_ino;
     } else if (regular || S_ISDIR(st.st_mode)) {
-        *ret_message = S_ISDIR(st.st_mode) ? "a directory; a policy is a regular file" : "not a regular file";
+        *ret_message =
+            S_ISDIR(st.st_mode) ? "a directory; a policy is a regular file" : "not a regular file";
         return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
     }
     int e = slurp(fd, POLICY_TEXT_MAX, ret, ret_length);
     if (e < 0)
-        *ret_message = e == -EFBIG ? "it is larger than 1 MiB, the limit for a policy" : strerrordesc_np(-e);
+        *ret_message =
+            e == -EFBIG ? "it is larger than 1 MiB, the limit for a policy" : strerrordesc_np(-e);
     return e == -EFBIG ? -E2BIG : e;
 }
 
@@ -128,13 +131,15 @@ static int read_preset(struct draft *draft, const struct reading *from, struct p
     if (!reading.source)
         return -ENOMEM;
     int e = check_chain(draft, &reading, place, problem);
-    return e < 0 ? e : policy_parse_text(draft, &reading, preset->text, strlen(preset->text), problem);
+    return e < 0 ? e
+                 : policy_parse_text(draft, &reading, preset->text, strlen(preset->text), problem);
 }
 
-static int read_file(struct draft *draft, const struct reading *from, struct place place, const char *path,
-                     ait_sandbox_problem *problem)
+static int read_file(struct draft *draft, const struct reading *from, struct place place,
+                     const char *path, ait_sandbox_problem *problem)
 {
-    struct reading reading = {.include = include, .parent = from, .depth = from ? from->depth + 1 : 0};
+    struct reading reading = {
+        .include = include, .parent = from, .depth = from ? from->depth + 1 : 0};
     __attribute__((cleanup(text_freep))) char *text = NULL;
     const char *message = NULL;
     size_t length = 0;
@@ -163,8 +168,8 @@ static char *beside(const struct reading *from, const char *path)
     return joined;
 }
 
-static int include(struct draft *draft, const struct reading *from, struct place place, const char *what,
-                   bool is_path, ait_sandbox_problem *problem)
+static int include(struct draft *draft, const struct reading *from, struct place place,
+                   const char *what, bool is_path, ait_sandbox_problem *problem)
 {
     const struct policy_preset *preset = is_path ? NULL : find_preset(what);
 
@@ -192,8 +197,8 @@ static int no_memory(ait_sandbox_problem *problem, int error, const char *name)
     return error == -ENOMEM ? problem_at(problem, error, name, 0, 0, "out of memory") : error;
 }
 
-static int parse(ait_policy **ret, struct reading *reading, const char *name, const char *text, size_t length,
-                 ait_sandbox_problem *problem)
+static int parse(ait_policy **ret, struct reading *reading, const char *name, const char *text,
+                 size_t length, ait_sandbox_problem *problem)
 {
     __attribute__((cleanup(draft_freep))) struct draft *draft = calloc(1, sizeof(*draft));
 
@@ -204,8 +209,8 @@ static int parse(ait_policy **ret, struct reading *reading, const char *name, co
     return no_memory(problem, e, name);
 }
 
-AIT_PUBLIC int ait_policy_from_text(ait_policy **ret, const char *name, const char *text, size_t length,
-                                    ait_sandbox_problem *problem)
+AIT_PUBLIC int ait_policy_from_text(ait_policy **ret, const char *name, const char *text,
+                                    size_t length, ait_sandbox_problem *problem)
 {
     struct reading reading = {.include = include};
 
@@ -214,7 +219,8 @@ AIT_PUBLIC int ait_policy_from_text(ait_policy **ret, const char *name, const ch
     return parse(ret, &reading, name ? name : "policy", text ? text : "", length, problem);
 }
 
-AIT_PUBLIC int ait_policy_from_file(ait_policy **ret, const char *path, ait_sandbox_problem *problem)
+AIT_PUBLIC int ait_policy_from_file(ait_policy **ret, const char *path,
+                                    ait_sandbox_problem *problem)
 {
     if (!ret || !path)
         return -EINVAL;
@@ -226,13 +232,15 @@ AIT_PUBLIC int ait_policy_from_file(ait_policy **ret, const char *path, ait_sand
     return no_memory(problem, e, path);
 }
 
-AIT_PUBLIC int ait_policy_from_preset(ait_policy **ret, const char *name, ait_sandbox_problem *problem)
+AIT_PUBLIC int ait_policy_from_preset(ait_policy **ret, const char *name,
+                                      ait_sandbox_problem *problem)
 {
     if (!ret || !name)
         return -EINVAL;
     const struct policy_preset *preset = find_preset(name);
     if (!preset)
-        return problem_at(problem, -ENOENT, name, 0, 0, "no such preset: there are service and strict");
+        return problem_at(problem, -ENOENT, name, 0, 0,
+                          "no such preset: there are service and strict");
     __attribute__((cleanup(draft_freep))) struct draft *draft = calloc(1, sizeof(*draft));
     int e = draft ? read_preset(draft, NULL, nowhere, preset, problem) : -ENOMEM;
 
@@ -263,16 +271,18 @@ static ait_policy_format recognise(const char *text)
 }
 
 /* Text in our own language without its first line would be taken for lists. */
-static int guess_lists(ait_policy **ret, const char *path, const char *text, ait_sandbox_problem *problem)
+static int guess_lists(ait_policy **ret, const char *path, const char *text,
+                       ait_sandbox_problem *problem)
 {
     int e = ait_policy_from_systemd(ret, path, text, problem);
 
     if (e != -EINVAL || !problem)
         return e;
     if (problem->line == 0)
-        return problem_at(problem, e, path, 0, 0,
-                          "this is not a policy; begin it with the line \"policy 1\", or write lists as for "
-                          "SystemCallFilter=");
+        return problem_at(
+            problem, e, path, 0, 0,
+            "this is not a policy; begin it with the line \"policy 1\", or write lists as for "
+            "SystemCallFilter=");
     if (!strchr("@~[", *first_line(text)) && !strstr(text, "SystemCall")) {
         size_t n = strlen(problem->message);
         (void)snprintf(problem->message + n, sizeof(problem->message) - n,
@@ -295,7 +305,8 @@ static int import(ait_policy **ret, const char *path, const char *text, size_t l
 }
 
 AIT_PUBLIC int ait_policy_load(ait_policy **ret, const char *path, ait_policy_format format,
-                               ait_policy_import_cb import_json, void *userdata, ait_sandbox_problem *problem)
+                               ait_policy_import_cb import_json, void *userdata,
+                               ait_sandbox_problem *problem)
 {
     struct reading reading = {.include = include};
     __attribute__((cleanup(text_freep))) char *text = NULL;
@@ -306,7 +317,8 @@ AIT_PUBLIC int ait_policy_load(ait_policy **ret, const char *path, ait_policy_fo
         return -EINVAL;
     int e = load(path, false, &reading, &text, &length, &message);
     if (e == -ENOENT && find_preset(path))
-        message = "there is no such file; to use the preset of this name, include it in a policy file";
+        message =
+            "there is no such file; to use the preset of this name, include it in a policy file";
     if (e < 0)
         return fail(problem, e, nowhere, path, message);
     bool guessed = format == AIT_POLICY_FORMAT_AUTO;

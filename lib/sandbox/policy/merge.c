@@ -118,11 +118,12 @@ static int check_pair(const struct draft_rule *rule, const struct draft_rule *ot
 {
     if (ait_policy_action_is_equal(rule->action, other->action) || rule_disjoint(rule, other))
         return 0;
-    return fail_at(
-        problem, -EINVAL, rule->place,
-        "conflicting: a call of %s can match both this rule and the one at %s %u, which has another action; "
-        "compare one argument with different values in both, or replace both by a rule without conditions",
-        ait_syscall_name(number), other->place);
+    return fail_at(problem, -EINVAL, rule->place,
+                   "conflicting: a call of %s can match both this rule and the one at %s %u, which "
+                   "has another action; "
+                   "compare one argument with different values in both, or replace both by a rule "
+                   "without conditions",
+                   ait_syscall_name(number), other->place);
 }
 
 static int check_ordering(struct draft_rule *rules, int number, ait_sandbox_problem *problem)
@@ -134,10 +135,11 @@ static int check_ordering(struct draft_rule *rules, int number, ait_sandbox_prob
             if (!compare_is_ordering(&r->compares[i]))
                 continue;
             if (seen)
-                return fail_at(problem, -EINVAL, r->place,
-                               "a second comparison by <, <=, > or >= for %s (the first: %s %u); only one "
-                               "per system call is possible, use == with a mask",
-                               ait_syscall_name(number), seen->place);
+                return fail_at(
+                    problem, -EINVAL, r->place,
+                    "a second comparison by <, <=, > or >= for %s (the first: %s %u); only one "
+                    "per system call is possible, use == with a mask",
+                    ait_syscall_name(number), seen->place);
             seen = r;
         }
     return 0;
@@ -151,7 +153,8 @@ static void remove_rule(struct draft_rule **at)
     free(gone);
 }
 
-static bool covered(const struct draft_rule *rule, const struct draft_rule *from, const struct draft_rule *to)
+static bool covered(const struct draft_rule *rule, const struct draft_rule *from,
+                    const struct draft_rule *to)
 {
     for (; from != to; from = from->next)
         if (rule_covers(from, rule))
@@ -213,15 +216,16 @@ static void put_action(struct draft_call *call, const struct layer_call *upper)
 }
 
 /* This may be intended, but is easily a mistake. */
-static void note_opened(struct draft *draft, const struct draft_call *call, const struct layer_call *upper,
-                        int number)
+static void note_opened(struct draft *draft, const struct draft_call *call,
+                        const struct layer_call *upper, int number)
 {
     if (!upper->has_action || ait_policy_action_is_denial(upper->action))
         return;
     for (const struct draft_rule *r = call->rules; r; r = r->next)
         if (ait_policy_action_is_denial(r->action)) {
             draft_note(draft, upper->action_place,
-                       "%s is allowed with any arguments: this replaces the rules that deny some of them (%s "
+                       "%s is allowed with any arguments: this replaces the rules that deny some "
+                       "of them (%s "
                        "%u); rules with conditions would be added to them",
                        ait_syscall_name(number), r->place.source->name, r->place.line);
             return;
@@ -298,7 +302,8 @@ static int finish_call(const struct draft_call *call, int number, ait_policy *po
     return 0;
 }
 
-int draft_finish(struct draft *draft, const char *name, ait_policy **ret, ait_sandbox_problem *problem)
+int draft_finish(struct draft *draft, const char *name, ait_policy **ret,
+                 ait_sandbox_problem *problem)
 {
     const ait_policy_action refuse = {.kind = AIT_POLICY_ERRNO, .error = EPERM};
     __attribute__((cleanup(ait_policy_unrefp))) ait_policy *policy = NULL;

@@ -75,8 +75,8 @@ int policy_add_rule(ait_policy *policy, int number, ait_policy_action action,
         free(copy);
         return -ENOMEM;
     }
-    rules[call->n_rules++] =
-        (struct policy_rule){.action = action, .n_compares = (unsigned)n_compares, .compares = copy};
+    rules[call->n_rules++] = (struct policy_rule){
+        .action = action, .n_compares = (unsigned)n_compares, .compares = copy};
     call->rules = rules;
     policy->n_rules++;
     return 0;
@@ -111,7 +111,8 @@ bool policy_rule_holds(const struct policy_rule *rule, const uint64_t args[6])
     return true;
 }
 
-AIT_PUBLIC ait_policy_action ait_policy_evaluate(const ait_policy *policy, int number, const uint64_t args[6])
+AIT_PUBLIC ait_policy_action ait_policy_evaluate(const ait_policy *policy, int number,
+                                                 const uint64_t args[6])
 {
     if (number < 0 || number > SYSCALL_NEWEST)
         return (ait_policy_action){.kind = AIT_POLICY_ERRNO, .error = ENOSYS};
@@ -159,7 +160,8 @@ bool policy_equal(const ait_policy *a, const ait_policy *b)
 static int tell_call(const struct policy_call *call, int number, ait_policy_action fallback,
                      ait_policy_rule_cb cb, void *userdata)
 {
-    ait_policy_rule rule = {.size = sizeof(rule), .number = number, .name = ait_syscall_name(number)};
+    ait_policy_rule rule = {
+        .size = sizeof(rule), .number = number, .name = ait_syscall_name(number)};
 
     for (unsigned k = 0; k < call->n_rules; k++) {
         rule.action = call->rules[k].action;
@@ -177,7 +179,8 @@ static int tell_call(const struct policy_call *call, int number, ait_policy_acti
     return cb(&rule, userdata);
 }
 
-AIT_PUBLIC int ait_policy_foreach_rule(const ait_policy *policy, ait_policy_rule_cb cb, void *userdata)
+AIT_PUBLIC int ait_policy_foreach_rule(const ait_policy *policy, ait_policy_rule_cb cb,
+                                       void *userdata)
 {
     if (!policy || !cb)
         return -EINVAL;
@@ -189,7 +192,8 @@ AIT_PUBLIC int ait_policy_foreach_rule(const ait_policy *policy, ait_policy_rule
     return 0;
 }
 
-AIT_PUBLIC int ait_policy_foreach_note(const ait_policy *policy, ait_policy_note_cb cb, void *userdata)
+AIT_PUBLIC int ait_policy_foreach_note(const ait_policy *policy, ait_policy_note_cb cb,
+                                       void *userdata)
 {
     if (!policy || !cb)
         return -EINVAL;

@@ -78,7 +78,8 @@ static bool accept_symbol(struct parser *p, const char *symbol)
 
 static void copy_name(const struct scan *scan, char name[static NAME_SIZE])
 {
-    (void)snprintf(name, NAME_SIZE, "%.*s", (int)(scan->n < NAME_SIZE ? scan->n : NAME_SIZE - 1), scan->text);
+    (void)snprintf(name, NAME_SIZE, "%.*s", (int)(scan->n < NAME_SIZE ? scan->n : NAME_SIZE - 1),
+                   scan->text);
 }
 
 static int parse_end(struct parser *p)
@@ -92,10 +93,12 @@ static int parse_error(struct parser *p, ait_policy_action *action)
 {
     const struct scan *s = &p->scan;
 
-    action->error =
-        s->kind == SCAN_WORD || s->kind == SCAN_NUMBER ? (uint16_t)policy_errno_from_text(s->text, s->n) : 0;
+    action->error = s->kind == SCAN_WORD || s->kind == SCAN_NUMBER
+                        ? (uint16_t)policy_errno_from_text(s->text, s->n)
+                        : 0;
     if (action->error == 0)
-        return fail_here(p, "an error's name is expected, like EPERM, or its number, from 1 to 4095");
+        return fail_here(p,
+                         "an error's name is expected, like EPERM, or its number, from 1 to 4095");
     scan_next(&p->scan);
     return accept_symbol(p, ")") ? 0 : fail_here(p, "')' is expected");
 }
@@ -103,13 +106,15 @@ static int parse_error(struct parser *p, ait_policy_action *action)
 static int parse_action(struct parser *p, ait_policy_action *ret)
 {
     if (p->scan.kind != SCAN_WORD || !policy_action_kind(p->scan.text, p->scan.n, ret))
-        return fail_here(p, "an action is expected: allow, errno(NAME), enosys, log, trap, notify or kill");
+        return fail_here(
+            p, "an action is expected: allow, errno(NAME), enosys, log, trap, notify or kill");
     bool is_errno = scan_is(&p->scan, SCAN_WORD, "errno");
     bool takes_error = is_errno || ret->kind == AIT_POLICY_NOTIFY;
     scan_next(&p->scan);
     if (takes_error && accept_symbol(p, "("))
         return parse_error(p, ret);
-    return is_errno ? fail_here(p, "'(' and an error's name are expected after errno, as in errno(EPERM)")
+    return is_errno ? fail_here(
+                          p, "'(' and an error's name are expected after errno, as in errno(EPERM)")
                     : 0;
 }
 
@@ -136,7 +141,8 @@ static int narrow(struct parser *p, unsigned column, struct scan_value *value)
     if (value->value <= UINT32_MAX)
         return 0;
     if (!value->negative || (int64_t)value->value < INT32_MIN)
-        return fail(p, column, -EINVAL, "the kernel reads 32 bits of this argument, and the value has more");
+        return fail(p, column, -EINVAL,
+                    "the kernel reads 32 bits of this argument, and the value has more");
     value->value &= UINT32_MAX;
     return 0;
 }
@@ -205,7 +211,8 @@ static int parse_left(struct parser *p, int number, ait_policy_compare *compare,
 static int check_compare(struct parser *p, unsigned column, const ait_policy_compare *compare)
 {
     if (compare_never(compare))
-        return fail(p, column, -EINVAL, "this is never true: the value %#llx has bits outside the mask %#llx",
+        return fail(p, column, -EINVAL,
+                    "this is never true: the value %#llx has bits outside the mask %#llx",
                     (unsigned long long)compare->value, (unsigned long long)compare->mask);
     if (compare_always(compare))
         return fail(p, column, -EINVAL,
@@ -285,14 +292,15 @@ static int parse_name(struct parser *p, struct statement *st)
     st->number = ait_syscall_from_name(name);
     if (st->number == -EOPNOTSUPP) {
         if (!p->reading->preset)
-            draft_note(p->draft, st->place, "this architecture has no system call %s: the rule is skipped",
-                       name);
+            draft_note(p->draft, st->place,
+                       "this architecture has no system call %s: the rule is skipped", name);
         st->number = -1;
     }
     if (st->number < -1) {
         const char *nearest = syscall_nearest(name);
-        return fail(p, p->scan.column, -EINVAL, "unknown system call '%.*s'%s%s%s", QUOTED(&p->scan),
-                    nearest ? ": is it " : "", nearest ? nearest : "", nearest ? "?" : "");
+        return fail(p, p->scan.column, -EINVAL, "unknown system call '%.*s'%s%s%s",
+                    QUOTED(&p->scan), nearest ? ": is it " : "", nearest ? nearest : "",
+                    nearest ? "?" : "");
     }
     scan_next(&p->scan);
     return 0;
@@ -333,9 +341,10 @@ static int say_rule(struct parser *p, struct statement *st)
     struct layer_call *call = &p->layer->calls[st->number];
 
     if (call->n_rules == POLICY_RULES_A_CALL || p->draft->n_rules == POLICY_RULES_MAX)
-        return fail(p, st->place.column, -E2BIG,
-                    "too many rules that look at arguments: at most %d for one system call, and %d in all",
-                    POLICY_RULES_A_CALL, POLICY_RULES_MAX);
+        return fail(
+            p, st->place.column, -E2BIG,
+            "too many rules that look at arguments: at most %d for one system call, and %d in all",
+            POLICY_RULES_A_CALL, POLICY_RULES_MAX);
     if (!call->end)
         call->end = &call->rules;
     st->rule->action = st->action;
@@ -388,7 +397,8 @@ static int parse_rest(struct parser *p, struct statement *st)
     if (p->scan.kind == SCAN_WORD || scan_is(&p->scan, SCAN_SYMBOL, "(")) {
         if (st->group)
             return fail_here(
-                p, "a group takes no conditions: ':' and an action, or the line's end, are expected");
+                p,
+                "a group takes no conditions: ':' and an action, or the line's end, are expected");
         e = parse_conditions(p, st);
     }
     if (e >= 0 && accept_symbol(p, ":"))
@@ -480,7 +490,8 @@ static int parse_statement(struct parser *p)
     static const struct {
         const char *word;
         int (*parse)(struct parser *p);
-    } statements[] = {{"policy", parse_header}, {"default", parse_default}, {"include", parse_include}};
+    } statements[] = {
+        {"policy", parse_header}, {"default", parse_default}, {"include", parse_include}};
     const struct scan *s = &p->scan;
 
     if (s->kind == SCAN_END)
@@ -500,7 +511,8 @@ static int parse_line(struct parser *p, const char *line, size_t n)
     if (nul)
         return fail(p, (unsigned)(nul - line) + 1, -EINVAL, "a NUL byte; a policy is text");
     if (n > SCAN_LINE_MAX)
-        return fail(p, SCAN_LINE_MAX + 1, -EINVAL, "a line of more than %d characters", SCAN_LINE_MAX);
+        return fail(p, SCAN_LINE_MAX + 1, -EINVAL, "a line of more than %d characters",
+                    SCAN_LINE_MAX);
     scan_begin(&p->scan, line, n);
     return parse_statement(p);
 }
@@ -524,8 +536,8 @@ static int parse_lines(struct parser *p, const char *text, size_t length)
     return 0;
 }
 
-int policy_parse_text(struct draft *draft, const struct reading *reading, const char *text, size_t length,
-                      ait_sandbox_problem *problem)
+int policy_parse_text(struct draft *draft, const struct reading *reading, const char *text,
+                      size_t length, ait_sandbox_problem *problem)
 {
     __attribute__((cleanup(layer_freep))) struct layer *layer = calloc(1, sizeof(*layer));
     struct parser p = {.draft = draft, .reading = reading, .layer = layer, .problem = problem};

@@ -24,8 +24,8 @@
 /* A text that is being read, and the one that includes it. */
 struct reading {
     /* Handles an include at a place. */
-    int (*include)(struct draft *draft, const struct reading *from, struct place place, const char *what,
-                   bool is_path, ait_sandbox_problem *problem);
+    int (*include)(struct draft *draft, const struct reading *from, struct place place,
+                   const char *what, bool is_path, ait_sandbox_problem *problem);
     const struct reading *parent;
     const struct source *source;
     const char *path; /* NULL: a text */
@@ -35,8 +35,8 @@ struct reading {
     unsigned depth;
 };
 
-int policy_parse_text(struct draft *draft, const struct reading *reading, const char *text, size_t length,
-                      ait_sandbox_problem *problem);
+int policy_parse_text(struct draft *draft, const struct reading *reading, const char *text,
+                      size_t length, ait_sandbox_problem *problem);
 
 /* "allow", "errno" and so on; false: no such action. */
 bool policy_action_kind(const char *name, size_t n, ait_policy_action *ret);

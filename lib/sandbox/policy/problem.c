@@ -21,8 +21,8 @@ int problem_at(ait_sandbox_problem *p, int error, const char *file, unsigned lin
     (void)vsnprintf(full.message, sizeof(full.message), format, arguments);
     va_end(arguments);
     /* A text that does not fit a smaller struct is truncated. */
-    if (options_fill(p, &full, sizeof(full)) >= 0 && p->size > offsetof(ait_sandbox_problem, file) &&
-        p->size < sizeof(full))
+    if (options_fill(p, &full, sizeof(full)) >= 0 &&
+        p->size > offsetof(ait_sandbox_problem, file) && p->size < sizeof(full))
         ((char *)p)[p->size - 1] = '\0';
     errno = saved;
     return error;

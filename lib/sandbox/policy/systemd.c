@@ -52,8 +52,8 @@ struct word {
     ait_policy_action action;
 };
 
-__attribute__((format(printf, 3, 4))) static int fail(struct import *im, const char *at, const char *format,
-                                                      ...)
+__attribute__((format(printf, 3, 4))) static int fail(struct import *im, const char *at,
+                                                      const char *format, ...)
 {
     char message[sizeof(im->problem->message)];
     va_list arguments;
@@ -61,8 +61,8 @@ __attribute__((format(printf, 3, 4))) static int fail(struct import *im, const c
     va_start(arguments, format);
     (void)vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
-    return problem_at(im->problem, -EINVAL, im->source->name, im->line, (unsigned)(at - im->start) + 1, "%s",
-                      message);
+    return problem_at(im->problem, -EINVAL, im->source->name, im->line,
+                      (unsigned)(at - im->start) + 1, "%s", message);
 }
 
 static bool is_space(char c)
@@ -125,8 +125,9 @@ static int unknown(struct import *im, const struct word *word)
 {
     const char *nearest = syscall_nearest(word->name);
 
-    return fail(im, word->text, "unknown %s '%s'%s%s%s", *word->name == '@' ? "group" : "system call",
-                word->name, nearest ? ": is it " : "", nearest ? nearest : "", nearest ? "?" : "");
+    return fail(im, word->text, "unknown %s '%s'%s%s%s",
+                *word->name == '@' ? "group" : "system call", word->name, nearest ? ": is it " : "",
+                nearest ? nearest : "", nearest ? "?" : "");
 }
 
 static int say_word(struct import *im, struct word *word)
@@ -145,7 +146,8 @@ static int say_word(struct import *im, struct word *word)
         return unknown(im, word);
     if (number < 0) {
         struct place place = {im->source, im->line, (unsigned)(word->text - im->start) + 1};
-        draft_note(im->draft, place, "this architecture has no system call %s: it is skipped", word->name);
+        draft_note(im->draft, place, "this architecture has no system call %s: it is skipped",
+                   word->name);
         return 0;
     }
     say(im, word, number);
@@ -318,8 +320,9 @@ static int import_lists(struct import *im, const char *lists)
     if (e < 0)
         return e;
     if (!im->has_list)
-        return problem_at(im->problem, -EINVAL, im->source->name, 0, 0,
-                          "it contains no list of system calls; a line SystemCallFilter=... is expected");
+        return problem_at(
+            im->problem, -EINVAL, im->source->name, 0, 0,
+            "it contains no list of system calls; a line SystemCallFilter=... is expected");
     fill_layer(im, layer);
     return draft_put(im->draft, layer, im->problem);
 }

@@ -53,7 +53,8 @@ static bool is_second(const char *name)
 static bool has_prefix(const struct symbolic *symbolic, const char *name)
 {
     for (size_t i = 0;
-         i < sizeof(symbolic->prefixes) / sizeof(symbolic->prefixes[0]) && symbolic->prefixes[i]; i++)
+         i < sizeof(symbolic->prefixes) / sizeof(symbolic->prefixes[0]) && symbolic->prefixes[i];
+         i++)
         if (!strncmp(name, symbolic->prefixes[i], strlen(symbolic->prefixes[i])))
             return true;
     return false;
@@ -70,8 +71,8 @@ static const struct symbolic *find_symbolic(const char *syscall, unsigned arg)
 static const char *constant_for(const struct symbolic *symbolic, uint64_t value)
 {
     for (size_t i = 0; i < policy_n_constants; i++)
-        if ((uint64_t)policy_constants[i].value == value && has_prefix(symbolic, policy_constants[i].name) &&
-            !is_second(policy_constants[i].name))
+        if ((uint64_t)policy_constants[i].value == value &&
+            has_prefix(symbolic, policy_constants[i].name) && !is_second(policy_constants[i].name))
             return policy_constants[i].name;
     return NULL;
 }
@@ -145,7 +146,8 @@ static int write_native(const ait_policy *policy, FILE *out)
 {
     char action[AIT_POLICY_ACTION_SIZE];
 
-    (void)fprintf(out, "policy 1\ndefault %s\n\n", ait_policy_action_text(policy->fallback, action));
+    (void)fprintf(out, "policy 1\ndefault %s\n\n",
+                  ait_policy_action_text(policy->fallback, action));
     return ait_policy_foreach_rule(policy, native_rule, out);
 }
 
@@ -162,8 +164,8 @@ struct systemd_writer {
 static int refuse(const struct systemd_writer *w, const char *name, const char *what)
 {
     return problem_at(w->problem, -EOPNOTSUPP, w->policy->name, 0, 0,
-                      "%s %s, which a list of systemd cannot express; export it as native or bpf", name,
-                      what);
+                      "%s %s, which a list of systemd cannot express; export it as native or bpf",
+                      name, what);
 }
 
 static bool systemd_can(ait_policy_action action)
@@ -278,14 +280,16 @@ static int write_systemd(const ait_policy *policy, FILE *out, ait_sandbox_proble
 AIT_PUBLIC int ait_policy_write(const ait_policy *policy, FILE *out, ait_policy_format format,
                                 ait_sandbox_problem *problem)
 {
-    if (!policy || !out || (format != AIT_POLICY_FORMAT_NATIVE && format != AIT_POLICY_FORMAT_SYSTEMD))
+    if (!policy || !out ||
+        (format != AIT_POLICY_FORMAT_NATIVE && format != AIT_POLICY_FORMAT_SYSTEMD))
         return -EINVAL;
     errno = 0;
-    int e =
-        format == AIT_POLICY_FORMAT_NATIVE ? write_native(policy, out) : write_systemd(policy, out, problem);
+    int e = format == AIT_POLICY_FORMAT_NATIVE ? write_native(policy, out)
+                                               : write_systemd(policy, out, problem);
     if (e < 0)
         return e;
     if (fflush(out) != 0 || ferror(out))
-        return problem_at(problem, errno > 0 ? -errno : -EIO, policy->name, 0, 0, "cannot be written");
+        return problem_at(problem, errno > 0 ? -errno : -EIO, policy->name, 0, 0,
+                          "cannot be written");
     return 0;
 }

@@ -7,8 +7,10 @@ const struct family families[] = {
     {"execute programs", {"execve", "execveat"}},
     {"start processes and threads", {"clone", "clone3", "fork", "vfork"}},
     {"make namespaces", {"unshare", "setns"}},
-    {"make executable memory", {"mmap", "mmap2", "mprotect", "pkey_mprotect", "shmat", "remap_file_pages"}},
-    {"open connections", {"connect", "sendto", "sendmsg", "sendmmsg", "io_uring_setup", "socketcall"}},
+    {"make executable memory",
+     {"mmap", "mmap2", "mprotect", "pkey_mprotect", "shmat", "remap_file_pages"}},
+    {"open connections",
+     {"connect", "sendto", "sendmsg", "sendmmsg", "io_uring_setup", "socketcall"}},
     {"accept connections", {"accept", "accept4", "io_uring_setup", "socketcall"}},
     {"make sockets", {"socket", "socketpair", "io_uring_setup", "socketcall"}},
     {"reach into other processes",
@@ -33,6 +35,7 @@ const struct family families[] = {
     {"set the clock",
      {"settimeofday", "stime", "clock_settime", "clock_settime64", "adjtimex", "clock_adjtime",
       "clock_adjtime64"}},
-    {"load code into the kernel", {"init_module", "finit_module", "bpf", "kexec_load", "kexec_file_load"}},
+    {"load code into the kernel",
+     {"init_module", "finit_module", "bpf", "kexec_load", "kexec_file_load"}},
 };
 const size_t n_families = sizeof(families) / sizeof(families[0]);

@@ -29,8 +29,9 @@ static bool is_ours(const struct account *a)
 /* Returns the step that failed, or STEPS, and leaves errno. */
 static int try_all(const struct account *a, const char *directory, const char *program)
 {
-    if (!is_ours(a) && (setgroups(a->n_groups, a->groups) < 0 || setresgid(a->gid, a->gid, a->gid) < 0 ||
-                        setresuid(a->uid, a->uid, a->uid) < 0))
+    if (!is_ours(a) &&
+        (setgroups(a->n_groups, a->groups) < 0 || setresgid(a->gid, a->gid, a->gid) < 0 ||
+         setresuid(a->uid, a->uid, a->uid) < 0))
         return STEP_USER;
     if (directory && chdir(directory) < 0)
         return STEP_DIRECTORY;
@@ -78,9 +79,10 @@ static int describe(const struct finding *f, const struct account *a, const char
                 "program %s: user %u: %s: it may not enter %.*s; install the program where that "
                 "user can reach it, or let others enter (chmod o+x)",
                 program, (unsigned)a->uid, strerror(error), f->barred, program);
-        return problem_set(p, STATUS_CONFIG, -error,
-                           "program %s: user %u: %s; check the modes of the file and of its directories",
-                           program, (unsigned)a->uid, strerror(error));
+        return problem_set(
+            p, STATUS_CONFIG, -error,
+            "program %s: user %u: %s; check the modes of the file and of its directories", program,
+            (unsigned)a->uid, strerror(error));
     default:
         return 0;
     }
@@ -93,10 +95,11 @@ int access_check(const struct account *account, const char *directory, const cha
     int p[2], status;
 
     if (pipe2(p, O_CLOEXEC) < 0)
-        return problem_set(ret_problem, STATUS_OS, -errno,
-                           "cannot check what the worker's user can reach: pipe: %s; raise the limit of open "
-                           "files (ulimit -n)",
-                           strerror(errno));
+        return problem_set(
+            ret_problem, STATUS_OS, -errno,
+            "cannot check what the worker's user can reach: pipe: %s; raise the limit of open "
+            "files (ulimit -n)",
+            strerror(errno));
     pid_t pid = fork();
     if (pid == 0) {
         found.step = try_all(account, directory, program);
@@ -109,10 +112,11 @@ int access_check(const struct account *account, const char *directory, const cha
     close(p[1]);
     if (pid < 0) {
         close(p[0]);
-        return problem_set(ret_problem, STATUS_OS, -error,
-                           "cannot check what the worker's user can reach: fork: %s; raise the limit of "
-                           "processes (ulimit -u)",
-                           strerror(error));
+        return problem_set(
+            ret_problem, STATUS_OS, -error,
+            "cannot check what the worker's user can reach: fork: %s; raise the limit of "
+            "processes (ulimit -u)",
+            strerror(error));
     }
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;

@@ -88,8 +88,10 @@ static int resolve_user(const char *user, struct account *a, bool *ret_known, co
         r = 0, a->uid = (uid_t)id;
     free(buffer);
     if (r == -ENOENT)
-        return fail(r, "no such user; create it (adduser --system NAME), or name another one", ret_why);
-    return r < 0 ? fail(r, "the user database cannot be read; check /etc/nsswitch.conf", ret_why) : 0;
+        return fail(r, "no such user; create it (adduser --system NAME), or name another one",
+                    ret_why);
+    return r < 0 ? fail(r, "the user database cannot be read; check /etc/nsswitch.conf", ret_why)
+                 : 0;
 }
 
 static int resolve_group(const char *group, gid_t *ret, const char **ret_why)
@@ -105,8 +107,10 @@ static int resolve_group(const char *group, gid_t *ret, const char **ret_why)
         r = 0, *ret = (gid_t)id;
     free(buffer);
     if (r == -ENOENT)
-        return fail(r, "no such group; create it (addgroup --system NAME), or name another one", ret_why);
-    return r < 0 ? fail(r, "the group database cannot be read; check /etc/nsswitch.conf", ret_why) : 0;
+        return fail(r, "no such group; create it (addgroup --system NAME), or name another one",
+                    ret_why);
+    return r < 0 ? fail(r, "the group database cannot be read; check /etc/nsswitch.conf", ret_why)
+                 : 0;
 }
 
 static int groups_of_name(struct account *a)
@@ -175,10 +179,10 @@ static int resolve(const char *user, const char *group, struct account *a, const
         if (r < 0)
             return r;
     } else if (user && !known) {
-        return fail(
-            -ENOENT,
-            "this number has no entry in the user database, so its group is not known; name one with --group",
-            ret_why);
+        return fail(-ENOENT,
+                    "this number has no entry in the user database, so its group is not known; "
+                    "name one with --group",
+                    ret_why);
     }
     r = !user ? groups_of_caller(a) : known ? groups_of_name(a) : groups_of_number(a);
     return r < 0 ? fail(r, "its groups cannot be listed; check /etc/nsswitch.conf", ret_why) : 0;

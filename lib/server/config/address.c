@@ -9,22 +9,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ACCEPTED                                                                                             \
-    "write a port (8080), 127.0.0.1:8080, [::1]:8080, /run/name.sock, @abstract, udp:HOST:PORT or "          \
+#define ACCEPTED                                                                                   \
+    "write a port (8080), 127.0.0.1:8080, [::1]:8080, /run/name.sock, @abstract, udp:HOST:PORT "   \
+    "or "                                                                                          \
     "seqpacket:/path"
 
 #define WHY_ADDRESS "is not an address; " ACCEPTED
 #define WHY_EMPTY   "is empty; " ACCEPTED
 #define WHY_PORT    "has no valid port; a port is a number from 0 (any free one) to 65535"
 #define WHY_NO_PORT "has no port; write it after a colon, such as 127.0.0.1:8080"
-#define WHY_HOST                                                                                             \
-    "has a host name, and names are not looked up; write an address, such as 127.0.0.1:8080 or [::1]:8080"
+#define WHY_HOST                                                                                   \
+    "has a host name, and names are not looked up; write an address, such as 127.0.0.1:8080 or "   \
+    "[::1]:8080"
 #define WHY_BRACKETS "is an IPv6 address without brackets; write [::1]:8080"
 #define WHY_RELATIVE "is a relative path; a socket's path begins with /"
 #define WHY_LONG     "is too long for a socket; a path or abstract name has at most 107 bytes"
 #define WHY_FOLDER   "ends in /, so it names a directory; write the path of the socket itself"
 #define WHY_DEVICE   "names a network interface that does not exist; `ip link` lists them"
-#define WHY_NAME                                                                                             \
+#define WHY_NAME                                                                                   \
     "has an invalid NAME; write 1 to 255 printable ASCII characters other than / : @ [ and blanks"
 #define WHY_RESERVED "has a NAME that begins with aiotools-sd., which is reserved"
 
@@ -34,7 +36,8 @@ static const struct scheme {
     bool inet, local;
     const char *why; /* what is wrong with the other family */
 } schemes[] = {
-    {"udp:", SOCK_DGRAM, true, false, "is not a UDP address; write udp:127.0.0.1:53, udp:[::1]:53 or udp:53"},
+    {"udp:", SOCK_DGRAM, true, false,
+     "is not a UDP address; write udp:127.0.0.1:53, udp:[::1]:53 or udp:53"},
     {"seqpacket:", SOCK_SEQPACKET, false, true,
      "is not a sequential-packet address; write seqpacket:/path or seqpacket:@abstract"},
     {"", SOCK_STREAM, true, true, NULL},
@@ -119,7 +122,8 @@ static int refuse_host(const char *text, const char *colon, const char **ret_why
     struct in6_addr in6;
     struct in_addr in;
 
-    if (inet_pton(AF_INET6, text, &in6) == 1 || (colon && memchr(text, ':', (size_t)(colon - text))))
+    if (inet_pton(AF_INET6, text, &in6) == 1 ||
+        (colon && memchr(text, ':', (size_t)(colon - text))))
         return fail(-EINVAL, WHY_BRACKETS, ret_why);
     if (inet_pton(AF_INET, text, &in) == 1)
         return fail(-EINVAL, WHY_NO_PORT, ret_why);
@@ -215,8 +219,8 @@ static bool name_is_valid(const char *name, size_t n)
     return true;
 }
 
-int address_parse_named(const char *text, char ret_name[static ADDRESS_NAME_MAX + 1], struct address *ret,
-                        const char **ret_why)
+int address_parse_named(const char *text, char ret_name[static ADDRESS_NAME_MAX + 1],
+                        struct address *ret, const char **ret_why)
 {
     /* None of these can be in a name, so an equals sign behind one belongs to the address. */
     size_t n = strcspn(text, "=/:@[");
@@ -380,7 +384,8 @@ bool address_matches(const struct address *wanted, const struct address *bound, 
     if (wanted->type != bound->type || wanted->protocol != bound->protocol)
         return false;
     if (!address_is_inet(wanted))
-        return bound->size > 0 && bound->sa.sa_family == wanted->sa.sa_family && local_equal(wanted, bound);
+        return bound->size > 0 && bound->sa.sa_family == wanted->sa.sa_family &&
+               local_equal(wanted, bound);
     if (!address_is_inet(bound))
         return false;
     if (address_port(wanted) != address_port(bound) && !(any_port && address_port(wanted) == 0))
@@ -400,6 +405,7 @@ bool address_overlaps(const struct address *a, const struct address *b)
     if (host_equal(a, b))
         return true;
     /* [::] takes IPv4 as well; 0.0.0.0 takes no IPv6. */
-    return (address_is_wildcard(a) && (a->sa.sa_family == AF_INET6 || b->sa.sa_family == AF_INET)) ||
+    return (address_is_wildcard(a) &&
+            (a->sa.sa_family == AF_INET6 || b->sa.sa_family == AF_INET)) ||
            (address_is_wildcard(b) && (b->sa.sa_family == AF_INET6 || a->sa.sa_family == AF_INET));
 }

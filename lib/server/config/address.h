@@ -51,8 +51,8 @@ enum listen_model {
 
 /* [NAME=]ADDRESS. The name is copied to ret_name ("" where there is none). */
 #define ADDRESS_NAME_MAX 255
-int address_parse_named(const char *text, char ret_name[static ADDRESS_NAME_MAX + 1], struct address *ret,
-                        const char **ret_why);
+int address_parse_named(const char *text, char ret_name[static ADDRESS_NAME_MAX + 1],
+                        struct address *ret, const char **ret_why);
 
 /* Reads back a socket's type, protocol and bound address. -ENOTSOCK: fd is not a socket. */
 int address_of_socket(int fd, struct address *ret);

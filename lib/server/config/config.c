@@ -58,7 +58,8 @@ int server_config_add_listen(struct server_config *config, const char *text, con
     return r < 0 ? r : strv_append(&config->listen, &config->n_listen, text);
 }
 
-int server_config_add_env(struct server_config *config, const char *assignment, const char **ret_why)
+int server_config_add_env(struct server_config *config, const char *assignment,
+                          const char **ret_why)
 {
     const char *equals = strchr(assignment, '=');
 
@@ -139,15 +140,17 @@ static int out_of_memory(struct problem *p)
 static int check_replacement(struct server_config *c, struct problem *p)
 {
     if (c->max_surge.value == 0 && c->max_unavailable.value == 0)
-        return problem_set(p, STATUS_USAGE, -EINVAL,
-                           "--max-surge=0 and --max-unavailable=0 leave no way to replace a worker; set one "
-                           "of them to 1 or more");
+        return problem_set(
+            p, STATUS_USAGE, -EINVAL,
+            "--max-surge=0 and --max-unavailable=0 leave no way to replace a worker; set one "
+            "of them to 1 or more");
     if (amount_of(c->max_surge, c->workers, true) == 0 &&
         amount_of(c->max_unavailable, c->workers, false) == 0)
-        return problem_set(p, STATUS_USAGE, -EINVAL,
-                           "--max-unavailable=%u%% of %u workers rounds down to 0, and --max-surge is 0, so "
-                           "no worker could be replaced; set one of them to 1 worker or more",
-                           c->max_unavailable.value, c->workers);
+        return problem_set(
+            p, STATUS_USAGE, -EINVAL,
+            "--max-unavailable=%u%% of %u workers rounds down to 0, and --max-surge is 0, so "
+            "no worker could be replaced; set one of them to 1 worker or more",
+            c->max_unavailable.value, c->workers);
     return 0;
 }
 
@@ -156,10 +159,10 @@ static int check_ready(struct server_config *c, struct problem *p)
     int lowest = 3 + (int)c->n_listen;
 
     if (c->ready == READY_FD && c->ready_fd < lowest)
-        return problem_set(
-            p, STATUS_USAGE, -EINVAL,
-            "--ready=fd:%d: descriptors below %d are standard streams and sockets; write %d or above",
-            c->ready_fd, lowest, lowest);
+        return problem_set(p, STATUS_USAGE, -EINVAL,
+                           "--ready=fd:%d: descriptors below %d are standard streams and sockets; "
+                           "write %d or above",
+                           c->ready_fd, lowest, lowest);
     if (c->ready == READY_DELAY && c->start_timeout <= c->ready_delay)
         return problem_set(
             p, STATUS_USAGE, -EINVAL,
@@ -174,8 +177,9 @@ static int check_program(struct server_config *c, struct problem *p)
 {
     if (c->argv && c->argv[0])
         return 0;
-    return problem_set(p, STATUS_USAGE, -EINVAL,
-                       "run: no program is given; write aiotools-sd run [OPTION...] -- PROGRAM [ARG...]");
+    return problem_set(
+        p, STATUS_USAGE, -EINVAL,
+        "run: no program is given; write aiotools-sd run [OPTION...] -- PROGRAM [ARG...]");
 }
 
 static int check_sandbox(struct server_config *c, struct problem *p)

@@ -24,7 +24,8 @@
 #include "sandbox-options.h"
 
 enum ready_mode {
-    READY_AUTO,   /* READY=1; otherwise alive for ready_auto_usec, unless some worker has ever sent READY=1 */
+    READY_AUTO,   /* READY=1; otherwise alive for ready_auto_usec, unless some worker has ever sent
+                     READY=1 */
     READY_NOTIFY, /* READY=1 */
     READY_EXEC,   /* the exec has succeeded */
     READY_FD,     /* a newline on a pipe that the worker finds at ready_fd, as in s6 */
@@ -48,8 +49,9 @@ struct server_config {
     struct sandbox_options sandbox;
 
     /* where, and under which name */
-    char *name;    /* never NULL after server_config_finish() */
-    bool name_set; /* given by the user; otherwise server_config_name_sockets() makes a better one */
+    char *name; /* never NULL after server_config_finish() */
+    bool
+        name_set; /* given by the user; otherwise server_config_name_sockets() makes a better one */
     char **listen; /* NULL-terminated, n_listen texts "[NAME=]ADDRESS"; each one parses */
     size_t n_listen;
     enum listen_model listeners;
@@ -86,7 +88,8 @@ void server_config_done(struct server_config *config);
 
 /* Appends a copy. -EINVAL with a clause as in parse.h. */
 int server_config_add_listen(struct server_config *config, const char *text, const char **ret_why);
-int server_config_add_env(struct server_config *config, const char *assignment, const char **ret_why);
+int server_config_add_env(struct server_config *config, const char *assignment,
+                          const char **ret_why);
 
 /* Letters, digits, '-', '_' and '.', not beginning with '.': names become part of file names. */
 #define SERVER_NAME_MAX 64

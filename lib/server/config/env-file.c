@@ -102,7 +102,8 @@ static const char *read_value(struct reader *r)
 
 /* ---- all of them ----------------------------------------------------------------------------- */
 
-int env_file_parse(const char *name, const char *text, char ***list, size_t *n, struct problem *ret_problem)
+int env_file_parse(const char *name, const char *text, char ***list, size_t *n,
+                   struct problem *ret_problem)
 {
     struct reader reader = {.at = text, .line = 1, .out = malloc(strlen(text) + 1)};
     int r = reader.out ? 0 : -ENOMEM;
@@ -118,8 +119,8 @@ int env_file_parse(const char *name, const char *text, char ***list, size_t *n, 
         else if (*reader.at && *reader.at != '\n') {
             why = read_name(&reader);
             why = why ?: read_value(&reader);
-            r = why ? problem_set(ret_problem, STATUS_CONFIG, -EBADMSG, "--env-file: %s:%u: %s", name, line,
-                                  why)
+            r = why ? problem_set(ret_problem, STATUS_CONFIG, -EBADMSG, "--env-file: %s:%u: %s",
+                                  name, line, why)
                     : strv_append(list, n, reader.out);
         }
         if (r >= 0 && *reader.at == '\n') {
@@ -135,14 +136,17 @@ int env_file_read(const char *path, char ***list, size_t *n, struct problem *ret
 {
     char *text;
     size_t length;
-    int r = slurp_path(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, ENV_FILE_MAX, &text, &length);
+    int r = slurp_path(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, ENV_FILE_MAX, &text,
+                       &length);
 
     if (r < 0)
         return problem_set(ret_problem, r == -ENOMEM ? STATUS_OS : STATUS_CONFIG, r,
-                           "--env-file=%s: %s; name a file of lines NAME=VALUE", path, strerror(-r));
+                           "--env-file=%s: %s; name a file of lines NAME=VALUE", path,
+                           strerror(-r));
     if (memchr(text, '\0', length))
         r = problem_set(ret_problem, STATUS_CONFIG, -EBADMSG,
-                        "--env-file=%s: has a zero byte; name a text file of lines NAME=VALUE", path);
+                        "--env-file=%s: has a zero byte; name a text file of lines NAME=VALUE",
+                        path);
     else
         r = env_file_parse(path, text, list, n, ret_problem);
     free(text);

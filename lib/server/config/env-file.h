@@ -23,4 +23,5 @@
  */
 int env_file_read(const char *path, char ***list, size_t *n, struct problem *ret_problem);
 /* The same of a text that was read; name is what messages call it. */
-int env_file_parse(const char *name, const char *text, char ***list, size_t *n, struct problem *ret_problem);
+int env_file_parse(const char *name, const char *text, char ***list, size_t *n,
+                   struct problem *ret_problem);

@@ -109,7 +109,8 @@ refused:
     return NULL;
 }
 
-static void __attribute__((format(printf, 2, 3))) list_set(struct list *list, const char *format, ...)
+static void __attribute__((format(printf, 2, 3)))
+list_set(struct list *list, const char *format, ...)
 {
     char *assignment;
     va_list args;
@@ -226,7 +227,8 @@ static void add_notification(struct list *list, const struct spawn_environment_p
     }
 }
 
-static void add_instance(struct list *list, const struct spawn_environment_params *params, const char *token)
+static void add_instance(struct list *list, const struct spawn_environment_params *params,
+                         const char *token)
 {
     const char *outer = spawn_environment_lookup(params->base, NULL, INSTANCE_NAME);
 
@@ -262,7 +264,8 @@ static int make_token(char token[static SPAWN_TOKEN_SIZE])
     return 0;
 }
 
-int spawn_environment_new(const struct spawn_environment_params *params, struct spawn_environment **ret)
+int spawn_environment_new(const struct spawn_environment_params *params,
+                          struct spawn_environment **ret)
 {
     struct list list = {0};
     struct spawn_environment *environment = calloc(1, sizeof(*environment));
@@ -294,7 +297,8 @@ struct spawn_environment *spawn_environment_free(struct spawn_environment *envir
     return NULL;
 }
 
-const char *spawn_environment_lookup(char *const *base, const char *const *settings, const char *name)
+const char *spawn_environment_lookup(char *const *base, const char *const *settings,
+                                     const char *name)
 {
     size_t length = strlen(name);
     const char *found = NULL;

@@ -50,11 +50,13 @@ struct spawn_environment {
 };
 
 /* -EINVAL for a setting without '='. */
-int spawn_environment_new(const struct spawn_environment_params *params, struct spawn_environment **ret);
+int spawn_environment_new(const struct spawn_environment_params *params,
+                          struct spawn_environment **ret);
 struct spawn_environment *spawn_environment_free(struct spawn_environment *environment);
 
 /*
  * The value that a worker would see, NULL if it has none: PATH for spawn_resolve_program(). Points
  * into the arguments.
  */
-const char *spawn_environment_lookup(char *const *base, const char *const *settings, const char *name);
+const char *spawn_environment_lookup(char *const *base, const char *const *settings,
+                                     const char *name);

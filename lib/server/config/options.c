@@ -45,7 +45,8 @@ int option_word(const struct option_spec *spec, const char *text, void *field, c
     return -EINVAL;
 }
 
-int option_string(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+int option_string(const struct option_spec *spec, const char *text, void *field,
+                  const char **ret_why)
 {
     char *copy;
 
@@ -63,12 +64,14 @@ int option_string(const struct option_spec *spec, const char *text, void *field,
 
 /* ---- values of a server ---------------------------------------------------------------------- */
 
-static int take_workers(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+static int take_workers(const struct option_spec *spec, const char *text, void *field,
+                        const char **ret_why)
 {
     return parse_workers(text, field, ret_why);
 }
 
-static int take_time(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+static int take_time(const struct option_spec *spec, const char *text, void *field,
+                     const char **ret_why)
 {
     return parse_time(text, field, ret_why);
 }
@@ -79,22 +82,26 @@ static int take_time_range(const struct option_spec *spec, const char *text, voi
     return parse_time_range(text, field, ret_why);
 }
 
-static int take_rate(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+static int take_rate(const struct option_spec *spec, const char *text, void *field,
+                     const char **ret_why)
 {
     return parse_rate(text, field, ret_why);
 }
 
-static int take_amount(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+static int take_amount(const struct option_spec *spec, const char *text, void *field,
+                       const char **ret_why)
 {
     return parse_amount(text, field, ret_why);
 }
 
-static int take_signal(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+static int take_signal(const struct option_spec *spec, const char *text, void *field,
+                       const char **ret_why)
 {
     return parse_signal(text, field, ret_why);
 }
 
-static int take_umask(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+static int take_umask(const struct option_spec *spec, const char *text, void *field,
+                      const char **ret_why)
 {
     char *end;
     size_t n = strspn(text, "01234567");
@@ -108,30 +115,34 @@ static int take_umask(const struct option_spec *spec, const char *text, void *fi
     return 0;
 }
 
-static int take_name(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+static int take_name(const struct option_spec *spec, const char *text, void *field,
+                     const char **ret_why)
 {
     struct server_config *config = field;
 
     if (!server_config_name_valid(text)) {
-        *ret_why =
-            "is not a valid name; write up to 64 letters, digits, '-', '_' and '.', not beginning with '.'";
+        *ret_why = "is not a valid name; write up to 64 letters, digits, '-', '_' and '.', not "
+                   "beginning with '.'";
         return -EINVAL;
     }
     config->name_set = true;
     return option_string(spec, text, &config->name, ret_why);
 }
 
-static int take_listen(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+static int take_listen(const struct option_spec *spec, const char *text, void *field,
+                       const char **ret_why)
 {
     return server_config_add_listen(field, text, ret_why);
 }
 
-static int take_env(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+static int take_env(const struct option_spec *spec, const char *text, void *field,
+                    const char **ret_why)
 {
     return server_config_add_env(field, text, ret_why);
 }
 
-static int take_env_file(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+static int take_env_file(const struct option_spec *spec, const char *text, void *field,
+                         const char **ret_why)
 {
     struct server_config *config = field;
 
@@ -148,7 +159,8 @@ static int take_run_to_completion(const struct option_spec *spec, const char *te
     return 0;
 }
 
-static int take_read_only(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+static int take_read_only(const struct option_spec *spec, const char *text, void *field,
+                          const char **ret_why)
 {
     struct sandbox_options *c = field;
 
@@ -163,7 +175,8 @@ static int take_read_write(const struct option_spec *spec, const char *text, voi
     return sandbox_options_add_path(&c->read_write, &c->n_read_write, text, ret_why);
 }
 
-static int take_connect(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+static int take_connect(const struct option_spec *spec, const char *text, void *field,
+                        const char **ret_why)
 {
     return sandbox_options_add_port(field, text, ret_why);
 }
@@ -177,7 +190,8 @@ static int take_capabilities(const struct option_spec *spec, const char *text, v
     return parse_capabilities(text, &c->capabilities, ret_why);
 }
 
-static int take_deny(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+static int take_deny(const struct option_spec *spec, const char *text, void *field,
+                     const char **ret_why)
 {
     struct sandbox_options *c = field;
     int i, r = option_word(spec, text, &i, ret_why);
@@ -191,9 +205,11 @@ static int take_deny(const struct option_spec *spec, const char *text, void *fie
 
 static const char *const ready_words[] = {"auto", "notify", "exec", "fd:", "delay:", NULL};
 
-static int take_ready(const struct option_spec *spec, const char *text, void *field, const char **ret_why)
+static int take_ready(const struct option_spec *spec, const char *text, void *field,
+                      const char **ret_why)
 {
-    static const enum ready_mode modes[] = {READY_AUTO, READY_NOTIFY, READY_EXEC, READY_FD, READY_DELAY};
+    static const enum ready_mode modes[] = {READY_AUTO, READY_NOTIFY, READY_EXEC, READY_FD,
+                                            READY_DELAY};
     struct server_config *config = field;
     uint64_t number;
     int r = 0;
@@ -208,8 +224,8 @@ static int take_ready(const struct option_spec *spec, const char *text, void *fi
             r = parse_time(text + n, &config->ready_delay, ret_why);
         else if (modes[i] == READY_FD) {
             r = parse_number(text + n, 3, 1023, &number, NULL);
-            *ret_why =
-                "is not a valid descriptor; write fd:N, with N from 3 to 1023 and above the passed sockets";
+            *ret_why = "is not a valid descriptor; write fd:N, with N from 3 to 1023 and above the "
+                       "passed sockets";
             config->ready_fd = r < 0 ? config->ready_fd : (int)number;
         }
         config->ready = r < 0 ? config->ready : modes[i];
@@ -254,9 +270,10 @@ const struct option_spec server_options[] = {
      "kill a worker that is not ready in time (30s)"},
     {"stop-timeout", 0, "TIME", take_time, FIELD(stop_timeout),
      "kill a worker that does not stop in time (30s)"},
-    {"stop-signal", 0, "SIGNAL", take_signal, FIELD(stop_signal), "signal that asks a worker to stop (TERM)",
-     .kind = OPTION_SIGNAL},
-    {"max-surge", 0, "N|N%", take_amount, FIELD(max_surge), "extra workers that may run during a reload (1)"},
+    {"stop-signal", 0, "SIGNAL", take_signal, FIELD(stop_signal),
+     "signal that asks a worker to stop (TERM)", .kind = OPTION_SIGNAL},
+    {"max-surge", 0, "N|N%", take_amount, FIELD(max_surge),
+     "extra workers that may run during a reload (1)"},
     {"max-unavailable", 0, "N|N%", take_amount, FIELD(max_unavailable),
      "workers that may be missing during a reload (0)"},
 
@@ -278,7 +295,8 @@ const struct option_spec server_options[] = {
      "set the variables in this file, as EnvironmentFile= does in\n"
      "systemd; may be repeated; --env overrides them",
      .kind = OPTION_PATH},
-    {"chdir", 0, "DIRECTORY", option_string, FIELD(chdir), "working directory", .kind = OPTION_PATH_DIR},
+    {"chdir", 0, "DIRECTORY", option_string, FIELD(chdir), "working directory",
+     .kind = OPTION_PATH_DIR},
     {"user", 0, "USER", option_string, FIELD(user), "run as this user, by name or number",
      .kind = OPTION_USER},
     {"group", 0, "GROUP", option_string, FIELD(group), "run as this group, by name or number",

@@ -25,7 +25,14 @@ typedef int (*option_parser)(const struct option_spec *spec, const char *text, v
                              const char **ret_why);
 
 /* What completion offers for a value */
-enum option_kind { OPTION_WORD, OPTION_PATH, OPTION_PATH_DIR, OPTION_USER, OPTION_GROUP, OPTION_SIGNAL };
+enum option_kind {
+    OPTION_WORD,
+    OPTION_PATH,
+    OPTION_PATH_DIR,
+    OPTION_USER,
+    OPTION_GROUP,
+    OPTION_SIGNAL
+};
 
 struct option_spec {
     const char *name;
@@ -43,7 +50,8 @@ struct option_spec {
 extern const struct option_spec server_options[];
 
 /* Parsers; each field's type is that of the struct it is in. */
-int option_stop(const struct option_spec *spec, const char *text, void *field, const char **ret_why);
+int option_stop(const struct option_spec *spec, const char *text, void *field,
+                const char **ret_why);
 int option_flag(const struct option_spec *spec, const char *text, void *field,
                 const char **ret_why); /* a bool, which becomes true */
 int option_word(const struct option_spec *spec, const char *text, void *field,

@@ -109,7 +109,8 @@ static int take_digits(const char **p, uint64_t *ret)
     if (!is_digit(*c))
         return -EINVAL;
     for (; is_digit(*c); c++)
-        if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, *c - '0', &value))
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, *c - '0', &value))
             return -ERANGE;
     *p = c;
     *ret = value;
@@ -170,8 +171,8 @@ static int take_term(const char **p, const struct unit *units, uint64_t *ret)
     if (__builtin_mul_overflow(whole, unit->factor, &value))
         return -ERANGE;
     /* At most 10^9 * 2^60, above 64 bits. */
-    if (__builtin_add_overflow(value, (uint64_t)((unsigned __int128)nano * unit->factor / 1000000000),
-                               &value))
+    if (__builtin_add_overflow(
+            value, (uint64_t)((unsigned __int128)nano * unit->factor / 1000000000), &value))
         return -ERANGE;
     *ret = value;
     return 0;
@@ -269,8 +270,10 @@ int parse_time_range(const char *text, struct time_range *ret, const char **ret_
         r = parse_time(dots + 2, &range.cap_usec, NULL);
     if (r < 0)
         return fail(r, WHY_RANGE, ret_why);
-    if (range.base_usec == 0 || range.cap_usec == PARSE_INFINITY || range.base_usec > range.cap_usec)
-        return fail(-ERANGE, "is out of range; BASE must be above 0, and CAP finite and not below BASE",
+    if (range.base_usec == 0 || range.cap_usec == PARSE_INFINITY ||
+        range.base_usec > range.cap_usec)
+        return fail(-ERANGE,
+                    "is out of range; BASE must be above 0, and CAP finite and not below BASE",
                     ret_why);
     *ret = range;
     return 0;
@@ -288,7 +291,8 @@ int parse_amount(const char *text, struct amount *ret, const char **ret_why)
     if (r == -EINVAL || *text)
         return fail(-EINVAL, WHY_AMOUNT, ret_why);
     if (r < 0 || value > (percent ? 100 : PARSE_WORKERS_MAX))
-        return fail(-ERANGE, "is too large; write a number up to 1024, or a percentage up to 100%", ret_why);
+        return fail(-ERANGE, "is too large; write a number up to 1024, or a percentage up to 100%",
+                    ret_why);
     *ret = (struct amount){.value = (unsigned)value, .percent = percent};
     return 0;
 }
@@ -401,10 +405,12 @@ const char *format_time(uint64_t usec, char *buf)
     else if (usec < USEC_PER_SEC)
         (void)snprintf(buf, FORMAT_TIME_MAX, "%llums", (unsigned long long)usec / 1000);
     else if (usec < 100 * USEC_PER_SEC)
-        (void)snprintf(buf, FORMAT_TIME_MAX, "%llu.%02llus", (unsigned long long)(usec / USEC_PER_SEC),
+        (void)snprintf(buf, FORMAT_TIME_MAX, "%llu.%02llus",
+                       (unsigned long long)(usec / USEC_PER_SEC),
                        (unsigned long long)(usec % USEC_PER_SEC / 10000));
     else
-        (void)snprintf(buf, FORMAT_TIME_MAX, "%llumin %llus", (unsigned long long)(usec / USEC_PER_SEC / 60),
+        (void)snprintf(buf, FORMAT_TIME_MAX, "%llumin %llus",
+                       (unsigned long long)(usec / USEC_PER_SEC / 60),
                        (unsigned long long)(usec / USEC_PER_SEC % 60));
     return buf;
 }

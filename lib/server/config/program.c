@@ -40,23 +40,28 @@ static int describe_file(struct problem *p, int error, const char *path)
     case -EACCES:
         return problem_set(
             p, STATUS_CONFIG, error,
-            "program %s: is not executable; run chmod +x on it, or start it with its interpreter", path);
+            "program %s: is not executable; run chmod +x on it, or start it with its interpreter",
+            path);
     case -EPERM:
-        return refuse(p, error, path, "lies on a file system mounted noexec; move it, or remount with exec");
+        return refuse(p, error, path,
+                      "lies on a file system mounted noexec; move it, or remount with exec");
     case -ELOOP:
         return refuse(p, error, path, "is a loop of symbolic links; correct the link");
     default:
-        return problem_set(p, STATUS_CONFIG, error, "program %s: %s; make it accessible to this user", path,
+        return problem_set(p, STATUS_CONFIG, error,
+                           "program %s: %s; make it accessible to this user", path,
                            strerror(-error));
     }
 }
 
-static int check_interpreter(const char *path, const char *interpreter, const char *remedy, struct problem *p)
+static int check_interpreter(const char *path, const char *interpreter, const char *remedy,
+                             struct problem *p)
 {
     int r = program_check(interpreter);
     if (r == 0)
         return 0;
-    return problem_set(p, STATUS_CONFIG, r, "program %s: its interpreter %s %s; %s", path, interpreter,
+    return problem_set(p, STATUS_CONFIG, r, "program %s: its interpreter %s %s; %s", path,
+                       interpreter,
                        is_absent(r)   ? "does not exist"
                        : r == -EISDIR ? "is a directory"
                        : r == -EACCES ? "is not executable"
@@ -114,8 +119,9 @@ static int check_elf(const char *path, int fd, const char *head, struct problem 
             continue;
         return read_interpreter(fd, &segment, interpreter, sizeof(interpreter)) < 0
                    ? 0
-                   : check_interpreter(path, interpreter,
-                                       "install the libc it was built for, or build it for this system", p);
+                   : check_interpreter(
+                         path, interpreter,
+                         "install the libc it was built for, or build it for this system", p);
     }
     return 0;
 }
@@ -147,8 +153,8 @@ static char *join_path(const char *directory, size_t length, const char *name)
 }
 
 /* As execvp: the first that can be executed; what only resembles it gets into the message. */
-static int search_path(const char *program, const char *path, const char *working_directory, char **ret,
-                       struct problem *p)
+static int search_path(const char *program, const char *path, const char *working_directory,
+                       char **ret, struct problem *p)
 {
     char *refused = NULL;
     int r = program_search(program, path, working_directory, ret, &refused);
@@ -159,7 +165,8 @@ static int search_path(const char *program, const char *path, const char *workin
         r = problem_set(p, STATUS_OS, r, "program %s: out of memory", program);
     else if (r < 0)
         r = problem_set(p, STATUS_CONFIG, r,
-                        "program %s: not found in PATH (%s); install it, or give its path", program, path);
+                        "program %s: not found in PATH (%s); install it, or give its path", program,
+                        path);
     free(refused);
     return r;
 }
@@ -171,8 +178,9 @@ static int locate(const char *program, const char *path, const char *working_dir
         return search_path(program, path ? path : DEFAULT_PATH, working_directory, ret, p);
     if (program[0] == '.' && program[1] == '/')
         program += 2;
-    char *full = program[0] == '/' ? strdup(program)
-                                   : join_path(working_directory, strlen(working_directory), program);
+    char *full = program[0] == '/'
+                     ? strdup(program)
+                     : join_path(working_directory, strlen(working_directory), program);
     if (!full)
         return problem_set(p, STATUS_OS, -ENOMEM, "program %s: out of memory", program);
     int r = program_check(full);
@@ -203,7 +211,8 @@ int spawn_resolve_program(const char *program, const char *path, const char *wor
     char *full = NULL;
 
     if (*program == '\0')
-        return problem_set(ret_problem, STATUS_CONFIG, -EINVAL, "program: the name is empty; name a program");
+        return problem_set(ret_problem, STATUS_CONFIG, -EINVAL,
+                           "program: the name is empty; name a program");
     char *directory = absolute_directory(working_directory);
     if (!directory)
         return problem_set(ret_problem, STATUS_OS, -errno,

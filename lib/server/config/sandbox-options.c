@@ -85,8 +85,9 @@ static int check_mode(const struct sandbox_options *c, struct problem *p)
     if (c->mode == SANDBOX_NONE && (c->policy || c->deny_set))
         option = c->policy ? "policy" : "deny";
     if (option)
-        return problem_set(p, STATUS_USAGE, -EINVAL, "--%s: --sandbox=%s %s; leave one of the two out",
-                           option, sandbox_mode_words[c->mode],
+        return problem_set(p, STATUS_USAGE, -EINVAL,
+                           "--%s: --sandbox=%s %s; leave one of the two out", option,
+                           sandbox_mode_words[c->mode],
                            c->mode == SANDBOX_NONE ? "limits nothing"
                                                    : "only logs, and this option always denies");
     if (c->mode == SANDBOX_LOG && c->deny_set && c->deny != AIT_SANDBOX_DENY_LOG)

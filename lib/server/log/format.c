@@ -55,13 +55,18 @@ static void put_number(struct log_text *t, unsigned long long v, unsigned width)
 static void put_json_escape(struct log_text *t, unsigned c)
 {
     static const char hex[] = "0123456789abcdef";
-    const char *s = c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : c == '\b' ? "\\b" : NULL;
+    const char *s = c == '\n'   ? "\\n"
+                    : c == '\r' ? "\\r"
+                    : c == '\t' ? "\\t"
+                    : c == '\b' ? "\\b"
+                                : NULL;
 
     if (s) {
         puts_(t, s);
         return;
     }
-    const char escape[6] = {'\\', 'u', hex[c >> 12 & 15], hex[c >> 8 & 15], hex[c >> 4 & 15], hex[c & 15]};
+    const char escape[6] = {'\\',       'u', hex[c >> 12 & 15], hex[c >> 8 & 15], hex[c >> 4 & 15],
+                            hex[c & 15]};
     put(t, escape, sizeof(escape));
 }
 

@@ -432,7 +432,8 @@ static bool same_file(int a, int b)
     return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-int log_new(struct log **ret, const char *name, enum log_format format, int stdout_fd, int stderr_fd)
+int log_new(struct log **ret, const char *name, enum log_format format, int stdout_fd,
+            int stderr_fd)
 {
     size_t n = strlen(name) + 1;
     struct log *log = calloc(1, sizeof(*log) + n);

@@ -57,7 +57,8 @@ struct log_stream {
  * The fds are borrowed. The log writes through a non-blocking open file description of its own if
  * it can get one.
  */
-int log_new(struct log **ret, const char *name, enum log_format format, int stdout_fd, int stderr_fd);
+int log_new(struct log **ret, const char *name, enum log_format format, int stdout_fd,
+            int stderr_fd);
 /* Tries to write what is pending. Accepts NULL, returns NULL. */
 struct log *log_free(struct log *log);
 

@@ -328,14 +328,16 @@ int guardian_start(struct guardian *ret_guardian)
 
 int guardian_add(struct guardian *guardian, const struct guardian_tree *tree, int worker_pidfd)
 {
-    return guardian_send(guardian->fd, &(struct guardian_message){.kind = GUARDIAN_ADD, .tree = *tree},
+    return guardian_send(guardian->fd,
+                         &(struct guardian_message){.kind = GUARDIAN_ADD, .tree = *tree},
                          worker_pidfd);
 }
 
 int guardian_remove(struct guardian *guardian, pid_t worker)
 {
-    return guardian_send(guardian->fd,
-                         &(struct guardian_message){.kind = GUARDIAN_REMOVE, .tree = {.pid = worker}}, -1);
+    return guardian_send(
+        guardian->fd, &(struct guardian_message){.kind = GUARDIAN_REMOVE, .tree = {.pid = worker}},
+        -1);
 }
 
 int guardian_stop(struct guardian *guardian)

@@ -32,9 +32,9 @@ struct guardian {
     int fd; /* our end; non-blocking, close-on-exec */
 };
 
-#define GUARDIAN_INIT                                                                                        \
-    {                                                                                                        \
-        .pid = -1, .pidfd = -1, .fd = -1                                                                     \
+#define GUARDIAN_INIT                                                                              \
+    {                                                                                              \
+        .pid = -1, .pidfd = -1, .fd = -1                                                           \
     }
 
 /* Forks. The caller should still be small and single-threaded. */

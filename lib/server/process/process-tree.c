@@ -32,7 +32,8 @@ static bool number_is_ours(const struct guardian_tree *tree, const struct scan_p
  */
 static void kill_group(const struct guardian_tree *tree, const struct scan_process *now)
 {
-    if (tree->start != 0 && now->start == tree->start && now->parent == getpid() && now->group == tree->pid)
+    if (tree->start != 0 && now->start == tree->start && now->parent == getpid() &&
+        now->group == tree->pid)
         (void)kill(-tree->pid, SIGKILL);
 }
 
@@ -111,7 +112,8 @@ static ssize_t kill_marked(const struct scan *scan)
     return alive;
 }
 
-ssize_t guardian_tree_kill(const struct guardian_tree *tree, guardian_known_fn known_fn, void *userdata)
+ssize_t guardian_tree_kill(const struct guardian_tree *tree, guardian_known_fn known_fn,
+                           void *userdata)
 {
     struct known known = {.fn = known_fn, .userdata = userdata, .never = tree->pid};
     struct scan_process leader;

@@ -53,7 +53,8 @@ typedef bool (*guardian_known_fn)(pid_t pid, void *userdata);
  * tree's own leader and group; is_known may be NULL. If nothing is left, a call costs two small
  * file reads, however many children are known.
  */
-ssize_t guardian_tree_kill(const struct guardian_tree *tree, guardian_known_fn is_known, void *userdata);
+ssize_t guardian_tree_kill(const struct guardian_tree *tree, guardian_known_fn is_known,
+                           void *userdata);
 
 /*
  * Handles children of the calling process that is_known() does not claim: orphans that were

@@ -83,16 +83,18 @@ static int match(struct listen_set *s, const char *name, const struct address *w
     return 0;
 }
 
-static int refuse_name(struct listen_set *s, const char *option, const char *name, struct problem *p)
+static int refuse_name(struct listen_set *s, const char *option, const char *name,
+                       struct problem *p)
 {
     char text[ADDRESS_TEXT_MAX] = "";
 
     for (size_t k = 0; k < s->n_entries && !*text; k++)
         if (s->entries[k].inherited && strcmp(s->entries[k].name, name) == 0)
             address_format(&s->entries[k].address, text);
-    return problem_set(p, STATUS_CONFIG, -ENOTUNIQ,
-                       "--listen=%s: the inherited socket %s has the address %s (change one of them)", option,
-                       name, text);
+    return problem_set(
+        p, STATUS_CONFIG, -ENOTUNIQ,
+        "--listen=%s: the inherited socket %s has the address %s (change one of them)", option,
+        name, text);
 }
 
 /*
@@ -100,29 +102,32 @@ static int refuse_name(struct listen_set *s, const char *option, const char *nam
  * addresses are reported: whether they overlap otherwise depends on how they were made, and bind()
  * finds out.
  */
-static int check_overlap(struct listen_set *s, const char *option, const struct address *a, struct problem *p)
+static int check_overlap(struct listen_set *s, const char *option, const struct address *a,
+                         struct problem *p)
 {
     for (size_t k = 0; k < s->n_entries; k++) {
         const struct listen_entry *e = &s->entries[k];
 
-        if (e->option &&
-            (e->inherited ? address_matches(a, &e->address, false) : address_overlaps(a, &e->address)))
-            return problem_set(p, STATUS_USAGE, -EEXIST,
-                               "--listen=%s: takes the same address as --listen=%s (drop one of them)",
-                               option, e->option);
+        if (e->option && (e->inherited ? address_matches(a, &e->address, false)
+                                       : address_overlaps(a, &e->address)))
+            return problem_set(
+                p, STATUS_USAGE, -EEXIST,
+                "--listen=%s: takes the same address as --listen=%s (drop one of them)", option,
+                e->option);
     }
     return 0;
 }
 
-static int check_model(enum listen_model model, bool inherited, const char *what, const struct address *a,
-                       struct problem *p)
+static int check_model(enum listen_model model, bool inherited, const char *what,
+                       const struct address *a, struct problem *p)
 {
     if (model != LISTEN_SLOT || (address_is_inet(a) && !inherited))
         return 0;
-    return problem_set(p, STATUS_USAGE, -EOPNOTSUPP,
-                       "--listeners=slot: %s is %s, which all workers share (leave the option out, or write "
-                       "--listeners=shared)",
-                       what, inherited ? "an inherited socket" : "a unix socket");
+    return problem_set(
+        p, STATUS_USAGE, -EOPNOTSUPP,
+        "--listeners=slot: %s is %s, which all workers share (leave the option out, or write "
+        "--listeners=shared)",
+        what, inherited ? "an inherited socket" : "a unix socket");
 }
 
 static int plan_option(struct listen_set *s, const struct listen_options *o, const char *option,
@@ -135,7 +140,8 @@ static int plan_option(struct listen_set *s, const struct listen_options *o, con
     int r = address_parse_named(option, name, &a, &why);
 
     if (r < 0)
-        return problem_set(p, r == -ENODEV ? STATUS_CONFIG : STATUS_USAGE, r, "--listen=%s: %s", option, why);
+        return problem_set(p, r == -ENODEV ? STATUS_CONFIG : STATUS_USAGE, r, "--listen=%s: %s",
+                           option, why);
     r = match(s, name, &a, &e);
     if (r == -ENOTUNIQ)
         return refuse_name(s, option, name, p);
@@ -156,10 +162,12 @@ static int plan_option(struct listen_set *s, const struct listen_options *o, con
     return r;
 }
 
-static int check_inherited_models(struct listen_set *s, const struct listen_options *o, struct problem *p)
+static int check_inherited_models(struct listen_set *s, const struct listen_options *o,
+                                  struct problem *p)
 {
     for (size_t k = 0; k < s->n_entries; k++) {
-        int r = check_model(o->model, s->entries[k].inherited, s->entries[k].name, &s->entries[k].address, p);
+        int r = check_model(o->model, s->entries[k].inherited, s->entries[k].name,
+                            &s->entries[k].address, p);
 
         if (r < 0)
             return r;
@@ -173,8 +181,9 @@ int listen_plan(struct listen_set *s, const struct listen_options *o, struct pro
     int r;
 
     if (o->n_slots > REUSEPORT_SLOTS_MAX)
-        return problem_set(ret_problem, STATUS_USAGE, -ERANGE, "--workers=%u: at most %u are possible",
-                           o->n_slots, REUSEPORT_SLOTS_MAX);
+        return problem_set(ret_problem, STATUS_USAGE, -ERANGE,
+                           "--workers=%u: at most %u are possible", o->n_slots,
+                           REUSEPORT_SLOTS_MAX);
     s->entries = calloc(n + 1, sizeof *s->entries);
     if (!s->entries)
         return no_memory(ret_problem);

@@ -19,13 +19,15 @@ static const struct remedy {
     {EADDRINUSE, PATH, STATUS_OS, "another server already listens on this socket",
      "`ss -lxp src %s` shows it; stop it, or choose another path"},
     {EADDRINUSE, ABSTRACT, STATUS_OS, "address already in use", "`ss -lxp` shows by which process"},
-    {EEXIST, PATH, STATUS_OS, "the path exists and is not a socket", "remove %s, or choose another path"},
+    {EEXIST, PATH, STATUS_OS, "the path exists and is not a socket",
+     "remove %s, or choose another path"},
     {EACCES, INET, STATUS_OS, "not permitted",
      "port %s needs root or CAP_NET_BIND_SERVICE; ports from 1024 on do not"},
     {EACCES, PATH, STATUS_OS, "not permitted", "this user may not create or replace %s"},
     {EPERM, PATH, STATUS_OS, "not permitted", "this user may not create or replace %s"},
     {EROFS, PATH, STATUS_OS, "the file system is read-only", "choose a path in /run"},
-    {ENOENT, PATH, STATUS_CONFIG, "the directory does not exist", "create the parent directory of %s"},
+    {ENOENT, PATH, STATUS_CONFIG, "the directory does not exist",
+     "create the parent directory of %s"},
     {ENOTDIR, PATH, STATUS_CONFIG, "the parent is not a directory", "check the path %s"},
     {EADDRNOTAVAIL, INET, STATUS_OS, "no interface of this machine has this address",
      "`ip address` lists them"},
@@ -86,6 +88,6 @@ int listen_describe(const struct listen_entry *e, int error, struct problem *ret
     if (e->option)
         return problem_set(ret_problem, r->status, error, "--listen=%s: %s (%s)", e->option,
                            r->cause ? r->cause : strerror(-error), remedy);
-    return problem_set(ret_problem, r->status, error, "inherited socket %s, %s: %s (%s)", e->name, e->text,
-                       r->cause ? r->cause : strerror(-error), remedy);
+    return problem_set(ret_problem, r->status, error, "inherited socket %s, %s: %s (%s)", e->name,
+                       e->text, r->cause ? r->cause : strerror(-error), remedy);
 }

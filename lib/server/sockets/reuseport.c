@@ -133,7 +133,8 @@ int reuseport_add(struct reuseport *g, unsigned slot)
     r = grow(g, slot);
     if (r < 0)
         return r;
-    fd = listener_open(&g->address, count(g) == 0 ? LISTENER_GROUP_FIRST : LISTENER_GROUP_JOIN, &no_file);
+    fd = listener_open(&g->address, count(g) == 0 ? LISTENER_GROUP_FIRST : LISTENER_GROUP_JOIN,
+                       &no_file);
     if (fd < 0)
         return fd;
     /* The address is the group's now, for all that join. */
@@ -184,13 +185,14 @@ int reuseport_repair(struct reuseport *g, unsigned slot)
 
 /* ---- steering -------------------------------------------------------------------------------- */
 
-static uint8_t state_of(const struct reuseport *g, unsigned index, const uint8_t *states, unsigned n_states)
+static uint8_t state_of(const struct reuseport *g, unsigned index, const uint8_t *states,
+                        unsigned n_states)
 {
     return g->order[index] < n_states ? states[g->order[index]] : STEER_AWAY;
 }
 
-static unsigned choose(const struct reuseport *g, uint8_t least, const uint8_t *states, unsigned n_states,
-                       unsigned *indices)
+static unsigned choose(const struct reuseport *g, uint8_t least, const uint8_t *states,
+                       unsigned n_states, unsigned *indices)
 {
     unsigned n = 0;
 
@@ -219,7 +221,8 @@ static int detach(int fd)
 {
     int zero = 0;
 
-    if (setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &zero, sizeof zero) < 0 && errno != ENOENT)
+    if (setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &zero, sizeof zero) < 0 &&
+        errno != ENOENT)
         return -errno;
     return 0;
 }

@@ -30,7 +30,8 @@
 
 enum steer {
     STEER_AWAY = 0, /* no new connections: the slot is being removed, or has failed */
-    STEER_WAIT,     /* no worker is ready: TCP avoids it; UDP keeps its flows there, for the replacement */
+    STEER_WAIT, /* no worker is ready: TCP avoids it; UDP keeps its flows there, for the replacement
+                 */
     STEER_READY,
 };
 

@@ -15,7 +15,8 @@ struct listen_entry {
     char *text;             /* the address, once it is open */
     struct address address; /* of a shared entry; a slot entry's is in its group */
     bool slot;
-    bool listens; /* shared: it was listening (or is a datagram socket of ours), so it can be found dead */
+    bool listens; /* shared: it was listening (or is a datagram socket of ours), so it can be found
+                     dead */
     struct inherited_fd *source; /* while opening: where the fd comes from; NULL: we open it */
     bool inherited;              /* its fd came from outside */
     int fd;                      /* shared, else -1 */

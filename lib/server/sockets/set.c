@@ -176,6 +176,7 @@ int listen_set_fds(const struct listen_set *s, unsigned slot, int *ret_fds)
         if (s->entries[i].slot && reuseport_fd(&s->entries[i].group, slot) < 0)
             return -ENOENT;
     for (size_t i = 0; i < s->n_entries; i++)
-        ret_fds[i] = s->entries[i].slot ? reuseport_fd(&s->entries[i].group, slot) : s->entries[i].fd;
+        ret_fds[i] =
+            s->entries[i].slot ? reuseport_fd(&s->entries[i].group, slot) : s->entries[i].fd;
     return 0;
 }

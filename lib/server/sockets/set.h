@@ -33,8 +33,9 @@ struct listen_options {
     const char *const *listen; /* texts of --listen, [NAME=]ADDRESS */
     size_t n_listen;
     enum listen_model model;
-    unsigned n_slots;            /* sockets for slots 0..n_slots-1 are opened */
-    struct inherited *inherited; /* may be NULL; its fds (not the stored ones) move into the set on success */
+    unsigned n_slots; /* sockets for slots 0..n_slots-1 are opened */
+    struct inherited
+        *inherited; /* may be NULL; its fds (not the stored ones) move into the set on success */
 };
 
 struct listen_set;
@@ -54,8 +55,8 @@ const char *listen_set_name(const struct listen_set *s,
 const char *listen_set_address(const struct listen_set *s,
                                size_t i); /* text, with the port that was chosen */
 bool listen_set_is_slot(const struct listen_set *s, size_t i);
-const char *
-listen_set_fdnames(const struct listen_set *s); /* value of LISTEN_FDNAMES, the same for every slot */
+const char *listen_set_fdnames(
+    const struct listen_set *s); /* value of LISTEN_FDNAMES, the same for every slot */
 unsigned listen_set_first_port(const struct listen_set *s); /* 0: none has a port */
 
 /*

@@ -17,7 +17,8 @@ static int apply_steering(struct listen_set *s)
     int result = 0;
 
     for (size_t i = 0; i < s->n_entries; i++) {
-        int r = s->entries[i].slot ? reuseport_steer(&s->entries[i].group, s->states, s->n_states) : 0;
+        int r =
+            s->entries[i].slot ? reuseport_steer(&s->entries[i].group, s->states, s->n_states) : 0;
 
         if (r < 0 && result == 0)
             result = r;
@@ -103,18 +104,18 @@ static int check_shared(struct listen_entry *e, struct problem *p)
     else
         r = listener_reopen(e->fd, &e->address, LISTENER_EXCLUSIVE, &e->file);
     if (r >= 0 && gone)
-        (void)problem_set(p, STATUS_OS, -ENOENT, "--listen=%s: the file had been removed; it is there again",
-                          e->option);
+        (void)problem_set(p, STATUS_OS, -ENOENT,
+                          "--listen=%s: the file had been removed; it is there again", e->option);
     return r < 0 ? r : 1;
 }
 
 static int describe_dead(const struct listen_entry *e, int error, struct problem *p)
 {
     if (error == -EBADFD)
-        return problem_set(
-            p, STATUS_OS, error,
-            "inherited socket %s, %s: a worker has shut it down (restart the socket unit that passed it)",
-            e->name, e->text);
+        return problem_set(p, STATUS_OS, error,
+                           "inherited socket %s, %s: a worker has shut it down (restart the socket "
+                           "unit that passed it)",
+                           e->name, e->text);
     return listen_describe(e, error, p);
 }
 

@@ -66,7 +66,8 @@ static int bind_abstract(int fd, const struct address *a)
     return start_listening(fd, a);
 }
 
-static int bind_any(int fd, struct address *a, enum listener_kind kind, struct listener_file *ret_file)
+static int bind_any(int fd, struct address *a, enum listener_kind kind,
+                    struct listener_file *ret_file)
 {
     if (address_is_inet(a))
         return bind_inet(fd, a, kind);
@@ -150,8 +151,8 @@ bool listener_is_dead(int fd, const struct address *a)
     int listening = 1;
     socklen_t size = sizeof listening;
 
-    if (a->type != SOCK_DGRAM && getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 &&
-        !listening)
+    if (a->type != SOCK_DGRAM &&
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && !listening)
         return true;
     if (a->type == SOCK_STREAM && address_is_inet(a))
         return false;

@@ -125,7 +125,8 @@ static void emit_mix_word(struct steering *s, uint32_t offset)
  * SKF_NET_OFF. A dual-stack socket gets both families. IPv6 with extension headers is hashed by
  * address alone.
  */
-int steering_by_sender(struct steering *s, const unsigned *indices, unsigned n_indices, uint32_t seed)
+int steering_by_sender(struct steering *s, const unsigned *indices, unsigned n_indices,
+                       uint32_t seed)
 {
     size_t in6, done, no_port;
     int r = begin(s, indices, n_indices);

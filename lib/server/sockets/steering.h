@@ -28,5 +28,6 @@ struct steering {
  * steering_done() in any case.
  */
 int steering_random(struct steering *s, const unsigned *indices, unsigned n_indices);
-int steering_by_sender(struct steering *s, const unsigned *indices, unsigned n_indices, uint32_t seed);
+int steering_by_sender(struct steering *s, const unsigned *indices, unsigned n_indices,
+                       uint32_t seed);
 void steering_done(struct steering *s);

@@ -14,10 +14,11 @@
 
 static int too_long(const char *path, struct problem *p)
 {
-    return problem_set(p, STATUS_CONFIG, -ENAMETOOLONG,
-                       "runtime directory %s: the path is too long for sockets in it; choose a shorter "
-                       "--name, or set RUNTIME_DIRECTORY",
-                       path);
+    return problem_set(
+        p, STATUS_CONFIG, -ENAMETOOLONG,
+        "runtime directory %s: the path is too long for sockets in it; choose a shorter "
+        "--name, or set RUNTIME_DIRECTORY",
+        path);
 }
 
 /* 0700 in /tmp must really be ours: anybody may make a directory of any name there. */
@@ -26,17 +27,19 @@ static int make(const char *path, mode_t mode, struct problem *p)
     struct stat st;
 
     if (mkdir(path, mode) < 0 && errno != EEXIST)
-        return problem_set(p, STATUS_OS, -errno,
-                           "cannot create the runtime directory %s: %s; set RUNTIME_DIRECTORY to a directory "
-                           "that you may write to",
-                           path, strerror(errno));
+        return problem_set(
+            p, STATUS_OS, -errno,
+            "cannot create the runtime directory %s: %s; set RUNTIME_DIRECTORY to a directory "
+            "that you may write to",
+            path, strerror(errno));
     if (lstat(path, &st) < 0)
         return problem_set(p, STATUS_OS, -errno, "runtime directory %s: %s", path, strerror(errno));
     if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid())
-        return problem_set(p, STATUS_OS, -EPERM,
-                           "runtime directory %s: is not a directory, or belongs to another user; remove it, "
-                           "or set RUNTIME_DIRECTORY",
-                           path);
+        return problem_set(
+            p, STATUS_OS, -EPERM,
+            "runtime directory %s: is not a directory, or belongs to another user; remove it, "
+            "or set RUNTIME_DIRECTORY",
+            path);
     /* Whatever the umask is. */
     if ((st.st_mode & 0777) != mode && chmod(path, mode) < 0)
         return problem_set(p, STATUS_OS, -errno, "runtime directory %s: %s", path, strerror(errno));
@@ -81,20 +84,22 @@ static int lock(struct rundir *d, const char *name, struct problem *p)
     for (;;) {
         d->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (d->lock < 0)
-            return problem_set(p, STATUS_OS, -errno,
-                               "cannot lock the runtime directory: %s: %s; set RUNTIME_DIRECTORY to an "
-                               "existing directory that you may write to",
-                               path, strerror(errno));
+            return problem_set(
+                p, STATUS_OS, -errno,
+                "cannot lock the runtime directory: %s: %s; set RUNTIME_DIRECTORY to an "
+                "existing directory that you may write to",
+                path, strerror(errno));
         if (flock(d->lock, LOCK_EX | LOCK_NB) < 0) {
             int error = errno;
 
             (void)close(d->lock);
             d->lock = -1;
             d->ours = false;
-            return problem_set(p, STATUS_OS, -error,
-                               "--name=%s: a server of this name is already running (it holds %s); stop it, "
-                               "or choose another --name",
-                               name, path);
+            return problem_set(
+                p, STATUS_OS, -error,
+                "--name=%s: a server of this name is already running (it holds %s); stop it, "
+                "or choose another --name",
+                name, path);
         }
         /* The former holder may have removed the file between our open and our lock. */
         if (fstat(d->lock, &st) == 0 && stat(path, &now) == 0 && st.st_ino == now.st_ino)

@@ -31,7 +31,8 @@ static int await_proof(const struct batch *b)
         failed = waiting = false;
         for (unsigned i = 0; i < b->n; i++) {
             failed |= b->replacements[i].state == REPLACEMENT_FAILED;
-            waiting |= b->replacements[i].state <= REPLACEMENT_READY && !slot_is_proved(b->slots[i]);
+            waiting |=
+                b->replacements[i].state <= REPLACEMENT_READY && !slot_is_proved(b->slots[i]);
         }
         r = waiting && !failed ? ait_event_wait(b->scheduler->changed) : 0;
     } while (r >= 0 && waiting && !failed);
@@ -52,8 +53,9 @@ static void say_why(const struct batch *b)
 {
     for (unsigned i = 0; i < b->n; i++)
         if (b->replacements[i].state == REPLACEMENT_FAILED && b->replacements[i].why[0])
-            log_event(log_of(b->scheduler), LOG_LEVEL_ERROR, (int)b->slots[i]->index, b->replacements[i].pid,
-                      "reload: the replacement %s; see its output above", b->replacements[i].why);
+            log_event(log_of(b->scheduler), LOG_LEVEL_ERROR, (int)b->slots[i]->index,
+                      b->replacements[i].pid, "reload: the replacement %s; see its output above",
+                      b->replacements[i].why);
 }
 
 /*
@@ -192,7 +194,8 @@ static int replace_all(struct reload *reload)
 
     for (unsigned i = 0; i < s->n_slots;) {
         int n = await_turn(reload, i), r;
-        const struct batch batch = {s, reload->slots + i, reload->replacements + i, n > 0 ? (unsigned)n : 0};
+        const struct batch batch = {s, reload->slots + i, reload->replacements + i,
+                                    n > 0 ? (unsigned)n : 0};
 
         if (n <= 0)
             return n < 0 ? n : 1;
@@ -228,7 +231,8 @@ static void say_end(const struct reload *reload, const char *state)
         log_event(log_of(s), LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "reload: done");
     else
         log_event(log_of(s), LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "reload: %s; %u of %u workers were replaced, the others keep running unchanged; fix the "
+                  "reload: %s; %u of %u workers were replaced, the others keep running unchanged; "
+                  "fix the "
                   "cause and reload again",
                   state, reload->done, s->n_slots);
 }
@@ -241,7 +245,8 @@ static int reload_to(struct reload *reload)
     s->generation++;
     s->reloading = true;
     s->reload_state = NULL;
-    log_event(log_of(s), LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "reload: replacing %u workers", s->n_slots);
+    log_event(log_of(s), LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "reload: replacing %u workers",
+              s->n_slots);
     reload->slots = calloc(s->n_slots, sizeof(*reload->slots));
     reload->replacements = calloc(s->n_slots, sizeof(*reload->replacements));
     if (reload->slots && reload->replacements) {
@@ -410,8 +415,8 @@ void scheduler_reload(struct scheduler *s)
 void scheduler_scale(struct scheduler *s, int by)
 {
     if (by > 0 && s->n_workers_wanted >= PARSE_WORKERS_MAX) {
-        log_event(log_of(s), LOG_LEVEL_WARNING, LOG_NO_SLOT, 0, "SIGTTIN ignored: %u workers is the maximum",
-                  s->n_workers_wanted);
+        log_event(log_of(s), LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
+                  "SIGTTIN ignored: %u workers is the maximum", s->n_workers_wanted);
     } else if (by < 0 && s->n_workers_wanted <= 1) {
         log_event(log_of(s), LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
                   "SIGTTOU ignored: this is the last worker; SIGTERM stops the server");

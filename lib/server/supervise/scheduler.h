@@ -32,11 +32,13 @@ struct scheduler {
     bool reload_wanted;
     unsigned n_workers_wanted;
     bool reloading;
-    unsigned n_reloads;       /* that have ended */
-    const char *reload_state; /* of the last reload, if it failed: "partial", "rolled-back", "refused" */
+    unsigned n_reloads; /* that have ended */
+    const char
+        *reload_state; /* of the last reload, if it failed: "partial", "rolled-back", "refused" */
 
-    ait_scope *scope;     /* the slots live in it; NULL before scheduler_start() */
-    ait_event *changed;   /* a slot has changed: set and cleared at once, so check first and then wait */
+    ait_scope *scope; /* the slots live in it; NULL before scheduler_start() */
+    ait_event
+        *changed; /* a slot has changed: set and cleared at once, so check first and then wait */
     ait_event *requested; /* there is work for the task */
 };
 

@@ -71,7 +71,8 @@ static bool must_stop(const struct server *server, const struct slot *slot)
 {
     if (slot->state != SLOT_FAILED)
         return false;
-    return slot->status == STATUS_SANDBOX || (slot->status == STATUS_CONFIG && !server->workers.any_started);
+    return slot->status == STATUS_SANDBOX ||
+           (slot->status == STATUS_CONFIG && !server->workers.any_started);
 }
 
 /* Whether nothing is left to run, and the exit status for that. */
@@ -196,8 +197,8 @@ static bool root_writes_anywhere(const struct server *server)
 {
     const struct revision *revision = server->scheduler.revision;
 
-    return revision_uid(revision) == 0 && revision->sandbox.sandbox && revision->sandbox.identity == 0 &&
-           server->config->sandbox.mode != SANDBOX_LOG;
+    return revision_uid(revision) == 0 && revision->sandbox.sandbox &&
+           revision->sandbox.identity == 0 && server->config->sandbox.mode != SANDBOX_LOG;
 }
 
 static void announce(void *userdata)
@@ -209,16 +210,19 @@ static void announce(void *userdata)
     size_t n = listen_set_count(listen);
 
     for (size_t i = 0; i < n; i++)
-        log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "listening on %s (%s)", listen_set_address(listen, i),
+        log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "listening on %s (%s)",
+                  listen_set_address(listen, i),
                   listen_set_is_slot(listen, i) ? "one socket per slot" : "shared");
     log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, getpid(), "starting %u workers of %s, sandbox %s",
-              server->scheduler.n_slots, revision->program, sandbox_mode_words[server->config->sandbox.mode]);
+              server->scheduler.n_slots, revision->program,
+              sandbox_mode_words[server->config->sandbox.mode]);
     if (revision->sandbox.sandbox)
         log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "sandbox: %s",
                   ait_sandbox_text(revision->sandbox.sandbox));
     if (root_writes_anywhere(server))
         log_event(log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-                  "workers run as root and may write all files that root may write; set --user=, or confine "
+                  "workers run as root and may write all files that root may write; set --user=, "
+                  "or confine "
                   "their files with --read-only= and --read-write=, or with --sandbox=strict");
 }
 
@@ -230,17 +234,20 @@ static void say_end(struct server *server, int r)
 
     if (!server->stopping)
         log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "stopped: internal error: %s; please report it as a bug", strerror(r < 0 ? -r : 0));
+                  "stopped: internal error: %s; please report it as a bug",
+                  strerror(r < 0 ? -r : 0));
     else if (!server->workers.any_started)
         return;
     else if (server->status == STATUS_UNAVAILABLE)
         log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "stopped: every slot gave up; see the workers' output above, or run %s by hand; fix the "
+                  "stopped: every slot gave up; see the workers' output above, or run %s by hand; "
+                  "fix the "
                   "cause, and start again",
                   program);
     else if (server->status == STATUS_CONFIG)
         log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "stopped: %s reports a wrong configuration (exit status 78); see its output above, correct "
+                  "stopped: %s reports a wrong configuration (exit status 78); see its output "
+                  "above, correct "
                   "it, and start again",
                   program);
     else
@@ -254,7 +261,8 @@ static int look_around(void *userdata)
 {
     struct server *server = userdata;
     const struct scheduler *s = &server->scheduler;
-    bool ready = !server->systemd.reported_ready && scheduler_all_were_ready(s) && !server->stopping;
+    bool ready =
+        !server->systemd.reported_ready && scheduler_all_were_ready(s) && !server->stopping;
     char note[64] = "";
 
     if (s->reloading)
@@ -396,10 +404,11 @@ static int start_guardian(struct server *server, struct problem *p)
         r = guardian_start(&server->guardian);
     if (r >= 0)
         return 0;
-    return problem_set(p, STATUS_OS, r,
-                       "cannot start the guardian: %s; raise the limits of processes and open files "
-                       "(ulimit -u, ulimit -n)",
-                       strerror(-r));
+    return problem_set(
+        p, STATUS_OS, r,
+        "cannot start the guardian: %s; raise the limits of processes and open files "
+        "(ulimit -u, ulimit -n)",
+        strerror(-r));
 }
 
 static int server_open(struct server *server)

@@ -48,7 +48,8 @@ static bool too_many_exits(struct slot *slot)
 
     slot->exits[slot->n_exits++ % limit->count] = now;
     /* The ring's next place is the oldest of the last count. */
-    return slot->n_exits >= limit->count && now - slot->exits[slot->n_exits % limit->count] <= limit->usec;
+    return slot->n_exits >= limit->count &&
+           now - slot->exits[slot->n_exits % limit->count] <= limit->usec;
 }
 
 static void fail(struct slot *slot, int status)
@@ -74,7 +75,8 @@ static void judge_failed_start(struct slot *slot, const struct worker *w)
 static void judge_hopeless(struct slot *slot, const struct worker *w, int status)
 {
     log_event(slot->workers->log, LOG_LEVEL_ERROR, (int)slot->index, w->pid,
-              "exited with status %d, which means that a restart cannot help; see its output above, fix the "
+              "exited with status %d, which means that a restart cannot help; see its output "
+              "above, fix the "
               "cause, and reload",
               status);
     fail(slot, status == STATUS_CONFIG ? STATUS_CONFIG : STATUS_UNAVAILABLE);
@@ -86,10 +88,12 @@ static void judge_given_up(struct slot *slot, const char *end)
     char window[FORMAT_TIME_MAX];
 
     log_event(slot->workers->log, LOG_LEVEL_ERROR, (int)slot->index, 0,
-              "gave up after %u unplanned exits within %s (--give-up); the last worker %s; see its output "
+              "gave up after %u unplanned exits within %s (--give-up); the last worker %s; see its "
+              "output "
               "above, or run "
               "%s by hand",
-              config->give_up.count, format_time(config->give_up.usec, window), end, config->argv[0]);
+              config->give_up.count, format_time(config->give_up.usec, window), end,
+              config->argv[0]);
     fail(slot, STATUS_UNAVAILABLE);
 }
 
@@ -122,8 +126,8 @@ static void judge(struct slot *slot, const struct worker *w)
     worker_describe_end(w, end, sizeof(end));
     slot->state = SLOT_ACTIVE;
     if (restart == RESTART_NO || (restart == RESTART_ON_FAILURE && w->child && status == 0)) {
-        log_event(slot->workers->log, status == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, (int)slot->index,
-                  w->pid, "%s", end);
+        log_event(slot->workers->log, status == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+                  (int)slot->index, w->pid, "%s", end);
         slot->state = SLOT_ENDED;
         slot->status = status;
         return;
@@ -208,9 +212,10 @@ static bool start_is_due(struct slot *slot)
     if (r == -ECANCELED) /* the end of the server */
         return false;
     if (r < 0) {
-        log_event(slot->workers->log, LOG_LEVEL_ERROR, (int)slot->index, 0, "cannot start: %s", strerror(-r));
-        rest(slot,
-             slot->config->backoff.cap_usec > MEMORY_PAUSE ? slot->config->backoff.cap_usec : MEMORY_PAUSE);
+        log_event(slot->workers->log, LOG_LEVEL_ERROR, (int)slot->index, 0, "cannot start: %s",
+                  strerror(-r));
+        rest(slot, slot->config->backoff.cap_usec > MEMORY_PAUSE ? slot->config->backoff.cap_usec
+                                                                 : MEMORY_PAUSE);
     }
     return true;
 }
@@ -325,7 +330,8 @@ bool slot_is_over(const struct slot *slot)
 
 bool slot_is_lost(const struct slot *slot)
 {
-    return slot_is_over(slot) && !(slot->replacement && slot->replacement->state < REPLACEMENT_COMMITTED);
+    return slot_is_over(slot) &&
+           !(slot->replacement && slot->replacement->state < REPLACEMENT_COMMITTED);
 }
 
 static void steer(struct slot *slot, enum steer to)
@@ -338,7 +344,8 @@ static void steer(struct slot *slot, enum steer to)
     r = listen_set_steer_slot(slot->workers->listen, slot->index, to);
     if (r < 0)
         log_event(slot->workers->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-                  "new connections cannot be kept away from slots that are not ready: %s", strerror(-r));
+                  "new connections cannot be kept away from slots that are not ready: %s",
+                  strerror(-r));
 }
 
 static enum steer where_to(const struct slot *slot)
@@ -362,8 +369,8 @@ static void tell(struct slot *slot)
 
 void slot_step(struct slot *slot)
 {
-    static bool (*const looks[])(struct slot *) = {old_has_ended, current_has_ended, replacement_goes_on,
-                                                   start_is_due};
+    static bool (*const looks[])(struct slot *) = {old_has_ended, current_has_ended,
+                                                   replacement_goes_on, start_is_due};
     bool changed;
 
     /* Before anybody is asked to stop. */

@@ -32,12 +32,13 @@ enum slot_state {
 };
 
 enum replacement_state {
-    REPLACEMENT_ASKED,     /* the slot has not looked yet, or waits until the old worker has ended */
-    REPLACEMENT_STARTING,  /* next runs */
-    REPLACEMENT_READY,     /* next is ready, and waits for the decision to commit */
+    REPLACEMENT_ASKED,    /* the slot has not looked yet, or waits until the old worker has ended */
+    REPLACEMENT_STARTING, /* next runs */
+    REPLACEMENT_READY,    /* next is ready, and waits for the decision to commit */
     REPLACEMENT_COMMITTED, /* the old worker drains */
     REPLACEMENT_DONE,      /* nothing of the old worker is left */
-    REPLACEMENT_FAILED,    /* nothing of next is left; why says how it ended, "" if it was rolled back */
+    REPLACEMENT_FAILED, /* nothing of next is left; why says how it ended, "" if it was rolled back
+                         */
 };
 
 struct replacement {
@@ -69,10 +70,10 @@ struct slot {
     struct revision *revision;
     struct worker *current, *next, *old;
     struct replacement *replacement; /* under way; NULL: none */
-    int status;                      /* exit status of the slot: failed 69, 77 or 78; ended: the worker's */
-    bool was_ready;                  /* at any time */
-    bool leaving;                    /* gets no new connections, and starts nothing */
-    uint64_t wake_at;                /* SLOT_BACKOFF: the next start */
+    int status;       /* exit status of the slot: failed 69, 77 or 78; ended: the worker's */
+    bool was_ready;   /* at any time */
+    bool leaving;     /* gets no new connections, and starts nothing */
+    uint64_t wake_at; /* SLOT_BACKOFF: the next start */
 
     unsigned n_failures; /* in a row */
     uint64_t *exits;     /* times of unplanned exits, a ring of give_up.count */

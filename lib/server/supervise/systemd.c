@@ -41,8 +41,8 @@ static int connect_manager(void)
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    if (connect(fd, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) >=
-        0)
+    if (connect(fd, (struct sockaddr *)&address,
+                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) >= 0)
         return fd;
     int error = errno;
     (void)close(fd);
@@ -79,8 +79,8 @@ static bool say(struct systemd *s, bool important, const char *text)
     return sent;
 }
 
-__attribute__((format(printf, 3, 4))) static bool sayf(struct systemd *s, bool important, const char *format,
-                                                       ...)
+__attribute__((format(printf, 3, 4))) static bool sayf(struct systemd *s, bool important,
+                                                       const char *format, ...)
 {
     char text[SYSTEMD_TEXT_MAX];
     va_list ap;
@@ -93,15 +93,16 @@ __attribute__((format(printf, 3, 4))) static bool sayf(struct systemd *s, bool i
 
 /* ---- what there is to say -------------------------------------------------------------------- */
 
-void systemd_status(struct systemd *s, bool ready, unsigned n_ready, unsigned n_slots, const char *note)
+void systemd_status(struct systemd *s, bool ready, unsigned n_ready, unsigned n_slots,
+                    const char *note)
 {
     char text[SYSTEMD_TEXT_MAX];
 
     if (s->stopping)
         return;
     s->reported_ready |= ready;
-    (void)snprintf(text, sizeof(text), "%sSTATUS=%u of %u workers ready%s", ready ? "READY=1\n" : "", n_ready,
-                   n_slots, note);
+    (void)snprintf(text, sizeof(text), "%sSTATUS=%u of %u workers ready%s",
+                   ready ? "READY=1\n" : "", n_ready, n_slots, note);
     /* Most changes change nothing here. */
     if (strcmp(text, s->status) != 0 && say(s, ready, text))
         (void)strcpy(s->status, text);

@@ -19,7 +19,8 @@ struct systemd {
 };
 
 /* ready: also sends READY=1. note: text after the numbers, or "". */
-void systemd_status(struct systemd *s, bool ready, unsigned n_ready, unsigned n_slots, const char *note);
+void systemd_status(struct systemd *s, bool ready, unsigned n_ready, unsigned n_slots,
+                    const char *note);
 void systemd_reloading(struct systemd *s);
 void systemd_reloaded(struct systemd *s);
 /* Stopping may take all of stop_timeout, which is often more than the manager's own timeout. */

@@ -27,7 +27,8 @@ static void let_go_of_text(FILE *smaps)
 
     while (fgets(line, sizeof(line), smaps)) {
         struct mapping next;
-        if (sscanf(line, "%lx-%lx %4s %*s %*s %llu", &next.begin, &next.end, next.modes, &inode) == 4)
+        if (sscanf(line, "%lx-%lx %4s %*s %*s %llu", &next.begin, &next.end, next.modes, &inode) ==
+            4)
             m = next;
         else if (sscanf(line, "Anonymous: %lu", &changed) == 1 && changed == 0 && inode != 0 &&
                  strcmp(m.modes, "r-xp") == 0)

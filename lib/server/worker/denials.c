@@ -66,7 +66,8 @@ static void refill(struct limit *limit, uint64_t now)
         limit->refilled = now;
         return;
     }
-    limit->left = seconds >= DENIALS_BURST - limit->left ? DENIALS_BURST : limit->left + (unsigned)seconds;
+    limit->left =
+        seconds >= DENIALS_BURST - limit->left ? DENIALS_BURST : limit->left + (unsigned)seconds;
     limit->refilled += seconds * AIT_USEC_PER_SEC;
 }
 
@@ -98,8 +99,8 @@ static const char *describe_action(ait_policy_action action, char text[AIT_POLIC
 
 static void put_event(struct worker *w, const ait_sandbox_event *e, unsigned unreported)
 {
-    char action[AIT_POLICY_ACTION_SIZE], thread[12], worker[12], args[6 * 21 + 3], number[12], more[64] = "",
-                                                                                               left_out[12];
+    char action[AIT_POLICY_ACTION_SIZE], thread[12], worker[12], args[6 * 21 + 3], number[12],
+        more[64] = "", left_out[12];
     const char *what = describe_action(e->action, action), *name = e->name;
     const uint64_t *a = e->args;
 
@@ -111,8 +112,8 @@ static void put_event(struct worker *w, const ait_sandbox_event *e, unsigned unr
     (void)snprintf(worker, sizeof(worker), "%d", (int)w->pid);
     (void)snprintf(left_out, sizeof(left_out), "%u", unreported);
     (void)snprintf(args, sizeof(args),
-                   "[\"0x%" PRIx64 "\",\"0x%" PRIx64 "\",\"0x%" PRIx64 "\",\"0x%" PRIx64 "\",\"0x%" PRIx64
-                   "\",\"0x%" PRIx64 "\"]",
+                   "[\"0x%" PRIx64 "\",\"0x%" PRIx64 "\",\"0x%" PRIx64 "\",\"0x%" PRIx64
+                   "\",\"0x%" PRIx64 "\",\"0x%" PRIx64 "\"]",
                    a[0], a[1], a[2], a[3], a[4], a[5]);
     if (unreported > 0)
         (void)snprintf(more, sizeof(more), "; %u more were not logged", unreported);
@@ -215,7 +216,8 @@ struct totals {
     char text[TOTALS_SIZE], json[TOTALS_SIZE];
 };
 
-static void append(char *buf, size_t *n, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void append(char *buf, size_t *n, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* An entry that does not fit is left out as a whole. */
 static void append(char *buf, size_t *n, const char *format, ...)
@@ -230,7 +232,8 @@ static void append(char *buf, size_t *n, const char *format, ...)
     buf[*n] = '\0';
 }
 
-static int add_total(int number, const char *name, ait_policy_action action, uint64_t count, void *userdata)
+static int add_total(int number, const char *name, ait_policy_action action, uint64_t count,
+                     void *userdata)
 {
     struct totals *t = userdata;
     bool absent = action.kind == AIT_POLICY_ERRNO && action.error == ENOSYS;
@@ -239,8 +242,10 @@ static int add_total(int number, const char *name, ait_policy_action action, uin
     if (absent != t->absent)
         return 0;
     t->sum += count;
-    append(t->text, &t->n_text, "%s%s %" PRIu64, t->n_text ? ", " : "", name ?: "unknown ones", count);
-    append(t->json, &t->n_json, "%s\"%s\":%" PRIu64, t->n_json > 1 ? "," : "", name ?: "unknown", count);
+    append(t->text, &t->n_text, "%s%s %" PRIu64, t->n_text ? ", " : "", name ?: "unknown ones",
+           count);
+    append(t->json, &t->n_json, "%s\"%s\":%" PRIu64, t->n_json > 1 ? "," : "", name ?: "unknown",
+           count);
     return 0;
 }
 
@@ -269,8 +274,8 @@ static void tell_totals(struct worker *w, struct totals *t)
                                        {"untold", unreported, true},
                                        {"syscalls", t->json, true}};
     log_event_fields(w->all->log, LOG_LEVEL_INFO, (int)w->slot, w->pid, fields,
-                     sizeof(fields) / sizeof(*fields), "the sandbox denied it %s calls%s: %s", sum, note,
-                     t->text);
+                     sizeof(fields) / sizeof(*fields), "the sandbox denied it %s calls%s: %s", sum,
+                     note, t->text);
 }
 
 void denials_finish(struct worker *w)

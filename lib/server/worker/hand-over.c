@@ -44,10 +44,12 @@ static void wait_for_child(struct pollfd *fds, nfds_t n, pid_t pid, unsigned *ro
  * The child lives in our memory, on our stack. If it could not exec and cannot even exit, it is
  * killed.
  */
-static void wait_for_exec(struct hand_over *h, const struct exec_plan *plan, pid_t pid, unsigned *rounds)
+static void wait_for_exec(struct hand_over *h, const struct exec_plan *plan, pid_t pid,
+                          unsigned *rounds)
 {
-    struct pollfd fds[] = {{.fd = h->socket[0], .events = POLLIN},
-                           {.fd = h->explainer ? ait_explainer_fd(h->explainer) : -1, .events = POLLIN}};
+    struct pollfd fds[] = {
+        {.fd = h->socket[0], .events = POLLIN},
+        {.fd = h->explainer ? ait_explainer_fd(h->explainer) : -1, .events = POLLIN}};
 
     for (;;) {
         wait_for_child(fds, 2, pid, rounds);

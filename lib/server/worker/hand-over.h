@@ -12,19 +12,19 @@
 #include "clone-exec.h"
 
 struct hand_over {
-    ait_sandbox
-        *sandbox; /* explains or learns, borrowed; NULL: there is no listener, and only the exec is awaited */
+    ait_sandbox *sandbox; /* explains or learns, borrowed; NULL: there is no listener, and only the
+                             exec is awaited */
     ait_sandbox_event_cb cb; /* of the explainer */
     void *userdata;
-    int socket
-        [2]; /* our end and the child's, which is close-on-exec: it closes when the child execs or ends */
+    int socket[2]; /* our end and the child's, which is close-on-exec: it closes when the child
+                      execs or ends */
     ait_explainer *explainer; /* the result; owned here until it is taken */
     int error;                /* negative errno if there is none */
 };
 
-#define HAND_OVER_INIT                                                                                       \
-    {                                                                                                        \
-        .socket = { -1, -1 }                                                                                 \
+#define HAND_OVER_INIT                                                                             \
+    {                                                                                              \
+        .socket = { -1, -1 }                                                                       \
     }
 
 int hand_over_open(struct hand_over *h);

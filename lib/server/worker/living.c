@@ -58,7 +58,8 @@ int workers_watch_guardian(void *userdata)
             return r;
         while ((r = workers_renew_guardian(all)) < 0) {
             log_event(all->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                      "cannot start a guardian: %s; until one runs, workers would survive a kill -9 of the "
+                      "cannot start a guardian: %s; until one runs, workers would survive a kill "
+                      "-9 of the "
                       "supervisor",
                       strerror(-r));
             r = ait_sleep(AIT_USEC_PER_SEC);

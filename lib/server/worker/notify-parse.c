@@ -40,7 +40,8 @@ static bool number(struct value v, uint64_t *ret)
     for (; v.p < v.end; v.p++) {
         if (*v.p < '0' || *v.p > '9')
             return false;
-        if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, (uint64_t)(*v.p - '0'), &n))
+        if (__builtin_mul_overflow(n, 10, &n) ||
+            __builtin_add_overflow(n, (uint64_t)(*v.p - '0'), &n))
             return false;
     }
     *ret = n;

@@ -27,16 +27,16 @@ static int set_options(int fd)
     return 0;
 }
 
-static int make_name(char path[static sizeof(((struct sockaddr_un *)0)->sun_path)], const char *directory,
-                     unsigned slot)
+static int make_name(char path[static sizeof(((struct sockaddr_un *)0)->sun_path)],
+                     const char *directory, unsigned slot)
 {
     const size_t size = sizeof(((struct sockaddr_un *)0)->sun_path);
     uint64_t random;
 
     if (getrandom(&random, sizeof random, 0) != sizeof random)
         return -errno;
-    if ((size_t)snprintf(path, size, "%s/notify-%u-%016llx", directory, slot, (unsigned long long)random) >=
-        size)
+    if ((size_t)snprintf(path, size, "%s/notify-%u-%016llx", directory, slot,
+                         (unsigned long long)random) >= size)
         return -ENAMETOOLONG;
     return 0;
 }
@@ -83,22 +83,23 @@ static int bind_and_publish(struct notify_socket *s, const char *directory, uid_
 static int describe(int error, const char *directory, struct problem *p)
 {
     if (error == -ENAMETOOLONG)
-        return problem_set(
-            p, STATUS_CONFIG, error,
-            "runtime directory %s: the path is too long for a socket in it; choose a shorter --name",
-            directory);
+        return problem_set(p, STATUS_CONFIG, error,
+                           "runtime directory %s: the path is too long for a socket in it; choose "
+                           "a shorter --name",
+                           directory);
     if (error == -EMFILE || error == -ENFILE)
-        return problem_set(
-            p, STATUS_OS, error,
-            "cannot open the worker's notification socket: %s; raise the limit of open files (ulimit -n)",
-            strerror(-error));
-    return problem_set(p, STATUS_OS, error,
-                       "runtime directory %s: cannot create the worker's notification socket in it: %s",
-                       directory, strerror(-error));
+        return problem_set(p, STATUS_OS, error,
+                           "cannot open the worker's notification socket: %s; raise the limit of "
+                           "open files (ulimit -n)",
+                           strerror(-error));
+    return problem_set(
+        p, STATUS_OS, error,
+        "runtime directory %s: cannot create the worker's notification socket in it: %s", directory,
+        strerror(-error));
 }
 
-int notify_socket_open(struct notify_socket *ret, const char *directory, unsigned slot, uid_t uid, gid_t gid,
-                       struct problem *ret_problem)
+int notify_socket_open(struct notify_socket *ret, const char *directory, unsigned slot, uid_t uid,
+                       gid_t gid, struct problem *ret_problem)
 {
     struct notify_socket s = NOTIFY_SOCKET_CLOSED;
     int r = make_name(s.path, directory, slot);
@@ -124,7 +125,8 @@ void notify_socket_close(struct notify_socket *s)
 
     if (!s || s->fd < 0)
         return;
-    if (s->owner == getpid() && lstat(s->path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino)
+    if (s->owner == getpid() && lstat(s->path, &st) == 0 && st.st_dev == s->dev &&
+        st.st_ino == s->ino)
         (void)unlink(s->path);
     close(s->fd);
     *s = NOTIFY_SOCKET_CLOSED;
@@ -170,8 +172,10 @@ int notify_receive(struct notify_socket *s, struct notify_message *ret)
         char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(FDS_MAX * sizeof(int))];
     } control;
     struct iovec part = {.iov_base = ret->text, .iov_len = sizeof ret->text};
-    struct msghdr h = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct msghdr h = {.msg_iov = &part,
+                       .msg_iovlen = 1,
+                       .msg_control = &control,
+                       .msg_controllen = sizeof control};
     ssize_t n;
 
     do

@@ -39,8 +39,8 @@ struct notify_socket {
 #define NOTIFY_SOCKET_CLOSED ((struct notify_socket){.fd = -1})
 
 /* `directory` exists and the worker's uid can traverse it; `slot` is for people who list it. */
-int notify_socket_open(struct notify_socket *ret, const char *directory, unsigned slot, uid_t uid, gid_t gid,
-                       struct problem *ret_problem);
+int notify_socket_open(struct notify_socket *ret, const char *directory, unsigned slot, uid_t uid,
+                       gid_t gid, struct problem *ret_problem);
 void notify_socket_close(struct notify_socket *s); /* unlinks; closed already: no-op */
 
 enum {
@@ -61,7 +61,8 @@ enum {
 
 struct notify_message {
     unsigned fields; /* which of the following were said; 0 is possible */
-    unsigned n_bad;  /* malformed lines, skipped (an unknown name is no mistake); 1 for a dropped datagram */
+    unsigned n_bad;  /* malformed lines, skipped (an unknown name is no mistake); 1 for a dropped
+                        datagram */
     unsigned n_fds;  /* how many were passed, and are closed */
     pid_t pid;       /* the sender's, as the kernel says; 0: not in our pid namespace */
     uid_t uid;

@@ -28,7 +28,8 @@ void worker_is_ready(struct worker *w)
 /* At least usec from now, for the timeout that runs. */
 static void extend_timeout(struct worker *w, uint64_t usec)
 {
-    uint64_t now = ait_now(NULL), until = usec >= AIT_USEC_INFINITY - now ? AIT_USEC_INFINITY : now + usec;
+    uint64_t now = ait_now(NULL),
+             until = usec >= AIT_USEC_INFINITY - now ? AIT_USEC_INFINITY : now + usec;
 
     if (w->limit && w->state != WORKER_READY && until > ait_scope_deadline(w->limit))
         (void)ait_scope_set_deadline(w->limit, until);
@@ -48,13 +49,16 @@ static void take_message(struct worker *w, const struct notify_message *m)
     int sender = notify_sender_check(m, w->pid, revision_uid(w->revision));
     if (sender < 0) {
         log_event(log, LOG_LEVEL_WARNING, (int)w->slot, w->pid,
-                  "notification of process %d dropped: it does not belong to this worker", (int)m->pid);
+                  "notification of process %d dropped: it does not belong to this worker",
+                  (int)m->pid);
         return;
     }
     if (sender == NOTIFY_FROM_GONE && could_be_another_slot(w)) {
         log_event(log, LOG_LEVEL_WARNING, (int)w->slot, w->pid,
-                  "notification of process %d dropped: it has already ended, so its worker is unknown; let "
-                  "the sender wait for the reply (sd_notify_barrier(), systemd-notify without --no-block)",
+                  "notification of process %d dropped: it has already ended, so its worker is "
+                  "unknown; let "
+                  "the sender wait for the reply (sd_notify_barrier(), systemd-notify without "
+                  "--no-block)",
                   (int)m->pid);
         return;
     }
@@ -120,5 +124,6 @@ int readiness_start(struct worker *w, ait_scope *scope)
 
     if (mode >= sizeof(tasks) / sizeof(*tasks) || !tasks[mode])
         return 0;
-    return ait_scope_spawn(scope, &w->readiness, tasks[mode], w, AIT_TASK_OPTIONS(.name = "readiness"));
+    return ait_scope_spawn(scope, &w->readiness, tasks[mode], w,
+                           AIT_TASK_OPTIONS(.name = "readiness"));
 }

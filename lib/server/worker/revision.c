@@ -33,18 +33,21 @@ static int find_directory(struct revision *rev, struct problem *p)
     if (!rev->directory && errno == ENOMEM)
         return out_of_memory(p);
     if (!rev->directory)
-        return problem_set(p, STATUS_CONFIG, -errno, "--chdir=%s: %s; name a directory that exists", given,
-                           strerror(errno));
+        return problem_set(p, STATUS_CONFIG, -errno, "--chdir=%s: %s; name a directory that exists",
+                           given, strerror(errno));
     if (stat(rev->directory, &st) < 0 || !S_ISDIR(st.st_mode))
-        return problem_set(p, STATUS_CONFIG, -ENOTDIR, "--chdir=%s: is not a directory; name one", given);
+        return problem_set(p, STATUS_CONFIG, -ENOTDIR, "--chdir=%s: is not a directory; name one",
+                           given);
     return 0;
 }
 
-static int account_problem(struct problem *p, int r, const char *option, const char *text, const char *why)
+static int account_problem(struct problem *p, int r, const char *option, const char *text,
+                           const char *why)
 {
     if (r == -ENOMEM)
         return out_of_memory(p);
-    return problem_set(p, r == -EINVAL ? STATUS_USAGE : STATUS_CONFIG, r, "--%s=%s: %s", option, text, why);
+    return problem_set(p, r == -EINVAL ? STATUS_USAGE : STATUS_CONFIG, r, "--%s=%s: %s", option,
+                       text, why);
 }
 
 /* The two are checked together: a number without a user entry is accepted if the group is named. */
@@ -94,7 +97,8 @@ static int find_program(struct revision *rev, struct problem *p)
     if (!rev->real_program && errno == ENOMEM)
         return out_of_memory(p);
     if (!rev->real_program || stat(rev->real_program, &st) < 0)
-        return problem_set(p, STATUS_CONFIG, -errno, "program %s: %s", rev->program, strerror(errno));
+        return problem_set(p, STATUS_CONFIG, -errno, "program %s: %s", rev->program,
+                           strerror(errno));
     rev->device = st.st_dev;
     rev->inode = st.st_ino;
     return 0;

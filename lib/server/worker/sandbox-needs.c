@@ -67,12 +67,14 @@ static char *found_by_env(const char *arguments, const char *path)
     arguments += strspn(arguments, " \t");
     if (strncmp(arguments, "-S", 2) == 0)
         arguments += 2;
-    if (sscanf(arguments, "%255s", name) != 1 || spawn_resolve_program(name, path, NULL, &program, NULL) < 0)
+    if (sscanf(arguments, "%255s", name) != 1 ||
+        spawn_resolve_program(name, path, NULL, &program, NULL) < 0)
         return NULL;
     return program;
 }
 
-static char *interpreter_of(const char *program, const char *path, struct needs *needs, int *ret_error)
+static char *interpreter_of(const char *program, const char *path, struct needs *needs,
+                            int *ret_error)
 {
     char line[FIRST_LINE_MAX], name[FIRST_LINE_MAX];
     int end = 0;
@@ -113,7 +115,8 @@ static int add_existing(char ***list, size_t *n, const char *const *paths, size_
     return r;
 }
 
-int sandbox_needs(const char *program, const char *path, char ***ret_read_only, char ***ret_read_write)
+int sandbox_needs(const char *program, const char *path, char ***ret_read_only,
+                  char ***ret_read_write)
 {
     struct needs needs = {0};
     int r = add_program(&needs, program, path);

@@ -23,14 +23,16 @@ static int policy_problem(const struct sandbox_options *c, const ait_sandbox_pro
         return problem_set(p, STATUS_CONFIG, error, "--policy=%s: %s", file, message);
     if (sp->column == 0)
         return problem_set(p, STATUS_CONFIG, error, "%s:%u: %s", file, sp->line, message);
-    return problem_set(p, STATUS_CONFIG, error, "%s:%u:%u: %s", file, sp->line, sp->column, message);
+    return problem_set(p, STATUS_CONFIG, error, "%s:%u:%u: %s", file, sp->line, sp->column,
+                       message);
 }
 
 static int load_policy(const struct sandbox_options *c, ait_policy **ret, struct problem *p)
 {
     ait_sandbox_problem sp = AIT_SANDBOX_PROBLEM_INIT;
-    int r = c->policy ? ait_policy_load(ret, c->policy, AIT_POLICY_FORMAT_AUTO, c->import_json, NULL, &sp)
-                      : ait_policy_from_preset(ret, "service", &sp);
+    int r = c->policy
+                ? ait_policy_load(ret, c->policy, AIT_POLICY_FORMAT_AUTO, c->import_json, NULL, &sp)
+                : ait_policy_from_preset(ret, "service", &sp);
 
     return r < 0 ? policy_problem(c, &sp, r, p) : 0;
 }
@@ -67,8 +69,8 @@ static void paths_done(struct paths *paths)
     free(paths->read_write);
 }
 
-static int make_paths(const struct worker_sandbox *s, const struct sandbox_options *c, const char *program,
-                      struct paths *paths)
+static int make_paths(const struct worker_sandbox *s, const struct sandbox_options *c,
+                      const char *program, struct paths *paths)
 {
     if (c->mode != SANDBOX_STRICT && c->n_read_only == 0 && c->n_read_write == 0)
         return 0;
@@ -154,8 +156,8 @@ static uint64_t identity_of(const struct paths *paths)
 }
 
 /* The sandbox of the workers that run stays as it is; they have entered it. */
-static int renew(struct worker_sandbox *s, const struct sandbox_options *o, const struct paths *paths,
-                 struct problem *p)
+static int renew(struct worker_sandbox *s, const struct sandbox_options *o,
+                 const struct paths *paths, struct problem *p)
 {
     uint64_t identity = identity_of(paths);
     ait_sandbox *sandbox;
@@ -171,8 +173,8 @@ static int renew(struct worker_sandbox *s, const struct sandbox_options *o, cons
     return 0;
 }
 
-int worker_sandbox_update(struct worker_sandbox *s, const struct sandbox_options *o, const char *program,
-                          struct problem *ret_problem)
+int worker_sandbox_update(struct worker_sandbox *s, const struct sandbox_options *o,
+                          const char *program, struct problem *ret_problem)
 {
     struct paths paths = {0};
 
@@ -196,13 +198,14 @@ static int find_paths(const char *option, char *const *given, char ***ret, struc
         free(path);
         if (r < 0)
             return problem_set(p, r == -ENOMEM ? STATUS_OS : STATUS_CONFIG, r,
-                               "--%s=%s: %s; name a path that exists", option, *given, strerror(-r));
+                               "--%s=%s: %s; name a path that exists", option, *given,
+                               strerror(-r));
     }
     return 0;
 }
 
-int worker_sandbox_open(struct worker_sandbox *ret, const struct sandbox_options *o, const char *program,
-                        struct problem *ret_problem)
+int worker_sandbox_open(struct worker_sandbox *ret, const struct sandbox_options *o,
+                        const char *program, struct problem *ret_problem)
 {
     struct worker_sandbox s = {0};
     int r;

@@ -14,25 +14,25 @@
 
 /* The sandbox that the workers of a revision enter. Zero-initialised, it is empty. */
 struct worker_sandbox {
-    ait_sandbox *sandbox;           /* NULL: none */
-    ait_policy *policy;             /* as it was read; kept if the sandbox may have to be made again */
+    ait_sandbox *sandbox; /* NULL: none */
+    ait_policy *policy;   /* as it was read; kept if the sandbox may have to be made again */
     char **read_only, **read_write; /* the paths that were given, without symbolic links */
-    uint64_t identity;              /* of the files that workers are confined to; 0: files are not confined */
+    uint64_t identity; /* of the files that workers are confined to; 0: files are not confined */
 };
 
 /*
  * Reads the policy, finds the paths, and makes the sandbox. After a failure there is nothing to
  * free.
  */
-int worker_sandbox_open(struct worker_sandbox *ret, const struct sandbox_options *o, const char *program,
-                        struct problem *ret_problem);
+int worker_sandbox_open(struct worker_sandbox *ret, const struct sandbox_options *o,
+                        const char *program, struct problem *ret_problem);
 /*
  * Call this before each start. Makes the sandbox again, from the same policy and paths, if a path
  * that files are confined to refers to another file, such as the program after an upgrade: Landlock
  * knows files, not names. On failure nothing changes.
  */
-int worker_sandbox_update(struct worker_sandbox *s, const struct sandbox_options *o, const char *program,
-                          struct problem *ret_problem);
+int worker_sandbox_update(struct worker_sandbox *s, const struct sandbox_options *o,
+                          const char *program, struct problem *ret_problem);
 void worker_sandbox_close(struct worker_sandbox *s);
 
 /*
@@ -40,4 +40,5 @@ void worker_sandbox_close(struct worker_sandbox *s);
  * env), the directories of libraries, the files that libc reads, and the harmless devices. Returns
  * NULL-terminated lists, to be freed with strv_free(). Files that do not exist are left out.
  */
-int sandbox_needs(const char *program, const char *path, char ***ret_read_only, char ***ret_read_write);
+int sandbox_needs(const char *program, const char *path, char ***ret_read_only,
+                  char ***ret_read_write);

@@ -36,14 +36,19 @@ static const struct step_words step_words[] = {
     [SPAWN_STEP_UNBLOCK] = {"signals", STATUS_OS, "an outer sandbox may be in the way"},
     [SPAWN_STEP_GUARDIAN] = {"registering with the guardian", STATUS_OS,
                              "the guardian process has died; it is started again"},
-    [SPAWN_STEP_FDS] = {"arranging descriptors", STATUS_OS, "raise the limit of open files (ulimit -n)"},
+    [SPAWN_STEP_FDS] = {"arranging descriptors", STATUS_OS,
+                        "raise the limit of open files (ulimit -n)"},
     [SPAWN_STEP_RLIMIT] = {"--rlimit", STATUS_CONFIG, "only root may go above the hard limit"},
     [SPAWN_STEP_NICE] = {"--nice", STATUS_CONFIG, "only root may lower the value"},
-    [SPAWN_STEP_GROUPS] = {"supplementary groups", STATUS_OS, "run as root, or leave out --user and --group"},
-    [SPAWN_STEP_GID] = {"changing the group", STATUS_OS, "run as root, or leave out --user and --group"},
+    [SPAWN_STEP_GROUPS] = {"supplementary groups", STATUS_OS,
+                           "run as root, or leave out --user and --group"},
+    [SPAWN_STEP_GID] = {"changing the group", STATUS_OS,
+                        "run as root, or leave out --user and --group"},
     [SPAWN_STEP_UID] = {"changing the user", STATUS_OS, "run as root, or leave out --user"},
-    [SPAWN_STEP_DIRECTORY] = {"--chdir", STATUS_CONFIG, "name a directory that the worker's user may enter"},
-    [SPAWN_STEP_DEATH_SIGNAL] = {"parent-death signal", STATUS_OS, "an outer sandbox may be in the way"},
+    [SPAWN_STEP_DIRECTORY] = {"--chdir", STATUS_CONFIG,
+                              "name a directory that the worker's user may enter"},
+    [SPAWN_STEP_DEATH_SIGNAL] = {"parent-death signal", STATUS_OS,
+                                 "an outer sandbox may be in the way"},
     [SPAWN_STEP_PARENT] = {"checking the parent", STATUS_OS, "the supervisor has died"},
     [SPAWN_STEP_PREPARE_SANDBOX] = {"sandbox", STATUS_SANDBOX, NO_SANDBOX},
     [SPAWN_STEP_SANDBOX] = {"sandbox", STATUS_SANDBOX, NO_SANDBOX},
@@ -67,7 +72,8 @@ static const struct exec_words exec_words[] = {
     {-ELOOP, STATUS_CONFIG, "too many links or interpreters; correct the file"},
     {-E2BIG, STATUS_CONFIG, "arguments and environment are too large; shorten them"},
     {-EAGAIN, STATUS_OS, "its user has reached the limit of processes; raise RLIMIT_NPROC"},
-    {-ETXTBSY, STATUS_OS, "a process has the file open for writing; try again when it has closed it"},
+    {-ETXTBSY, STATUS_OS,
+     "a process has the file open for writing; try again when it has closed it"},
 };
 
 static int describe_exec(const struct spawn_params *params, int error, struct problem *p)
@@ -80,30 +86,33 @@ static int describe_exec(const struct spawn_params *params, int error, struct pr
                        params->path, strerror(-error));
 }
 
-static int describe(const struct spawn_params *params, const struct exec_report *report, struct problem *p)
+static int describe(const struct spawn_params *params, const struct exec_report *report,
+                    struct problem *p)
 {
     if (report->step == SPAWN_STEP_EXEC)
         return describe_exec(params, report->error, p);
     const struct step_words *words = &step_words[report->step];
     const char *detail = report->detail;
     /* A chain of filters can have only one listener. */
-    const char *remedy = detail && report->error == -EBUSY ? "leave out --deny=explain" : words->remedy;
+    const char *remedy =
+        detail && report->error == -EBUSY ? "leave out --deny=explain" : words->remedy;
     return problem_set(p, words->status, report->error, "starting %s: %s%s%s: %s; %s", params->path,
-                       words->name, detail ? ": " : "", detail ? detail : "", strerror(-report->error),
-                       remedy);
+                       words->name, detail ? ": " : "", detail ? detail : "",
+                       strerror(-report->error), remedy);
 }
 
-static int fail_os(struct problem *p, int error, const struct spawn_params *params, const char *what,
-                   const char *remedy)
+static int fail_os(struct problem *p, int error, const struct spawn_params *params,
+                   const char *what, const char *remedy)
 {
-    return problem_set(p, STATUS_OS, error, "starting %s: %s: %s; %s", params->path, what, strerror(-error),
-                       remedy);
+    return problem_set(p, STATUS_OS, error, "starting %s: %s: %s; %s", params->path, what,
+                       strerror(-error), remedy);
 }
 
 static const char *remedy_for(int error, const char *otherwise)
 {
-    return error == -EMFILE || error == -ENFILE ? "raise the limit of open files (ulimit -n, fs.file-max)"
-                                                : otherwise;
+    return error == -EMFILE || error == -ENFILE
+               ? "raise the limit of open files (ulimit -n, fs.file-max)"
+               : otherwise;
 }
 
 static void add_fd(struct spawn *s, int source, int target)
@@ -243,14 +252,16 @@ static int fail(struct spawn *s, int error, struct problem *p)
     if (s->plan.exec.pid > 0 && params->guardian_fd >= 0)
         (void)guardian_send(
             params->guardian_fd,
-            &(struct guardian_message){.kind = GUARDIAN_REMOVE, .tree = {.pid = s->plan.exec.pid}}, -1);
+            &(struct guardian_message){.kind = GUARDIAN_REMOVE, .tree = {.pid = s->plan.exec.pid}},
+            -1);
     if (s->plan.exec.failed.error < 0)
         return describe(params, &s->plan.exec.failed, p);
     if (s->hand_over.error < 0)
         return fail_os(p, error, params, "taking the sandbox's listener",
                        remedy_for(error, "raise the limit of memory"));
-    return fail_os(p, error, params, "creating the process",
-                   remedy_for(error, "raise the limit of processes (ulimit -u, pids.max) or of memory"));
+    return fail_os(
+        p, error, params, "creating the process",
+        remedy_for(error, "raise the limit of processes (ulimit -u, pids.max) or of memory"));
 }
 
 static int run(struct spawn *s, const struct spawn_params *params, pid_t *ret_pid, int *ret_pidfd,
@@ -262,7 +273,8 @@ static int run(struct spawn *s, const struct spawn_params *params, pid_t *ret_pi
         return r;
     r = prepare(s, params);
     if (r < 0)
-        return fail_os(p, r, params, "preparing the start", remedy_for(r, "raise the limit of memory"));
+        return fail_os(p, r, params, "preparing the start",
+                       remedy_for(r, "raise the limit of memory"));
     pid_t pid = exec_start(&s->plan.exec, ret_pidfd);
     if (pid < 0)
         return fail(s, pid, p);

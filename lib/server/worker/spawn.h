@@ -75,10 +75,10 @@ struct spawn_params {
     ait_explainer **ret_explainer;
 };
 
-#define SPAWN_PARAMS_INIT                                                                                    \
-    {                                                                                                        \
-        .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .ready_fd = -1, .ready_target = -1, .umask = -1,   \
-        .guardian_fd = -1                                                                                    \
+#define SPAWN_PARAMS_INIT                                                                          \
+    {                                                                                              \
+        .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .ready_fd = -1, .ready_target = -1,      \
+        .umask = -1, .guardian_fd = -1                                                             \
     }
 
 /*

@@ -67,8 +67,8 @@ static int open_pipes(struct worker *w, struct far_ends *far, struct problem *p)
                               revision_gid(w->revision), p);
 }
 
-static int make_environment(struct worker *w, const char **fdnames, size_t n, struct spawn_environment **ret,
-                            struct problem *p)
+static int make_environment(struct worker *w, const char **fdnames, size_t n,
+                            struct spawn_environment **ret, struct problem *p)
 {
     const struct revision *revision = w->revision;
     struct spawn_environment_params params = {
@@ -86,7 +86,8 @@ static int make_environment(struct worker *w, const char **fdnames, size_t n, st
     int r = spawn_environment_new(&params, ret);
 
     if (r < 0)
-        return problem_set(p, STATUS_OS, r, "cannot make the worker's environment: %s", strerror(-r));
+        return problem_set(p, STATUS_OS, r, "cannot make the worker's environment: %s",
+                           strerror(-r));
     return 0;
 }
 
@@ -107,10 +108,10 @@ static const char *find_program(const struct worker *w)
     const char *path = revision_program(w->revision, &replaced);
 
     if (replaced)
-        log_event(
-            w->all->log, LOG_LEVEL_INFO, (int)w->slot, 0,
-            "%s has been replaced since generation %llu was loaded; starting the file that is there now",
-            path, (unsigned long long)w->revision->generation);
+        log_event(w->all->log, LOG_LEVEL_INFO, (int)w->slot, 0,
+                  "%s has been replaced since generation %llu was loaded; starting the file that "
+                  "is there now",
+                  path, (unsigned long long)w->revision->generation);
     return path;
 }
 
@@ -129,8 +130,9 @@ static int adopt(struct worker *w, int pidfd, struct problem *p)
     return problem_set(p, STATUS_OS, r, "out of memory");
 }
 
-static int execute(struct worker *w, const struct far_ends *far, struct spawn_environment *environment,
-                   const int *fds, size_t n, struct problem *p)
+static int execute(struct worker *w, const struct far_ends *far,
+                   struct spawn_environment *environment, const int *fds, size_t n,
+                   struct problem *p)
 {
     const struct server_config *config = w->revision->config;
     struct spawn_params params = SPAWN_PARAMS_INIT;
@@ -171,7 +173,8 @@ static int start_process(struct worker *w, const struct far_ends *far, struct pr
     for (size_t i = 0; i < n && r >= 0; i++)
         fdnames[i] = listen_set_name(listen, i);
     if (r >= 0 && (r = listen_set_fds(listen, w->slot, fds)) < 0)
-        problem_set(p, STATUS_OS, r, "cannot get the sockets of slot %u: %s", w->slot, strerror(-r));
+        problem_set(p, STATUS_OS, r, "cannot get the sockets of slot %u: %s", w->slot,
+                    strerror(-r));
     if (r >= 0 && w->revision->config->non_blocking)
         be_non_blocking(fds, n);
     if (r >= 0)
@@ -194,8 +197,8 @@ void worker_repair_listeners(struct worker *w)
     p->text[0] = '\0';
     r = listen_set_check(w->all->listen, w->slot, p);
     if (p->text[0])
-        log_event(w->all->log, r < 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, (int)w->slot, w->pid, "%s",
-                  p->text);
+        log_event(w->all->log, r < 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, (int)w->slot, w->pid,
+                  "%s", p->text);
 }
 
 /* Every slot fails for the same reason; if nothing has run yet, it is reported once. */

@@ -70,7 +70,8 @@ static void worker_terminate(struct worker *w)
     AIT_SCOPE(limit);
     int r;
 
-    r = ait_scope_enter_after(&limit, AIT_SCOPE_MOVE_ON, w->all->at_once ? 0 : config->stop_timeout);
+    r = ait_scope_enter_after(&limit, AIT_SCOPE_MOVE_ON,
+                              w->all->at_once ? 0 : config->stop_timeout);
     if (r >= 0) {
         w->limit = limit;
         if (!w->all->at_once) {
@@ -165,8 +166,8 @@ static void worker_over(struct worker *w, int r)
         w->asked_to_stop = true;
         worker_terminate(w);
     } else if (r < 0) {
-        log_event(w->all->log, LOG_LEVEL_ERROR, (int)w->slot, w->pid, "cannot be supervised: %s; killed",
-                  strerror(-r));
+        log_event(w->all->log, LOG_LEVEL_ERROR, (int)w->slot, w->pid,
+                  "cannot be supervised: %s; killed", strerror(-r));
     }
 }
 

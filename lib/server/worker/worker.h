@@ -36,8 +36,9 @@ struct worker_params {
     ait_scope *scope; /* that its task lives in */
     struct revision *revision;
     unsigned slot;
-    ait_event *changed;            /* set when its state changes; borrowed, must outlive the worker */
-    struct denial_limits **limits; /* on what is logged about denials: the slot's, made when needed */
+    ait_event *changed; /* set when its state changes; borrowed, must outlive the worker */
+    struct denial_limits *
+        *limits; /* on what is logged about denials: the slot's, made when needed */
 };
 
 struct worker {
@@ -63,8 +64,8 @@ struct worker {
     ait_explainer *explainer; /* of its sandbox; NULL: nothing is to be explained */
     uint64_t n_unreported;    /* denials that were not logged */
 
-    ait_future *output_over;        /* both pipes have reached their end */
-    ait_scope *limit;               /* its deadline is the start or the stop timeout; NULL: none is running */
+    ait_future *output_over; /* both pipes have reached their end */
+    ait_scope *limit; /* its deadline is the start or the stop timeout; NULL: none is running */
     uint64_t started, became_ready; /* 0: never */
 
     /* how it ended */
