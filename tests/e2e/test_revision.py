@@ -87,12 +87,13 @@ def program_is_installed_over(pit):
     app = pit.file("app")
     put(app, sleeper(1001))
     server = pit.server(*SLOW, "--", app).wait_ready()
-    victim = server.wait_workers(2)[0]
-    wait_for("the worker's program", lambda: arguments(victim) == ["sleep", "1001"])
+    workers = server.wait_workers(2)
+    victim = workers[0]
+    wait_for("the workers' program", lambda: all(arguments(pid) == ["sleep", "1001"] for pid in workers))
     put(app, sleeper(1002))
     os.kill(victim, signal.SIGKILL)
     server.err.wait("has been replaced since generation 0")
-    wait_for("the other program", lambda: sorted(arguments(pid)[-1] for pid in server.workers()) == ["1001", "1002"])
+    wait_for("the other program", lambda: sorted(arguments(pid)[-1:] for pid in server.workers()) == [["1001"], ["1002"]])
     server.stop()
 
 
