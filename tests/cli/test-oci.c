@@ -426,121 +426,116 @@ static void test_profile(void **unused)
 #define ENTRY(entry)                                                                               \
     "{\"defaultAction\":\"SCMP_ACT_ERRNO\", \"syscalls\": [{\"names\": [], \"action\": "           \
     "\"SCMP_ACT_LOG\"}, " entry "]}"
-#define ALLOW(call) "{\"names\":[\"" call "\"],\"action\":\"SCMP_ACT_ALLOW\""
+#define NAMES(names, action, more)                                                                 \
+    "{\"names\":[" names "],\"action\":\"SCMP_ACT_" action "\"" more "}"
+#define ALLOW(call, more)         ENTRY(NAMES("\"" call "\"", "ALLOW", more))
+#define ARGS(list)                ",\"args\":[" list "]"
+#define ARG(index, value, op)     "{\"index\":" index ",\"value\":" value ",\"op\":" op "}"
+#define CMP(index, value, op)     ARG(index, value, "\"SCMP_CMP_" op "\"")
+#define MASKED(index, mask, same) CMP(index, mask ",\"valueTwo\":" same, "MASKED_EQ")
+#define ONLY(when, what)          ",\"" when "\":{" what "}"
+
+static const struct mistake {
+    const char *text;
+    const char *message; /* begins like this */
+    const char *more;    /* and has this in it */
+} mistakes[] = {
+    /* the file */
+    {"", "JSON: ", ""},
+    {"{", "JSON: ", ""},
+    {"{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"x\": \"\0\"}", "JSON: ", ""},
+    {"[]", "an object", "defaultAction"},
+    {"{}", "\"defaultAction\" is missing", ""},
+    {"{\"defaultAction\": 3}", "/defaultAction: an action is expected", ""},
+    {"{\"defaultAction\": \"SCMP_ACT_TRACE\"}", "/defaultAction: SCMP_ACT_TRACE", ""},
+    {"{\"defaultAction\": \"SCMP_ACT_ALLOW\",\n  \"syscals\": []}", "\"syscals\" is unknown", ""},
+    {"{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"defaultErrnoRet\": 1}",
+     "/defaultErrnoRet: only SCMP_ACT_ERRNO", ""},
+    {"{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"defaultErrnoRet\": 5000}",
+     "/defaultErrnoRet: ", "1 to 4095"},
+    {"{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"defaultAction\": \"SCMP_ACT_ALLOW\"}",
+     "JSON: ", ""},
+    {"{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": 1}", "/syscalls: an array", ""},
+    {"{\"linux\": {\"seccomp\": {\"defaultAction\": 1}}}",
+     "/linux/seccomp/defaultAction: an action", ""},
+    {"{\"linux\": {\"seccomp\": {\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": [" NAMES(
+         "\"lseek\"", "ALLOW", ARGS(MASKED("1", "1", "2"))) "]}}}",
+     "/linux/seccomp/syscalls/0: ", "never true"},
+
+    /* names and action of an entry */
+    {ENTRY("1"), "/syscalls/1: an object", ""},
+    {ENTRY("{\"action\":\"SCMP_ACT_ALLOW\"}"), "/syscalls/1: \"names\"", ""},
+    {ENTRY("{\"names\":[\"read\"]}"), "/syscalls/1: \"action\" is missing", ""},
+    {ENTRY("{\"names\":[\"read\"],\"action\":\"ALLOW\"}"),
+     "/syscalls/1/action: an action is expected", ""},
+    {ENTRY(NAMES("\"read\",\"opennat\"", "ALLOW", "")),
+     "/syscalls/1/names/1: unknown system call 'opennat'", ""},
+    {ENTRY(NAMES("1", "ALLOW", "")), "/syscalls/1/names/0: the name of a system call", ""},
+    {ALLOW("read", ",\"errnoRet\":1"), "/syscalls/1/errnoRet: only SCMP_ACT_ERRNO", ""},
+
+    /* one argument */
+    {ALLOW("read", ARGS("{\"index\":0,\"op\":\"SCMP_CMP_EQ\"}")),
+     "/syscalls/1/args/0: ", "\"value\""},
+    {ALLOW("read", ARGS(CMP("6", "1", "EQ"))), "/syscalls/1/args/0: ", "0 to 5"},
+    {ALLOW("read", ARGS(CMP("0", "-1", "EQ"))), "/syscalls/1/args/0/value: ", "2^63"},
+    {ALLOW("read", ARGS(CMP("0", "\"1\"", "EQ"))), "/syscalls/1/args/0/value: ", "2^63"},
+    {ALLOW("read", ARGS(ARG("0", "1", "\"EQ\""))), "/syscalls/1/args/0/op: ", "operator"},
+    {ALLOW("read", ARGS(CMP("0", "9223372036854775808", "EQ"))), "JSON: too big integer", ""},
+    {ALLOW("socket", ARGS(MASKED("0", "1099511627775", "4294967297"))), "/syscalls/1: ", ""},
+    {ALLOW("lseek", ARGS(MASKED("1", "1", "2"))), "/syscalls/1: ", "never true"},
+    {ALLOW("socket", ARGS(CMP("0", "4294967296", "EQ"))), "/syscalls/1: ", "32 bits"},
+
+    /* several */
+    {ALLOW("read", ARGS(CMP("0", "1", "EQ") "," CMP("0", "2", "EQ"))),
+     "/syscalls/1/args/1: a second comparison of argument 0", ""},
+    {ALLOW("socket", ARGS(CMP("0", "4294967296", "LT") "," CMP("1", "3", "LT"))),
+     "/syscalls/1: ", "32 bits"},
+
+    /* conditions */
+    {ALLOW("read", ONLY("includes", "\"capz\":[]")), "/syscalls/1/includes: \"capz\"", ""},
+    {ALLOW("mount", ONLY("includes", "\"caps\":\"CAP_SYS_ADMIN\"")),
+     "/syscalls/1/includes/caps: an array of strings", ""},
+    {ALLOW("mount", ONLY("includes", "\"caps\":[21]")), "/syscalls/1/includes/caps/0: a string",
+     ""},
+    {ALLOW("bpf", ONLY("excludes", "\"arches\":{}")),
+     "/syscalls/1/excludes/arches: an array of strings", ""},
+    {ALLOW("bpf", ONLY("includes", "\"minKernel\":99")),
+     "/syscalls/1/includes/minKernel: ", "\"5.10\""},
+    {ALLOW("bpf", ONLY("excludes", "\"minKernel\":\"new\"")),
+     "/syscalls/1/excludes/minKernel: ", "\"5.10\""},
+
+    /* two entries of one call */
+    {ENTRY(NAMES("\"read\"", "ALLOW", "") "," NAMES("\"read\"", "LOG", "")),
+     "/syscalls/2: conflicting: /syscalls/1 gives read", ""},
+    {ENTRY(
+         NAMES("\"lseek\"", "ALLOW", "") "," NAMES("\"lseek\"", "LOG", ARGS(CMP("1", "1", "EQ")))),
+     "/syscalls/2: conflicting", ""},
+    {ENTRY(NAMES("\"lseek\"", "ALLOW", ARGS(CMP("1", "1", "EQ"))) "," NAMES(
+         "\"lseek\"", "LOG", ARGS(CMP("1", "1", "EQ")))),
+     "/syscalls/2: conflicting", ""},
+};
+
+static void expect_mistake(const struct mistake *m)
+{
+    ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
+    ait_policy *policy = NULL;
+    size_t size = strlen(m->text);
+    int r = oci_import(&policy, "test.json", m->text, size, &problem, NULL);
+
+    if (r >= 0 || policy)
+        fail_msg("%s: was taken", m->text);
+    if (problem.error != r || strncmp(problem.message, m->message, strlen(m->message)) != 0 ||
+        !strstr(problem.message, m->more) || strcmp(problem.file, "test.json") != 0 ||
+        (problem.line > 0) != (strncmp(problem.message, "JSON", 4) == 0))
+        fail_msg("%s: got %d, %u:%u: %s", m->text, problem.error, problem.line, problem.column,
+                 problem.message);
+    assert_int_equal(oci_import(&policy, "test.json", m->text, size, NULL, NULL), r);
+}
 
 static void test_mistakes(void **unused)
 {
-    static const struct {
-        const char *text;
-        const char *message; /* begins like this */
-        const char *more;    /* and has this in it */
-    } table[] = {
-        {"", "JSON: ", ""},
-        {"{", "JSON: ", ""},
-        {"{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"x\": \"\0\"}", "JSON: ", ""},
-        {"[]", "an object", "defaultAction"},
-        {"{}", "\"defaultAction\" is missing", ""},
-        {"{\"defaultAction\": 3}", "/defaultAction: an action is expected", ""},
-        {"{\"defaultAction\": \"SCMP_ACT_TRACE\"}", "/defaultAction: SCMP_ACT_TRACE", ""},
-        {"{\"defaultAction\": \"SCMP_ACT_ALLOW\",\n  \"syscals\": []}", "\"syscals\" is unknown",
-         ""},
-        {"{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"defaultErrnoRet\": 1}",
-         "/defaultErrnoRet: only SCMP_ACT_ERRNO", ""},
-        {"{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"defaultErrnoRet\": 5000}",
-         "/defaultErrnoRet: ", "1 to 4095"},
-        {"{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"defaultAction\": \"SCMP_ACT_ALLOW\"}",
-         "JSON: ", ""},
-        {"{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": 1}", "/syscalls: an array", ""},
-        {"{\"linux\": {\"seccomp\": {\"defaultAction\": 1}}}",
-         "/linux/seccomp/defaultAction: an action", ""},
-        {"{\"linux\": {\"seccomp\": {\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": "
-         "[{\"names\":[\"lseek\"],\"action\":"
-         "\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":1,\"value\":1,\"valueTwo\":2,\"op\":\"SCMP_CMP_"
-         "MASKED_EQ\"}"
-         "]}]}}}",
-         "/linux/seccomp/syscalls/0: ", "never true"},
-        {ENTRY("1"), "/syscalls/1: an object", ""},
-        {ENTRY("{\"action\":\"SCMP_ACT_ALLOW\"}"), "/syscalls/1: \"names\"", ""},
-        {ENTRY("{\"names\":[\"read\",\"opennat\"],\"action\":\"SCMP_ACT_ALLOW\"}"),
-         "/syscalls/1/names/1: unknown system call 'opennat'", ""},
-        {ENTRY("{\"names\":[1],\"action\":\"SCMP_ACT_ALLOW\"}"),
-         "/syscalls/1/names/0: the name of a system call", ""},
-        {ENTRY("{\"names\":[\"read\"]}"), "/syscalls/1: \"action\" is missing", ""},
-        {ENTRY("{\"names\":[\"read\"],\"action\":\"ALLOW\"}"),
-         "/syscalls/1/action: an action is expected", ""},
-        {ENTRY(ALLOW("read") ",\"errnoRet\":1}"), "/syscalls/1/errnoRet: only SCMP_ACT_ERRNO", ""},
-        {ENTRY(ALLOW("read") ",\"args\":[{\"index\":0,\"op\":\"SCMP_CMP_EQ\"}]}"),
-         "/syscalls/1/args/0: ", "\"value\""},
-        {ENTRY(ALLOW("read") ",\"args\":[{\"index\":6,\"value\":1,\"op\":\"SCMP_CMP_EQ\"}]}"),
-         "/syscalls/1/args/0: ", "0 to 5"},
-        {ENTRY(ALLOW("read") ",\"args\":[{\"index\":0,\"value\":-1,\"op\":\"SCMP_CMP_EQ\"}]}"),
-         "/syscalls/1/args/0/value: ", "2^63"},
-        {ENTRY(ALLOW("read") ",\"args\":[{\"index\":0,\"value\":\"1\",\"op\":\"SCMP_CMP_EQ\"}]}"),
-         "/syscalls/1/args/0/value: ", "2^63"},
-        {ENTRY(ALLOW("read") ",\"args\":[{\"index\":0,\"value\":1,\"op\":\"EQ\"}]}"),
-         "/syscalls/1/args/0/op: ", "operator"},
-        {ENTRY(ALLOW("read") ",\"args\":[{\"index\":0,\"value\":9223372036854775808,\"op\":\"SCMP_"
-                             "CMP_EQ\"}]}"),
-         "JSON: too big integer", ""},
-        {ENTRY(ALLOW(
-             "read") ",\"args\":[{\"index\":0,\"value\":1,\"op\":\"SCMP_CMP_EQ\"},{\"index\":0,"
-                     "\"value\":2,\"op\":\"SCMP_CMP_EQ\"}]}"),
-         "/syscalls/1/args/1: a second comparison of argument 0", ""},
-        {ENTRY(ALLOW("read") ",\"includes\":{\"capz\":[]}}"), "/syscalls/1/includes: \"capz\"", ""},
-        {ENTRY(ALLOW("mount") ",\"includes\":{\"caps\":\"CAP_SYS_ADMIN\"}}"),
-         "/syscalls/1/includes/caps: an array of strings", ""},
-        {ENTRY(ALLOW("mount") ",\"includes\":{\"caps\":[21]}}"),
-         "/syscalls/1/includes/caps/0: a string", ""},
-        {ENTRY(ALLOW("bpf") ",\"excludes\":{\"arches\":{}}}"),
-         "/syscalls/1/excludes/arches: an array of strings", ""},
-        {ENTRY(ALLOW("bpf") ",\"includes\":{\"minKernel\":99}}"),
-         "/syscalls/1/includes/minKernel: ", "\"5.10\""},
-        {ENTRY(ALLOW("bpf") ",\"excludes\":{\"minKernel\":\"new\"}}"),
-         "/syscalls/1/excludes/minKernel: ", "\"5.10\""},
-        {ENTRY(ALLOW(
-             "socket") ",\"args\":[{\"index\":0,\"value\":1099511627775,\"valueTwo\":4294967297,"
-                       "\"op\":\"SCMP_CMP_MASKED_EQ\"}]}"),
-         "/syscalls/1: ", ""},
-        {ENTRY(ALLOW("read") "},{\"names\":[\"read\"],\"action\":\"SCMP_ACT_LOG\"}"),
-         "/syscalls/2: conflicting: /syscalls/1 gives read", ""},
-        {ENTRY(ALLOW(
-             "lseek") "},{\"names\":[\"lseek\"],\"action\":\"SCMP_ACT_LOG\",\"args\":[{\"index\":1,"
-                      "\"value\":1,\"op\":\"SCMP_CMP_EQ\"}]}"),
-         "/syscalls/2: conflicting", ""},
-        {ENTRY(ALLOW(
-             "lseek") ",\"args\":[{\"index\":1,\"value\":1,\"op\":\"SCMP_CMP_EQ\"}]},{\"names\":["
-                      "\"lseek\"],\"action\":\"SCMP_ACT_LOG\","
-                      "\"args\":[{\"index\":1,\"value\":1,\"op\":\"SCMP_CMP_EQ\"}]}"),
-         "/syscalls/2: conflicting", ""},
-        {ENTRY(ALLOW("lseek") ",\"args\":[{\"index\":1,\"value\":1,\"valueTwo\":2,\"op\":\"SCMP_"
-                              "CMP_MASKED_EQ\"}]}"),
-         "/syscalls/1: ", "never true"},
-        {ENTRY(ALLOW(
-             "socket") ",\"args\":[{\"index\":0,\"value\":4294967296,\"op\":\"SCMP_CMP_EQ\"}]}"),
-         "/syscalls/1: ", "32 bits"},
-        {ENTRY(ALLOW(
-             "socket") ",\"args\":[{\"index\":0,\"value\":4294967296,\"op\":\"SCMP_CMP_LT\"},{"
-                       "\"index\":1,\"value\":3,\"op\":\"SCMP_CMP_LT\"}]}"),
-         "/syscalls/1: ", "32 bits"},
-    };
-
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
-        ait_policy *policy = NULL;
-        int r =
-            oci_import(&policy, "test.json", table[i].text, strlen(table[i].text), &problem, NULL);
-
-        if (r >= 0 || policy)
-            fail_msg("%s: was taken", table[i].text);
-        if (problem.error != r ||
-            strncmp(problem.message, table[i].message, strlen(table[i].message)) != 0 ||
-            !strstr(problem.message, table[i].more) || strcmp(problem.file, "test.json") != 0 ||
-            (problem.line > 0) != (strncmp(problem.message, "JSON", 4) == 0))
-            fail_msg("%s: got %d, %u:%u: %s", table[i].text, problem.error, problem.line,
-                     problem.column, problem.message);
-        assert_int_equal(
-            oci_import(&policy, "test.json", table[i].text, strlen(table[i].text), NULL, NULL), r);
-    }
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++)
+        expect_mistake(&mistakes[i]);
 }
 
 /* Each beginning of a good file, and each file with one byte changed, is taken or refused, and
