@@ -7,6 +7,8 @@
 #include <stdlib.h>
 
 #define HASH_MAX 96 /* instructions in front of the tree */
+/* A leaf takes two instructions, and each but one has a branch of two. */
+#define RUNS_MAX ((BPF_MAXINSNS - HASH_MAX) / 4)
 
 /* position p with start <= p stands for index p + delta, up to the next run's start */
 struct steering_run {
@@ -53,33 +55,37 @@ static void emit_tree(struct steering *s, const struct steering_run *runs, unsig
     emit_tree(s, runs + half, n - half);
 }
 
-/* Finds the runs, and makes room for the whole program. */
+/*
+ * Finds the runs, and makes room for the whole program. Returns how many of the indices it covers.
+ */
 static int begin(struct steering *s, const unsigned *indices, unsigned n_indices)
 {
+    uint32_t i;
+
     if (n_indices == 0)
         return -EINVAL;
     s->runs = calloc(n_indices, sizeof *s->runs);
     if (!s->runs)
         return -ENOMEM;
-    for (uint32_t i = 0; i < n_indices; i++) {
+    for (i = 0; i < n_indices; i++) {
         uint32_t delta = indices[i] - i;
 
-        if (s->n_runs == 0 || s->runs[s->n_runs - 1].delta != delta)
-            s->runs[s->n_runs++] = (struct steering_run){.start = i, .delta = delta};
+        if (s->n_runs > 0 && s->runs[s->n_runs - 1].delta == delta)
+            continue;
+        if (s->n_runs == RUNS_MAX)
+            break;
+        s->runs[s->n_runs++] = (struct steering_run){.start = i, .delta = delta};
     }
 
-    /* A leaf takes two instructions, and each but one has a branch of two. */
     s->capacity = HASH_MAX + 4 * (size_t)s->n_runs;
-    if (s->capacity > BPF_MAXINSNS)
-        return -E2BIG;
     s->code = calloc(s->capacity, sizeof *s->code);
-    return s->code ? 0 : -ENOMEM;
+    return s->code ? (int)i : -ENOMEM;
 }
 
 /* A holds a number: choose by it. */
-static void finish(struct steering *s, unsigned n_indices)
+static void finish(struct steering *s, int n_indices)
 {
-    emit(s, BPF_ALU | BPF_MOD | BPF_K, n_indices);
+    emit(s, BPF_ALU | BPF_MOD | BPF_K, (uint32_t)n_indices);
     emit_tree(s, s->runs, s->n_runs);
 }
 
@@ -90,7 +96,7 @@ int steering_random(struct steering *s, const unsigned *indices, unsigned n_indi
     if (r < 0)
         return r;
     emit(s, BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM));
-    finish(s, n_indices);
+    finish(s, r);
     return 0;
 }
 
@@ -160,6 +166,6 @@ int steering_by_sender(struct steering *s, const unsigned *indices, unsigned n_i
     land(s, no_port);
     land(s, done);
     emit(s, BPF_LD | BPF_MEM, 0);
-    finish(s, n_indices);
+    finish(s, r);
     return 0;
 }

@@ -6,8 +6,9 @@
  *
  * It draws a number below n_indices, at random or from a hash of the sender, and finds the index
  * for it in a binary tree over runs of consecutive indices. The tree is a single leaf if all
- * sockets are chosen. Indices are ascending, so at most half of the sockets begin a run, and 1024
- * sockets fit into BPF_MAXINSNS. Pure; the struct owns its arrays.
+ * sockets are chosen. Indices are ascending, so at most half of the sockets begin a run. The tree
+ * over 1000 runs fits into BPF_MAXINSNS; of more, the last ones are left out. Pure; the struct owns
+ * its arrays.
  */
 
 #include <linux/filter.h>
@@ -24,8 +25,7 @@ struct steering {
 };
 
 /*
- * These build into a zeroed struct. -EINVAL: no index. -E2BIG: more than a program can hold. Call
- * steering_done() in any case.
+ * These build into a zeroed struct. -EINVAL: no index. Call steering_done() in any case.
  */
 int steering_random(struct steering *s, const unsigned *indices, unsigned n_indices);
 int steering_by_sender(struct steering *s, const unsigned *indices, unsigned n_indices,
