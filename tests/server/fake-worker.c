@@ -26,6 +26,7 @@ int worker_new(struct worker **ret, const struct worker_params *params)
     w->all = params->all;
     w->revision = revision_ref(params->revision);
     w->slot = params->slot;
+    w->seat = params->seat;
     w->changed = params->changed;
     w->started = ait_now(NULL);
     w->pid = 1000 + (pid_t)n_fakes;

@@ -183,14 +183,14 @@ static int order(void)
     CHECK(listen_set_count(s) == 4);
     CHECK(strcmp(listen_set_fdnames(s), "b:unit.socket:odd:new") == 0);
     CHECK(strcmp(listen_set_address(s, 1), by_address) == 0);
-    CHECK(!listen_set_is_slot(s, 1) && listen_set_is_slot(s, 3));
-    CHECK(listen_set_fds(s, 0, fds) == 0);
+    CHECK(listen_set_owner(s, 1) == LISTEN_OF_ALL && listen_set_owner(s, 3) == LISTEN_OF_WORKER);
+    CHECK(listen_set_fds(s, 0, 0, fds) == 0);
     CHECK(fds[0] == 3 && fds[1] == 4 && fds[2] == 5);
     CHECK(listen_set_first_port(s) == (unsigned)atoi(port_text[1]));
     /* they have moved */
     CHECK(i.fds[0].fd == -1 && i.fds[1].fd == -1 && i.fds[2].fd == -1);
     inherited_done(&i);
-    CHECK(listen_set_check(s, 0, &p) == 0);
+    CHECK(listen_set_check(s, 0, 0, &p) == 0);
     listen_set_close(s);
     CHECK(fcntl(3, F_GETFD) == -1 && fcntl(5, F_GETFD) == -1);
     return 0;
@@ -348,12 +348,12 @@ static int shut_down_by_a_worker(void)
     CHECK(inherited_take(&i, &p) == 0);
     CHECK(open_with(&i, NULL, LISTEN_DEFAULT, &s, &p) == 0);
     inherited_done(&i);
-    CHECK(listen_set_check(s, 0, &p) == 0);
+    CHECK(listen_set_check(s, 0, 0, &p) == 0);
     CHECK(shutdown(3, SHUT_RDWR) == 0);
-    CHECK(listen_set_check(s, 0, &p) == 1);
-    CHECK(listen_set_check(s, 0, &p) == 0);
+    CHECK(listen_set_check(s, 0, 0, &p) == 1);
+    CHECK(listen_set_check(s, 0, 0, &p) == 0);
     CHECK(shutdown(4, SHUT_RDWR) == 0);
-    CHECK(listen_set_check(s, 0, &p) == -EBADFD);
+    CHECK(listen_set_check(s, 0, 0, &p) == -EBADFD);
     CHECK(strstr(p.text, "inherited socket unix"));
     listen_set_close(s);
     return 0;

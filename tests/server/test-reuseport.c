@@ -252,7 +252,7 @@ static void test_many_slots(void **state)
     for (unsigned slot = 0; slot < MANY; slot += 3)
         reuseport_remove(&g, slot);
     assert_map(&g);
-    assert_int_equal(reuseport_add(&g, REUSEPORT_SLOTS_MAX), -ERANGE);
+    assert_int_equal(reuseport_add(&g, REUSEPORT_MEMBERS_MAX), -ERANGE);
     reuseport_done(&g);
 }
 
@@ -329,29 +329,76 @@ static void test_one_shut_down(void **state)
     reuseport_done(&g);
 }
 
-/* In which order they went is not known, so neither is the map: steering stops, and nothing is
- * lost. */
+/* The map stays known, however many have gone since it was last looked at, and in any order. */
 static void test_several_shut_down(void **state)
 {
+    static const unsigned gone[][3] = {{0, 3, 4}, {4, 3, 0}, {3, 0, 4}, {0, 1, 2}, {2, 4, 1}};
+
+    for (size_t i = 0; i < sizeof gone / sizeof *gone; i++) {
+        uint8_t states[6] = {STEER_READY, STEER_READY, STEER_READY, STEER_READY, STEER_READY};
+        struct reuseport g;
+
+        open_group(&g, "0", 6);
+        for (unsigned k = 0; k < 3; k++)
+            (void)shutdown(reuseport_fd(&g, gone[i][k]), SHUT_RDWR);
+        assert_int_equal(reuseport_sync(&g), 3);
+        assert_int_equal(reuseport_sync(&g), 3);
+        for (unsigned k = 0; k < 3; k++)
+            assert_int_equal(reuseport_repair(&g, gone[i][2 - k]), 1);
+        assert_false(g.order_lost);
+        assert_spread(&g, states, 6, 900);
+        assert_map(&g);
+        reuseport_done(&g);
+    }
+}
+
+/* Connections and datagrams are not reported, so nobody is woken by traffic. */
+static void test_watch_sees_no_traffic(void **state)
+{
+    static const char *const addresses[] = {"127.0.0.1:0", "udp:127.0.0.1:0"};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct pollfd p = {.events = POLLIN};
+        struct reuseport g;
+        int fd;
+
+        open_group(&g, addresses[i], 2);
+        p.fd = g.watch;
+        assert_int_equal(poll(&p, 1, 0), 0);
+        for (int k = 0; k < 20; k++) {
+            fd = client(&g.address, false);
+            if (i == 1)
+                assert_int_equal(send(fd, "x", 1, 0), 1);
+            assert_int_equal(poll(&p, 1, 0), 0);
+            close(fd);
+        }
+        (void)shutdown(reuseport_fd(&g, 1), SHUT_RDWR);
+        assert_int_equal(poll(&p, 1, 1000), 1);
+        assert_int_equal(reuseport_sync(&g), 1);
+        assert_int_equal(poll(&p, 1, 0), 0);
+        assert_int_equal(reuseport_repair(&g, 1), 1);
+        assert_int_equal(poll(&p, 1, 0), 0);
+        (void)shutdown(reuseport_fd(&g, 1), SHUT_RDWR);
+        assert_int_equal(poll(&p, 1, 1000), 1);
+        reuseport_done(&g);
+    }
+}
+
+/* Between the removal of a member and the next steering no connection reaches one that is away. */
+static void test_removal_sends_nobody_astray(void **state)
+{
+    uint8_t states[5] = {STEER_AWAY, STEER_AWAY, STEER_AWAY, STEER_READY, STEER_READY};
     struct reuseport g;
-    uint8_t states[5] = {STEER_READY};
+    unsigned by_slot[5];
 
-    open_group(&g, "0", 5);
-    (void)shutdown(reuseport_fd(&g, 0), SHUT_RDWR);
-    (void)shutdown(reuseport_fd(&g, 3), SHUT_RDWR);
+    open_group(&g, "127.0.0.1:0", 5);
     assert_int_equal(reuseport_steer(&g, states, 5), 0);
-    assert_true(g.order_lost);
-    assert_int_equal(reuseport_repair(&g, 0), 1);
-    assert_int_equal(reuseport_repair(&g, 3), 1);
-    assert_int_equal(reuseport_steer(&g, states, 5), 0);
-    connect_times(&g, 300);
-    assert_int_equal(drain_all(&g, NULL), 300);
-
-    /* known again once one is left */
-    for (unsigned slot = 0; slot < 4; slot++)
-        reuseport_remove(&g, slot);
-    assert_false(g.order_lost);
-    assert_int_equal(reuseport_add(&g, 2), 0);
+    assert_int_equal(reuseport_make_way(&g, states, 5), 0);
+    reuseport_remove(&g, 0);
+    connect_times(&g, 200);
+    assert_int_equal(reuseport_pending(&g, 3), 200);
+    assert_int_equal(drain_all(&g, by_slot), 200);
+    assert_spread(&g, states, 5, 400);
     assert_map(&g);
     reuseport_done(&g);
 }
@@ -617,6 +664,8 @@ int main(void)
         cmocka_unit_test(test_random_walk),
         cmocka_unit_test(test_one_shut_down),
         cmocka_unit_test(test_several_shut_down),
+        cmocka_unit_test(test_watch_sees_no_traffic),
+        cmocka_unit_test(test_removal_sends_nobody_astray),
         cmocka_unit_test(test_all_shut_down),
         cmocka_unit_test(test_pending),
         cmocka_unit_test(test_second_server_refused),

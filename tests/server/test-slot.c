@@ -91,8 +91,8 @@ static void stage_open(struct stage *s, ait_scope **scope)
     assert_int_equal(ait_vclock_new(&s->clock), 0);
     assert_int_equal(ait_loop_set_clock(ait_loop_current(), s->clock), 0);
     assert_int_equal(ait_event_new(&s->changed), 0);
-    assert_int_equal(slot_new(&s->slot, &s->config, &s->workers, s->changed, &s->revisions[0], 0),
-                     0);
+    assert_int_equal(
+        slot_new(&s->slot, &s->config, &s->workers, s->changed, &s->revisions[0], 0, 0), 0);
     assert_int_equal(ait_scope_enter(scope, AIT_SCOPE_SUPERVISOR), 0);
     assert_int_equal(slot_start(s->slot, *scope), 0);
     settle();

@@ -143,10 +143,12 @@ static void test_what_a_slot_gets(void **state)
     assert_string_equal(listen_set_fdnames(s), "web:s:unknown");
     assert_string_equal(listen_set_name(s, 1), "s");
     assert_string_equal(listen_set_address(s, 1), path + 2);
-    assert_true(listen_set_is_slot(s, 0) && !listen_set_is_slot(s, 1) && listen_set_is_slot(s, 2));
+    assert_int_equal(listen_set_owner(s, 0), LISTEN_OF_WORKER);
+    assert_int_equal(listen_set_owner(s, 1), LISTEN_OF_ALL);
+    assert_int_equal(listen_set_owner(s, 2), LISTEN_OF_SLOT);
     assert_true(listen_set_first_port(s) > 0);
     for (unsigned slot = 0; slot < 3; slot++) {
-        assert_int_equal(listen_set_fds(s, slot, fds[slot]), 0);
+        assert_int_equal(listen_set_fds(s, slot, slot, fds[slot]), 0);
         for (int i = 0; i < 3; i++) {
             assert_int_equal(fcntl(fds[slot][i], F_GETFD), FD_CLOEXEC);
             assert_int_equal(fcntl(fds[slot][i], F_GETFL) & O_NONBLOCK, 0);
@@ -154,7 +156,7 @@ static void test_what_a_slot_gets(void **state)
     }
     assert_true(fds[0][0] != fds[1][0] && fds[1][0] != fds[2][0] && fds[0][2] != fds[1][2]);
     assert_true(fds[0][1] == fds[1][1]);
-    assert_int_equal(listen_set_fds(s, 3, fds[0]), -ENOENT);
+    assert_int_equal(listen_set_fds(s, 3, 3, fds[0]), -ENOENT);
     assert_serves(s, 1, fds[0][1]);
     listen_set_close(s);
     assert_int_equal(access(path + 2, F_OK), -1);
@@ -166,7 +168,7 @@ static void test_port_alone_takes_both_families(void **state)
     static const char *const hosts[] = {"127.0.0.1:1", "[::1]:1"};
     int fd;
 
-    assert_int_equal(listen_set_fds(s, 0, &fd), 0);
+    assert_int_equal(listen_set_fds(s, 0, 0, &fd), 0);
     for (int i = 0; i < 2; i++) {
         struct address a;
         int client;
@@ -241,12 +243,12 @@ static void test_no_addresses(void **state)
     assert_int_equal(listen_set_count(s), 0);
     assert_string_equal(listen_set_fdnames(s), "");
     assert_int_equal(listen_set_first_port(s), 0);
-    assert_int_equal(listen_set_fds(s, 3, NULL), 0);
+    assert_int_equal(listen_set_fds(s, 3, 3, NULL), 0);
     assert_int_equal(listen_set_add_slot(s, 7, &p), 0);
     assert_int_equal(listen_set_steer_slot(s, 3, STEER_READY), 0);
     assert_int_equal(listen_set_steer_slot(s, 5000, STEER_READY), -ERANGE);
     assert_int_equal(listen_set_pending(s, 0), 0);
-    assert_int_equal(listen_set_check(s, 0, &p), 0);
+    assert_int_equal(listen_set_check(s, 0, 0, &p), 0);
     listen_set_remove_slot(s, 0);
     assert_null(listen_set_close(s));
     assert_null(listen_set_close(NULL));
@@ -397,7 +399,7 @@ static void test_stale_is_replaced(void **state)
 
             leave_stale(in_folder(path, "", "x"), types[k]);
             s = open_one(in_folder(text, prefixes[i], "x"), 1);
-            assert_int_equal(listen_set_fds(s, 0, &fd), 0);
+            assert_int_equal(listen_set_fds(s, 0, 0, &fd), 0);
             assert_serves(s, 0, fd);
             listen_set_close(s);
         }
@@ -416,7 +418,7 @@ static void test_live_is_refused(void **state)
         for (size_t k = 0; k < 2; k++)
             assert_refused(&(struct given){{in_folder(other, prefixes[k], "x")}, LISTEN_DEFAULT, 1},
                            -EADDRINUSE, STATUS_OS, "another server already listens on this socket");
-        assert_int_equal(listen_set_fds(s, 0, &fd), 0);
+        assert_int_equal(listen_set_fds(s, 0, 0, &fd), 0);
         listen_set_close(s);
     }
 }
@@ -428,7 +430,7 @@ static void test_full_queue_is_live(void **state)
     struct listen_set *s = open_one(in_folder(path, "", "x"), 1);
     int fd, clients[2], n = 0;
 
-    assert_int_equal(listen_set_fds(s, 0, &fd), 0);
+    assert_int_equal(listen_set_fds(s, 0, 0, &fd), 0);
     assert_int_equal(listen(fd, 0), 0);
     for (; n < 2; n++) {
         struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -549,31 +551,64 @@ static void test_slots_come_and_go(void **state)
 
     assert_int_equal(listen_set_add_slot(s, 5, &p), 0);
     assert_int_equal(listen_set_add_slot(s, 5, &p), 0);
-    assert_int_equal(listen_set_fds(s, 5, fds), 0);
+    assert_int_equal(listen_set_fds(s, 5, 1, fds), 0);
+    assert_int_equal(listen_set_fds(s, 5, 2, fds), -ENOENT);
     listen_set_remove_slot(s, 0);
-    assert_int_equal(listen_set_fds(s, 0, fds), -ENOENT);
-    for (unsigned slot = 0; slot < 8; slot++)
-        assert_int_equal(listen_set_steer_slot(s, slot, slot == 5 ? STEER_READY : STEER_AWAY), 0);
-    for (int i = 0; i < 50; i++)
-        close(connect_to(s, 0));
-    assert_int_equal(listen_set_pending(s, 5), 50);
-    assert_int_equal(listen_set_pending(s, 1), 0);
-    assert_int_equal(listen_set_pending(s, 0), -ENOENT);
+    assert_int_equal(listen_set_fds(s, 0, 0, fds), -ENOENT);
     assert_int_equal(listen_set_add_slot(s, 5000, &p), -ERANGE);
     listen_set_close(s);
 }
 
-/* A slot that has come gets nothing until somebody says so, also where it makes a group of what was
+/* The lowest free number; those of the first slots are there already. */
+static void test_seats_come_and_go(void **state)
+{
+    struct given g = {{"127.0.0.1:0", "127.0.0.2:0"}, LISTEN_DEFAULT, 2};
+    struct listen_set *s = open_set(&g);
+    unsigned before = count_fds();
+    struct problem p;
+    int fds[2];
+
+    assert_true(listen_set_has_seats(s));
+    assert_int_equal(listen_set_take_seat(s, &p), 0);
+    assert_int_equal(listen_set_take_seat(s, &p), 1);
+    assert_int_equal(count_fds(), before);
+    assert_int_equal(listen_set_take_seat(s, &p), 2);
+    assert_int_equal(listen_set_take_seat(s, &p), 3);
+    assert_int_equal(count_fds(), before + 4);
+    listen_set_release_seat(s, 1);
+    listen_set_release_seat(s, 3);
+    assert_int_equal(count_fds(), before);
+    assert_int_equal(listen_set_fds(s, 0, 1, fds), -ENOENT);
+    assert_int_equal(listen_set_take_seat(s, &p), 1);
+
+    assert_int_equal(listen_set_steer_seat(s, 0, STEER_AWAY), 0);
+    assert_false(listen_set_is_avoided(s, 0));
+    assert_int_equal(listen_set_steer_seat(s, 2, STEER_READY), 0);
+    assert_true(listen_set_is_avoided(s, 0));
+    assert_false(listen_set_is_avoided(s, 2));
+    for (size_t i = 0; i < 2; i++)
+        for (int k = 0; k < 50; k++)
+            close(connect_to(s, i));
+    assert_int_equal(listen_set_pending(s, 2), 100);
+    assert_int_equal(listen_set_pending(s, 0), 0);
+    assert_int_equal(listen_set_pending(s, 3), -ENOENT);
+    assert_int_equal(listen_set_steer_seat(s, 5000, STEER_READY), -ERANGE);
+    listen_set_close(s);
+}
+
+/* A seat that has come gets nothing until somebody says so, also where it makes a group of what was
  * a single socket. */
-static void test_new_slot_is_away(void **state)
+static void test_new_seat_is_away(void **state)
 {
     for (unsigned n = 1; n <= 2; n++) {
         struct listen_set *s = open_one("127.0.0.1:0", n);
         struct problem p;
 
-        for (unsigned slot = 0; slot < n; slot++)
-            assert_int_equal(listen_set_steer_slot(s, slot, STEER_READY), 0);
-        assert_int_equal(listen_set_add_slot(s, n, &p), 0);
+        for (unsigned seat = 0; seat < n; seat++) {
+            assert_int_equal(listen_set_take_seat(s, &p), seat);
+            assert_int_equal(listen_set_steer_seat(s, seat, STEER_READY), 0);
+        }
+        assert_int_equal(listen_set_take_seat(s, &p), n);
         for (int i = 0; i < 50; i++)
             close(connect_to(s, 0));
         assert_int_equal(listen_set_pending(s, n), 0);
@@ -584,24 +619,25 @@ static void test_new_slot_is_away(void **state)
 /* The fd of the first address fits under the limit, that of the second does not. */
 static void test_add_is_all_or_nothing(void **state)
 {
-    struct given g = {{"127.0.0.1:0", "udp:127.0.0.1:0"}, LISTEN_DEFAULT, 1};
+    struct given g = {{"127.0.0.1:0", "127.0.0.2:0"}, LISTEN_DEFAULT, 1};
     struct listen_set *s = open_set(&g);
     struct problem p = {0};
     struct rlimit before, low;
     int fds[2], next = dup(0);
 
     close(next);
+    assert_int_equal(listen_set_take_seat(s, &p), 0);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     low = (struct rlimit){.rlim_cur = (rlim_t)next + 1, .rlim_max = before.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
-    assert_int_equal(listen_set_add_slot(s, 1, &p), -EMFILE);
+    assert_int_equal(listen_set_take_seat(s, &p), -EMFILE);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 
-    assert_non_null(strstr(p.text, "--listen=udp:127.0.0.1:0: too many open files"));
-    assert_int_equal(listen_set_fds(s, 1, fds), -ENOENT);
+    assert_non_null(strstr(p.text, "--listen=127.0.0.2:0: too many open files"));
+    assert_int_equal(listen_set_fds(s, 0, 1, fds), -ENOENT);
     assert_int_equal(dup(0), next);
     close(next);
-    assert_int_equal(listen_set_add_slot(s, 1, &p), 0);
+    assert_int_equal(listen_set_take_seat(s, &p), 1);
     listen_set_close(s);
 }
 
@@ -621,18 +657,20 @@ static void test_repair(void **state)
             int fd, after;
 
             strcpy(address, listen_set_address(s, 0));
-            assert_int_equal(listen_set_check(s, 1, &p), 0);
-            assert_int_equal(listen_set_fds(s, 1, &fd), 0);
+            assert_int_equal(listen_set_check(s, 1, 1, &p), 0);
+            assert_int_equal(listen_set_fds(s, 1, 1, &fd), 0);
             (void)shutdown(fd, SHUT_RDWR);
-            if (listen_set_check(s, 1, &p) != 1)
+            if (listen_set_check(s, 1, 1, &p) != 1)
                 fail_msg("%s, %d: %s", texts[i], model, p.text);
-            assert_int_equal(listen_set_check(s, 1, &p), 0);
-            assert_int_equal(listen_set_fds(s, 1, &after), 0);
+            assert_int_equal(listen_set_check(s, 1, 1, &p), 0);
+            assert_int_equal(listen_set_fds(s, 1, 1, &after), 0);
             assert_int_equal(after, fd);
             assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
             assert_string_equal(listen_set_address(s, 0), address);
             assert_int_equal(listen_set_steer_slot(s, 0, STEER_AWAY), 0);
             assert_int_equal(listen_set_steer_slot(s, 1, STEER_READY), 0);
+            assert_int_equal(listen_set_steer_seat(s, 0, STEER_AWAY), 0);
+            assert_int_equal(listen_set_steer_seat(s, 1, STEER_READY), 0);
             if (i < 3)
                 assert_serves(s, 0, fd);
             listen_set_close(s);
@@ -647,14 +685,14 @@ static void test_repair_waits_for_the_name(void **state)
     struct problem p = {0};
     int fd, copy;
 
-    assert_int_equal(listen_set_fds(s, 0, &fd), 0);
+    assert_int_equal(listen_set_fds(s, 0, 0, &fd), 0);
     copy = dup(fd);
     (void)shutdown(fd, SHUT_RDWR);
-    assert_int_equal(listen_set_check(s, 0, &p), -EADDRINUSE);
+    assert_int_equal(listen_set_check(s, 0, 0, &p), -EADDRINUSE);
     assert_int_equal(p.status, STATUS_OS);
-    assert_int_equal(listen_set_check(s, 0, &p), -EADDRINUSE);
+    assert_int_equal(listen_set_check(s, 0, 0, &p), -EADDRINUSE);
     close(copy);
-    assert_int_equal(listen_set_check(s, 0, &p), 1);
+    assert_int_equal(listen_set_check(s, 0, 0, &p), 1);
     assert_serves(s, 0, fd);
     listen_set_close(s);
 }
@@ -667,18 +705,18 @@ static void test_removed_file(void **state)
 
     (void)snprintf(path, sizeof(path), "%s/removed.sock", folder);
     struct listen_set *s = open_set(&(struct given){{path}, LISTEN_DEFAULT, 2});
-    assert_int_equal(listen_set_check(s, 0, &p), 0);
+    assert_int_equal(listen_set_check(s, 0, 0, &p), 0);
     assert_string_equal(p.text, "");
     assert_int_equal(unlink(path), 0);
-    assert_int_equal(listen_set_check(s, 0, &p), 1);
+    assert_int_equal(listen_set_check(s, 0, 0, &p), 1);
     assert_non_null(strstr(p.text, "removed.sock"));
-    assert_int_equal(listen_set_check(s, 1, &p), 0);
-    assert_int_equal(listen_set_fds(s, 1, &fd), 0);
+    assert_int_equal(listen_set_check(s, 1, 1, &p), 0);
+    assert_int_equal(listen_set_fds(s, 1, 1, &fd), 0);
     assert_serves(s, 0, fd);
     /* Where somebody else listens by now, that stays. */
     assert_int_equal(unlink(path), 0);
     struct listen_set *other = open_set(&(struct given){{path}, LISTEN_DEFAULT, 1});
-    assert_int_equal(listen_set_check(s, 0, &p), 0);
+    assert_int_equal(listen_set_check(s, 0, 0, &p), 0);
     listen_set_close(s);
     assert_int_equal(access(path, F_OK), 0);
     listen_set_close(other);
@@ -704,7 +742,8 @@ int main(void)
         cmocka_unit_test(test_only_own_file_is_unlinked),
         cmocka_unit_test(test_race_for_a_stale_path),
         cmocka_unit_test(test_slots_come_and_go),
-        cmocka_unit_test(test_new_slot_is_away),
+        cmocka_unit_test(test_seats_come_and_go),
+        cmocka_unit_test(test_new_seat_is_away),
         cmocka_unit_test(test_add_is_all_or_nothing),
         cmocka_unit_test(test_repair),
         cmocka_unit_test(test_removed_file),

@@ -153,7 +153,9 @@ static int plan_option(struct listen_set *s, const struct listen_options *o, con
             return r;
         e = append(s);
         e->address = a;
-        e->slot = address_is_inet(&a) && o->model != LISTEN_SHARED;
+        if (address_is_inet(&a) && o->model != LISTEN_SHARED)
+            e->owner = a.type == SOCK_STREAM ? LISTEN_OF_WORKER : LISTEN_OF_SLOT;
+        reuseport_init(&e->group, &a);
         e->listens = true;
     }
     r = set_text(&e->option, option, p);
@@ -180,10 +182,9 @@ int listen_plan(struct listen_set *s, const struct listen_options *o, struct pro
     size_t n = o->n_listen + (o->inherited ? o->inherited->n_fds : 0);
     int r;
 
-    if (o->n_slots > REUSEPORT_SLOTS_MAX)
+    if (o->n_slots > LISTEN_SLOTS_MAX)
         return problem_set(ret_problem, STATUS_USAGE, -ERANGE,
-                           "--workers=%u: at most %u are possible", o->n_slots,
-                           REUSEPORT_SLOTS_MAX);
+                           "--workers=%u: at most %u are possible", o->n_slots, LISTEN_SLOTS_MAX);
     s->entries = calloc(n + 1, sizeof *s->entries);
     if (!s->entries)
         return no_memory(ret_problem);

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -17,7 +18,7 @@
 
 void reuseport_init(struct reuseport *g, const struct address *address)
 {
-    *g = (struct reuseport){.address = *address};
+    *g = (struct reuseport){.address = *address, .watch = -1};
     /* A predictable seed is not a reason to fail. */
     (void)!getrandom(&g->seed, sizeof g->seed, GRND_NONBLOCK);
 }
@@ -26,35 +27,37 @@ void reuseport_done(struct reuseport *g)
 {
     if (!g)
         return;
-    for (unsigned slot = 0; slot < g->n_fds; slot++)
-        if (g->fds[slot] >= 0)
-            close(g->fds[slot]);
+    for (unsigned member = 0; member < g->n_fds; member++)
+        if (g->fds[member] >= 0)
+            close(g->fds[member]);
+    if (g->watch >= 0)
+        close(g->watch);
     free(g->fds);
     free(g->order);
-    *g = (struct reuseport){0};
+    *g = (struct reuseport){.watch = -1};
 }
 
-int reuseport_fd(const struct reuseport *g, unsigned slot)
+int reuseport_fd(const struct reuseport *g, unsigned member)
 {
-    return slot < g->n_fds ? g->fds[slot] : -1;
+    return member < g->n_fds ? g->fds[member] : -1;
 }
 
 static unsigned count(const struct reuseport *g)
 {
     unsigned n = 0;
 
-    for (unsigned slot = 0; slot < g->n_fds; slot++)
-        n += g->fds[slot] >= 0;
+    for (unsigned member = 0; member < g->n_fds; member++)
+        n += g->fds[member] >= 0;
     return n;
 }
 
-static int grow(struct reuseport *g, unsigned slot)
+static int grow(struct reuseport *g, unsigned member)
 {
-    unsigned n = slot + 1;
+    unsigned n = member + 1;
     unsigned *order;
     int *fds;
 
-    if (slot >= REUSEPORT_SLOTS_MAX)
+    if (member >= REUSEPORT_MEMBERS_MAX)
         return -ERANGE;
     if (n <= g->n_fds)
         return 0;
@@ -73,18 +76,18 @@ static int grow(struct reuseport *g, unsigned slot)
 
 /* ---- the mirror of the kernel's array -------------------------------------------------------- */
 
-static void order_append(struct reuseport *g, unsigned slot)
+static void order_append(struct reuseport *g, unsigned member)
 {
-    g->order[g->n_order++] = slot;
+    g->order[g->n_order++] = member;
     /* A group that began anew is known from its first member on. */
     if (g->n_order == 1)
         g->order_lost = false;
 }
 
-static void order_remove(struct reuseport *g, unsigned slot)
+static void order_remove(struct reuseport *g, unsigned member)
 {
     for (unsigned i = 0; i < g->n_order; i++)
-        if (g->order[i] == slot) {
+        if (g->order[i] == member) {
             g->order[i] = g->order[--g->n_order];
             break;
         }
@@ -92,80 +95,103 @@ static void order_remove(struct reuseport *g, unsigned slot)
         g->order_lost = false;
 }
 
-static bool is_member(const struct reuseport *g, unsigned slot)
+static bool in_group(const struct reuseport *g, unsigned member)
 {
     for (unsigned i = 0; i < g->n_order; i++)
-        if (g->order[i] == slot)
+        if (g->order[i] == member)
             return true;
     return false;
 }
 
+/* Reports that a socket was shut down, once, and neither connections nor datagrams. */
+static int watch(struct reuseport *g, unsigned member, int fd)
+{
+    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET, .data.u32 = member};
+
+    if (g->watch < 0)
+        g->watch = epoll_create1(EPOLL_CLOEXEC);
+    return g->watch < 0 || epoll_ctl(g->watch, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+bool reuseport_is_dead(const struct reuseport *g, unsigned member)
+{
+    int fd = reuseport_fd(g, member);
+
+    if (fd < 0)
+        return false;
+    /* A datagram socket stays in the group for as long as a process has it. */
+    return g->address.type == SOCK_DGRAM ? listener_is_dead(fd, &g->address) : !in_group(g, member);
+}
+
 unsigned reuseport_sync(struct reuseport *g)
 {
-    unsigned left = 0, dead = 0;
+    struct epoll_event events[16];
+    unsigned dead = 0;
+    int n = 0;
 
-    for (unsigned slot = 0; slot < g->n_fds; slot++) {
-        if (g->fds[slot] < 0)
-            continue;
-        if (!listener_is_dead(g->fds[slot], &g->address))
-            continue;
-        dead++;
-        /* A datagram socket stays in the group for as long as a process has it. */
-        if (g->address.type == SOCK_DGRAM || !is_member(g, slot))
-            continue;
-        left++;
-        order_remove(g, slot);
-    }
-    if (left > 1 && g->n_order > 1)
-        g->order_lost = true;
+    do {
+        n = g->watch < 0 ? 0 : epoll_wait(g->watch, events, 16, 0);
+        for (int i = 0; i < n; i++)
+            if (g->address.type == SOCK_STREAM)
+                order_remove(g, events[i].data.u32);
+    } while (n > 0);
+    for (unsigned member = 0; member < g->n_fds; member++)
+        dead += reuseport_is_dead(g, member);
     return dead;
 }
 
 /* ---- members --------------------------------------------------------------------------------- */
 
-int reuseport_add(struct reuseport *g, unsigned slot)
+int reuseport_add(struct reuseport *g, unsigned member)
 {
     struct listener_file no_file = {0};
     int fd, r;
 
-    if (reuseport_fd(g, slot) >= 0)
+    if (reuseport_fd(g, member) >= 0)
         return -EEXIST;
-    r = grow(g, slot);
+    r = grow(g, member);
     if (r < 0)
         return r;
     fd = listener_open(&g->address, count(g) == 0 ? LISTENER_GROUP_FIRST : LISTENER_GROUP_JOIN,
                        &no_file);
     if (fd < 0)
         return fd;
+    r = watch(g, member, fd);
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
     /* The address is the group's now, for all that join. */
     g->address.any = false;
-    g->fds[slot] = fd;
-    order_append(g, slot);
+    g->fds[member] = fd;
+    order_append(g, member);
     return 0;
 }
 
-void reuseport_remove(struct reuseport *g, unsigned slot)
+void reuseport_remove(struct reuseport *g, unsigned member)
 {
-    if (reuseport_fd(g, slot) < 0)
+    if (reuseport_fd(g, member) < 0)
         return;
     reuseport_sync(g);
+    /* Copies of other processes would keep it in the epoll. */
+    (void)epoll_ctl(g->watch, EPOLL_CTL_DEL, g->fds[member], NULL);
     /* Takes it out of the group at once, even if other processes have copies. */
     if (g->address.type == SOCK_STREAM)
-        (void)shutdown(g->fds[slot], SHUT_RDWR);
-    close(g->fds[slot]);
-    g->fds[slot] = -1;
-    order_remove(g, slot);
+        (void)shutdown(g->fds[member], SHUT_RDWR);
+    close(g->fds[member]);
+    g->fds[member] = -1;
+    order_remove(g, member);
 }
 
-int reuseport_repair(struct reuseport *g, unsigned slot)
+int reuseport_repair(struct reuseport *g, unsigned member)
 {
     struct listener_file no_file = {0};
-    int fd = reuseport_fd(g, slot), r;
+    int fd = reuseport_fd(g, member), r;
 
     if (fd < 0)
         return 0;
     reuseport_sync(g);
-    if (!listener_is_dead(fd, &g->address))
+    if (!reuseport_is_dead(g, member))
         return 0;
     if (g->address.type == SOCK_DGRAM) {
         /*
@@ -173,46 +199,47 @@ int reuseport_repair(struct reuseport *g, unsigned slot)
          * seen from here.
          */
         g->order_lost = true;
+        (void)epoll_ctl(g->watch, EPOLL_CTL_DEL, fd, NULL);
         r = listener_reopen(fd, &g->address, LISTENER_GROUP_JOIN, &no_file);
+        if (r >= 0)
+            r = watch(g, member, fd);
         return r < 0 ? r : 1;
     }
     r = listener_relisten(fd, &g->address);
     if (r < 0)
         return r;
-    order_append(g, slot);
+    order_append(g, member);
     return 1;
 }
 
 /* ---- steering -------------------------------------------------------------------------------- */
 
-static uint8_t state_of(const struct reuseport *g, unsigned index, const uint8_t *states,
-                        unsigned n_states)
-{
-    return g->order[index] < n_states ? states[g->order[index]] : STEER_AWAY;
-}
-
-static unsigned choose(const struct reuseport *g, uint8_t least, const uint8_t *states,
+/* Of kernel index to member, the first n, whose state is at least the given one. */
+static unsigned choose(const struct reuseport *g, unsigned n, uint8_t least, const uint8_t *states,
                        unsigned n_states, unsigned *indices)
 {
-    unsigned n = 0;
+    unsigned chosen = 0;
 
-    for (unsigned i = 0; i < g->n_order; i++)
-        if (state_of(g, i, states, n_states) >= least)
-            indices[n++] = i;
-    return n;
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t state = g->order[i] < n_states ? states[g->order[i]] : STEER_AWAY;
+
+        if (state >= least)
+            indices[chosen++] = i;
+    }
+    return chosen;
 }
 
 static unsigned eligible(const struct reuseport *g, const uint8_t *states, unsigned n_states,
-                         unsigned *indices)
+                         bool without_last, unsigned *indices)
 {
+    static const uint8_t levels[] = {STEER_READY, STEER_WAIT, STEER_AWAY};
     unsigned n = 0;
 
-    if (g->address.type == SOCK_STREAM)
-        n = choose(g, STEER_READY, states, n_states, indices);
-    if (n == 0)
-        n = choose(g, STEER_WAIT, states, n_states, indices);
-    if (n == 0)
-        n = choose(g, STEER_AWAY, states, n_states, indices);
+    for (size_t i = g->address.type == SOCK_STREAM ? 0 : 1; i < sizeof levels && n == 0; i++) {
+        n = choose(g, g->n_order, levels[i], states, n_states, indices);
+        if (without_last && n > 1 && indices[n - 1] == g->n_order - 1)
+            n--;
+    }
     return n;
 }
 
@@ -236,18 +263,14 @@ static int attach(int fd, const struct steering *s)
     return 0;
 }
 
-int reuseport_steer(struct reuseport *g, const uint8_t *states, unsigned n_states)
+static int steer(struct reuseport *g, const uint8_t *states, unsigned n_states, bool without_last)
 {
     struct steering s = {0};
     unsigned *indices, n;
     int fd, r;
 
     reuseport_sync(g);
-    /*
-     * A single socket is not a group for the kernel until another has joined, and there is nothing
-     * to choose.
-     */
-    if (g->n_order <= 1)
+    if (g->n_order == 0)
         return 0;
     fd = g->fds[g->order[0]];
     if (g->order_lost)
@@ -256,21 +279,34 @@ int reuseport_steer(struct reuseport *g, const uint8_t *states, unsigned n_state
     indices = calloc(g->n_order, sizeof *indices);
     if (!indices)
         return -ENOMEM;
-    n = eligible(g, states, n_states, indices);
+    n = eligible(g, states, n_states, without_last, indices);
     r = g->address.type == SOCK_STREAM ? steering_random(&s, indices, n)
                                        : steering_by_sender(&s, indices, n, g->seed);
     if (r == 0)
         r = attach(fd, &s);
+    /* The first socket is not a group for the kernel until another has joined. */
+    if (r == -EINVAL && g->n_order == 1)
+        r = 0;
     steering_done(&s);
     free(indices);
     return r;
 }
 
-ssize_t reuseport_pending(const struct reuseport *g, unsigned slot)
+int reuseport_steer(struct reuseport *g, const uint8_t *states, unsigned n_states)
+{
+    return steer(g, states, n_states, false);
+}
+
+int reuseport_make_way(struct reuseport *g, const uint8_t *states, unsigned n_states)
+{
+    return g->address.type == SOCK_STREAM ? steer(g, states, n_states, true) : 0;
+}
+
+ssize_t reuseport_pending(const struct reuseport *g, unsigned member)
 {
     struct tcp_info info;
     socklen_t size = sizeof info;
-    int fd = reuseport_fd(g, slot);
+    int fd = reuseport_fd(g, member);
 
     if (fd < 0)
         return -ENOENT;

@@ -4,21 +4,56 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-static bool has_slot(const struct listen_set *s, unsigned slot)
+/* ---- members --------------------------------------------------------------------------------- */
+
+/* Opens the sockets of a slot or a seat, all or none. Those that are open stay. */
+static int add_member(struct listen_set *s, enum listen_owner owner, unsigned member,
+                      struct problem *ret_problem)
 {
-    for (size_t i = 0; i < s->n_entries; i++)
-        if (s->entries[i].slot && reuseport_fd(&s->entries[i].group, slot) < 0)
-            return false;
-    return true;
+    size_t i;
+    int r = 0;
+
+    for (i = 0; i < s->n_entries && r >= 0; i++)
+        if (s->entries[i].owner == owner && reuseport_fd(&s->entries[i].group, member) < 0)
+            r = reuseport_add(&s->entries[i].group, member);
+    return r < 0 ? listen_describe(&s->entries[i - 1], r, ret_problem) : 0;
 }
 
-static int apply_steering(struct listen_set *s)
+static void remove_member(struct listen_set *s, enum listen_owner owner, unsigned member)
+{
+    bool worker = owner == LISTEN_OF_WORKER;
+    uint8_t *states = worker ? s->seats : s->slots;
+    unsigned n = worker ? REUSEPORT_MEMBERS_MAX : LISTEN_SLOTS_MAX;
+
+    states[member] = STEER_AWAY;
+    for (size_t i = 0; i < s->n_entries; i++) {
+        struct reuseport *group = &s->entries[i].group;
+
+        if (s->entries[i].owner != owner || reuseport_fd(group, member) < 0)
+            continue;
+        (void)reuseport_make_way(group, states, n);
+        reuseport_remove(group, member);
+        (void)reuseport_steer(group, states, n);
+    }
+}
+
+/* ---- steering -------------------------------------------------------------------------------- */
+
+static int steer_entry(struct listen_set *s, struct listen_entry *e)
+{
+    if (e->owner == LISTEN_OF_WORKER)
+        return reuseport_steer(&e->group, s->seats, REUSEPORT_MEMBERS_MAX);
+    if (e->owner == LISTEN_OF_SLOT)
+        return reuseport_steer(&e->group, s->slots, LISTEN_SLOTS_MAX);
+    return 0;
+}
+
+static int steer_all(struct listen_set *s, enum listen_owner owner)
 {
     int result = 0;
 
     for (size_t i = 0; i < s->n_entries; i++) {
-        int r =
-            s->entries[i].slot ? reuseport_steer(&s->entries[i].group, s->states, s->n_states) : 0;
+        int r = s->entries[i].owner == owner ? steer_entry(s, &s->entries[i]) : 0;
 
         if (r < 0 && result == 0)
             result = r;
@@ -28,48 +63,91 @@ static int apply_steering(struct listen_set *s)
 
 int listen_set_steer_slot(struct listen_set *s, unsigned slot, enum steer to)
 {
-    if (slot >= REUSEPORT_SLOTS_MAX)
+    if (slot >= LISTEN_SLOTS_MAX)
         return -ERANGE;
-    if (slot >= s->n_states)
-        s->n_states = slot + 1;
-    s->states[slot] = (uint8_t)to;
-    return apply_steering(s);
+    s->slots[slot] = (uint8_t)to;
+    return steer_all(s, LISTEN_OF_SLOT);
 }
+
+int listen_set_steer_seat(struct listen_set *s, unsigned seat, enum steer to)
+{
+    if (seat >= REUSEPORT_MEMBERS_MAX)
+        return -ERANGE;
+    s->seats[seat] = (uint8_t)to;
+    return steer_all(s, LISTEN_OF_WORKER);
+}
+
+bool listen_set_is_avoided(const struct listen_set *s, unsigned seat)
+{
+    for (unsigned i = 0; i < REUSEPORT_MEMBERS_MAX; i++)
+        if (s->taken[i] && s->seats[i] > s->seats[seat])
+            return true;
+    return false;
+}
+
+/* ---- slots and seats ------------------------------------------------------------------------- */
 
 int listen_set_add_slot(struct listen_set *s, unsigned slot, struct problem *ret_problem)
 {
-    if (has_slot(s, slot))
-        return 0;
-    for (size_t i = 0; i < s->n_entries; i++) {
-        struct listen_entry *e = &s->entries[i];
-        int r = e->slot ? reuseport_add(&e->group, slot) : 0;
+    int r;
 
-        if (r < 0) {
-            listen_set_remove_slot(s, slot);
-            return listen_describe(e, r, ret_problem);
-        }
-    }
-    /* Nothing to do yet: a group that has just become one has no program. */
-    (void)apply_steering(s);
-    return 0;
+    if (slot >= LISTEN_SLOTS_MAX)
+        return problem_set(ret_problem, STATUS_USAGE, -ERANGE, "at most %u workers are possible",
+                           LISTEN_SLOTS_MAX);
+    r = add_member(s, LISTEN_OF_SLOT, slot, ret_problem);
+    if (r < 0)
+        remove_member(s, LISTEN_OF_SLOT, slot);
+    else
+        (void)steer_all(s, LISTEN_OF_SLOT);
+    return r;
 }
 
 void listen_set_remove_slot(struct listen_set *s, unsigned slot)
 {
-    for (size_t i = 0; i < s->n_entries; i++)
-        if (s->entries[i].slot)
-            reuseport_remove(&s->entries[i].group, slot);
-    if (slot < s->n_states)
-        s->states[slot] = STEER_AWAY;
-    (void)apply_steering(s);
+    remove_member(s, LISTEN_OF_SLOT, slot);
 }
 
-ssize_t listen_set_pending(const struct listen_set *s, unsigned slot)
+bool listen_set_has_seats(const struct listen_set *s)
+{
+    for (size_t i = 0; i < s->n_entries; i++)
+        if (s->entries[i].owner == LISTEN_OF_WORKER)
+            return true;
+    return false;
+}
+
+int listen_set_take_seat(struct listen_set *s, struct problem *ret_problem)
+{
+    unsigned seat = 0;
+    int r;
+
+    while (seat < REUSEPORT_MEMBERS_MAX && s->taken[seat])
+        seat++;
+    if (seat == REUSEPORT_MEMBERS_MAX)
+        return problem_set(ret_problem, STATUS_OS, -ERANGE, "at most %u workers can run at once",
+                           REUSEPORT_MEMBERS_MAX);
+    r = add_member(s, LISTEN_OF_WORKER, seat, ret_problem);
+    if (r < 0) {
+        remove_member(s, LISTEN_OF_WORKER, seat);
+        return r;
+    }
+    s->taken[seat] = true;
+    (void)steer_all(s, LISTEN_OF_WORKER);
+    return (int)seat;
+}
+
+void listen_set_release_seat(struct listen_set *s, unsigned seat)
+{
+    remove_member(s, LISTEN_OF_WORKER, seat);
+    s->taken[seat] = false;
+}
+
+ssize_t listen_set_pending(const struct listen_set *s, unsigned seat)
 {
     ssize_t sum = 0;
 
     for (size_t i = 0; i < s->n_entries; i++) {
-        ssize_t n = s->entries[i].slot ? reuseport_pending(&s->entries[i].group, slot) : 0;
+        const struct listen_entry *e = &s->entries[i];
+        ssize_t n = e->owner == LISTEN_OF_WORKER ? reuseport_pending(&e->group, seat) : 0;
 
         if (n < 0)
             return n;
@@ -77,6 +155,8 @@ ssize_t listen_set_pending(const struct listen_set *s, unsigned slot)
     }
     return sum;
 }
+
+/* ---- repairs --------------------------------------------------------------------------------- */
 
 /*
  * The file may have been removed on purpose, but then no client can connect. If another file is in
@@ -119,19 +199,23 @@ static int describe_dead(const struct listen_entry *e, int error, struct problem
     return listen_describe(e, error, p);
 }
 
-int listen_set_check(struct listen_set *s, unsigned slot, struct problem *ret_problem)
+int listen_set_check(struct listen_set *s, unsigned slot, unsigned seat,
+                     struct problem *ret_problem)
 {
+    const unsigned members[] = {[LISTEN_OF_SLOT] = slot, [LISTEN_OF_WORKER] = seat};
     int repaired = 0, result = 0;
 
     for (size_t i = 0; i < s->n_entries; i++) {
         struct listen_entry *e = &s->entries[i];
-        int r = e->slot ? reuseport_repair(&e->group, slot) : check_shared(e, ret_problem);
+        int r = e->owner == LISTEN_OF_ALL ? check_shared(e, ret_problem)
+                                          : reuseport_repair(&e->group, members[e->owner]);
 
         if (r > 0)
             repaired += r;
         else if (r < 0 && result == 0)
             result = describe_dead(e, r, ret_problem);
+        if (e->owner != LISTEN_OF_ALL)
+            (void)steer_entry(s, e);
     }
-    (void)apply_steering(s);
     return result < 0 ? result : repaired;
 }

@@ -3,7 +3,7 @@
 
 /*
  * The internals of set.h, for its own files: plan.c decides which sockets there will be, set.c
- * opens and closes them, slots.c maintains them while the server runs, remedies.c words the errors.
+ * opens and closes them, seats.c maintains them while the server runs, remedies.c words the errors.
  */
 
 #include "set.h"
@@ -13,28 +13,29 @@ struct listen_entry {
     char *option;           /* text of --listen; NULL for an inherited one that none matched */
     char *name;             /* "unknown" if it has no name */
     char *text;             /* the address, once it is open */
-    struct address address; /* of a shared entry; a slot entry's is in its group */
-    bool slot;
+    struct address address; /* of a shared entry; otherwise it is in the group */
+    enum listen_owner owner;
     bool listens; /* shared: it was listening (or is a datagram socket of ours), so it can be found
                      dead */
     struct inherited_fd *source; /* while opening: where the fd comes from; NULL: we open it */
     bool inherited;              /* its fd came from outside */
     int fd;                      /* shared, else -1 */
     struct listener_file file;   /* of a path that we made */
-    struct reuseport group;      /* slot */
+    struct reuseport group;      /* unless it is shared */
 };
 
 struct listen_set {
     struct listen_entry *entries;
     size_t n_entries;
     char *fdnames;
-    unsigned n_states;                   /* up to the highest slot that was ever steered */
-    uint8_t states[REUSEPORT_SLOTS_MAX]; /* enum steer, by slot */
+    uint8_t slots[LISTEN_SLOTS_MAX];      /* enum steer */
+    uint8_t seats[REUSEPORT_MEMBERS_MAX]; /* likewise */
+    bool taken[REUSEPORT_MEMBERS_MAX];    /* by seat */
 };
 
 static inline const struct address *listen_entry_address(const struct listen_entry *e)
 {
-    return e->slot ? &e->group.address : &e->address;
+    return e->owner == LISTEN_OF_ALL ? &e->address : &e->group.address;
 }
 
 /* Fills the entries (nothing is opened). Half-filled on failure: for listen_set_close(). */

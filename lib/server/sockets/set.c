@@ -7,13 +7,19 @@
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-static int open_slots(struct listen_entry *e, unsigned n_slots)
+static int open_group(struct listen_entry *e, unsigned n)
 {
     int r = 0;
 
-    reuseport_init(&e->group, &e->address);
-    for (unsigned slot = 0; r == 0 && slot < n_slots; slot++)
-        r = reuseport_add(&e->group, slot);
+    for (unsigned i = 0; r == 0 && i < n; i++)
+        r = reuseport_add(&e->group, i);
+    /*
+     * A single socket becomes a group for the kernel when another joins, and can be steered from
+     * then on. If that other one were the first replacement, it would get connections until it is
+     * steered.
+     */
+    if (r == 0 && n == 1 && e->owner == LISTEN_OF_WORKER && reuseport_add(&e->group, 1) == 0)
+        reuseport_remove(&e->group, 1);
     return r;
 }
 
@@ -22,8 +28,8 @@ static int open_entry(struct listen_entry *e, unsigned n_slots, struct problem *
     char text[ADDRESS_TEXT_MAX];
     int r = 0;
 
-    if (e->slot) {
-        r = open_slots(e, n_slots);
+    if (e->owner != LISTEN_OF_ALL) {
+        r = open_group(e, n_slots);
     } else if (!e->source) {
         r = listener_open(&e->address, LISTENER_EXCLUSIVE, &e->file);
         if (r >= 0)
@@ -80,8 +86,8 @@ static int open_all(struct listen_set *s, const struct listen_options *o, struct
     if (!s->fdnames)
         return problem_set(p, STATUS_OS, -ENOMEM, "out of memory");
     take_inherited(s);
-    s->n_states = o->n_slots;
-    memset(s->states, STEER_WAIT, o->n_slots);
+    memset(s->slots, STEER_WAIT, o->n_slots);
+    memset(s->seats, STEER_WAIT, o->n_slots);
     return 0;
 }
 
@@ -113,7 +119,7 @@ static void close_entry(struct listen_entry *e)
     listener_unlink(&e->address, &e->file);
     if (e->fd >= 0)
         close(e->fd);
-    if (e->slot)
+    if (e->owner != LISTEN_OF_ALL)
         reuseport_done(&e->group);
     free(e->option);
     free(e->name);
@@ -149,9 +155,9 @@ const char *listen_set_address(const struct listen_set *s, size_t i)
     return s->entries[i].text;
 }
 
-bool listen_set_is_slot(const struct listen_set *s, size_t i)
+enum listen_owner listen_set_owner(const struct listen_set *s, size_t i)
 {
-    return s->entries[i].slot;
+    return s->entries[i].owner;
 }
 
 const char *listen_set_fdnames(const struct listen_set *s)
@@ -170,13 +176,16 @@ unsigned listen_set_first_port(const struct listen_set *s)
     return 0;
 }
 
-int listen_set_fds(const struct listen_set *s, unsigned slot, int *ret_fds)
+int listen_set_fds(const struct listen_set *s, unsigned slot, unsigned seat, int *ret_fds)
 {
+    const unsigned members[] = {[LISTEN_OF_SLOT] = slot, [LISTEN_OF_WORKER] = seat};
+    const struct listen_entry *e = s->entries;
+
     for (size_t i = 0; i < s->n_entries; i++)
-        if (s->entries[i].slot && reuseport_fd(&s->entries[i].group, slot) < 0)
+        if (e[i].owner != LISTEN_OF_ALL && reuseport_fd(&e[i].group, members[e[i].owner]) < 0)
             return -ENOENT;
     for (size_t i = 0; i < s->n_entries; i++)
         ret_fds[i] =
-            s->entries[i].slot ? reuseport_fd(&s->entries[i].group, slot) : s->entries[i].fd;
+            e[i].owner == LISTEN_OF_ALL ? e[i].fd : reuseport_fd(&e[i].group, members[e[i].owner]);
     return 0;
 }

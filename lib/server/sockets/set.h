@@ -2,12 +2,20 @@
 #pragma once
 
 /*
- * listen: all sockets that a server listens on, for all its slots.
+ * listen: all sockets that a server listens on, for all its workers.
  *
  * A set is a list of entries in the order in which workers see them. First come the inherited
  * sockets, as passed. Then come the --listen addresses that match no inherited one, in command-line
- * order. An entry is shared (one socket for all workers) or has one SO_REUSEPORT socket per slot
- * (reuseport.h). Every slot gets the same number of fds with the same names.
+ * order. An entry is one socket for all workers, or a group of SO_REUSEPORT sockets (reuseport.h):
+ * of TCP one for each worker, of UDP one for each slot. Every worker gets the same number of fds
+ * with the same names.
+ *
+ * A seat is the place of one worker in all TCP groups: a number, and a listener at each address. A
+ * worker that is started beside another one in its slot takes a seat of its own, so that each has
+ * its own queue: the new one gets no connection before it is proved, and the old one none
+ * afterwards. A worker that dies leaves its seat, with the connections that wait in it, to the next
+ * one. UDP has no such queue: who takes a flow must read at once. So its sockets stay with the
+ * slot.
  *
  * The set owns every fd in it. The fds are CLOEXEC and blocking, as systemd passes them: O_NONBLOCK
  * belongs to the open file that all workers share, so they may set it. The backlog is the system's
@@ -18,9 +26,9 @@
  * time. It logs nothing: failures are returned as a problem that names the option's text, the cause
  * and the remedy. It does not watch the sockets.
  *
- * To remove a slot without losing connections: steer it AWAY. Let its worker accept until
+ * To give up a seat without losing connections: steer it AWAY. Let its worker accept until
  * listen_set_pending() has been 0 for a moment, since a handshake in progress ends on the listener
- * that it began on, and is not counted. Stop the worker. Call listen_set_remove_slot().
+ * that it began on, and is not counted. Stop the worker. Call listen_set_release_seat().
  * net.ipv4.tcp_migrate_req=1 (Linux 5.14) would move what is left instead, but for the whole
  * system, which is the administrator's decision.
  */
@@ -33,10 +41,14 @@ struct listen_options {
     const char *const *listen; /* texts of --listen, [NAME=]ADDRESS */
     size_t n_listen;
     enum listen_model model;
-    unsigned n_slots; /* sockets for slots 0..n_slots-1 are opened */
+    unsigned n_slots; /* sockets for slots 0..n_slots-1 are opened, and for as many seats */
     struct inherited
         *inherited; /* may be NULL; its fds (not the stored ones) move into the set on success */
 };
+
+#define LISTEN_SLOTS_MAX 1024
+
+enum listen_owner { LISTEN_OF_ALL, LISTEN_OF_SLOT, LISTEN_OF_WORKER };
 
 struct listen_set;
 
@@ -54,16 +66,16 @@ const char *listen_set_name(const struct listen_set *s,
                             size_t i); /* "unknown" if it has no name, as in systemd */
 const char *listen_set_address(const struct listen_set *s,
                                size_t i); /* text, with the port that was chosen */
-bool listen_set_is_slot(const struct listen_set *s, size_t i);
+enum listen_owner listen_set_owner(const struct listen_set *s, size_t i); /* of each socket */
 const char *listen_set_fdnames(
-    const struct listen_set *s); /* value of LISTEN_FDNAMES, the same for every slot */
+    const struct listen_set *s); /* value of LISTEN_FDNAMES, the same for all workers */
 unsigned listen_set_first_port(const struct listen_set *s); /* 0: none has a port */
 
 /*
- * The fds of one slot's worker, in order: listen_set_count() of them. They stay the set's:
- * duplicate them, do not close them. -ENOENT: the slot has none yet.
+ * The fds of one worker, in order: listen_set_count() of them. They stay the set's: duplicate them,
+ * do not close them. -ENOENT: the slot or the seat has none.
  */
-int listen_set_fds(const struct listen_set *s, unsigned slot, int *ret_fds);
+int listen_set_fds(const struct listen_set *s, unsigned slot, unsigned seat, int *ret_fds);
 
 /*
  * Slot numbers may have gaps. Adding is all or nothing, and does nothing for a slot that has its
@@ -73,23 +85,37 @@ int listen_set_add_slot(struct listen_set *s, unsigned slot, struct problem *ret
 void listen_set_remove_slot(struct listen_set *s, unsigned slot);
 
 /*
- * Says where new connections go. The set remembers it, and applies it again when its sockets
- * change. Cheap: one setsockopt per address. At first all slots are WAIT. Tries all addresses and
- * returns the first error.
+ * Takes the free seat with the lowest number and opens its listeners, all or none. It is AWAY,
+ * except for those that were opened with the set. Returns the number. -EMFILE and the like: a
+ * worker can do without, if it shares the seat of another one.
  */
-int listen_set_steer_slot(struct listen_set *s, unsigned slot, enum steer to);
+int listen_set_take_seat(struct listen_set *s, struct problem *ret_problem);
+/* Closes its listeners. For how to lose no connection see above. */
+void listen_set_release_seat(struct listen_set *s, unsigned seat);
+/* Whether there is a TCP group. Without one a seat is only a number. */
+bool listen_set_has_seats(const struct listen_set *s);
 
 /*
- * The number of connections that were not accepted yet on the slot's own listeners, all addresses
+ * Say where new connections go, and where new flows. The set remembers it, and applies it again
+ * when its sockets change. Cheap: one setsockopt per address. At first all are WAIT. They try all
+ * addresses and return the first error.
+ */
+int listen_set_steer_seat(struct listen_set *s, unsigned seat, enum steer to);
+int listen_set_steer_slot(struct listen_set *s, unsigned slot, enum steer to);
+/* Whether all new connections go to other seats, as it was steered. */
+bool listen_set_is_avoided(const struct listen_set *s, unsigned seat);
+
+/*
+ * The number of connections that were not accepted yet on the seat's listeners, all addresses
  * together. Shared ones do not count.
  */
-ssize_t listen_set_pending(const struct listen_set *s, unsigned slot);
+ssize_t listen_set_pending(const struct listen_set *s, unsigned seat);
 
 /*
  * Listens again if a worker has shut down a listener, or a socket file was removed. Call it before
- * a worker of the slot starts. Shared listeners are checked as well. Returns how many were
- * repaired, mostly 0. If a file was made again, the problem says so; otherwise it is untouched. On
- * failure the other listeners were still tried. An fd may refer to a new socket afterwards; its
- * number stays.
+ * a worker starts. Shared listeners are checked as well. Returns how many were repaired, mostly 0.
+ * If a file was made again, the problem says so; otherwise it is untouched. On failure the other
+ * listeners were still tried. An fd may refer to a new socket afterwards; its number stays.
  */
-int listen_set_check(struct listen_set *s, unsigned slot, struct problem *ret_problem);
+int listen_set_check(struct listen_set *s, unsigned slot, unsigned seat,
+                     struct problem *ret_problem);

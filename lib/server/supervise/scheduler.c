@@ -298,17 +298,24 @@ static int reload(struct scheduler *s)
 
 /* ---- scaling --------------------------------------------------------------------------------- */
 
-static int make_slot(struct scheduler *s)
+/* Its listeners are missing only if the server was not started with it. */
+static int make_slot(struct scheduler *s, struct problem *ret_problem)
 {
     struct slot **slots = reallocarray(s->slots, s->n_slots + 1, sizeof(*slots));
-    int r;
+    int seat, r;
 
     if (!slots)
-        return -ENOMEM;
+        return problem_set(ret_problem, STATUS_OS, -ENOMEM, "out of memory");
     s->slots = slots;
-    r = slot_new(&slots[s->n_slots], s->config, s->workers, s->changed, s->revision, s->n_slots);
-    if (r < 0)
-        return r;
+    seat = listen_set_take_seat(s->workers->listen, ret_problem);
+    if (seat < 0)
+        return seat;
+    r = slot_new(&slots[s->n_slots], s->config, s->workers, s->changed, s->revision, s->n_slots,
+                 (unsigned)seat);
+    if (r < 0) {
+        listen_set_release_seat(s->workers->listen, (unsigned)seat);
+        return problem_set(ret_problem, STATUS_OS, r, "out of memory");
+    }
     s->workers->n_slots = ++s->n_slots;
     return 0;
 }
@@ -319,27 +326,33 @@ static struct slot *drop_slot(struct scheduler *s)
     return slot_free(s->slots[s->n_slots]);
 }
 
+static void close_slot(struct scheduler *s)
+{
+    struct slot *slot = s->slots[s->n_slots - 1];
+
+    listen_set_release_seat(s->workers->listen, slot->seat);
+    listen_set_remove_slot(s->workers->listen, slot->index);
+    (void)drop_slot(s);
+}
+
 static int add_slot(struct scheduler *s)
 {
     struct problem *p = &s->workers->problem;
     int r = listen_set_add_slot(s->workers->listen, s->n_slots, p);
 
+    if (r >= 0) {
+        r = make_slot(s, p);
+        if (r < 0)
+            listen_set_remove_slot(s->workers->listen, s->n_slots);
+    }
     if (r < 0) {
         log_event(log_of(s), LOG_LEVEL_ERROR, LOG_NO_SLOT, 0, "cannot add a worker: %s", p->text);
         return 0;
     }
-    r = make_slot(s);
-    if (r < 0) {
-        listen_set_remove_slot(s->workers->listen, s->n_slots);
-        return r;
-    }
     r = slot_start(s->slots[s->n_slots - 1], s->scope);
-    if (r < 0) {
-        (void)drop_slot(s);
-        listen_set_remove_slot(s->workers->listen, s->n_slots);
-        return r;
-    }
-    return 1;
+    if (r < 0)
+        close_slot(s);
+    return r < 0 ? r : 1;
 }
 
 static int remove_slot(struct scheduler *s)
@@ -351,8 +364,7 @@ static int remove_slot(struct scheduler *s)
     r = ait_task_wait(slot->task, NULL);
     if (r < 0)
         return r;
-    listen_set_remove_slot(s->workers->listen, slot->index);
-    (void)drop_slot(s);
+    close_slot(s);
     return 1;
 }
 
@@ -443,7 +455,7 @@ int scheduler_init(struct scheduler *s, const struct server_config *config, stru
     if (r >= 0)
         r = ait_event_new(&s->requested);
     for (unsigned i = 0; i < config->workers && r >= 0; i++)
-        r = make_slot(s);
+        r = make_slot(s, &workers->problem);
     return r;
 }
 

@@ -203,6 +203,9 @@ static bool root_writes_anywhere(const struct server *server)
 
 static void announce(void *userdata)
 {
+    static const char *const owners[] = {[LISTEN_OF_ALL] = "shared",
+                                         [LISTEN_OF_SLOT] = "one socket per slot",
+                                         [LISTEN_OF_WORKER] = "one socket per worker"};
     struct server *server = userdata;
     struct log *log = server->workers.log;
     struct listen_set *listen = server->workers.listen;
@@ -211,8 +214,7 @@ static void announce(void *userdata)
 
     for (size_t i = 0; i < n; i++)
         log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "listening on %s (%s)",
-                  listen_set_address(listen, i),
-                  listen_set_is_slot(listen, i) ? "one socket per slot" : "shared");
+                  listen_set_address(listen, i), owners[listen_set_owner(listen, i)]);
     log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, getpid(), "starting %u workers of %s, sandbox %s",
               server->scheduler.n_slots, revision->program,
               sandbox_mode_words[server->config->sandbox.mode]);

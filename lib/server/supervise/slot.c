@@ -185,6 +185,7 @@ static int start_worker(struct slot *slot, struct revision *revision, struct wor
         .scope = slot->scope,
         .revision = revision,
         .slot = slot->index,
+        .seat = slot->seat,
         .changed = slot->event,
         .limits = &slot->limits,
     };
@@ -342,6 +343,8 @@ static void steer(struct slot *slot, enum steer to)
         return;
     slot->steer = to;
     r = listen_set_steer_slot(slot->workers->listen, slot->index, to);
+    if (r >= 0)
+        r = listen_set_steer_seat(slot->workers->listen, slot->seat, to);
     if (r < 0)
         log_event(slot->workers->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
                   "new connections cannot be kept away from slots that are not ready: %s",
@@ -421,7 +424,7 @@ static int drain(struct slot *slot)
 
     for (unsigned n_empty = 0; r >= 0 && n_empty < 3 && ait_now(NULL) < end;) {
         r = ait_sleep(DRAIN_PAUSE);
-        n_empty = listen_set_pending(slot->workers->listen, slot->index) > 0 ? 0 : n_empty + 1;
+        n_empty = listen_set_pending(slot->workers->listen, slot->seat) > 0 ? 0 : n_empty + 1;
     }
     return r;
 }
@@ -502,7 +505,7 @@ void slot_leave(struct slot *slot)
 /* ---- life ------------------------------------------------------------------------------------ */
 
 int slot_new(struct slot **ret, const struct server_config *config, struct workers *workers,
-             ait_event *changed, struct revision *revision, unsigned index)
+             ait_event *changed, struct revision *revision, unsigned index, unsigned seat)
 {
     struct slot *slot = calloc(1, sizeof(*slot));
 
@@ -514,6 +517,7 @@ int slot_new(struct slot **ret, const struct server_config *config, struct worke
         .changed = changed,
         .revision = revision_ref(revision),
         .index = index,
+        .seat = seat,
         .steer = STEER_AWAY,
         .exits = calloc(config->give_up.count, sizeof(*slot->exits)),
     };

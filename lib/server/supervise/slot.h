@@ -66,6 +66,7 @@ struct slot {
     ait_event *changed; /* the server's: set and cleared after each step */
     unsigned index;
 
+    unsigned seat; /* of its workers (sockets/set.h) */
     enum slot_state state;
     struct revision *revision;
     struct worker *current, *next, *old;
@@ -87,7 +88,7 @@ struct slot {
 };
 
 int slot_new(struct slot **ret, const struct server_config *config, struct workers *workers,
-             ait_event *changed, struct revision *revision, unsigned index);
+             ait_event *changed, struct revision *revision, unsigned index, unsigned seat);
 struct slot *slot_free(struct slot *slot); /* takes NULL, returns NULL; its task must have ended */
 /* Starts its task. Cancelling the task stops the slot's workers; it ends when they have ended. */
 int slot_start(struct slot *slot, ait_scope *scope);

@@ -172,7 +172,7 @@ static int start_process(struct worker *w, const struct far_ends *far, struct pr
     r = fds && fdnames ? 0 : problem_set(p, STATUS_OS, -ENOMEM, "out of memory");
     for (size_t i = 0; i < n && r >= 0; i++)
         fdnames[i] = listen_set_name(listen, i);
-    if (r >= 0 && (r = listen_set_fds(listen, w->slot, fds)) < 0)
+    if (r >= 0 && (r = listen_set_fds(listen, w->slot, w->seat, fds)) < 0)
         problem_set(p, STATUS_OS, r, "cannot get the sockets of slot %u: %s", w->slot,
                     strerror(-r));
     if (r >= 0 && w->revision->config->non_blocking)
@@ -195,7 +195,7 @@ void worker_repair_listeners(struct worker *w)
     int r;
 
     p->text[0] = '\0';
-    r = listen_set_check(w->all->listen, w->slot, p);
+    r = listen_set_check(w->all->listen, w->slot, w->seat, p);
     if (p->text[0])
         log_event(w->all->log, r < 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, (int)w->slot, w->pid,
                   "%s", p->text);

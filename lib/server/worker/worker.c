@@ -299,6 +299,7 @@ int worker_new(struct worker **ret, const struct worker_params *params)
         .all = params->all,
         .revision = revision_ref(params->revision),
         .slot = params->slot,
+        .seat = params->seat,
         .changed = params->changed,
         .limits = params->limits,
         .notify = NOTIFY_SOCKET_CLOSED,

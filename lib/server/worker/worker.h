@@ -35,8 +35,8 @@ struct worker_params {
     struct workers *all;
     ait_scope *scope; /* that its task lives in */
     struct revision *revision;
-    unsigned slot;
-    ait_event *changed; /* set when its state changes; borrowed, must outlive the worker */
+    unsigned slot, seat; /* the seat is the owner's to give up */
+    ait_event *changed;  /* set when its state changes; borrowed, must outlive the worker */
     struct denial_limits *
         *limits; /* on what is logged about denials: the slot's, made when needed */
 };
@@ -45,7 +45,7 @@ struct worker {
     unsigned refs;
     struct workers *all;
     struct revision *revision;
-    unsigned slot;
+    unsigned slot, seat;
     ait_event *changed;
     struct denial_limits **limits;
 
