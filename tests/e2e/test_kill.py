@@ -84,7 +84,7 @@ def family(pit, slot=None):
 def worker_that_forks(pit):
     """Its children and the daemons that it made go with it: when it is killed, when it is replaced, when it dies, and
     when all is stopped (that is what is asserted at the end of each scenario)."""
-    server = pit.server("-n2", "--stable=1ms", "--backoff=1ms..5ms",
+    server = pit.server("-n2", "--stable=1ms", "--backoff=1ms..5ms", "--stop-timeout=300ms",
                         *pit.worker("--children=2", "--daemons=2")).wait_ready()
     pit.trace.wait("daemon", 4)
     pit.trace.wait("child", 4)

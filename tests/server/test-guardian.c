@@ -501,9 +501,67 @@ static void tree_kill_finds_all_and_spares_others(void **state)
         expect_gone(&g, "tree_kill of the other");
         spawned_done(&victim);
         spawned_done(&other);
-        (void)guardian_reap_orphans(is_one_of, &(pid_t){0}, false);
+        (void)guardian_reap_orphans(is_one_of, &(pid_t){0}, 0, NULL);
         assert_int_equal(count_children(), 0);
     }
+}
+
+/* Its members ignore TERM, not INT. */
+static void rest_is_named_and_asked(void **state)
+{
+    struct spawned victim, other;
+    struct process_names names = {0};
+    struct family f, g;
+    char part[32];
+
+    spawned_init(&other, "family", NULL);
+    other.argv[2] = "end";
+    assert_int_equal(spawned_start(&other), 0);
+    read_family(&other, &g);
+    hold_family(&g);
+    spawned_init(&victim, "family", NULL);
+    victim.argv[2] = "end";
+    assert_int_equal(spawned_start(&victim), 0);
+    read_family(&victim, &f);
+    hold_family(&f);
+    assert_true(has_ended_within(victim.pidfd, WAIT_MS));
+
+    pid_t known[] = {victim.pid, other.pid, 0};
+    assert_int_equal(guardian_tree_signal(&victim.tree, is_one_of, known, SIGTERM), MEMBERS - 1);
+    assert_int_equal(guardian_tree_look(&victim.tree, is_one_of, known, &names), MEMBERS - 1);
+    assert_int_equal(names.n, MEMBERS - 1);
+    for (int i = 1; i < MEMBERS; i++) {
+        (void)snprintf(part, sizeof(part), "[%d]", (int)f.pids[i]);
+        assert_non_null(strstr(process_names_text(&names), part));
+    }
+    /* Those that are stopped, too. */
+    for (int i = 1; i < MEMBERS; i++)
+        assert_int_equal(kill(f.pids[i], SIGSTOP), 0);
+    assert_true(guardian_tree_signal(&victim.tree, is_one_of, known, SIGINT) >= 0);
+    for (int i = 1; i < MEMBERS; i++)
+        assert_true(has_ended_within(f.pidfds[i], WAIT_MS));
+    assert_int_equal(guardian_tree_look(&victim.tree, is_one_of, known, NULL), 0);
+    for (int i = 1; i < MEMBERS; i++)
+        assert_false(has_ended_within(g.pidfds[i], 0));
+
+    kill_until_none(&other.tree, known);
+    expect_gone(&f, "signal");
+    expect_gone(&g, "signal, the other");
+    spawned_done(&victim);
+    spawned_done(&other);
+    (void)guardian_reap_orphans(is_one_of, &(pid_t){0}, 0, NULL);
+    assert_int_equal(count_children(), 0);
+}
+
+static void names_are_bounded(void **state)
+{
+    struct process_names names = {0};
+
+    for (unsigned i = 0; i < PROCESS_NAMES_SHOWN + 3; i++)
+        process_names_add(&names, i == 0 ? getpid() : INT32_MAX);
+    assert_int_equal(names.n, PROCESS_NAMES_SHOWN + 3);
+    assert_ptr_equal(strstr(process_names_text(&names), "test-guardian["), names.text);
+    assert_non_null(strstr(names.text, ", ?[2147483647] and 3 more"));
 }
 
 /* What no pass looks at, as what forks too fast: here because it is claimed to be known. Its leader
@@ -532,7 +590,7 @@ static void group_goes_while_its_leader_is_not_reaped(void **state)
         kill_until_none(&s.tree, &(pid_t){0});
         expect_gone(&f, "group");
         spawned_done(&s);
-        (void)guardian_reap_orphans(NULL, NULL, false);
+        (void)guardian_reap_orphans(NULL, NULL, 0, NULL);
         assert_int_equal(count_children(), 0);
     }
 }
@@ -569,7 +627,7 @@ static void known_children_are_not_read(void **state)
     }
     long before = count_reads();
     ssize_t left = guardian_tree_kill(&none, is_one_of, known);
-    ssize_t orphans = guardian_reap_orphans(is_one_of, known, true);
+    ssize_t orphans = guardian_reap_orphans(is_one_of, known, SIGKILL, NULL);
     long reads = count_reads() - before;
     for (int i = 0; i < CHILDREN; i++) {
         kill(known[i], SIGKILL);
@@ -592,11 +650,11 @@ static void orphans_are_reaped_and_killed(void **state)
     hold_family(&f);
     assert_true(has_ended_within(s.pidfd, WAIT_MS));
     pid_t known[] = {s.pid, 0};
-    assert_int_equal(guardian_reap_orphans(is_one_of, known, false), MEMBERS - 1);
-    while (guardian_reap_orphans(is_one_of, known, true) > 0)
+    assert_int_equal(guardian_reap_orphans(is_one_of, known, 0, NULL), MEMBERS - 1);
+    while (guardian_reap_orphans(is_one_of, known, SIGKILL, NULL) > 0)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     expect_gone(&f, "orphans");
-    assert_int_equal(guardian_reap_orphans(is_one_of, known, false), 0);
+    assert_int_equal(guardian_reap_orphans(is_one_of, known, 0, NULL), 0);
     assert_int_equal(count_children(), 1);
     spawned_done(&s);
     assert_int_equal(count_children(), 0);
@@ -618,6 +676,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(dead_guardian_is_noticed),
         cmocka_unit_test(reused_number_is_spared),
         cmocka_unit_test(tree_kill_finds_all_and_spares_others),
+        cmocka_unit_test(rest_is_named_and_asked),
+        cmocka_unit_test(names_are_bounded),
         cmocka_unit_test(group_goes_while_its_leader_is_not_reaped),
         cmocka_unit_test(known_children_are_not_read),
         cmocka_unit_test(orphans_are_reaped_and_killed),

@@ -99,6 +99,31 @@ static void reap(const struct scan_process *p)
         (void)waitpid(p->pid, NULL, WNOHANG);
 }
 
+/* The processes of the worker are those that are marked. */
+static int find(struct scan *scan, const struct guardian_tree *tree, guardian_known_fn known_fn,
+                void *userdata, bool by_number)
+{
+    struct known known = {.fn = known_fn, .userdata = userdata, .never = tree->pid};
+    int r = descendants(scan, &known);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < scan->n; i++)
+        scan->items[i].marked = belongs(tree, &scan->items[i], by_number);
+    scan_mark_descendants(scan);
+    return 0;
+}
+
+/* Except the leader. */
+static void reap_marked(const struct guardian_tree *tree, const struct scan *scan)
+{
+    for (size_t i = 0; i < scan->n; i++)
+        if (scan->items[i].marked && scan->items[i].pid != tree->pid)
+            reap(&scan->items[i]);
+}
+
+/* ---- killing --------------------------------------------------------------------------------- */
+
 static ssize_t kill_marked(const struct scan *scan)
 {
     ssize_t alive = 0;
@@ -115,7 +140,6 @@ static ssize_t kill_marked(const struct scan *scan)
 ssize_t guardian_tree_kill(const struct guardian_tree *tree, guardian_known_fn known_fn,
                            void *userdata)
 {
-    struct known known = {.fn = known_fn, .userdata = userdata, .never = tree->pid};
     struct scan_process leader;
     bool exists = scan_read_process(tree->pid, &leader) >= 0;
     bool by_number = number_is_ours(tree, exists ? &leader : NULL);
@@ -123,21 +147,114 @@ ssize_t guardian_tree_kill(const struct guardian_tree *tree, guardian_known_fn k
 
     if (exists)
         kill_group(tree, &leader);
-    ssize_t r = descendants(&scan, &known);
+    ssize_t r = find(&scan, tree, known_fn, userdata, by_number);
     if (r >= 0) {
-        for (size_t i = 0; i < scan.n; i++)
-            scan.items[i].marked = belongs(tree, &scan.items[i], by_number);
-        scan_mark_descendants(&scan);
         r = kill_marked(&scan);
-        for (size_t i = 0; i < scan.n; i++)
-            if (scan.items[i].marked && scan.items[i].pid != tree->pid)
-                reap(&scan.items[i]);
+        reap_marked(tree, &scan);
     }
     scan_done(&scan);
     return r;
 }
 
-ssize_t guardian_reap_orphans(guardian_known_fn known_fn, void *userdata, bool kill_them)
+/* ---- what the leader has left ---------------------------------------------------------------- */
+
+/* Passes that signal what was forked during the one before. */
+#define ASK_PASSES_MAX 16
+
+static int find_rest(struct scan *scan, const struct guardian_tree *tree,
+                     guardian_known_fn known_fn, void *userdata)
+{
+    struct scan_process leader;
+    bool exists = scan_read_process(tree->pid, &leader) >= 0;
+
+    return find(scan, tree, known_fn, userdata, number_is_ours(tree, exists ? &leader : NULL));
+}
+
+static bool is_rest(const struct guardian_tree *tree, const struct scan_process *p)
+{
+    return p->marked && !p->dead && p->pid != tree->pid;
+}
+
+static bool contains(const struct scan *scan, const struct scan_process *p)
+{
+    for (size_t i = 0; i < scan->n; i++)
+        if (scan->items[i].pid == p->pid && scan->items[i].start == p->start)
+            return true;
+    return false;
+}
+
+/* Signals those that are not in `before`. Returns how many these are. */
+static size_t ask_new(const struct guardian_tree *tree, const struct scan *scan,
+                      const struct scan *before, int signo)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < scan->n; i++) {
+        const struct scan_process *p = &scan->items[i];
+
+        if (!is_rest(tree, p) || contains(before, p))
+            continue;
+        n++;
+        (void)scan_kill(p, signo);
+        /* A stopped process would not handle the signal. */
+        (void)scan_kill(p, SIGCONT);
+    }
+    return n;
+}
+
+static ssize_t count_rest(const struct guardian_tree *tree, const struct scan *scan,
+                          struct process_names *names)
+{
+    ssize_t n = 0;
+
+    for (size_t i = 0; i < scan->n; i++)
+        if (is_rest(tree, &scan->items[i])) {
+            n++;
+            if (names)
+                process_names_add(names, scan->items[i].pid);
+        }
+    return n;
+}
+
+ssize_t guardian_tree_signal(const struct guardian_tree *tree, guardian_known_fn known_fn,
+                             void *userdata, int signo)
+{
+    struct scan before = {0}, scan = {0};
+    ssize_t r = 0;
+
+    for (unsigned pass = 0; pass < ASK_PASSES_MAX; pass++) {
+        r = find_rest(&scan, tree, known_fn, userdata);
+        if (r < 0)
+            break;
+        size_t n_new = ask_new(tree, &scan, &before, signo);
+        r = count_rest(tree, &scan, NULL);
+        scan_done(&before);
+        before = scan;
+        scan = (struct scan){0};
+        if (n_new == 0)
+            break;
+    }
+    scan_done(&before);
+    scan_done(&scan);
+    return r;
+}
+
+ssize_t guardian_tree_look(const struct guardian_tree *tree, guardian_known_fn known_fn,
+                           void *userdata, struct process_names *names)
+{
+    struct scan scan = {0};
+    ssize_t r = find_rest(&scan, tree, known_fn, userdata);
+
+    if (r >= 0) {
+        r = count_rest(tree, &scan, names);
+        reap_marked(tree, &scan);
+    }
+    scan_done(&scan);
+    return r;
+}
+
+ssize_t guardian_reap_orphans(guardian_known_fn known_fn, void *userdata, int signo,
+                              struct process_names *names)
 {
     struct known known = {.fn = known_fn, .userdata = userdata, .never = -1};
     struct scan scan = {0};
@@ -147,8 +264,12 @@ ssize_t guardian_reap_orphans(guardian_known_fn known_fn, void *userdata, bool k
         const struct scan_process *p = &scan.items[i];
         reap(p);
         alive += !p->dead;
-        if (!p->dead && kill_them)
-            (void)scan_kill(p, SIGKILL);
+        if (p->dead)
+            continue;
+        if (names)
+            process_names_add(names, p->pid);
+        if (signo > 0)
+            (void)scan_kill(p, signo);
     }
     scan_done(&scan);
     return r < 0 ? r : alive;

@@ -20,7 +20,7 @@
  *
  * Ownership: a guardian_tree is a plain value, copied freely.
  *
- * What this is not: graceful stopping. That is a signal to the leader's pidfd, sent by the
+ * What this is not: the graceful stop of the leader. That is a signal to its pidfd, sent by the
  * supervisor.
  */
 
@@ -30,6 +30,7 @@
 #include <sys/types.h>
 
 #include "config/environment.h"
+#include "process-names.h"
 
 struct guardian_tree {
     pid_t pid;      /* leader = process group = session */
@@ -57,12 +58,25 @@ ssize_t guardian_tree_kill(const struct guardian_tree *tree, guardian_known_fn i
                            void *userdata);
 
 /*
- * Handles children of the calling process that is_known() does not claim: orphans that were
- * reparented to us. Dead ones are reaped. Living ones are killed if kill_them is set, which is for
- * the end of the server, after the last worker. Returns the number of living ones. Call it on
- * SIGCHLD.
+ * The same for the processes that a leader has left behind; the leader is passed over. Sends the
+ * signal to each of them, once, also to those that are forked meanwhile, and continues those that
+ * are stopped. Returns how many live.
  */
-ssize_t guardian_reap_orphans(guardian_known_fn is_known, void *userdata, bool kill_them);
+ssize_t guardian_tree_signal(const struct guardian_tree *tree, guardian_known_fn is_known,
+                             void *userdata, int signo);
+
+/* Only counts them, and reaps the dead. names may be NULL. */
+ssize_t guardian_tree_look(const struct guardian_tree *tree, guardian_known_fn is_known,
+                           void *userdata, struct process_names *names);
+
+/*
+ * Handles children of the calling process that is_known() does not claim: orphans that were
+ * reparented to us. Dead ones are reaped. Living ones get the signal, unless it is 0; signals are
+ * for the end of the server, after the last worker. Returns the number of living ones. names may be
+ * NULL. Call it with 0 on SIGCHLD.
+ */
+ssize_t guardian_reap_orphans(guardian_known_fn is_known, void *userdata, int signo,
+                              struct process_names *names);
 
 /* prctl(PR_SET_CHILD_SUBREAPER). */
 int guardian_become_subreaper(void);

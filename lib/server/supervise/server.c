@@ -31,6 +31,7 @@
 #define LOG_PATIENCE      AIT_USEC_PER_SEC
 #define GUARDIAN_PATIENCE (2 * 1000) /* ms */
 #define ORPHANS_PAUSE     5          /* ms */
+#define ORPHANS_GRACE     (2 * 1000) /* ms */
 #define ORPHANS_PASSES    400
 
 struct server {
@@ -176,7 +177,7 @@ static void on_child(void *userdata)
 {
     struct server *server = userdata;
 
-    (void)guardian_reap_orphans(workers_know_pid, &server->workers, false);
+    (void)guardian_reap_orphans(workers_know_pid, &server->workers, 0, NULL);
 }
 
 static const struct signal_action signal_actions[] = {
@@ -455,6 +456,32 @@ static void stop_guardian(struct server *server)
     guardian_done(&server->guardian);
 }
 
+static ssize_t orphans(struct server *server, int signo, struct process_names *names)
+{
+    return guardian_reap_orphans(workers_know_pid, &server->workers, signo, names);
+}
+
+/*
+ * Daemons that could not be recognised as some worker's. They are asked to stop, as what a worker
+ * leaves behind is.
+ */
+static void stop_orphans(struct server *server)
+{
+    int signo = server->workers.at_once ? 0 : server->config->stop_signal;
+    struct process_names names = {};
+
+    for (unsigned i = 0; orphans(server, i == 0 ? signo : 0, NULL) > 0; i++) {
+        if (server->workers.at_once || i == ORPHANS_GRACE / ORPHANS_PAUSE) {
+            (void)orphans(server, 0, &names);
+            log_event(server->workers.log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
+                      "%u processes were left behind by workers, and are killed: %s", names.n,
+                      process_names_text(&names));
+            return;
+        }
+        (void)poll(NULL, 0, ORPHANS_PAUSE);
+    }
+}
+
 /*
  * Ends all remaining children, whoever started them. Those that fork meanwhile need more than one
  * pass.
@@ -462,7 +489,7 @@ static void stop_guardian(struct server *server)
 static void kill_orphans(struct server *server)
 {
     for (unsigned i = 0; i < ORPHANS_PASSES; i++) {
-        if (guardian_reap_orphans(workers_know_pid, &server->workers, true) <= 0)
+        if (orphans(server, SIGKILL, NULL) <= 0)
             return;
         (void)poll(NULL, 0, ORPHANS_PAUSE);
     }
@@ -470,8 +497,10 @@ static void kill_orphans(struct server *server)
 
 static void server_close(struct server *server)
 {
-    if (server->guardian.pid > 0)
+    if (server->guardian.pid > 0) {
+        stop_orphans(server);
         kill_orphans(server);
+    }
     stop_guardian(server);
     revision_unref(server->revision);
     listen_set_close(server->workers.listen);

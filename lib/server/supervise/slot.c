@@ -101,10 +101,10 @@ static void judge_given_up(struct slot *slot, const char *end)
 static void judge_unplanned(struct slot *slot, const struct worker *w, const char *end)
 {
     char time[FORMAT_TIME_MAX], ran[FORMAT_TIME_MAX];
-    uint64_t now = ait_now(NULL), usec;
+    uint64_t end_time = w->ended > 0 ? w->ended : ait_now(NULL), usec;
 
-    (void)format_time(now - w->started, ran);
-    if (w->became_ready > 0 && now - w->became_ready >= slot->config->stable) {
+    (void)format_time(end_time - w->started, ran);
+    if (w->became_ready > 0 && end_time - w->became_ready >= slot->config->stable) {
         slot->n_failures = 0;
         log_event(slot->workers->log, LOG_LEVEL_WARNING, (int)slot->index, w->pid,
                   "%s after %s; replaced at once", end, ran);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "config/parse.h"
@@ -13,6 +14,15 @@
 #include "readiness.h"
 #include "start.h"
 
+/*
+ * For what a worker leaves behind when its main process ends unasked. Requests that are being
+ * served can finish, and the slot is not without a worker for long.
+ */
+#define LEFT_GRACE (2 * AIT_USEC_PER_SEC)
+#define LEFT_NEWS  AIT_USEC_PER_SEC /* after this time, the log says what is waited for */
+
+#define PAUSE_MIN   (2 * AIT_USEC_PER_MSEC)
+#define PAUSE_MAX   (50 * AIT_USEC_PER_MSEC)
 #define SWEEP_PAUSE (2 * AIT_USEC_PER_MSEC)
 #define SWEEP_LIMIT (5 * AIT_USEC_PER_SEC) /* for processes in uninterruptible sleep */
 
@@ -63,33 +73,152 @@ static int worker_run(struct worker *w)
     return ait_scope_exit(limit, r);
 }
 
-static void worker_terminate(struct worker *w)
+/* ---- what the main process leaves behind ----------------------------------------------------- */
+
+static int ask_rest(void *userdata)
 {
-    const struct server_config *config = w->revision->config;
-    char grace[FORMAT_TIME_MAX];
+    struct worker *w = userdata;
+
+    return (int)guardian_tree_signal(&w->tree, workers_know_pid, w->all,
+                                     w->revision->config->stop_signal);
+}
+
+static int count_rest(void *userdata)
+{
+    struct worker *w = userdata;
+
+    return (int)guardian_tree_look(&w->tree, workers_know_pid, w->all, NULL);
+}
+
+static const char *stop_signal_name(const struct worker *w)
+{
+    return signal_name(w->revision->config->stop_signal) ?: "its stop signal";
+}
+
+static int say_rest(void *userdata)
+{
+    struct worker *w = userdata;
+    struct process_names names = {};
+
+    if (guardian_tree_look(&w->tree, workers_know_pid, w->all, &names) > 0)
+        log_event(w->all->log, LOG_LEVEL_INFO, (int)w->slot, w->pid,
+                  "has ended, but %u of its processes %s not: %s; they got %s and are waited for",
+                  names.n, names.n == 1 ? "has" : "have", process_names_text(&names),
+                  stop_signal_name(w));
+    return 0;
+}
+
+/*
+ * The main process has ended. What it has left behind gets the stop signal, too, and is waited for.
+ * -ETIME: the time that is left for the worker has not sufficed.
+ */
+static int wait_for_rest(struct worker *w)
+{
+    uint64_t begun = ait_now(NULL), pause = PAUSE_MIN;
+    bool said = false;
+    int left, r;
+
+    left = ait_call_on_thread_stack(ask_rest, w);
+    while (left > 0) {
+        r = ait_sleep(pause);
+        if (r < 0)
+            return r;
+        pause = pause < PAUSE_MAX / 2 ? 2 * pause : PAUSE_MAX;
+        left = ait_call_on_thread_stack(count_rest, w);
+        if (left > 0 && !said && ait_now(NULL) - begun >= LEFT_NEWS) {
+            (void)ait_call_on_thread_stack(say_rest, w);
+            said = true;
+        }
+    }
+    return 0; /* Without /proc nothing can be found: the group is killed later. */
+}
+
+/* A scope for the stop: its deadline can be moved by notifications, and by an operator in a hurry.
+ */
+static int within(struct worker *w, uint64_t usec, int (*stop)(struct worker *w))
+{
     AIT_SCOPE(limit);
     int r;
 
-    r = ait_scope_enter_after(&limit, AIT_SCOPE_MOVE_ON,
-                              w->all->at_once ? 0 : config->stop_timeout);
-    if (r >= 0) {
-        w->limit = limit;
-        if (!w->all->at_once) {
-            (void)ait_child_kill(w->child, config->stop_signal);
-            /* A stopped process would not handle the signal. */
-            (void)ait_child_kill(w->child, SIGCONT);
-        }
-        r = worker_wait(w);
-        w->limit = NULL;
-        (void)ait_scope_exit(limit, r);
-    }
-    if (r >= 0)
-        return;
-    if (!w->all->at_once)
-        log_event(w->all->log, LOG_LEVEL_WARNING, (int)w->slot, w->pid,
-                  "did not stop within %s of %s; killed", format_time(config->stop_timeout, grace),
-                  signal_name(config->stop_signal) ?: "its signal");
+    r = ait_scope_enter_after(&limit, AIT_SCOPE_MOVE_ON, w->all->at_once ? 0 : usec);
+    if (r < 0)
+        return r;
+    w->limit = limit;
+    r = stop(w);
+    w->limit = NULL;
+    (void)ait_scope_exit(limit, r);
+    return r;
 }
+
+/* ---- stopping -------------------------------------------------------------------------------- */
+
+/*
+ * The main process first: servers with processes of their own end these themselves, and some would
+ * take a signal to each of them for an order to end at once.
+ */
+static int stop_in_order(struct worker *w)
+{
+    int r;
+
+    if (!w->all->at_once) {
+        (void)ait_child_kill(w->child, w->revision->config->stop_signal);
+        /* A stopped process would not handle the signal. */
+        (void)ait_child_kill(w->child, SIGCONT);
+    }
+    r = worker_wait(w);
+    w->ended = ait_now(NULL);
+    return r < 0 ? r : wait_for_rest(w);
+}
+
+static bool main_has_ended(const struct worker *w)
+{
+    siginfo_t info = {};
+
+    return waitid(P_PID, (id_t)w->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid != 0;
+}
+
+/* Before they are killed: afterwards they have no names. */
+static int say_killed(void *userdata)
+{
+    struct worker *w = userdata;
+    uint64_t grace = w->revision->config->stop_timeout;
+    char text[FORMAT_TIME_MAX];
+    struct process_names names = {};
+    ssize_t n = guardian_tree_look(&w->tree, workers_know_pid, w->all, &names);
+
+    if (!w->asked_to_stop && grace > LEFT_GRACE)
+        grace = LEFT_GRACE;
+    (void)format_time(grace, text);
+    if (main_has_ended(w) && n > 0)
+        log_event(w->all->log, LOG_LEVEL_WARNING, (int)w->slot, w->pid,
+                  "has ended, but %u of its processes did not within %s of %s; killed: %s", names.n,
+                  text, stop_signal_name(w), process_names_text(&names));
+    else if (!main_has_ended(w))
+        log_event(w->all->log, LOG_LEVEL_WARNING, (int)w->slot, w->pid,
+                  "did not stop within %s of %s; killed%s%s", text, stop_signal_name(w),
+                  n > 0 ? ", and its processes " : "", process_names_text(&names));
+    return 0;
+}
+
+static void worker_terminate(struct worker *w)
+{
+    int r = within(w, w->revision->config->stop_timeout, stop_in_order);
+
+    if (r < 0 && !w->all->at_once)
+        (void)ait_call_on_thread_stack(say_killed, w);
+}
+
+/* The main process has ended unasked. */
+static void worker_left_behind(struct worker *w)
+{
+    uint64_t grace = w->revision->config->stop_timeout;
+    int r = within(w, grace < LEFT_GRACE ? grace : LEFT_GRACE, wait_for_rest);
+
+    if (r < 0 && !w->all->at_once)
+        (void)ait_call_on_thread_stack(say_killed, w);
+}
+
+/* ---- the end of all -------------------------------------------------------------------------- */
 
 static int sweep_once(void *userdata)
 {
@@ -168,6 +297,9 @@ static void worker_over(struct worker *w, int r)
     } else if (r < 0) {
         log_event(w->all->log, LOG_LEVEL_ERROR, (int)w->slot, w->pid,
                   "cannot be supervised: %s; killed", strerror(-r));
+    } else {
+        w->ended = ait_now(NULL);
+        worker_left_behind(w);
     }
 }
 

@@ -10,8 +10,9 @@
  *       denials     answers calls that its sandbox denies (--deny=explain); shielded
  *
  * A worker is stopped by cancelling its task. The task then performs the graceful stop in a shield,
- * and ends when no process is left. Start and stop timeouts are deadlines of scopes, which
- * notifications lift or move.
+ * and ends when no process is left. The stop signal goes to the main process. What is left when
+ * that has ended gets the signal, too, and the rest of the time. Start and stop timeouts are
+ * deadlines of scopes, which notifications lift or move.
  *
  * The owner learns of changes by one event, and then reads the fields, state first. All fields
  * except the owner's are written by the worker only. A worker is reference counted: its task holds
@@ -67,6 +68,7 @@ struct worker {
     ait_future *output_over; /* both pipes have reached their end */
     ait_scope *limit; /* its deadline is the start or the stop timeout; NULL: none is running */
     uint64_t started, became_ready; /* 0: never */
+    uint64_t ended;                 /* its main process; 0: not yet, or unknown */
 
     /* how it ended */
     int spawn_status; /* if it could not be started: the exit status for that, else 0 */
