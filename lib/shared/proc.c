@@ -35,6 +35,18 @@ int proc_read_stat(pid_t pid, struct proc_stat *ret)
     return 0;
 }
 
+int proc_read_comm(pid_t pid, char ret[static PROC_COMM_MAX])
+{
+    char path[32], text[PROC_COMM_MAX + 2];
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+    ssize_t n = read_text(path, text, sizeof(text));
+    if (n < 0)
+        return no_process((int)n);
+    (void)snprintf(ret, PROC_COMM_MAX, "%.*s", (int)strcspn(text, "\n"), text);
+    return 0;
+}
+
 int proc_read_status(pid_t pid, char **ret)
 {
     char path[32];

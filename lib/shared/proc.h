@@ -17,6 +17,11 @@ struct proc_stat {
 /* -ESRCH: it does not exist, not even as a zombie. */
 int proc_read_stat(pid_t pid, struct proc_stat *ret);
 
+#define PROC_COMM_MAX 16
+
+/* The name of the process, as in ps -o comm. -ESRCH as above. */
+int proc_read_comm(pid_t pid, char ret[static PROC_COMM_MAX]);
+
 /* The text of /proc/PID/status, in new memory. -ESRCH as above. */
 int proc_read_status(pid_t pid, char **ret);
 /* The value of one line, truncated if it does not fit. False: there is no such line. */

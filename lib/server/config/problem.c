@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 int problem_set(struct problem *p, int status, int error, const char *format, ...)
 {
@@ -20,4 +21,18 @@ int problem_set(struct problem *p, int status, int error, const char *format, ..
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             *c = '?';
     return error;
+}
+
+bool problem_is_refusal(int error)
+{
+    return error == -EPERM || error == -ENOSYS || error == -EACCES;
+}
+
+int problem_set_refused(struct problem *p, int error, const char *call, const char *what)
+{
+    return problem_set(p, STATUS_OS, error,
+                       "%s: %s(2) is refused (%s) by an outer sandbox, or the kernel is too old; "
+                       "allow the call in the container's seccomp profile or the unit's "
+                       "SystemCallFilter=",
+                       what, call, strerror(-error));
 }

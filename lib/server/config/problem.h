@@ -11,6 +11,7 @@
  */
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 enum {
@@ -32,3 +33,12 @@ struct problem {
  */
 int problem_set(struct problem *p, int status, int error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/*
+ * Whether an outer sandbox refuses a call in this way, or a kernel that does not have it: an errno
+ * that the call itself does not return where we use it.
+ */
+bool problem_is_refusal(int error);
+
+/* "WHAT: CALL(2) is refused (...) by an outer sandbox or an old kernel; ...". Returns `error`. */
+int problem_set_refused(struct problem *p, int error, const char *call, const char *what);
