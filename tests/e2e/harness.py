@@ -54,6 +54,7 @@ SLOWER = float(os.environ.get("AIT_SLOWER", "1")) * (4 if SANITIZED else 1)
 PATIENCE = 30 * SLOWER
 NOBODY = 65534
 PYTHON = "/usr/bin/python3"
+GUARDIAN = "aiotools-guard"  # in /proc/PID/comm
 
 PR_SET_CHILD_SUBREAPER = 36
 SYS_LANDLOCK_CREATE_RULESET = 444
@@ -165,6 +166,10 @@ def exe_of(pid):
         return os.readlink(f"/proc/{pid}/exe")
     except OSError:
         return ""
+
+
+def comm_of(pid):
+    return read_proc(pid, "comm").decode(errors="replace").strip()
 
 
 def alive(pid):
@@ -488,21 +493,20 @@ class Server:
         """Pids of living workers."""
         own = self.identity(self.pid)
         return [p for p in children_of(self.pid)
-                if self.identity(p) not in (own, self.GONE) and (proc_stat(p) or (0, 0, 0))[2] == p]
+                if comm_of(p) != GUARDIAN and self.identity(p) not in (own, self.GONE) and (proc_stat(p) or (0, 0, 0))[2] == p]
 
     GONE = ("", b"")
 
     @staticmethod
     def identity(pid):
-        """The guardian, and a child that has not yet exec'ed, have these in common with the supervisor. A worker has
+        """A child that has not yet exec'ed has these in common with the supervisor. A worker has
         another program or, where that is aiotools-sd again, another environment. Orphans of workers, which come to the
         supervisor too, lead no session. What is not dumpable shows neither to others than root: then it is the command line."""
         exe = exe_of(pid)
         return (exe, read_proc(pid, "environ")) if exe else (exe, read_proc(pid, "cmdline"))
 
     def guardians(self):
-        own = self.identity(self.pid)
-        return [p for p in children_of(self.pid) if self.identity(p) == own and (proc_stat(p) or (0, 0, 0))[2] == p]
+        return [p for p in children_of(self.pid) if comm_of(p) == GUARDIAN]
 
     def wait_workers(self, count, patience=None):
         return wait_for(lambda: f"{count} workers; there are {[describe(p) for p in self.workers()]}\n{self.log()}",

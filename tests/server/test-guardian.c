@@ -138,7 +138,7 @@ static void replace_guardian(struct guardian *g, struct spawned *workers)
     if (!has_ended_within(g->pidfd, WAIT_MS))
         _exit(4);
     guardian_done(g);
-    if (guardian_start(g) < 0)
+    if (guardian_start(g, "test", NULL) < 0)
         _exit(5);
     for (int i = 0; i < FAMILIES; i++)
         if (guardian_add(g, &workers[i].tree, workers[i].pidfd) < 0)
@@ -153,7 +153,7 @@ static void __attribute__((noreturn)) be_a_supervisor(const struct stage *stage,
 
     if (stage->ordinary_user)
         become_nobody();
-    if (guardian_become_subreaper() < 0 || guardian_start(&g) < 0)
+    if (guardian_become_subreaper() < 0 || guardian_start(&g, "test", NULL) < 0)
         _exit(1);
     for (int i = 0; i < FAMILIES; i++)
         start_family(stage, &g, &workers[i], &news.families[i]);
@@ -270,7 +270,8 @@ static void __attribute__((noreturn)) spawn_without_end(int out)
 {
     struct guardian g = GUARDIAN_INIT;
 
-    if (guardian_become_subreaper() < 0 || guardian_start(&g) < 0 || write(out, "x", 1) != 1)
+    if (guardian_become_subreaper() < 0 || guardian_start(&g, "test", NULL) < 0 ||
+        write(out, "x", 1) != 1)
         _exit(1);
     for (int i = 0; i < 50; i++) {
         struct spawned s;
@@ -375,7 +376,7 @@ static void guardian_is_small_alone_and_immune(void **state)
     struct guardian g = GUARDIAN_INIT;
     size_t fds = count_fds();
 
-    assert_int_equal(guardian_start(&g), 0);
+    assert_int_equal(guardian_start(&g, "test", NULL), 0);
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGPIPE};
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
         assert_int_equal(kill(g.pid, signals[i]), 0);
@@ -398,7 +399,7 @@ static void dead_guardian_is_noticed(void **state)
     struct guardian g = GUARDIAN_INIT;
     struct spawned s;
 
-    assert_int_equal(guardian_start(&g), 0);
+    assert_int_equal(guardian_start(&g, "test", NULL), 0);
     kill(g.pid, SIGKILL);
     assert_true(has_ended_within(g.pidfd, WAIT_MS));
     spawned_init(&s, "there", NULL);
@@ -435,7 +436,7 @@ static void reused_number_is_spared(void **state)
     tree.start -=
         1000; /* the two may have started within one tick; no number comes round that fast */
     assert_int_equal(guardian_tree_kill(&tree, NULL, NULL), 0);
-    assert_int_equal(guardian_start(&g), 0);
+    assert_int_equal(guardian_start(&g, "test", NULL), 0);
     assert_int_equal(guardian_add(&g, &tree, held), 0);
     shutdown(g.fd, SHUT_RDWR); /* as if we had died */
     assert_true(has_ended_within(g.pidfd, WAIT_MS));

@@ -11,8 +11,8 @@
  * - A worker registers itself before it execs (spawn_params.guardian_fd), so no worker runs unknown
  *   to the guardian. The message carries the worker's pidfd, so a reused pid is never mistaken for
  *   it.
- * - It has its own session and blocks all signals. It has no descriptors except those two and the
- *   workers' pidfds. It never returns into the caller's code.
+ * - It has its own session and blocks all signals. It has no descriptors except those two, the
+ *   workers' pidfds and what guardian_hold() gave it. It never returns into the caller's code.
  * - For the supervisor it is an ordinary child: guardian_known_fn must claim its pid.
  *
  * Ownership: struct guardian belongs to the supervisor, which reaps the process. If the pidfd shows
@@ -24,6 +24,7 @@
 
 #include <sys/types.h>
 
+#include "config/problem.h"
 #include "process-tree.h"
 
 struct guardian {
@@ -37,8 +38,19 @@ struct guardian {
         .pid = -1, .pidfd = -1, .fd = -1                                                           \
     }
 
-/* Forks. The caller should still be small and single-threaded. */
-int guardian_start(struct guardian *ret_guardian);
+/*
+ * Forks, and waits until the guardian says that it stands guard: one that cannot do its work is
+ * none, and the problem says which call was refused. The name of the server is for ps(1), where the
+ * guardian is "aiotools-sd: guardian of NAME". The caller should still be small and
+ * single-threaded.
+ */
+int guardian_start(struct guardian *ret_guardian, const char *name, struct problem *ret_problem);
+
+/*
+ * Gives it a descriptor that it keeps open until it ends, in place of the last one. A lock on it
+ * thus tells others that workers may still be there.
+ */
+int guardian_hold(struct guardian *guardian, int fd);
 
 /*
  * Registers a living worker with a new guardian; spawned workers register themselves. -EPIPE: the
@@ -56,3 +68,10 @@ int guardian_remove(struct guardian *guardian, pid_t worker);
  */
 int guardian_stop(struct guardian *guardian);
 struct guardian *guardian_done(struct guardian *guardian);
+
+/*
+ * What guardians there are, of whatever servers. One that kills has lost its supervisor, whose
+ * workers may hold ports and paths until then.
+ */
+enum guardians { GUARDIANS_NONE, GUARDIANS_STAND, GUARDIANS_KILL };
+enum guardians guardians_of_others(void);

@@ -18,6 +18,13 @@ enum guardian_message_kind {
     GUARDIAN_ADD = 1,
     GUARDIAN_REMOVE, /* tree.pid alone counts */
     GUARDIAN_STOP,
+    GUARDIAN_HOLD, /* with a descriptor */
+};
+
+/* The one packet that the guardian sends: that it stands guard, or why it cannot. */
+struct guardian_report {
+    int32_t error; /* negative errno; 0: it does */
+    char call[28]; /* the system call that failed */
 };
 
 struct guardian_message {

@@ -257,6 +257,14 @@ static void say_end(struct server *server, int r)
         log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "stopped");
 }
 
+static void guarded_again(void *userdata)
+{
+    struct server *server = userdata;
+
+    (void)ait_event_set(server->scheduler.changed);
+    (void)ait_event_clear(server->scheduler.changed);
+}
+
 /* ---- the main task --------------------------------------------------------------------------- */
 
 /* Notifies systemd, and releases the memory that the start or a reload needed. */
@@ -264,8 +272,8 @@ static int look_around(void *userdata)
 {
     struct server *server = userdata;
     const struct scheduler *s = &server->scheduler;
-    bool ready =
-        !server->systemd.reported_ready && scheduler_all_were_ready(s) && !server->stopping;
+    bool ready = !server->systemd.reported_ready && scheduler_all_were_ready(s) &&
+                 !server->stopping && ait_event_is_set(server->workers.guarded) > 0;
     char note[64] = "";
 
     if (s->reloading)
@@ -337,8 +345,12 @@ static int server_main(void *userdata)
     AIT_SCOPE(services);
     int r;
 
-    r = scheduler_init(&server->scheduler, server->config, &server->workers, &server->systemd,
-                       server->revision);
+    r = ait_event_new(&server->workers.guarded);
+    if (r >= 0)
+        r = ait_event_set(server->workers.guarded);
+    if (r >= 0)
+        r = scheduler_init(&server->scheduler, server->config, &server->workers, &server->systemd,
+                           server->revision);
     server->revision = revision_unref(server->revision);
     if (r >= 0)
         r = ait_scope_enter(&services, AIT_SCOPE_SUPERVISOR);
@@ -351,6 +363,7 @@ static int server_main(void *userdata)
     }
     log_writer_done(&server->log_writer);
     scheduler_done(&server->scheduler);
+    server->workers.guarded = ait_event_unref(server->workers.guarded);
     return r;
 }
 
@@ -403,15 +416,10 @@ static int start_guardian(struct server *server, struct problem *p)
 {
     int r = guardian_become_subreaper();
 
-    if (r >= 0)
-        r = guardian_start(&server->guardian);
-    if (r >= 0)
-        return 0;
-    return problem_set(
-        p, STATUS_OS, r,
-        "cannot start the guardian: %s; raise the limits of processes and open files "
-        "(ulimit -u, ulimit -n)",
-        strerror(-r));
+    if (r < 0)
+        return problem_set_refused(p, r, "prctl", "cannot adopt what the workers start");
+    r = guardian_start(&server->guardian, server->config->name, p);
+    return r;
 }
 
 static int server_open(struct server *server)
@@ -435,8 +443,10 @@ static int server_open(struct server *server)
         return r;
     server->workers.name = config->name;
     server->workers.guardian = &server->guardian;
+    server->workers.guardian_lock = -1;
     server->workers.directory = server->rundir.path;
     server->workers.first_started = announce;
+    server->workers.guarded_again = guarded_again;
     server->workers.userdata = server;
     return 0;
 }

@@ -5,6 +5,9 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+
+#include "config/parse.h"
 
 void workers_expire_all(struct workers *all)
 {
@@ -27,44 +30,114 @@ bool workers_know_pid(pid_t pid, void *userdata)
 
 /* ---- the guardian ---------------------------------------------------------------------------- */
 
-int workers_renew_guardian(struct workers *all)
-{
-    int r;
+/*
+ * A guardian that dies soon may do so again. The next ones come later and later, and nothing is
+ * started meanwhile.
+ */
+#define GUARDIAN_STABLE      (10 * AIT_USEC_PER_SEC)
+#define GUARDIAN_PAUSE_FIRST (100 * AIT_USEC_PER_MSEC)
+#define GUARDIAN_PAUSE_MAX   (5 * AIT_USEC_PER_SEC)
 
-    log_event(all->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, all->guardian->pid,
-              "the guardian was killed; starting another");
-    /* Tasks that wait for its end are woken. */
+bool workers_guardian_is_dead(const struct workers *all)
+{
+    struct pollfd p = {.fd = all->guardian->pidfd, .events = POLLIN};
+
+    return all->guardian->pidfd < 0 || poll(&p, 1, 0) > 0;
+}
+
+static const char *describe_end(pid_t pid, char *buffer, size_t size)
+{
+    siginfo_t info = {0};
+
+    (void)waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT);
+    if (info.si_code == CLD_EXITED)
+        (void)snprintf(buffer, size, "has exited with status %d", info.si_status);
+    else
+        (void)snprintf(buffer, size, "was killed by %s", signal_name(info.si_status) ?: "a signal");
+    return buffer;
+}
+
+static void bury_guardian(struct workers *all, uint64_t pause)
+{
+    char end[64], time[FORMAT_TIME_MAX];
+
+    (void)ait_event_clear(all->guarded);
+    (void)describe_end(all->guardian->pid, end, sizeof(end));
+    if (pause == 0)
+        log_event(all->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, all->guardian->pid,
+                  "the guardian %s; starting another", end);
+    else
+        log_event(all->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, all->guardian->pid,
+                  "the guardian %s; starting another in %s, and no worker before that", end,
+                  format_time(pause, time));
     (void)ait_fd_forget(all->guardian->pidfd);
     guardian_done(all->guardian);
-    r = guardian_start(all->guardian);
+}
+
+static int renew_guardian(void *userdata)
+{
+    struct workers *all = userdata;
+    int r = guardian_start(all->guardian, all->name, &all->problem);
+
     if (r < 0)
         return r;
+    (void)guardian_hold(all->guardian, all->guardian_lock);
     for (struct worker *w = all->living; w; w = w->next)
         if (w->child)
             (void)guardian_add(all->guardian, &w->tree, ait_child_pidfd(w->child));
+    (void)ait_event_set(all->guarded);
+    if (all->guarded_again)
+        all->guarded_again(all->userdata);
     return 0;
+}
+
+/* The first follows at once. */
+static uint64_t pause_after(unsigned n_brief)
+{
+    uint64_t pause = GUARDIAN_PAUSE_FIRST;
+
+    for (unsigned i = 2; i < n_brief && pause < GUARDIAN_PAUSE_MAX; i++)
+        pause *= 2;
+    return n_brief < 2 ? 0 : pause < GUARDIAN_PAUSE_MAX ? pause : GUARDIAN_PAUSE_MAX;
+}
+
+/* Until there is one. The failure is reported once. */
+static int replace_guardian(struct workers *all, unsigned *n_brief)
+{
+    bool reported = false;
+    int r = ait_sleep(pause_after(*n_brief));
+
+    while (r >= 0 && ait_call_on_thread_stack(renew_guardian, all) < 0) {
+        if (!reported)
+            log_event(all->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
+                      "%s; until there is one no worker is started, and workers would survive a "
+                      "kill -9 of the supervisor",
+                      all->problem.text);
+        reported = true;
+        *n_brief += *n_brief < 2 ? 2 : 1;
+        r = ait_sleep(pause_after(*n_brief));
+    }
+    if (r >= 0 && reported)
+        log_event(all->log, LOG_LEVEL_INFO, LOG_NO_SLOT, all->guardian->pid,
+                  "there is a guardian again");
+    return r < 0 ? r : 0;
 }
 
 int workers_watch_guardian(void *userdata)
 {
     struct workers *all = userdata;
-    int r;
+    unsigned n_brief = 0;
+    int r = 0;
 
-    for (;;) {
-        r = all->guardian->pidfd < 0 ? 0 : ait_poll(all->guardian->pidfd, POLLIN);
-        if (r == -EBADF) /* a start has met with its death before us */
-            continue;
+    while (r >= 0) {
+        uint64_t begun = ait_now(NULL);
+
+        r = ait_poll(all->guardian->pidfd, POLLIN);
         if (r < 0)
-            return r;
-        while ((r = workers_renew_guardian(all)) < 0) {
-            log_event(all->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                      "cannot start a guardian: %s; until one runs, workers would survive a kill "
-                      "-9 of the "
-                      "supervisor",
-                      strerror(-r));
-            r = ait_sleep(AIT_USEC_PER_SEC);
-            if (r < 0)
-                return r;
-        }
+            break;
+        n_brief = ait_now(NULL) - begun >= GUARDIAN_STABLE ? 1 : n_brief + 1;
+        bury_guardian(all, pause_after(n_brief));
+        r = replace_guardian(all, &n_brief);
     }
+    return r;
 }

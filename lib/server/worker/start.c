@@ -220,14 +220,17 @@ int worker_begin(struct worker *w)
     int r;
 
     w->started = ait_now(NULL);
+    if (workers_guardian_is_dead(all))
+        return -EPIPE;
     worker_repair_listeners(w);
     r = open_pipes(w, &far, p);
     if (r >= 0)
         r = start_process(w, &far, p);
-    /* The guardian has died, and that was not noticed yet. */
-    if ((r == -EPIPE || r == -ECONNRESET) && workers_renew_guardian(all) >= 0)
-        r = start_process(w, &far, p);
     far_ends_close(&far);
+    if ((r == -EPIPE || r == -ECONNRESET) && workers_guardian_is_dead(all)) {
+        worker_close_pipes(w);
+        return -EPIPE;
+    }
     if (r < 0) {
         report_failure(w, p);
         return r;

@@ -338,19 +338,24 @@ static void worker_forget(struct worker *w)
         *p = w->next;
 }
 
+void worker_close_pipes(struct worker *w)
+{
+    (void)ait_fd_forget(w->notify.fd);
+    notify_socket_close(&w->notify);
+    for (unsigned i = 0; i < LOG_CHANNELS; i++)
+        close_fd(&w->out_fds[i]);
+    close_fd(&w->ready_fd);
+}
+
 /* Reads the rest of the pipes, and releases what belongs to the process. */
 static int worker_close(void *userdata)
 {
     struct worker *w = userdata;
 
     denials_finish(w);
-    (void)ait_fd_forget(w->notify.fd);
-    notify_socket_close(&w->notify);
-    for (unsigned i = 0; i < LOG_CHANNELS; i++) {
+    for (unsigned i = 0; i < LOG_CHANNELS; i++)
         log_stream_end(&w->streams[i]);
-        close_fd(&w->out_fds[i]);
-    }
-    close_fd(&w->ready_fd);
+    worker_close_pipes(w);
     worker_forget(w);
     worker_repair_listeners(w);
     return 0;
@@ -359,6 +364,23 @@ static int worker_close(void *userdata)
 static int begin(void *userdata)
 {
     return worker_begin(userdata);
+}
+
+/* Nothing runs unguarded: if the guardian has died, there will be another one. */
+static int begin_guarded(struct worker *w)
+{
+    int r;
+
+    /* Deep, and this task is going to wait for long. */
+    while ((r = ait_call_on_thread_stack(begin, w)) == -EPIPE && workers_guardian_is_dead(w->all)) {
+        (void)ait_event_clear(w->all->guarded);
+        r = ait_event_wait(w->all->guarded);
+        if (r < 0) {
+            w->asked_to_stop = r == -ECANCELED;
+            break;
+        }
+    }
+    return r;
 }
 
 static int worker_main(void *userdata)
@@ -373,8 +395,7 @@ static int worker_main(void *userdata)
         w->spawn_status = STATUS_OS;
         log_event(w->all->log, LOG_LEVEL_ERROR, (int)w->slot, 0, "cannot start: %s", strerror(-r));
     } else {
-        /* Deep, and this task is going to wait for long. */
-        r = ait_call_on_thread_stack(begin, w);
+        r = begin_guarded(w);
         if (r >= 0)
             worker_live(w, life);
     }

@@ -88,6 +88,8 @@ struct worker *worker_unref(struct worker *w);
 void worker_stop(struct worker *w);
 /* Ends its stop timeout now. */
 void worker_expire(struct worker *w);
+/* Closes our ends of what its process was given. */
+void worker_close_pipes(struct worker *w);
 /* As in a shell: the exit status, or 128 + signal. */
 int worker_exit_status(const struct worker *w);
 #define WORKER_END_MAX 96
@@ -101,10 +103,7 @@ void workers_expire_all(struct workers *all);
 /* Whether the process is a worker or the guardian. userdata: struct workers. */
 bool workers_know_pid(pid_t pid, void *userdata);
 
-/*
- * Starts another guardian after one has died. It knows all workers except those that are being
- * started.
- */
-int workers_renew_guardian(struct workers *all);
-/* A task that does so whenever the guardian dies. userdata: struct workers. */
+/* A task that starts another guardian whenever one has died. userdata: struct workers. */
 int workers_watch_guardian(void *userdata);
+/* Whether the guardian has ended, also if its task has not noticed it yet. */
+bool workers_guardian_is_dead(const struct workers *all);

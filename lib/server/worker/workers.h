@@ -27,6 +27,8 @@ struct workers {
     struct log *log;
     struct listen_set *listen;
     struct guardian *guardian;
+    ait_event *guarded;    /* set while a guardian stands guard: without one nothing is started */
+    int guardian_lock;     /* that the guardian holds until it ends */
     const char *directory; /* the runtime directory */
     unsigned n_slots;      /* AIOTOOLS_SD_WORKERS of the next one */
 
@@ -35,6 +37,7 @@ struct workers {
      * failure is reported in one line.
      */
     void (*first_started)(void *userdata);
+    void (*guarded_again)(void *userdata); /* after a guardian has died; may be NULL */
     void *userdata;
 
     struct worker *living;  /* those that have a process */
