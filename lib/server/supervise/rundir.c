@@ -10,7 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOCK_NAME "lock"
+#define LOCK_NAME          "lock"
+#define GUARDIAN_LOCK_NAME "guardian"
+#define LOCK_PATH_MAX      (sizeof(((struct rundir *)0)->path) + sizeof("/" GUARDIAN_LOCK_NAME))
 
 static int too_long(const char *path, struct problem *p)
 {
@@ -75,38 +77,80 @@ static int choose(struct rundir *d, const char *name, struct problem *p)
     return make(d->path, geteuid() == 0 ? 0711 : 0700, p);
 }
 
-static int lock(struct rundir *d, const char *name, struct problem *p)
+/* errno is of open() or flock(). */
+static int describe_lock(const char *path, struct problem *p)
 {
-    char path[sizeof(d->path) + sizeof("/" LOCK_NAME)];
+    int error = errno;
+
+    if (error == ENOLCK)
+        return problem_set(p, STATUS_OS, -error,
+                           "cannot lock %s: the kernel or the file system has no locks left; set "
+                           "RUNTIME_DIRECTORY to a directory on a local file system",
+                           path);
+    if (error == EACCES || error == EROFS)
+        return problem_set(p, STATUS_OS, -error,
+                           "cannot lock %s: %s, as uid %u; set RUNTIME_DIRECTORY to a directory "
+                           "that this user may write to",
+                           path, strerror(error), (unsigned)geteuid());
+    if (error == EPERM || error == ENOSYS)
+        return problem_set_refused(p, -error, "flock", "cannot lock the runtime directory");
+    return problem_set(p, STATUS_OS, -error,
+                       "cannot lock %s: %s; set RUNTIME_DIRECTORY to an existing directory that "
+                       "you may write to",
+                       path, strerror(error));
+}
+
+/* -EWOULDBLOCK, without a problem: another one holds it. */
+static int try_lock(const struct rundir *d, const char *file, int *ret, struct problem *p)
+{
+    char path[LOCK_PATH_MAX];
     struct stat st, now;
 
-    (void)snprintf(path, sizeof(path), "%s/" LOCK_NAME, d->path);
+    (void)snprintf(path, sizeof(path), "%s/%s", d->path, file);
     for (;;) {
-        d->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (d->lock < 0)
-            return problem_set(
-                p, STATUS_OS, -errno,
-                "cannot lock the runtime directory: %s: %s; set RUNTIME_DIRECTORY to an "
-                "existing directory that you may write to",
-                path, strerror(errno));
-        if (flock(d->lock, LOCK_EX | LOCK_NB) < 0) {
-            int error = errno;
-
-            (void)close(d->lock);
-            d->lock = -1;
-            d->ours = false;
-            return problem_set(
-                p, STATUS_OS, -error,
-                "--name=%s: a server of this name is already running (it holds %s); stop it, "
-                "or choose another --name",
-                name, path);
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+            return describe_lock(path, p);
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+            int r = errno == EWOULDBLOCK ? -errno : describe_lock(path, p);
+            (void)close(fd);
+            return r;
         }
         /* The former holder may have removed the file between our open and our lock. */
-        if (fstat(d->lock, &st) == 0 && stat(path, &now) == 0 && st.st_ino == now.st_ino)
+        if (fstat(fd, &st) == 0 && stat(path, &now) == 0 && st.st_ino == now.st_ino) {
+            *ret = fd;
             return 0;
-        (void)close(d->lock);
+        }
+        (void)close(fd);
         (void)make(d->path, geteuid() == 0 ? 0711 : 0700, NULL);
     }
+}
+
+static int lock(struct rundir *d, const char *name, struct predecessor *predecessor,
+                struct problem *p)
+{
+    int r;
+
+    do
+        r = try_lock(d, LOCK_NAME, &d->lock, p);
+    while (r == -EWOULDBLOCK && predecessor_may_end(predecessor));
+    if (r == -EWOULDBLOCK)
+        return problem_set(p, STATUS_OS, r,
+                           "--name=%s: a server of this name is already running (it holds "
+                           "%s/" LOCK_NAME "); stop it, or choose another --name",
+                           name, d->path);
+    if (r < 0)
+        return r;
+    do
+        r = try_lock(d, GUARDIAN_LOCK_NAME, &d->guardian_lock, p);
+    while (r == -EWOULDBLOCK && predecessor_may_end(predecessor));
+    if (r == -EWOULDBLOCK)
+        return problem_set(p, STATUS_OS, r,
+                           "--name=%s: the server of this name was killed, and its workers have "
+                           "not ended yet (their guardian holds %s/" GUARDIAN_LOCK_NAME "); end "
+                           "what `ps -e | grep aiotools-` shows, or choose another --name",
+                           name, d->path);
+    return r;
 }
 
 /*
@@ -126,35 +170,53 @@ static void sweep(const struct rundir *d)
     (void)closedir(dir);
 }
 
-int rundir_open(struct rundir *ret, const char *name, struct problem *ret_problem)
+static void close_lock(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+}
+
+int rundir_open(struct rundir *ret, const char *name, struct predecessor *predecessor,
+                struct problem *ret_problem)
 {
     struct rundir d = RUNDIR_NONE;
     int r;
 
     r = choose(&d, name, ret_problem);
     if (r >= 0)
-        r = lock(&d, name, ret_problem);
-    if (r < 0)
+        r = lock(&d, name, predecessor, ret_problem);
+    if (r < 0) {
+        close_lock(&d.guardian_lock);
+        close_lock(&d.lock);
         return r;
+    }
     sweep(&d);
     *ret = d;
     return 0;
 }
 
+static void remove_file(const struct rundir *d, const char *name)
+{
+    char path[LOCK_PATH_MAX];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", d->path, name);
+    (void)unlink(path);
+}
+
 void rundir_close(struct rundir *d)
 {
-    char path[sizeof(d->path) + sizeof("/" LOCK_NAME)];
-
     if (d->lock < 0)
         return;
-    (void)snprintf(path, sizeof(path), "%s/" LOCK_NAME, d->path);
-    (void)unlink(path);
+    remove_file(d, GUARDIAN_LOCK_NAME);
+    remove_file(d, LOCK_NAME);
     if (d->ours) {
         (void)rmdir(d->path);
         /* The parent is removed with its last instance; if it contains another one, it stays. */
         *strrchr(d->path, '/') = '\0';
         (void)rmdir(d->path);
     }
-    (void)close(d->lock);
+    close_lock(&d->guardian_lock);
+    close_lock(&d->lock);
     *d = RUNDIR_NONE;
 }

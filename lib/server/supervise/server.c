@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "log/writer.h"
+#include "predecessor.h"
 #include "rundir.h"
 #include "scheduler.h"
 #include "signals.h"
@@ -36,6 +37,7 @@
 
 struct server {
     struct server_config *config;
+    struct predecessor predecessor;
     struct rundir rundir;
     struct guardian guardian;
     struct revision *revision; /* the first; the scheduler's, once there is a loop */
@@ -385,7 +387,10 @@ static int open_sockets(struct server *server, struct problem *p)
     r = inherited_take(&inherited, p);
     if (r < 0)
         return r;
-    r = listen_set_open(&server->workers.listen, &options, p);
+    /* What a killed server has left may still hold the port. */
+    do
+        r = listen_set_open(&server->workers.listen, &options, p);
+    while (r == -EADDRINUSE && predecessor_may_end(&server->predecessor));
     inherited_done(&inherited);
     if (r < 0)
         return r;
@@ -419,6 +424,8 @@ static int start_guardian(struct server *server, struct problem *p)
     if (r < 0)
         return problem_set_refused(p, r, "prctl", "cannot adopt what the workers start");
     r = guardian_start(&server->guardian, server->config->name, p);
+    if (r >= 0)
+        (void)guardian_hold(&server->guardian, server->rundir.guardian_lock);
     return r;
 }
 
@@ -432,7 +439,7 @@ static int server_open(struct server *server)
     if (r >= 0)
         r = open_sockets(server, p);
     if (r >= 0)
-        r = rundir_open(&server->rundir, config->name, p);
+        r = rundir_open(&server->rundir, config->name, &server->predecessor, p);
     if (r >= 0)
         r = open_log(server, p);
     if (r < 0)
@@ -443,7 +450,7 @@ static int server_open(struct server *server)
         return r;
     server->workers.name = config->name;
     server->workers.guardian = &server->guardian;
-    server->workers.guardian_lock = -1;
+    server->workers.guardian_lock = server->rundir.guardian_lock;
     server->workers.directory = server->rundir.path;
     server->workers.first_started = announce;
     server->workers.guarded_again = guarded_again;

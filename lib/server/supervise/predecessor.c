@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "predecessor.h"
+
+#include <signal.h>
+#include <time.h>
+
+#include "process/guardian.h"
+
+#define PAUSE_NSEC  5000000
+#define MOMENT_USEC 300000   /* from SIGKILL until the process is gone */
+#define LIMIT_USEC  15000000 /* a guardian gives up earlier */
+
+static uint64_t now_usec(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* They are blocked, and mean that we are to stop. */
+static bool signal_waits(void)
+{
+    sigset_t set;
+
+    return sigpending(&set) == 0 &&
+           (sigismember(&set, SIGTERM) > 0 || sigismember(&set, SIGINT) > 0 ||
+            sigismember(&set, SIGQUIT) > 0);
+}
+
+bool predecessor_may_end(struct predecessor *p)
+{
+    static const uint64_t limits[] = {
+        [GUARDIANS_NONE] = 0, [GUARDIANS_STAND] = MOMENT_USEC, [GUARDIANS_KILL] = LIMIT_USEC};
+    uint64_t now = now_usec();
+
+    if (p->since == 0)
+        p->since = now;
+    if (now - p->since >= limits[guardians_of_others()] || signal_waits())
+        return false;
+    (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_NSEC}, NULL);
+    return true;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The server before this one, if it was killed (kill -9) a moment ago: until its guardian has ended
+ * its workers, they hold ports, paths and locks. Whoever starts waits for that.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct predecessor {
+    uint64_t since; /* when the waiting began, in us; 0: not yet */
+};
+
+/*
+ * Something that we need is taken. Sleeps for a moment and returns true if it is worth another try:
+ * for some seconds while a guardian kills, and for a moment while any stands guard, since its
+ * supervisor may be about to die. False also if a signal to us waits.
+ */
+bool predecessor_may_end(struct predecessor *p);
