@@ -27,6 +27,29 @@ def notify(pit):
 
 
 @scenario
+def daemon_says_it(pit):
+    """A descendant in a session of its own, whose parent has ended, speaks for its worker."""
+    need_program("systemd-notify")
+    for workers in (1, 2):
+        pit.notify.messages.clear()
+        pit.server(f"-n{workers}", "--ready=notify", "--", "/bin/sh", "-c",
+                   "(setsid sh -c 'sleep 0.2; systemd-notify --ready' &); exec sleep 1000").wait_ready().stop()
+
+
+@scenario
+def daemon_without_a_sign(pit):
+    """The same, but its environment is another: believed where it can only be of this worker."""
+    need_program("systemd-notify")
+    script = "(env -i NOTIFY_SOCKET=$NOTIFY_SOCKET setsid sh -c 'sleep 0.2; systemd-notify --ready; exec sleep 1000' &); exec sleep 1000"
+    pit.server("-n1", "--ready=notify", "--", "/bin/sh", "-c", script).wait_ready().stop()
+    pit.notify.messages.clear()
+    server = pit.server("-n2", "--ready=notify", "--", "/bin/sh", "-c", script)
+    server.err.wait("dropped: it is a daemon that has overwritten its environment|it has already ended")
+    not_ready(pit)
+    server.stop()
+
+
+@scenario
 def every_slot_once(pit):
     """READY upwards only when each slot has been ready; a helper of the worker may say it."""
     script = f'exec {WORKER} --ready-if={pit.file("gate")}.$AIOTOOLS_SD_SLOT'

@@ -554,6 +554,52 @@ static void rest_is_named_and_asked(void **state)
     assert_int_equal(count_children(), 0);
 }
 
+/* By session, token and descent, from any of its processes; and of nobody else. */
+static void each_process_has_a_tree(void **state)
+{
+    for (int leader_ends = 0; leader_ends < 2; leader_ends++) {
+        struct spawned one, other;
+        struct family f, g;
+
+        spawned_init(&one, "family", NULL);
+        one.argv[2] = leader_ends ? "end" : NULL;
+        assert_int_equal(spawned_start(&one), 0);
+        read_family(&one, &f);
+        hold_family(&f);
+        spawned_init(&other, "family", NULL);
+        assert_int_equal(spawned_start(&other), 0);
+        read_family(&other, &g);
+        hold_family(&g);
+        if (leader_ends)
+            assert_true(has_ended_within(one.pidfd, WAIT_MS));
+
+        pid_t known[] = {one.pid, other.pid, 0};
+        struct guardian_tree nameless = other.tree;
+        nameless.token[0] = '\0';
+        for (int i = 0; i < MEMBERS; i++) {
+            assert_int_equal(guardian_tree_has(&one.tree, f.pids[i], is_one_of, known), 1);
+            assert_int_equal(guardian_tree_has(&other.tree, g.pids[i], is_one_of, known), 1);
+            int r = guardian_tree_has(&one.tree, g.pids[i], is_one_of, known);
+            assert_true(r == 0 || (r == -ENOLINK && strcmp(kinds[i], "daemon") == 0));
+            if (strcmp(kinds[i], "daemon") == 0)
+                assert_int_equal(guardian_tree_has(&nameless, g.pids[i], is_one_of, known),
+                                 -ENOLINK);
+        }
+        assert_int_equal(guardian_tree_has(&one.tree, getpid(), is_one_of, known), 0);
+        assert_int_equal(guardian_tree_has(&one.tree, getppid(), is_one_of, known), 0);
+        assert_int_equal(guardian_tree_has(&one.tree, INT32_MAX, is_one_of, known), -ESRCH);
+
+        kill_until_none(&one.tree, known);
+        kill_until_none(&other.tree, known);
+        expect_gone(&f, "one");
+        expect_gone(&g, "other");
+        spawned_done(&one);
+        spawned_done(&other);
+        (void)guardian_reap_orphans(is_one_of, &(pid_t){0}, 0, NULL);
+        assert_int_equal(count_children(), 0);
+    }
+}
+
 static void names_are_bounded(void **state)
 {
     struct process_names names = {0};
@@ -678,6 +724,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(reused_number_is_spared),
         cmocka_unit_test(tree_kill_finds_all_and_spares_others),
         cmocka_unit_test(rest_is_named_and_asked),
+        cmocka_unit_test(each_process_has_a_tree),
         cmocka_unit_test(names_are_bounded),
         cmocka_unit_test(group_goes_while_its_leader_is_not_reaped),
         cmocka_unit_test(known_children_are_not_read),

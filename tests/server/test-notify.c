@@ -582,6 +582,21 @@ static struct cast begin(void)
     return c;
 }
 
+static bool is_one_of(pid_t pid, void *userdata)
+{
+    for (const pid_t *known = userdata; *known; known++)
+        if (*known == pid)
+            return true;
+    return false;
+}
+
+/* What the supervisor knows of a worker, and who asks. */
+static int check_sender(const struct notify_message *m, pid_t worker, const pid_t *known, uid_t uid)
+{
+    return notify_sender_check(m, &(struct guardian_tree){.pid = worker}, uid, is_one_of,
+                               (void *)known);
+}
+
 static void test_senders(void **state)
 {
     static const struct {
@@ -593,7 +608,7 @@ static void test_senders(void **state)
         {as_child_with_a_name, NOTIFY_FROM_HELPER},
         {as_great_grandchild, NOTIFY_FROM_HELPER},
         {as_orphan, NOTIFY_FROM_HELPER},
-        {as_daemon, -EPERM},
+        {as_daemon, NOTIFY_FROM_DAEMON},
     };
 
     /* As the supervisor is. */
@@ -602,7 +617,7 @@ static void test_senders(void **state)
         struct cast c = begin();
         pid_t worker = start_worker(&c, cases[i].play);
         struct notify_message m = receive(&c.socket);
-        int r = notify_sender_check(&m, worker, geteuid());
+        int r = check_sender(&m, worker, (pid_t[]){worker, 0}, geteuid());
 
         if (r != cases[i].result)
             fail_msg("case %zu: %d", i, r);
@@ -617,8 +632,9 @@ static void test_gone_sender(void **state)
     struct notify_message helper = receive(&c.socket), second = receive(&c.socket);
 
     assert_int_equal(second.pid, worker);
-    assert_int_equal(notify_sender_check(&helper, worker, geteuid()), NOTIFY_FROM_GONE);
-    assert_int_equal(notify_sender_check(&helper, worker, geteuid() + 1), -EPERM);
+    assert_int_equal(check_sender(&helper, worker, (pid_t[]){worker, 0}, geteuid()),
+                     NOTIFY_FROM_GONE);
+    assert_int_equal(check_sender(&helper, worker, (pid_t[]){worker, 0}, geteuid() + 1), -EPERM);
     end(&c);
 }
 
@@ -628,20 +644,21 @@ static void test_strangers(void **state)
     struct cast c = begin();
     pid_t worker = start_worker(&c, stay), other = start_worker(&c, as_worker), third;
     struct notify_message m = receive(&c.socket);
+    pid_t known[] = {worker, other, 0, 0};
 
     assert_int_equal(m.pid, other);
-    assert_int_equal(notify_sender_check(&m, worker, geteuid()), -EPERM);
-    third = start_worker(&c, as_child);
+    assert_int_equal(check_sender(&m, worker, known, geteuid()), -EPERM);
+    third = known[2] = start_worker(&c, as_child);
     m = receive(&c.socket);
     assert_int_not_equal(m.pid, third);
-    assert_int_equal(notify_sender_check(&m, worker, geteuid()), -EPERM);
-    assert_int_equal(notify_sender_check(&m, third, geteuid()), NOTIFY_FROM_HELPER);
+    assert_int_equal(check_sender(&m, worker, known, geteuid()), -EPERM);
+    assert_int_equal(check_sender(&m, third, known, geteuid()), NOTIFY_FROM_HELPER);
     m.pid = getpid();
-    assert_int_equal(notify_sender_check(&m, worker, geteuid()), -EPERM);
+    assert_int_equal(check_sender(&m, worker, known, geteuid()), -EPERM);
     m.pid = 1;
-    assert_int_equal(notify_sender_check(&m, worker, geteuid()), -EPERM);
+    assert_int_equal(check_sender(&m, worker, known, geteuid()), -EPERM);
     m.pid = 0;
-    assert_int_equal(notify_sender_check(&m, worker, geteuid()), -EPERM);
+    assert_int_equal(check_sender(&m, worker, known, geteuid()), -EPERM);
     end(&c);
 }
 

@@ -37,13 +37,21 @@ static void kill_group(const struct guardian_tree *tree, const struct scan_proce
         (void)kill(-tree->pid, SIGKILL);
 }
 
-static bool belongs(const struct guardian_tree *tree, const struct scan_process *p, bool by_number)
+static bool bears_number(const struct guardian_tree *tree, const struct scan_process *p)
+{
+    return p->pid == tree->pid || p->session == tree->pid || p->group == tree->pid;
+}
+
+static bool bears_token(const struct guardian_tree *tree, const struct scan_process *p)
 {
     char instance[SCAN_INSTANCE_MAX];
 
-    if (by_number && (p->pid == tree->pid || p->session == tree->pid || p->group == tree->pid))
-        return true;
-    return scan_instance(p->pid, instance) && strstr(instance, tree->token);
+    return tree->token[0] && scan_instance(p->pid, instance) && strstr(instance, tree->token);
+}
+
+static bool belongs(const struct guardian_tree *tree, const struct scan_process *p, bool by_number)
+{
+    return (by_number && bears_number(tree, p)) || bears_token(tree, p);
 }
 
 struct known {
@@ -251,6 +259,35 @@ ssize_t guardian_tree_look(const struct guardian_tree *tree, guardian_known_fn k
     }
     scan_done(&scan);
     return r;
+}
+
+/* ---- single processes ------------------------------------------------------------------------ */
+
+/* A longer chain was built to be long. */
+#define GENERATIONS_MAX 64
+
+int guardian_tree_has(const struct guardian_tree *tree, pid_t pid, guardian_known_fn known_fn,
+                      void *userdata)
+{
+    struct known known = {.fn = known_fn, .userdata = userdata, .never = -1};
+    struct scan_process leader, p;
+    bool exists = scan_read_process(tree->pid, &leader) >= 0;
+    bool by_number = number_is_ours(tree, exists ? &leader : NULL), by_token = false;
+    int r = scan_read_process(pid, &p);
+
+    if (r < 0)
+        return r;
+    for (unsigned i = 0; i < GENERATIONS_MAX && p.pid > 1 && p.pid != getpid(); i++) {
+        if (by_number && bears_number(tree, &p))
+            return 1;
+        /* Anybody may set a variable, who has seen it in /proc. */
+        by_token = by_token || bears_token(tree, &p);
+        if (p.parent == getpid())
+            return is_known(p.pid, &known) ? 0 : by_token ? 1 : -ENOLINK;
+        if (scan_read_process(p.parent, &p) < 0)
+            return 0;
+    }
+    return 0;
 }
 
 ssize_t guardian_reap_orphans(guardian_known_fn known_fn, void *userdata, int signo,

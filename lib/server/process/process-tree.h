@@ -70,6 +70,15 @@ ssize_t guardian_tree_look(const struct guardian_tree *tree, guardian_known_fn i
                            void *userdata, struct process_names *names);
 
 /*
+ * Whether a process is one of the worker's: 1 or 0. It may be any process, and none of ours. The
+ * token does not count below a child that is_known() claims, which are the leaders of all workers.
+ * -ENOLINK: it descends from us, but from none of the children that is_known() claims, and bears no
+ * token: some worker's daemon. -ESRCH: it has ended.
+ */
+int guardian_tree_has(const struct guardian_tree *tree, pid_t pid, guardian_known_fn is_known,
+                      void *userdata);
+
+/*
  * Handles children of the calling process that is_known() does not claim: orphans that were
  * reparented to us. Dead ones are reaped. Living ones get the signal, unless it is 0; signals are
  * for the end of the server, after the last worker. Returns the number of living ones. names may be

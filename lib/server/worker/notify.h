@@ -20,6 +20,7 @@
  */
 
 #include "config/problem.h"
+#include "process/process-tree.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -89,19 +90,21 @@ void notify_parse(const char *text, size_t size, struct notify_message *m);
 
 enum notify_sender {
     NOTIFY_FROM_WORKER,
-    NOTIFY_FROM_HELPER, /* a descendant, or in the worker's session or process group */
+    NOTIFY_FROM_HELPER, /* one of the worker's processes, as process-tree.h recognises them */
+    NOTIFY_FROM_DAEMON, /* of some worker: nothing shows of which */
     NOTIFY_FROM_GONE,   /* exited already, with the worker's uid */
 };
 
 /*
- * Who sent it, or -EPERM: drop it. `worker` is the worker's pid, which is also its session (it was
- * started by setsid).
+ * Who sent it, or -EPERM: drop it. is_known() claims the leaders of all workers.
  *
  * A helper such as systemd-notify may be gone when its message is read (with --no-block, or
  * sd_notify() and exit); the service manager drops those, which makes readiness a matter of luck.
  * Here the address is private, so a sender that exists no longer is believed where its uid is the
  * worker's. What remains: a process of the same uid that has found out the address and dies at once
  * can speak for the worker. Without a sandbox it could have killed it just as well; in one it could
- * not, so that the caller had better not believe NOTIFY_FROM_GONE where there are others.
+ * not, so that the caller had better not believe NOTIFY_FROM_GONE where there are others. The same
+ * holds for a daemon that has a session of its own and has overwritten its environment.
  */
-int notify_sender_check(const struct notify_message *m, pid_t worker, uid_t worker_uid);
+int notify_sender_check(const struct notify_message *m, const struct guardian_tree *tree,
+                        uid_t worker_uid, guardian_known_fn is_known, void *userdata);

@@ -41,27 +41,36 @@ static bool could_be_another_slot(const struct worker *w)
     return w->revision->sandbox.sandbox && w->all->n_slots > 1;
 }
 
+static bool is_believed(const struct worker *w, const struct notify_message *m)
+{
+    int sender =
+        notify_sender_check(m, &w->tree, revision_uid(w->revision), workers_know_pid, w->all);
+    const char *why;
+
+    if (sender == NOTIFY_FROM_WORKER || sender == NOTIFY_FROM_HELPER)
+        return true;
+    if (sender >= 0 && !could_be_another_slot(w))
+        return true;
+    if (sender == NOTIFY_FROM_GONE)
+        why = "it has already ended, so its worker is unknown; let the sender wait for the reply "
+              "(sd_notify_barrier(), systemd-notify without --no-block)";
+    else if (sender == NOTIFY_FROM_DAEMON)
+        why = "it is a daemon that has overwritten its environment, so its worker is unknown; let "
+              "the program stay in the foreground";
+    else
+        why = "it does not belong to this worker";
+    log_event(w->all->log, LOG_LEVEL_WARNING, (int)w->slot, w->pid,
+              "notification of process %d dropped: %s", (int)m->pid, why);
+    return false;
+}
+
 static void take_message(struct worker *w, const struct notify_message *m)
 {
     struct log *log = w->all->log;
     enum ready_mode mode = w->revision->config->ready;
 
-    int sender = notify_sender_check(m, w->pid, revision_uid(w->revision));
-    if (sender < 0) {
-        log_event(log, LOG_LEVEL_WARNING, (int)w->slot, w->pid,
-                  "notification of process %d dropped: it does not belong to this worker",
-                  (int)m->pid);
+    if (!is_believed(w, m))
         return;
-    }
-    if (sender == NOTIFY_FROM_GONE && could_be_another_slot(w)) {
-        log_event(log, LOG_LEVEL_WARNING, (int)w->slot, w->pid,
-                  "notification of process %d dropped: it has already ended, so its worker is "
-                  "unknown; let "
-                  "the sender wait for the reply (sd_notify_barrier(), systemd-notify without "
-                  "--no-block)",
-                  (int)m->pid);
-        return;
-    }
     if (m->fields & NOTIFY_EXTEND_TIMEOUT)
         extend_timeout(w, m->extend_usec);
     if (m->fields & NOTIFY_STATUS)
