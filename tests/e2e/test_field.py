@@ -4,7 +4,7 @@
 import os
 import re
 
-from harness import Load, check, check_equal, main, need_nobody, need_root, scenario
+from harness import Load, check, check_equal, main, need_nobody, need_program, need_root, scenario
 
 
 @scenario
@@ -21,14 +21,26 @@ def user_and_group_are_numbers(pit):
         check(re.search(words, err), f"{options}: {err}")
 
 
+AGAIN = """echo plain; for name in /dev/stdout /dev/fd/1 /proc/self/fd/1 /dev/stderr /dev/fd/2 /proc/self/fd/2; do
+           echo $name again >$name; done; echo over >/dev/fd/7; exec sleep 1000"""
+
+
 @scenario
 def standard_streams_can_be_opened_again(pit):
-    """/dev/stdout and /dev/stderr, by the user that the worker has become."""
+    """/dev/stdout and its like, and the descriptor of --ready: by the user that the worker has become, however it did."""
     need_nobody()
-    status, out, err = pit.run("-n1", "--restart=no", "--user=nobody", "--", "sh", "-c",
-                               "echo plain; echo again >/dev/stdout; echo error >/dev/stderr")
-    check_equal(status, 0, f"exit status\n{err}")
-    check("plain" in out and "again" in out and "error" in err, f"{out}\n{err}")
+    change = [need_program("setpriv"), "--reuid=65534", "--regid=65534", "--clear-groups"]
+    for options, wrapper in ((["--user=nobody"], []), (["--user=nobody", "--sandbox=strict"], []), (["--group=nogroup"], []),
+                             ([], []), (["--sandbox=none"], change), (["--user=root"], change)):
+        for log in "prefix", "plain":
+            pit.notify.messages.clear()
+            server = pit.server("-n1", "--ready=fd:7", f"--log={log}", *options, "--", *wrapper, "/bin/sh", "-c", AGAIN).wait_ready()
+            server.stop()
+            out, err = server.out.text(), server.err.text()
+            for number, name, text in ((1, "stdout", out), (2, "stderr", err)):
+                for path in (f"/dev/{name}", f"/dev/fd/{number}", f"/proc/self/fd/{number}"):
+                    check(f"{path} again" in text, f"{options}, {log}: {path}: {text}")
+            check("plain" in out, out)
 
 
 @scenario

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,13 +41,20 @@ static int make_pipe(int *near, int *far)
     return 0;
 }
 
-/* So that the worker's user can open /dev/stdout. */
-static void give_away(const struct worker *w, const struct far_ends *far)
+/*
+ * So that the worker's user can open /dev/stdout. A worker that starts as root may change its user
+ * itself. Nobody else can get at a pipe that has no name.
+ */
+static void give_away(const struct worker *w, int fd)
 {
     const struct account *account = w->revision->account;
 
-    for (unsigned i = 0; i < LOG_CHANNELS && account; i++)
-        (void)!fchown(far->out[i], account->uid, account->gid);
+    if (fd < 0)
+        return;
+    if (account)
+        (void)!fchown(fd, account->uid, account->gid);
+    if (revision_uid(w->revision) == 0)
+        (void)fchmod(fd, 0622);
 }
 
 static int open_pipes(struct worker *w, struct far_ends *far, struct problem *p)
@@ -62,7 +70,9 @@ static int open_pipes(struct worker *w, struct far_ends *far, struct problem *p)
             p, STATUS_OS, r,
             "cannot create a pipe for the worker: %s; raise the limit of open files (ulimit -n)",
             strerror(-r));
-    give_away(w, far);
+    for (unsigned i = 0; i < LOG_CHANNELS; i++)
+        give_away(w, far->out[i]);
+    give_away(w, far->ready);
     return notify_socket_open(&w->notify, w->all->directory, w->slot, revision_uid(w->revision),
                               revision_gid(w->revision), p);
 }
