@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "nearest.h"
+#include "other-words.h"
 
 #define MAX_OPTIONS 64
 #define LONG_BASE   256 /* getopt_long's values for long options: above every letter */
@@ -106,6 +107,21 @@ static int ambiguous_option(const struct option_spec *options, const char *name,
                        (int)n, name, list);
 }
 
+/* What another program calls an option of ours, or has and we do not. 0: it is no such word. */
+static int other_option(const struct option_spec *options, const char *dashes, const char *word,
+                        size_t n, struct problem *p)
+{
+    const struct other_words *other = other_words_find(word, n, options);
+
+    if (!other)
+        return 0;
+    if (!other->option)
+        return problem_set(p, STATUS_USAGE, -EINVAL, "%s%.*s: unknown option; %s", dashes, (int)n,
+                           word, other->advice);
+    return problem_set(p, STATUS_USAGE, -EINVAL, "%s%.*s: unknown option; did you mean --%s?",
+                       dashes, (int)n, word, other->option);
+}
+
 static int unknown_option(const struct option_spec *options, const char *word, struct problem *p)
 {
     const char *names[MAX_OPTIONS + 1] = {NULL};
@@ -113,6 +129,8 @@ static int unknown_option(const struct option_spec *options, const char *word, s
     size_t n = strcspn(word + 2, "=");
 
     int r = ambiguous_option(options, word + 2, n, p);
+    if (r >= 0)
+        r = other_option(options, "--", word + 2, n, p);
     if (r < 0)
         return r;
     snprintf(name, sizeof(name), "%.*s", (int)n, word + 2);
@@ -132,9 +150,14 @@ static int bad_option(const struct option_spec *options, char **argv, struct pro
     if (spec)
         return problem_set(p, STATUS_USAGE, -EINVAL,
                            "--%s: takes no value; leave out what follows the =", spec->name);
-    if (optopt)
-        return problem_set(p, STATUS_USAGE, -EINVAL, "-%c: unknown option; --help lists them",
-                           optopt);
+    if (optopt) {
+        const char letter = (char)optopt;
+        int r = other_option(options, "-", &letter, 1, p);
+
+        return r < 0 ? r
+                     : problem_set(p, STATUS_USAGE, -EINVAL,
+                                   "-%c: unknown option; --help lists them", letter);
+    }
     return unknown_option(options, argv[optind - 1], p);
 }
 

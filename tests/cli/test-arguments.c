@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "arguments.h"
+#include "other-words.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
 
@@ -157,6 +158,33 @@ static void test_nearest(void **state)
     }
 }
 
+/* Each row leads to an option that exists, or says what to do; no word stands in two rows. */
+static void test_other_words(void **state)
+{
+    for (const struct other_words *row = other_words; row->words; row++) {
+        const struct option_spec *o = server_options;
+
+        print_message("words: %s\n", row->words);
+        assert_true(!row->option == !!row->advice);
+        while (row->option && o->name && strcmp(o->name, row->option) != 0)
+            o++;
+        assert_non_null(o->name);
+        for (const char *word = row->words; *word; word += strspn(word, " ")) {
+            size_t n = strcspn(word, " ");
+            const struct other_words *found = other_words_find(word, n, server_options);
+
+            /* "bind" is --listen here, and --read-write in a table without that. */
+            assert_true(found == row || strncmp(word, "bind", n) == 0);
+            assert_true(n == 1 || word[strcspn(word, "-_")] == '\0' || strcspn(word, "-_") > n);
+            word += n;
+        }
+    }
+    assert_ptr_equal(other_words_find("bind", 4, server_options), other_words);
+    assert_null(other_words_find("bind", 4, options));
+    assert_null(other_words_find("B", 1, server_options));
+    assert_string_equal(other_words_find("Kill_Signal", 11, server_options)->option, "stop-signal");
+}
+
 static void test_print(void **state)
 {
     char *text = NULL;
@@ -180,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse),
         cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_other_words),
         cmocka_unit_test(test_print),
     };
 
