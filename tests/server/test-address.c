@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/address-guess.h"
 #include "config/address.h"
 
 #define N(x) (sizeof(x) / sizeof *(x))
@@ -44,6 +45,12 @@ static void test_accepted(void **state)
         {"udp:53", AF_INET6, SOCK_DGRAM, IPPROTO_UDP, "udp:[::]:53"},
         {"udp:127.0.0.1:53", AF_INET, SOCK_DGRAM, IPPROTO_UDP, NULL},
         {"udp:[::1]:53", AF_INET6, SOCK_DGRAM, IPPROTO_UDP, NULL},
+        {"tcp:53", AF_INET6, SOCK_STREAM, IPPROTO_TCP, "[::]:53"},
+        {"tcp:127.0.0.1:53", AF_INET, SOCK_STREAM, IPPROTO_TCP, "127.0.0.1:53"},
+        {"tcp://[::1]:53", AF_INET6, SOCK_STREAM, IPPROTO_TCP, "[::1]:53"},
+        {"unix:/run/x", AF_UNIX, SOCK_STREAM, 0, "/run/x"},
+        {"unix:///run/x", AF_UNIX, SOCK_STREAM, 0, "/run/x"},
+        {"unix:@x", AF_UNIX, SOCK_STREAM, 0, "@x"},
         {"seqpacket:/run/x", AF_UNIX, SOCK_SEQPACKET, 0, NULL},
         {"seqpacket:@x", AF_UNIX, SOCK_SEQPACKET, 0, NULL},
     };
@@ -109,9 +116,19 @@ static void test_refused(void **state)
         {"udp:@x", -EINVAL, "UDP"},
         {"seqpacket:", -EINVAL, "sequential"},
         {"seqpacket:80", -EINVAL, "sequential"},
-        {"tcp:127.0.0.1:80", -EINVAL, "brackets"},
-        {"http://127.0.0.1:80", -EINVAL, ""},
-        {"unix:/run/x", -EINVAL, "relative"},
+        {"tcp:", -EINVAL, "port"},
+        {"tcp:/run/x", -EINVAL, "TCP"},
+        {"tcp://localhost:80", -EINVAL, "names are not looked up"},
+        {"unix:", -EINVAL, "begins with /"},
+        {"unix:run/x", -EINVAL, "begins with /"},
+        {"unix://run/x", -EINVAL, "begins with /"},
+        {"unix:127.0.0.1:80", -EINVAL, "begins with /"},
+        {"http://127.0.0.1:80", -EINVAL, "URL"},
+        {"fd://3", -EINVAL, "passed"},
+        {"fd@3", -EINVAL, "passed"},
+        {"ftp://127.0.0.1:80", -EINVAL, "URL"},
+        {"a::b:80", -EINVAL, "brackets"},
+        {"ho::st:80", -EINVAL, "names are not looked up"},
     };
 
     for (size_t i = 0; i < N(cases); i++) {
@@ -160,6 +177,62 @@ static void test_names(void **state)
             assert_non_null(why);
         else
             assert_string_equal(address_format(&a, text), cases[i].address);
+    }
+}
+
+static void test_guesses(void **state)
+{
+    static const struct {
+        const char *text, *meant; /* NULL: nothing comes to mind */
+    } cases[] = {
+        {"http://0.0.0.0:8080", "0.0.0.0:8080"},
+        {"https://[::1]:443/", "[::1]:443"},
+        {"http://localhost:3000/path?x#y", "127.0.0.1:3000"},
+        {"HTTP://*:80", "80"},
+        {"ssl://127.0.0.1:80", "127.0.0.1:80"},
+        {"http://:80", "80"},
+        {"udp://127.0.0.1:53", "udp:127.0.0.1:53"},
+        {"unix-listen:/run/x", "/run/x"},
+        {"file:///run/x", "/run/x"},
+        {"unix@/run/x", "/run/x"},
+        {"abns@x", "@x"},
+        {"ipv4@127.0.0.1:80", "127.0.0.1:80"},
+        {"udp4:127.0.0.1:53", "udp:127.0.0.1:53"},
+        {":8080", "8080"},
+        {"*:8080", "8080"},
+        {"localhost:8080", "127.0.0.1:8080"},
+        {"udp:localhost:53", "udp:127.0.0.1:53"},
+        {"tcp:localhost:80", "tcp:127.0.0.1:80"},
+        {"8080/tcp", "8080"},
+        {"53/udp", "udp:53"},
+        {"127.0.0.1:53/udp", "udp:127.0.0.1:53"},
+        {"8080:80", "8080"},
+        {"127.0.0.1:8080:80", "127.0.0.1:8080"},
+        {"::1:8080", "[::1]:8080"},
+        {":::8080", "[::]:8080"},
+        {"fe80::1:80", "[fe80::1]:80"},
+        {"", NULL},
+        {":", NULL},
+        {"*", NULL},
+        {"x", NULL},
+        {"::", NULL},
+        {"http", NULL},
+        {"http://", NULL},
+        {"http:///", NULL},
+        {"fd://3", NULL},
+        {"run/x.sock", NULL},
+        {"example.com:80", NULL},
+        {"127.0.0.1", NULL},
+        {"http://127.0.0.1", NULL},
+        {"http://" X100 X10 X10 X10 X10 X10 ":80", NULL},
+    };
+
+    for (size_t i = 0; i < N(cases); i++) {
+        char buffer[ADDRESS_TEXT_MAX];
+        const char *meant = address_guess(cases[i].text, buffer);
+
+        if (!meant != !cases[i].meant || (meant && strcmp(meant, cases[i].meant) != 0))
+            fail_msg("\"%s\": %s", cases[i].text, meant ? meant : "nothing");
     }
 }
 
@@ -298,10 +371,15 @@ static void test_control_characters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepted),       cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_names),          cmocka_unit_test(test_matches),
-        cmocka_unit_test(test_overlaps),       cmocka_unit_test(test_of_socket),
-        cmocka_unit_test(test_of_odd_sockets), cmocka_unit_test(test_control_characters),
+        cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_guesses),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_matches),
+        cmocka_unit_test(test_overlaps),
+        cmocka_unit_test(test_of_socket),
+        cmocka_unit_test(test_of_odd_sockets),
+        cmocka_unit_test(test_control_characters),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

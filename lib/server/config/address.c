@@ -11,8 +11,7 @@
 
 #define ACCEPTED                                                                                   \
     "write a port (8080), 127.0.0.1:8080, [::1]:8080, /run/name.sock, @abstract, udp:HOST:PORT "   \
-    "or "                                                                                          \
-    "seqpacket:/path"
+    "or seqpacket:/path"
 
 #define WHY_ADDRESS "is not an address; " ACCEPTED
 #define WHY_EMPTY   "is empty; " ACCEPTED
@@ -21,11 +20,15 @@
 #define WHY_HOST                                                                                   \
     "has a host name, and names are not looked up; write an address, such as 127.0.0.1:8080 or "   \
     "[::1]:8080"
+#define WHY_PASSED   "names a socket that is passed; those are taken without an option, leave it out"
+#define WHY_URL      "is a URL; write the address alone, such as 127.0.0.1:8080"
 #define WHY_BRACKETS "is an IPv6 address without brackets; write [::1]:8080"
 #define WHY_RELATIVE "is a relative path; a socket's path begins with /"
 #define WHY_LONG     "is too long for a socket; a path or abstract name has at most 107 bytes"
 #define WHY_FOLDER   "ends in /, so it names a directory; write the path of the socket itself"
 #define WHY_DEVICE   "names a network interface that does not exist; `ip link` lists them"
+#define WHY_UNIX     "is not a path that begins with /; write /run/name.sock, or @abstract"
+#define WHY_TCP      "is not a TCP address; write 8080, 127.0.0.1:8080 or [::1]:8080"
 #define WHY_NAME                                                                                   \
     "has an invalid NAME; write 1 to 255 printable ASCII characters other than / : @ [ and blanks"
 #define WHY_RESERVED "has a NAME that begins with aiotools-sd., which is reserved"
@@ -40,6 +43,10 @@ static const struct scheme {
      "is not a UDP address; write udp:127.0.0.1:53, udp:[::1]:53 or udp:53"},
     {"seqpacket:", SOCK_SEQPACKET, false, true,
      "is not a sequential-packet address; write seqpacket:/path or seqpacket:@abstract"},
+    {"unix://", SOCK_STREAM, false, true, WHY_UNIX},
+    {"unix:", SOCK_STREAM, false, true, WHY_UNIX},
+    {"tcp://", SOCK_STREAM, true, false, WHY_TCP},
+    {"tcp:", SOCK_STREAM, true, false, WHY_TCP},
     {"", SOCK_STREAM, true, true, NULL},
 };
 
@@ -122,8 +129,13 @@ static int refuse_host(const char *text, const char *colon, const char **ret_why
     struct in6_addr in6;
     struct in_addr in;
 
+    if (strncmp(text, "fd", 2) == 0 && text[2] && strchr(":@=", text[2]))
+        return fail(-EINVAL, WHY_PASSED, ret_why);
+    if (strstr(text, "://"))
+        return fail(-EINVAL, WHY_URL, ret_why);
     if (inet_pton(AF_INET6, text, &in6) == 1 ||
-        (colon && memchr(text, ':', (size_t)(colon - text))))
+        (colon && memchr(text, ':', (size_t)(colon - text)) &&
+         !text[strspn(text, "0123456789abcdefABCDEF:.%")]))
         return fail(-EINVAL, WHY_BRACKETS, ret_why);
     if (inet_pton(AF_INET, text, &in) == 1)
         return fail(-EINVAL, WHY_NO_PORT, ret_why);

@@ -173,6 +173,26 @@ static int check_ready(struct server_config *c, struct problem *p)
     return 0;
 }
 
+/* --user=USER:GROUP, as in chown(1). No name has a colon in it. */
+static int check_account(struct server_config *c, struct problem *p)
+{
+    char *colon = c->user ? strchr(c->user, ':') : NULL;
+
+    if (!colon)
+        return 0;
+    if (colon == c->user || !colon[1] || strchr(colon + 1, ':'))
+        return problem_set(p, STATUS_USAGE, -EINVAL,
+                           "--user=%s: is not USER or USER:GROUP; write --user=USER --group=GROUP",
+                           c->user);
+    if (c->group)
+        return problem_set(p, STATUS_USAGE, -EINVAL,
+                           "--user=%s and --group=%s both name a group; leave one of them out",
+                           c->user, c->group);
+    c->group = strdup(colon + 1);
+    *colon = '\0';
+    return c->group ? 0 : out_of_memory(p);
+}
+
 static int check_program(struct server_config *c, struct problem *p)
 {
     if (c->argv && c->argv[0])
@@ -190,10 +210,7 @@ static int check_sandbox(struct server_config *c, struct problem *p)
 int server_config_finish(struct server_config *config, struct problem *ret_problem)
 {
     static int (*const steps[])(struct server_config *, struct problem *) = {
-        check_replacement,
-        check_ready,
-        check_sandbox,
-        check_program,
+        check_replacement, check_ready, check_account, check_sandbox, check_program,
     };
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address-guess.h"
 #include "capabilities.h"
 #include "config.h"
 #include "parse.h"
@@ -132,7 +133,18 @@ static int take_name(const struct option_spec *spec, const char *text, void *fie
 static int take_listen(const struct option_spec *spec, const char *text, void *field,
                        const char **ret_why)
 {
-    return server_config_add_listen(field, text, ret_why);
+    static char why[2 * ADDRESS_TEXT_MAX + 160]; /* as in option_word() */
+    char guess[ADDRESS_TEXT_MAX];
+    int r = server_config_add_listen(field, text, ret_why);
+    size_t n = strcspn(text, "=/:@[") + 1; /* of NAME=, if there is one */
+    const char *address = n <= strlen(text) && text[n - 1] == '=' ? text + n : text;
+
+    if (r != -EINVAL || !address_guess(address, guess))
+        return r;
+    (void)snprintf(why, sizeof(why), "%.*s; did you mean --listen=%.*s%s?",
+                   (int)strcspn(*ret_why, ";"), *ret_why, (int)(address - text), text, guess);
+    *ret_why = why;
+    return r;
 }
 
 static int take_env(const struct option_spec *spec, const char *text, void *field,
@@ -297,8 +309,8 @@ const struct option_spec server_options[] = {
      .kind = OPTION_PATH},
     {"chdir", 0, "DIRECTORY", option_string, FIELD(chdir), "working directory",
      .kind = OPTION_PATH_DIR},
-    {"user", 0, "USER", option_string, FIELD(user), "run as this user, by name or number",
-     .kind = OPTION_USER},
+    {"user", 0, "USER[:GROUP]", option_string, FIELD(user),
+     "run as this user, by name or number, and as this group", .kind = OPTION_USER},
     {"group", 0, "GROUP", option_string, FIELD(group), "run as this group, by name or number",
      .kind = OPTION_GROUP},
     {"umask", 0, "MODE", take_umask, FIELD(umask), "file mode creation mask, octal"},
