@@ -6,7 +6,7 @@ import re
 import signal
 import socket
 
-from harness import (NOBODY, WORKER, Skip, check, check_equal, main, need_nobody, need_root, scenario, wait_for)
+from harness import (NOBODY, SANITIZED, WORKER, Skip, check, check_equal, main, need_nobody, need_root, scenario, wait_for)
 
 USAGE, UNAVAILABLE, OS, SANDBOX, CONFIG = 64, 69, 71, 77, 78
 
@@ -255,6 +255,42 @@ def privileged_port(pit):
             raise Skip("this system lets everybody listen on port 81")
     os.chown(pit.runtime, NOBODY, NOBODY)
     expect(pit, ["--listen=127.0.0.1:81", *pit.worker()], OS, "127.0.0.1:81", uid=NOBODY)
+
+
+# ---- limits --------------------------------------------------------------------------------------------------
+
+def under(limit, value):
+    return ["/bin/sh", "-c", f'ulimit -{limit} {value} && exec "$@"', "sh"]
+
+
+@scenario
+def limit_of_open_files(pit):
+    """Wherever they run out: the message names the limit, its value, and where it is set."""
+    refused = 0
+    for n in range(5, 40):
+        status, _, err = pit.run("-n2", "--restart=no", f"--listen=127.0.0.1:{pit.port()}", "--", "true", wrapper=under("n", n))
+        check(status in (0, OS), f"{n} files: exit status {status}\n{err}")
+        if status == OS:
+            refused += 1
+            check(f"the limit of open files is {n}; raise it (ulimit -n, LimitNOFILE=)" in err, f"{n} files: {err}")
+            check(err.count("open files is") == 1 and "bug" not in err, f"{n} files: {err}")
+    check(refused > 5 and status == 0, f"{refused} refused")
+    pit.note(f"{refused} limits refused")
+
+
+@scenario
+def limit_of_address_space(pit):
+    if SANITIZED:
+        raise Skip("a sanitizer needs more address space than any limit leaves")
+    refused = 0
+    for kib in range(14000, 200000, 2000):
+        status, _, err = pit.run("-n1", "--restart=no", "--", "true", wrapper=under("v", kib))
+        if status == 0:
+            break
+        if status == OS:
+            refused += 1
+            check(f"the limit of address space is {kib} KiB; raise it (ulimit -v, LimitAS=)" in err, f"{kib} KiB: {err}")
+    check(refused > 0 and status == 0, f"{refused} refused\n{err}")
 
 
 # ---- programs ------------------------------------------------------------------------------------------------

@@ -29,7 +29,8 @@ struct problem {
 
 /*
  * Fills `p` (may be NULL) and returns `error`, a negative errno, so that `return problem_set(...)`
- * reads well.
+ * reads well. If the error is that of a limit of this process, the remedy of the text is replaced
+ * by the limit's (limits.h).
  */
 int problem_set(struct problem *p, int status, int error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

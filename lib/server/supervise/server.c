@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "config/limits.h"
 #include "log/writer.h"
 #include "predecessor.h"
 #include "rundir.h"
@@ -231,6 +232,22 @@ static void announce(void *userdata)
                   "their files with --read-only= and --read-write=, or with --sandbox=strict");
 }
 
+/* The loop itself has failed. A stack for a task that cannot be had is -EAGAIN. */
+static void say_broken(struct server *server, int r)
+{
+    char buffer[LIMITS_REMEDY_MAX];
+    const char *remedy = limits_remedy(r == -EAGAIN ? ENOMEM : -r, buffer);
+
+    if (remedy)
+        log_event(server->workers.log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
+                  "stopped: the supervisor cannot go on: %s; %s",
+                  strerror(r == -EAGAIN ? ENOMEM : -r), remedy);
+    else
+        log_event(server->workers.log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
+                  "stopped: internal error: %s; please report it as a bug",
+                  strerror(r < 0 ? -r : 0));
+}
+
 /* The last line says what to do, if there is something to do. */
 static void say_end(struct server *server, int r)
 {
@@ -238,9 +255,7 @@ static void say_end(struct server *server, int r)
     const char *program = server->config->argv[0];
 
     if (!server->stopping)
-        log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "stopped: internal error: %s; please report it as a bug",
-                  strerror(r < 0 ? -r : 0));
+        say_broken(server, r);
     else if (!server->workers.any_started)
         return;
     else if (server->status == STATUS_UNAVAILABLE)
