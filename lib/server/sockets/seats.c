@@ -2,6 +2,7 @@
 #include "set-internal.h"
 
 #include <errno.h>
+#include <sys/epoll.h>
 #include <sys/stat.h>
 
 /* ---- members --------------------------------------------------------------------------------- */
@@ -73,6 +74,9 @@ int listen_set_steer_seat(struct listen_set *s, unsigned seat, enum steer to)
 {
     if (seat >= REUSEPORT_MEMBERS_MAX)
         return -ERANGE;
+    for (size_t i = 0; i < s->n_entries && to > STEER_AWAY; i++)
+        if (s->entries[i].owner == LISTEN_OF_WORKER)
+            (void)reuseport_repair(&s->entries[i].group, seat);
     s->seats[seat] = (uint8_t)to;
     return steer_all(s, LISTEN_OF_WORKER);
 }
@@ -170,19 +174,36 @@ static bool path_is_gone(const struct listen_entry *e)
     return path && e->file.ino && lstat(path, &st) < 0 && errno == ENOENT;
 }
 
-static int check_shared(struct listen_entry *e, struct problem *p)
+bool listen_set_keeps_open_file(const struct listen_set *s, size_t i)
+{
+    const struct address *a = listen_entry_address(&s->entries[i]);
+
+    return address_is_inet(a) && a->type == SOCK_STREAM;
+}
+
+static int reopen_shared(struct listen_set *s, struct listen_entry *e)
+{
+    int r;
+
+    /* Copies of other processes would keep it in the epoll. */
+    (void)epoll_ctl(s->watch, EPOLL_CTL_DEL, e->fd, NULL);
+    r = listener_reopen(e->fd, &e->address, LISTENER_EXCLUSIVE, &e->file);
+    return r < 0 ? r : listen_watch(s, e);
+}
+
+static int check_shared(struct listen_set *s, struct listen_entry *e, struct problem *p)
 {
     bool gone = path_is_gone(e);
     int r;
 
     if (!e->listens || (!gone && !listener_is_dead(e->fd, &e->address)))
         return 0;
-    if (address_is_inet(&e->address) && e->address.type == SOCK_STREAM)
+    if (listen_set_keeps_open_file(s, (size_t)(e - s->entries)))
         r = listener_relisten(e->fd, &e->address);
     else if (e->inherited)
         return -EBADFD;
     else
-        r = listener_reopen(e->fd, &e->address, LISTENER_EXCLUSIVE, &e->file);
+        r = reopen_shared(s, e);
     if (r >= 0 && gone)
         (void)problem_set(p, STATUS_OS, -ENOENT,
                           "--listen=%s: the file had been removed; it is there again", e->option);
@@ -207,7 +228,7 @@ int listen_set_check(struct listen_set *s, unsigned slot, unsigned seat,
 
     for (size_t i = 0; i < s->n_entries; i++) {
         struct listen_entry *e = &s->entries[i];
-        int r = e->owner == LISTEN_OF_ALL ? check_shared(e, ret_problem)
+        int r = e->owner == LISTEN_OF_ALL ? check_shared(s, e, ret_problem)
                                           : reuseport_repair(&e->group, members[e->owner]);
 
         if (r > 0)
@@ -218,4 +239,54 @@ int listen_set_check(struct listen_set *s, unsigned slot, unsigned seat,
             (void)steer_entry(s, e);
     }
     return result < 0 ? result : repaired;
+}
+
+/* ---- watching -------------------------------------------------------------------------------- */
+
+int listen_set_watch_fd(const struct listen_set *s)
+{
+    return s->watch;
+}
+
+static bool is_needed(const struct listen_set *s, const struct listen_entry *e, unsigned member)
+{
+    return e->owner != LISTEN_OF_WORKER || s->seats[member] > STEER_AWAY;
+}
+
+/* From the cursor on. */
+static int mend_entry(struct listen_set *s, struct listen_entry *e, struct listen_cursor *c,
+                      struct problem *p)
+{
+    if (e->owner == LISTEN_OF_ALL) {
+        c->member = 0;
+        return c->next++ == 0 ? check_shared(s, e, p) : 0;
+    }
+    while (c->next < e->group.n_fds) {
+        int r;
+
+        c->member = c->next++;
+        r = is_needed(s, e, c->member) ? reuseport_repair(&e->group, c->member) : 0;
+        if (r == 0)
+            continue;
+        (void)steer_entry(s, e);
+        return r;
+    }
+    return 0;
+}
+
+int listen_set_mend(struct listen_set *s, struct listen_cursor *c, struct problem *ret_problem)
+{
+    struct epoll_event events[8];
+
+    /* What they say is found out below. */
+    while (epoll_wait(s->watch, events, 8, 0) == 8)
+        ;
+    for (; c->entry < s->n_entries; c->entry++, c->next = 0) {
+        struct listen_entry *e = &s->entries[c->entry];
+        int r = mend_entry(s, e, c, ret_problem);
+
+        if (r != 0)
+            return r < 0 ? describe_dead(e, r, ret_problem) : r;
+    }
+    return 0;
 }

@@ -28,6 +28,7 @@ struct listen_set {
     struct listen_entry *entries;
     size_t n_entries;
     char *fdnames;
+    int watch;                            /* an epoll of the shared listeners and of the groups' */
     uint8_t slots[LISTEN_SLOTS_MAX];      /* enum steer */
     uint8_t seats[REUSEPORT_MEMBERS_MAX]; /* likewise */
     bool taken[REUSEPORT_MEMBERS_MAX];    /* by seat */
@@ -37,6 +38,9 @@ static inline const struct address *listen_entry_address(const struct listen_ent
 {
     return e->owner == LISTEN_OF_ALL ? &e->address : &e->group.address;
 }
+
+/* Reports from now on that a shared listener was shut down. */
+int listen_watch(struct listen_set *s, const struct listen_entry *e);
 
 /* Fills the entries (nothing is opened). Half-filled on failure: for listen_set_close(). */
 int listen_plan(struct listen_set *s, const struct listen_options *o, struct problem *ret_problem);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "set-internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -74,6 +76,37 @@ static void take_inherited(struct listen_set *s)
     }
 }
 
+int listen_watch(struct listen_set *s, const struct listen_entry *e)
+{
+    bool shared = e->owner == LISTEN_OF_ALL;
+    /* Of a socket that it was shut down, and nothing else; of a group that it has something to say.
+     */
+    struct epoll_event event = {.events = shared ? EPOLLRDHUP | EPOLLET : EPOLLIN};
+    int fd;
+
+    if (shared && !e->listens)
+        return 0;
+    fd = !shared ? e->group.watch : e->source ? e->source->fd : e->fd;
+    return epoll_ctl(s->watch, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int watch_all(struct listen_set *s, struct problem *p)
+{
+    int r = 0;
+
+    s->watch = epoll_create1(EPOLL_CLOEXEC);
+    if (s->watch < 0)
+        r = -errno;
+    for (size_t i = 0; i < s->n_entries && r >= 0; i++)
+        r = listen_watch(s, &s->entries[i]);
+    if (r < 0)
+        return problem_set(p, STATUS_OS, r,
+                           "cannot watch the listening sockets: %s; raise the limit of open files "
+                           "(ulimit -n)",
+                           strerror(-r));
+    return 0;
+}
+
 static int open_all(struct listen_set *s, const struct listen_options *o, struct problem *p)
 {
     int r = listen_plan(s, o, p);
@@ -85,6 +118,9 @@ static int open_all(struct listen_set *s, const struct listen_options *o, struct
     s->fdnames = join_names(s);
     if (!s->fdnames)
         return problem_set(p, STATUS_OS, -ENOMEM, "out of memory");
+    r = watch_all(s, p);
+    if (r < 0)
+        return r;
     take_inherited(s);
     memset(s->slots, STEER_WAIT, o->n_slots);
     memset(s->seats, STEER_WAIT, o->n_slots);
@@ -99,6 +135,7 @@ int listen_set_open(struct listen_set **ret, const struct listen_options *option
 
     if (!s)
         return problem_set(ret_problem, STATUS_OS, -ENOMEM, "out of memory");
+    s->watch = -1;
     r = open_all(s, options, ret_problem);
     if (r < 0) {
         listen_set_close(s);
@@ -132,6 +169,8 @@ struct listen_set *listen_set_close(struct listen_set *s)
         return NULL;
     for (size_t i = 0; i < s->n_entries; i++)
         close_entry(&s->entries[i]);
+    if (s->watch >= 0)
+        close(s->watch);
     free(s->entries);
     free(s->fdnames);
     free(s);

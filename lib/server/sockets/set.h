@@ -24,7 +24,7 @@
  *
  * It makes only system calls that do not block, and can be called from anywhere, by one thread at a
  * time. It logs nothing: failures are returned as a problem that names the option's text, the cause
- * and the remedy. It does not watch the sockets.
+ * and the remedy.
  *
  * To give up a seat without losing connections: steer it AWAY. Let its worker accept until
  * listen_set_pending() has been 0 for a moment, since a handshake in progress ends on the listener
@@ -67,6 +67,8 @@ const char *listen_set_name(const struct listen_set *s,
 const char *listen_set_address(const struct listen_set *s,
                                size_t i); /* text, with the port that was chosen */
 enum listen_owner listen_set_owner(const struct listen_set *s, size_t i); /* of each socket */
+/* Whether it can listen again after a shutdown; otherwise only a new socket can. */
+bool listen_set_keeps_open_file(const struct listen_set *s, size_t i);
 const char *listen_set_fdnames(
     const struct listen_set *s); /* value of LISTEN_FDNAMES, the same for all workers */
 unsigned listen_set_first_port(const struct listen_set *s); /* 0: none has a port */
@@ -119,3 +121,18 @@ ssize_t listen_set_pending(const struct listen_set *s, unsigned seat);
  */
 int listen_set_check(struct listen_set *s, unsigned slot, unsigned seat,
                      struct problem *ret_problem);
+
+/* Becomes readable when a listener was shut down, and not by traffic; then call listen_set_mend().
+ */
+int listen_set_watch_fd(const struct listen_set *s);
+/*
+ * Finds the next dead listener and repairs it, unless it belongs to a seat that is AWAY: that is
+ * repaired when it is steered. Begin with a zeroed cursor. Returns 1 if one was repaired, its error
+ * if that failed, and 0 at the end.
+ */
+struct listen_cursor {
+    size_t entry;    /* where it was found */
+    unsigned member; /* its seat or slot; 0 for a shared one */
+    unsigned next;
+};
+int listen_set_mend(struct listen_set *s, struct listen_cursor *c, struct problem *ret_problem);

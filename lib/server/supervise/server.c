@@ -11,6 +11,7 @@
 
 #include "config/limits.h"
 #include "log/writer.h"
+#include "listeners.h"
 #include "predecessor.h"
 #include "rundir.h"
 #include "scheduler.h"
@@ -350,6 +351,9 @@ static int start_services(struct server *server, ait_scope *scope)
     log_writer_init(&server->log_writer, server->workers.log, scope);
     r = ait_scope_spawn(scope, NULL, workers_watch_guardian, &server->workers,
                         AIT_TASK_OPTIONS(.name = "guardian"));
+    if (r >= 0)
+        r = ait_scope_spawn(scope, NULL, listeners_watch, &server->workers,
+                            AIT_TASK_OPTIONS(.name = "listeners"));
     /* No signal must arrive before a task listens. */
     if (r >= 0)
         r = signals_start(&server->signals, scope);

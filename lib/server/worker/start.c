@@ -199,7 +199,8 @@ static int start_process(struct worker *w, const struct far_ends *far, struct pr
     return r;
 }
 
-void worker_repair_listeners(struct worker *w)
+/* Its predecessor may have shut them down. */
+static void repair_listeners(struct worker *w)
 {
     struct problem *p = &w->all->problem;
     int r;
@@ -232,7 +233,7 @@ int worker_begin(struct worker *w)
     w->started = ait_now(NULL);
     if (workers_guardian_is_dead(all))
         return -EPIPE;
-    worker_repair_listeners(w);
+    repair_listeners(w);
     r = open_pipes(w, &far, p);
     if (r >= 0)
         r = start_process(w, &far, p);

@@ -11,8 +11,3 @@
  * stack.
  */
 int worker_begin(struct worker *w);
-/*
- * A worker may shut down its listener when it stops, which also shuts it down for its successor.
- * This repairs it.
- */
-void worker_repair_listeners(struct worker *w);

@@ -357,7 +357,6 @@ static int worker_close(void *userdata)
         log_stream_end(&w->streams[i]);
     worker_close_pipes(w);
     worker_forget(w);
-    worker_repair_listeners(w);
     return 0;
 }
 

@@ -64,6 +64,7 @@ struct worker {
     struct log_stream streams[LOG_CHANNELS];
     ait_explainer *explainer; /* of its sandbox; NULL: nothing is to be explained */
     uint64_t n_unreported;    /* denials that were not logged */
+    bool shut_down_told;      /* the log says that it has shut down its listener */
 
     ait_future *output_over; /* both pipes have reached their end */
     ait_scope *limit; /* its deadline is the start or the stop timeout; NULL: none is running */
