@@ -439,12 +439,17 @@ class Load:
               f"{ {k: v for k, v in counts.items() if k not in ('pids', 'details')} }\n{counts['details']}")
 
 
+def quick(args):
+    """Options of `run`. Workers are trusted as soon as they are ready, except where --settle is what is tested."""
+    return args if any(a.startswith("--settle") for a in args) else ["--settle=0", *args]
+
+
 class Server:
     """`aiotools-sd run`, running. Its workers are its children that run another program than it does."""
 
     def __init__(self, pit, args, env=None, uid=None, wrapper=(), read_output=True, cwd=None, runtime=True, stdin=None):
         self.pit = pit
-        command = [*wrapper, CMD, "run", *args]
+        command = [*wrapper, CMD, "run", *quick(args)]
         environment = pit.environment(runtime=runtime, uid=uid)
         environment.update(env or {})
         credentials = {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
@@ -615,7 +620,8 @@ class Sandpit:
 
     def run(self, *args, env=None, uid=None, wrapper=(), patience=None, prefix=("run",)):
         """To its end. (status, stdout, stderr)"""
-        command = [*wrapper, CMD, *prefix, *[str(a) for a in args]]
+        args = [str(a) for a in args]
+        command = [*wrapper, CMD, *prefix, *(quick(args) if tuple(prefix) == ("run",) else args)]
         environment = self.environment(runtime=True, uid=uid)
         environment.update(env or {})
         credentials = {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}

@@ -142,6 +142,38 @@ def auto_remembers(pit):
 
 
 @scenario
+def settle(pit):
+    """Ready, for the service manager too, is who has stayed alive for --settle."""
+    server = pit.server("-n2", "--settle=800ms", *pit.worker())
+    pit.trace.wait("ready", 2)
+    server.wait_ready()
+    last = max(e[0] for e in pit.trace.of("ready")) / 1e6
+    check(time.monotonic() - last >= 0.8, f"ready {time.monotonic() - last:.3f} s after the last worker, not 0.8")
+    server.stop()
+
+
+@scenario
+def settle_of_the_dying(pit):
+    """At the first start as well: who dies soon after READY=1 was never ready."""
+    status, _, err = pit.run("-n2", "--settle=10s", "--backoff=1ms..1ms", "--give-up=3/1min", *pit.worker("--exit=3", "--exit-after=50"))
+    check_equal(status, 69, f"exit status\n{err}")
+    check("ready after" in err and "workers are ready" not in err, f"all were ready:\n{err}")
+    check(not pit.notify.find("READY"), "was told to be ready")
+
+
+@scenario
+def settle_counts_age(pit):
+    """Alive for a time is what the delay proves already: it is not waited for twice."""
+    server = pit.server("-n2", "--ready=delay:1s", "--settle=1s", *pit.worker("--ready=none"))
+    server.wait_ready()
+    for line in ("slot 0, .*ready after", "slot 1, .*ready after"):
+        server.err.wait(line)
+    begun = min(e[0] for e in pit.trace.of("start")) / 1e6
+    check_within(time.monotonic() - begun, 0.95, 1.9, "seconds until ready")
+    server.stop()
+
+
+@scenario
 def start_timeout(pit):
     """Not ready in time: killed, and that is a failure like others."""
     status, _, err = pit.run("-n2", "--ready=notify", "--start-timeout=300ms", "--backoff=10ms..20ms", "--give-up=2/1min",

@@ -175,6 +175,72 @@ def whole_surge_rolls_back_whole(pit):
     server.stop()
 
 
+# ---- replacements that fail once they were ready -------------------------------------------------------------
+
+def by_generation(pit, old, new):
+    """Workers whose options depend on how often the server had been reloaded when they were started."""
+    command = pit.worker()
+    code = f'[ $AIOTOOLS_SD_GENERATION = 0 ] && exec "$0" "$@" {old}; exec "$0" "$@" {new}'
+    return ["--", "sh", "-c", code, *command[1:]]
+
+
+@scenario
+def dies_after_ready(pit):
+    """READY=1 is a promise. What breaks it within --settle replaces nobody."""
+    listen = f"127.0.0.1:{pit.port()}"
+    server = pit.server("-n4", f"--listen={listen}", f"--settle={seconds(3)}", *by_generation(pit, "", "--exit=3 --exit-after=1000"))
+    server.wait_ready()
+    old = server.wait_workers(4)
+    load = pit.load(listen, "-c4", "-p1")
+    load.wait_ok(50)
+    failed_reload(server, pit, "rolled-back")
+    server.err.wait(r"slot 0, pid \d+: error: reload: the replacement exited with status 3, [\d.]+m?s after it was ready")
+    server.err.wait("reload: rolled-back; 0 of 4 workers were replaced in .*, since a new one exited with status 3, .*; fix the cause")
+    check_serving(server, load, old)
+    check_equal(len(pit.trace.of("start")), 5, "workers started")
+    Load.check_lossless(load.stop())
+    server.stop()
+
+
+@scenario
+def dies_after_the_commit(pit):
+    """A new worker that dies while the reload still runs stops it, and its slot goes back."""
+    gate = pit.file("gate")
+    listen = f"127.0.0.1:{pit.port()}"
+    server = pit.server("-n2", f"--listen={listen}", "--ready=notify",
+                        *by_generation(pit, "", f"--ready-if={gate}.$AIOTOOLS_SD_SLOT"))
+    server.wait_ready()
+    old = server.wait_workers(2)
+    slots = {e[1]: e[2] for e in pit.trace.of("start")}
+    pit.file("gate.0", "")
+    server.send(signal.SIGHUP)
+    second = pit.trace.wait("start", 4)
+    os.kill(second[2][1], signal.SIGKILL)
+    server.err.wait(r"slot 0, pid \d+: error: reload: the new worker was killed by SIGKILL, .* goes back to what it ran before")
+    server.err.wait("reload: rolled-back; 0 of 2 workers were replaced")
+    now = server.wait_workers(2)
+    check_equal([p for p in old if slots[p] == "1"], [p for p in now if p in old], "old workers that are left")
+    pit.trace.wait("ready", 4)
+    check_equal([e[2:4] for e in pit.trace.of("start")][-1], ("0", "0"), "slot and generation of the last start")
+    server.stop()
+
+
+@scenario
+def settles_before_it_is_committed(pit):
+    """The old worker is not asked to stop before the new one has stayed alive for --settle."""
+    settle = 700
+    server = pit.server("-n2", f"--settle={settle}ms", *pit.worker()).wait_ready()
+    server.reload(2)
+    events = pit.trace.events()
+    stopped = [e for e in events if e[4].startswith("stop")]
+    ready = [e for e in events if e[4] == "ready" and e[3] == "1"]
+    check_equal((len(stopped), len(ready)), (2, 2), "stops, new workers ready")
+    for r, s in zip(ready, stopped):
+        check(s[0] - r[0] >= settle * 1000, f"stopped {s[0] - r[0]} us after the new one was ready, not {settle} ms")
+    server.err.wait("reload: done; 2 of 2 workers were replaced in .*, generation 1")
+    server.stop()
+
+
 # ---- more than one wish at a time ----------------------------------------------------------------------------
 
 def gated(pit, *options):

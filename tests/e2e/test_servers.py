@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Servers that know nothing of us, unmodified, as workers: served, reloaded under load without loss, stopped."""
 import os
+import signal
 
 from harness import (APPS, FULL, HTTP_HELLO, PYTHON, WORKER, Load, Skip, alive, check, check_equal, compiled_go, compiled_rust,
-                     main, milliseconds, need_program, scenario)
+                     main, milliseconds, need_program, scenario, seconds)
 
 RELOADS = 20 if FULL else 3
 
@@ -37,6 +38,43 @@ def under_load(pit, server, listen, kept, workers=2):
 def gunicorn(pit):
     program = need_program("gunicorn")
     serve(pit, f"127.0.0.1:{pit.port()}", [], [program, "--chdir", APPS, "--workers=2", "wsgi:application"], kept=False)
+
+
+def broken_deploy(pit, options, preload):
+    """An import that fails. gunicorn says READY=1 before it loads the application, unless with --preload."""
+    program = need_program("gunicorn")
+    listen = f"127.0.0.1:{pit.port()}"
+    directory = pit.directory("site")
+    with open(f"{APPS}/wsgi.py") as f:
+        text = f.read()
+    pit.file("site/wsgi.py", text)
+    server = pit.server("-n4", f"--listen={listen}", *options, "--", program, *preload, "--chdir", directory, "wsgi:application")
+    server.wait_ready(patience=60)
+    old = server.wait_workers(4)
+    load = pit.load(listen, "-c4", "-C", "-p2")
+    load.wait_ok(50)
+    pit.file("site/wsgi.py", "import no_such_module\n" + text)
+    server.send(signal.SIGHUP)
+    how = server.err.wait("reload: the replacement exited with status [13](.*); see its output above")[1]
+    check_equal(b"after it was ready" in how, not preload, "it had said READY=1")
+    server.err.wait("reload: rolled-back; 0 of 4 workers were replaced in .*, since a new one exited with status [13]")
+    check_equal(sorted(server.wait_workers(4)), sorted(old), "workers")
+    load.wait_ok(50)
+    pit.file("site/wsgi.py", text)
+    server.reload(4, patience=90)
+    load.wait_ok(50)
+    Load.check_lossless(load.stop())
+    server.stop()
+
+
+@scenario
+def gunicorn_broken(pit):
+    broken_deploy(pit, [f"--settle={seconds(3)}"], [])
+
+
+@scenario
+def gunicorn_broken_preload(pit):
+    broken_deploy(pit, ["--settle=0"], ["--preload"])
 
 
 @scenario

@@ -53,6 +53,7 @@ static void test_defaults(void **state)
     assert_int_equal(c.ready, READY_AUTO);
     assert_int_equal(c.ready_auto_usec, 5 * SEC);
     assert_int_equal(c.start_timeout, 30 * SEC);
+    assert_int_equal(c.settle, 2 * SEC);
     assert_int_equal(c.stop_timeout, 30 * SEC);
     assert_int_equal(c.stop_signal, SIGTERM);
     assert_int_equal(c.restart, RESTART_ALWAYS);
@@ -220,6 +221,11 @@ static void delay_too_long(struct server_config *c)
     c->ready_delay = c->start_timeout;
 }
 
+static void settles_for_ever(struct server_config *c)
+{
+    c->settle = PARSE_INFINITY;
+}
+
 static void no_program(struct server_config *c)
 {
     char *argv[] = {NULL};
@@ -240,6 +246,7 @@ static void test_checks(void **state)
         {ready_fd_on_socket, STATUS_USAGE, "--ready=fd:3"},
         {ready_fd_above, 0, NULL},
         {delay_too_long, STATUS_USAGE, "--start-timeout"},
+        {settles_for_ever, STATUS_USAGE, "--settle=infinity"},
         {no_program, STATUS_USAGE, "no program"},
     };
 

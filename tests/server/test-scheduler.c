@@ -28,11 +28,12 @@
 #define SEC   AIT_USEC_PER_SEC
 #define SLOTS 4u
 
-enum fate { COMES_UP, EXITS, IS_LATE, NEVER_READY };
+enum fate { COMES_UP, EXITS, IS_LATE, NEVER_READY, DIES_SOON /* 1 s after it was ready */ };
 
 struct play {
     /* the case */
     struct amount max_surge, max_unavailable;
+    uint64_t settle;
     enum fate fate[SLOTS];       /* of workers of generation 1, by slot */
     enum fate first_fate[SLOTS]; /* of generation 0 */
 
@@ -63,12 +64,14 @@ static void direct_worker(struct play *p, struct worker *w)
             fake_exit(w, 0);
         }
     } else if (w->state == WORKER_STARTING && age >= SEC) {
-        if (fate == COMES_UP)
+        if (fate == COMES_UP || fate == DIES_SOON)
             fake_ready(w);
         else if (fate == EXITS)
             fake_exit(w, 1);
         else if (fate == IS_LATE)
             fake_timeout(w);
+    } else if (w->state == WORKER_READY && fate == DIES_SOON && age >= 2 * SEC) {
+        fake_exit(w, 3);
     }
 }
 
@@ -108,6 +111,7 @@ static void open_play(struct play *p, ait_scope **scope)
     p->config.workers = SLOTS;
     p->config.argv = argv;
     p->config.sandbox.mode = SANDBOX_NONE;
+    p->config.settle = p->settle;
     p->config.max_surge = p->max_surge;
     p->config.max_unavailable = p->max_unavailable;
     assert_int_equal(log_new(&p->workers.log, "test", LOG_PREFIX, null, null), 0);
@@ -124,7 +128,9 @@ static void open_play(struct play *p, ait_scope **scope)
     assert_int_equal(ait_scope_spawn(*scope, NULL, direct, p, NULL), 0);
     assert_int_equal(ait_sleep(2 * SEC), 0);
     assert_int_equal(scheduler_n_ready(&p->scheduler), SLOTS);
-    assert_true(scheduler_all_were_ready(&p->scheduler));
+    assert_true(scheduler_all_were_proved(&p->scheduler) == (p->settle == 0));
+    assert_int_equal(ait_sleep(p->settle), 0);
+    assert_true(scheduler_all_were_proved(&p->scheduler));
     p->least_ready = p->most_alive = SLOTS;
 }
 
@@ -162,6 +168,7 @@ struct reload_case {
     enum fate fate[SLOTS];
     const char *generations, *state; /* afterwards; NULL: all went well */
     unsigned least_ready, most_alive;
+    uint64_t settle;
 };
 
 #define N(n)                                                                                       \
@@ -190,12 +197,32 @@ static const struct reload_case reload_cases[] = {
     {"one of all is late", PERCENT(100), N(0), {[0] = IS_LATE}, "0000", "rolled-back", 4, 8},
     {"in place, the first", N(0), N(1), {EXITS}, "0000", "rolled-back", 3, 4},
     {"in place, the third", N(0), N(1), {[2] = EXITS}, "1100", "partial", 3, 4},
+    {"all settle", N(1), N(0), {0}, "1111", NULL, 4, 5, 2 * SEC},
+    {"all settle, in place", N(0), N(1), {0}, "1111", NULL, 3, 4, 2 * SEC},
+    {"dies while it settles", N(1), N(0), {DIES_SOON}, "0000", "rolled-back", 4, 5, 2 * SEC},
+    {"the third does", N(1), N(0), {[2] = DIES_SOON}, "1100", "partial", 4, 5, 2 * SEC},
+    {"one of all does",
+     PERCENT(100),
+     N(0),
+     {[2] = DIES_SOON},
+     "0000",
+     "rolled-back",
+     4,
+     8,
+     2 * SEC},
+    {"in place", N(0), N(1), {DIES_SOON}, "0000", "rolled-back", 3, 4, 2 * SEC},
+    {"in place, the third does", N(0), N(1), {[2] = DIES_SOON}, "1100", "partial", 3, 4, 2 * SEC},
+    /* Committed 1 s after it was started, dead 1 s later, while its predecessor drains. */
+    {"dies after the commit", N(1), N(0), {DIES_SOON}, "0000", "rolled-back", 3, 5, 0},
+    {"the third dies after it", N(1), N(0), {[2] = DIES_SOON}, "1100", "partial", 3, 5, 0},
+    {"in place, dies after it", N(0), N(1), {DIES_SOON}, "0000", "rolled-back", 2, 4, 0},
 };
 
 static int play_reload(void *userdata)
 {
     const struct reload_case *c = userdata;
-    struct play p = {.max_surge = c->max_surge, .max_unavailable = c->max_unavailable};
+    struct play p = {
+        .max_surge = c->max_surge, .max_unavailable = c->max_unavailable, .settle = c->settle};
     AIT_SCOPE(scope);
 
     memcpy(p.fate, c->fate, sizeof(p.fate));
@@ -321,8 +348,8 @@ static void one_crashes_meanwhile(struct play *p)
     assert_null(p->scheduler.reload_state);
 }
 
-/* A new worker fails again and again once it was ready: the rest is not replaced, but for another
- * revision. */
+/* A new worker fails long after it was committed, while others are replaced: the reload stops, and
+ * its slot goes back. */
 static void new_ones_crash(struct play *p)
 {
     make_in_place(p);
@@ -330,11 +357,12 @@ static void new_ones_crash(struct play *p)
     while (!slot_is_ready(p->scheduler.slots[0]) ||
            p->scheduler.slots[0]->revision->generation != 1)
         assert_int_equal(ait_sleep(SEC / 20), 0);
-    p->fate[0] = EXITS;
+    assert_int_equal(ait_sleep(4 * SEC), 0); /* another one has its turn */
     fake_exit(p->scheduler.slots[0]->current, 1);
     assert_int_equal(ait_sleep(60 * SEC), 0);
-    assert_int_equal(p->scheduler.n_reloads, 0);
-    assert_true(scheduler_n_ready(&p->scheduler) >= SLOTS - 2);
+    assert_int_equal(p->scheduler.n_reloads, 1);
+    assert_string_equal(generations(p), "0100");
+    assert_string_equal(p->scheduler.reload_state, "partial");
     scheduler_reload(&p->scheduler);
     assert_int_equal(ait_sleep(60 * SEC), 0);
     assert_string_equal(generations(p), "2222");

@@ -60,6 +60,7 @@ static void stage_begin(struct stage *s)
     struct problem p;
 
     server_config_init(&s->config);
+    s->config.settle = 0; /* unless the row says otherwise */
     for (unsigned i = 0; i < 2; i++)
         s->revisions[i] = (struct revision){.refs = 1, .config = &s->config, .generation = i};
     assert_int_equal(log_new(&s->workers.log, "test", LOG_PREFIX, null, null), 0);
@@ -183,6 +184,33 @@ static void surge_committed(struct stage *s)
     slot_decide(s->slot, true);
 }
 
+static void surge_settling(struct stage *s)
+{
+    s->config.settle = 2 * SEC;
+    surge_ready(s);
+}
+
+static void surge_done(struct stage *s)
+{
+    surge_committed(s);
+    settle();
+    fake_exit(s->slot->old, 0);
+}
+
+static void surge_of_failed(struct stage *s)
+{
+    failed(s);
+    settle();
+    replace(s, false);
+    fake_ready(s->slot->next);
+}
+
+static void failed_settling(struct stage *s)
+{
+    s->config.settle = 2 * SEC;
+    surge_of_failed(s);
+}
+
 static void surge_in_backoff(struct stage *s)
 {
     backoff(s);
@@ -208,6 +236,14 @@ static void in_place_starting(struct stage *s)
 {
     in_place_waiting(s);
     fake_exit(current(s), 0);
+}
+
+static void in_place_settling(struct stage *s)
+{
+    s->config.settle = 2 * SEC;
+    in_place_starting(s);
+    settle();
+    fake_ready(s->slot->next);
 }
 
 /* ---- columns: what happens; false: it cannot ------------------------------------------------- */
@@ -500,15 +536,62 @@ static const struct row rows[] = {
     {"surge, committed",
      surge_committed,
      {
-         [SUCCEEDS] = "backoff -/-/0d committed wait",
-         [FAILS] = "backoff -/-/0d committed wait",
-         [HOPELESS] = "failed -/-/0d committed away",
+         [SUCCEEDS] = "active 0s/-/0d died wait",
+         [FAILS] = "active 0s/-/0d died wait",
+         [HOPELESS] = "active 0s/-/0d died wait",
          [OLD_ENDS] = "active 1r/-/- done ready",
          [TIME] = "active 1r/-/0d committed ready",
          [COMMIT] = "active 1r/-/0d committed ready",
          [ROLL_BACK] = "active 1r/-/0d committed ready",
          [LEAVE] = "active -/-/- committed away",
          [STOP] = "active -/-/- committed ready",
+     }},
+    {"surge, next settling",
+     surge_settling,
+     {
+         [SUCCEEDS] = "backoff -/1r/- starting ready",
+         [FAILS] = "backoff -/1r/- starting ready",
+         [HOPELESS] = "failed -/1r/- starting ready",
+         [NEXT_FAILS] = "active 0r/-/- failed ready",
+         [TIME] = "active 0r/1r/- ready ready",
+         [COMMIT] = "active 0r/1r/- starting ready",
+         [ROLL_BACK] = "active 0r/1d/- starting ready",
+         [LEAVE] = "active -/-/- starting away",
+         [STOP] = "active -/-/- starting ready",
+     }},
+    {"surge, done, on trial",
+     surge_done,
+     {
+         [SUCCEEDS] = "active 0s/-/- died wait",
+         [FAILS] = "active 0s/-/- died wait",
+         [HOPELESS] = "active 0s/-/- died wait",
+         [TIME] = "active 1r/-/- done ready",
+         [SURGE] = "active 1r/1s/- starting ready",
+         [IN_PLACE] = "active 1d/-/- asked wait",
+         [LEAVE] = "active -/-/- done away",
+         [STOP] = "active -/-/- done ready",
+     }},
+    {"surge of a failed slot, done, on trial",
+     surge_of_failed,
+     {
+         [SUCCEEDS] = "backoff -/-/- died wait",
+         [FAILS] = "backoff -/-/- died wait",
+         [HOPELESS] = "failed -/-/- died away",
+         [TIME] = "active 1r/-/- done ready",
+         [SURGE] = "active 1r/1s/- starting ready",
+         [IN_PLACE] = "active 1d/-/- asked wait",
+         [LEAVE] = "active -/-/- done away",
+         [STOP] = "active -/-/- done ready",
+     }},
+    {"surge of a failed slot, next settling",
+     failed_settling,
+     {
+         [NEXT_FAILS] = "failed -/-/- failed away",
+         [TIME] = "active 1r/-/- done ready",
+         [COMMIT] = "failed -/1r/- starting ready",
+         [ROLL_BACK] = "failed -/1r/- starting ready",
+         [LEAVE] = "failed -/-/- starting away",
+         [STOP] = "failed -/-/- starting ready",
      }},
     {"surge in back-off",
      surge_in_backoff,
@@ -558,6 +641,16 @@ static const struct row rows[] = {
          [LEAVE] = "active -/-/- starting away",
          [STOP] = "active -/-/- starting wait",
      }},
+    {"in place, next settling",
+     in_place_settling,
+     {
+         [NEXT_FAILS] = "active 0s/-/- failed wait",
+         [TIME] = "active 1r/-/- done ready",
+         [COMMIT] = "active -/1r/- starting ready",
+         [ROLL_BACK] = "active -/1r/- starting ready",
+         [LEAVE] = "active -/-/- starting away",
+         [STOP] = "active -/-/- starting ready",
+     }},
 };
 
 static const char *worker_text(const struct worker *w, char buf[4])
@@ -576,8 +669,8 @@ static const char *worker_text(const struct worker *w, char buf[4])
 static void describe(const struct stage *s, char *buf, size_t n)
 {
     static const char *const states[] = {"active", "backoff", "failed", "ended"};
-    static const char *const replacements[] = {"asked",     "starting", "ready",
-                                               "committed", "done",     "failed"};
+    static const char *const replacements[] = {"asked", "starting", "ready", "committed",
+                                               "done",  "failed",   "died"};
     static const char *const steers[] = {"away", "wait", "ready"};
     const struct slot *slot = s->slot;
     char current[4], next[4], old[4];
@@ -664,17 +757,105 @@ static void crash_after_roll_back(struct stage *s)
     assert_ptr_equal(current(s)->revision, &s->revisions[0]);
 }
 
-/* And once it is committed, as the new one. */
+/* And once the reload is over, as the new one. */
 static void crash_after_commit(struct stage *s)
 {
-    surge_committed(s);
+    surge_done(s);
     settle();
-    fake_exit(s->slot->old, 0);
-    settle();
+    slot_withdraw(s->slot);
     assert_int_equal(s->revisions[0].refs, 1);
     fake_exit(current(s), 1);
     advance(3600 * SEC);
     assert_ptr_equal(current(s)->revision, &s->revisions[1]);
+}
+
+/* Ready, and dead before it was proved: not once has the slot had a worker that works. */
+static void proved_at_last(struct stage *s)
+{
+    s->config.settle = 2 * SEC;
+    for (int i = 0; i < 3; i++) {
+        ready(s);
+        advance(2 * SEC - 10);
+        fake_exit(current(s), 3);
+        advance(3600 * SEC);
+        assert_false(s->slot->was_proved);
+    }
+    ready(s);
+    advance(2 * SEC - 10);
+    assert_false(s->slot->was_proved);
+    settle();
+    /* Nothing but time has changed. */
+    advance(10);
+    settle();
+    assert_true(s->slot->was_proved);
+}
+
+/* A worker that is ready since it has been alive for some time has proved that much already. */
+static void age_is_a_proof(struct stage *s)
+{
+    s->config.settle = 2 * SEC;
+    advance(5 * SEC);
+    current(s)->ready_by_age = true;
+    ready(s);
+    settle();
+    assert_true(s->slot->was_proved);
+    replace(s, false);
+    advance(SEC);
+    s->slot->next->ready_by_age = true;
+    fake_ready(s->slot->next);
+    settle();
+    assert_int_equal(s->replacement.state, REPLACEMENT_STARTING);
+    advance(SEC);
+    assert_int_equal(s->replacement.state, REPLACEMENT_READY);
+}
+
+/* What runs to its end need not stay. */
+static void a_job_need_not_settle(struct stage *s)
+{
+    s->config.settle = 2 * SEC;
+    s->config.restart = RESTART_NO;
+    ready(s);
+    settle();
+    assert_true(s->slot->was_proved);
+}
+
+/* Decided before it was proved: as soon as it is. And what it died of says how soon. */
+static void commit_waits_for_the_proof(struct stage *s)
+{
+    surge_settling(s);
+    slot_decide(s->slot, true);
+    advance(2 * SEC - 10);
+    assert_int_equal(s->replacement.state, REPLACEMENT_STARTING);
+    advance(10);
+    settle();
+    assert_int_equal(s->replacement.state, REPLACEMENT_COMMITTED);
+    fake_exit(current(s), 3);
+    settle();
+    assert_int_equal(s->replacement.state, REPLACEMENT_DIED);
+    assert_non_null(strstr(s->replacement.why, "exited with status 3, 2.0"));
+    assert_ptr_equal(current(s)->revision, &s->revisions[0]);
+    assert_int_equal(s->revisions[1].refs, 1);
+}
+
+/* A replacement that is to be rolled back is the only one that serves: it stays until the old one
+ * is back. */
+static void serves_until_the_old_one_is_back(struct stage *s)
+{
+    surge_settling(s);
+    s->config.settle = 3600 * SEC;
+    fake_exit(current(s), 1);
+    settle();
+    slot_decide(s->slot, false);
+    advance(SEC);
+    assert_true(slot_is_ready(s->slot));
+    assert_int_equal(s->slot->next->state, WORKER_READY);
+    fake_ready(current(s));
+    settle();
+    assert_int_equal(s->slot->next->state, WORKER_DRAINING);
+    fake_exit(s->slot->next, 0);
+    settle();
+    assert_int_equal(s->replacement.state, REPLACEMENT_FAILED);
+    assert_string_equal(s->replacement.why, "");
 }
 
 /* The n-th failure in a row waits min(CAP, BASE * 1.5^(n-1)), within 5 %; one that was stable
@@ -778,8 +959,17 @@ static void withdrawn(struct stage *s)
 
 static void test_stories(void **state)
 {
-    static const story_fn stories[] = {crash_after_roll_back, crash_after_commit,     waits_grow,
-                                       rest_ends_in_place,    no_memory_for_a_worker, withdrawn};
+    static const story_fn stories[] = {crash_after_roll_back,
+                                       crash_after_commit,
+                                       waits_grow,
+                                       rest_ends_in_place,
+                                       no_memory_for_a_worker,
+                                       withdrawn,
+                                       proved_at_last,
+                                       age_is_a_proof,
+                                       a_job_need_not_settle,
+                                       commit_waits_for_the_proof,
+                                       serves_until_the_old_one_is_back};
 
     for (size_t i = 0; i < sizeof(stories) / sizeof(stories[0]); i++)
         play_story(stories[i], (struct rate){.count = 20, .usec = 300 * SEC});

@@ -23,6 +23,7 @@ void server_config_init(struct server_config *config)
         .ready = READY_AUTO,
         .ready_auto_usec = 5 * SEC,
         .start_timeout = 30 * SEC,
+        .settle = 2 * SEC,
         .stop_timeout = 30 * SEC,
         .stop_signal = SIGTERM,
         .restart = RESTART_ALWAYS,
@@ -170,6 +171,10 @@ static int check_ready(struct server_config *c, struct problem *p)
             "raise --start-timeout");
     if (c->ready == READY_AUTO && c->start_timeout <= c->ready_auto_usec)
         c->ready_auto_usec = c->start_timeout / 2;
+    if (c->settle == PARSE_INFINITY)
+        return problem_set(p, STATUS_USAGE, -EINVAL,
+                           "--settle=infinity: no reload would ever end; write a time such as 2s, "
+                           "or 0 to trust workers as soon as they are ready");
     return 0;
 }
 

@@ -65,6 +65,8 @@ struct server_config {
     uint64_t ready_auto_usec;
     uint64_t start_timeout, stop_timeout;
     int stop_signal;
+    uint64_t
+        settle; /* after it has become ready, a worker must stay alive for so long to be proved */
 
     /* failures */
     enum restart_mode restart;

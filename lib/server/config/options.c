@@ -280,6 +280,9 @@ const struct option_spec server_options[] = {
      ready_words, .section = "Start and stop"},
     {"start-timeout", 0, "TIME", take_time, FIELD(start_timeout),
      "kill a worker that is not ready in time (30s)"},
+    {"settle", 0, "TIME", take_time, FIELD(settle),
+     "a new worker must stay alive for so long after it is ready before\n"
+     "the one that it replaces is stopped (2s; 0: none)"},
     {"stop-timeout", 0, "TIME", take_time, FIELD(stop_timeout),
      "kill a worker that does not stop in time (30s)"},
     {"stop-signal", 0, "SIGNAL", take_signal, FIELD(stop_signal),

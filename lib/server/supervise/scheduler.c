@@ -13,28 +13,56 @@ static struct log *log_of(const struct scheduler *s)
 
 /* ---- replacing ------------------------------------------------------------------------------- */
 
+struct reload {
+    struct scheduler *scheduler;
+    struct revision *revision;
+    struct slot **slots; /* in the order in which they come */
+    struct replacement *replacements;
+    uint64_t began;
+};
+
+/* The first that has failed, whichever batch it was in; NULL: none. */
+static const struct replacement *first_failure(const struct reload *reload)
+{
+    for (unsigned i = 0; reload->replacements && i < reload->scheduler->n_slots; i++)
+        if (replacement_has_failed(&reload->replacements[i]))
+            return &reload->replacements[i];
+    return NULL;
+}
+
+static unsigned count(const struct reload *reload, enum replacement_state state)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < reload->scheduler->n_slots; i++)
+        n += reload->replacements[i].state == state;
+    return n;
+}
+
 /* Some slots whose workers are replaced together. */
 struct batch {
-    struct scheduler *scheduler;
+    struct reload *reload;
     struct slot **slots;
     struct replacement *replacements;
     unsigned n;
 };
 
-/* Waits until each of the batch is proved or over. Returns 1 if one has failed. */
+/*
+ * Waits until each of the batch is proved or over. Returns 1 if one has failed, of this batch or of
+ * an earlier one.
+ */
 static int await_proof(const struct batch *b)
 {
     bool failed, waiting;
     int r;
 
     do {
-        failed = waiting = false;
-        for (unsigned i = 0; i < b->n; i++) {
-            failed |= b->replacements[i].state == REPLACEMENT_FAILED;
+        failed = first_failure(b->reload);
+        waiting = false;
+        for (unsigned i = 0; i < b->n; i++)
             waiting |=
                 b->replacements[i].state <= REPLACEMENT_READY && !slot_is_proved(b->slots[i]);
-        }
-        r = waiting && !failed ? ait_event_wait(b->scheduler->changed) : 0;
+        r = waiting && !failed ? ait_event_wait(b->reload->scheduler->changed) : 0;
     } while (r >= 0 && waiting && !failed);
     return r < 0 ? r : failed;
 }
@@ -45,7 +73,7 @@ static int await_end(const struct batch *b)
 
     for (unsigned i = 0; i < b->n && r >= 0; i++)
         while (r >= 0 && !replacement_is_over(&b->replacements[i]))
-            r = ait_event_wait(b->scheduler->changed);
+            r = ait_event_wait(b->reload->scheduler->changed);
     return r;
 }
 
@@ -53,18 +81,15 @@ static void say_why(const struct batch *b)
 {
     for (unsigned i = 0; i < b->n; i++)
         if (b->replacements[i].state == REPLACEMENT_FAILED && b->replacements[i].why[0])
-            log_event(log_of(b->scheduler), LOG_LEVEL_ERROR, (int)b->slots[i]->index,
+            log_event(log_of(b->reload->scheduler), LOG_LEVEL_ERROR, (int)b->slots[i]->index,
                       b->replacements[i].pid, "reload: the replacement %s; see its output above",
                       b->replacements[i].why);
 }
 
-/*
- * Commits all of the batch; if one does not become ready, only those that had nothing to lose.
- * Returns the number of replaced workers.
- */
+/* Commits all of the batch; if one is not proved, only those that had nothing to lose. */
 static int replace_batch(const struct batch *b)
 {
-    int failed = 0, done = 0, r = 0;
+    int failed = 0, r = 0;
 
     for (unsigned i = 0; i < b->n && r >= 0; i++)
         r = slot_replace(b->slots[i], &b->replacements[i]);
@@ -74,26 +99,12 @@ static int replace_batch(const struct batch *b)
         slot_decide(b->slots[i], !failed);
     if (r >= 0)
         r = await_end(b);
-    if (r < 0) {
-        for (unsigned i = 0; i < b->n; i++)
-            slot_withdraw(b->slots[i]);
-        return r;
-    }
-    say_why(b);
-    for (unsigned i = 0; i < b->n; i++)
-        done += b->replacements[i].state == REPLACEMENT_DONE;
-    return done;
+    if (r >= 0)
+        say_why(b);
+    return r;
 }
 
 /* ---- reload ---------------------------------------------------------------------------------- */
-
-struct reload {
-    struct scheduler *scheduler;
-    struct revision *revision;
-    struct slot **slots; /* in the order in which they come */
-    struct replacement *replacements;
-    unsigned done;
-};
 
 static void plan(struct reload *reload)
 {
@@ -142,11 +153,11 @@ static unsigned at_a_time(const struct scheduler *s)
  */
 static unsigned n_unavailable(const struct reload *reload, unsigned replaced)
 {
-    unsigned count = 0;
+    unsigned n = 0;
 
     for (unsigned i = 0; i < replaced; i++)
-        count += !slot_is_over(reload->slots[i]) && !slot_is_ready(reload->slots[i]);
-    return count;
+        n += !slot_is_over(reload->slots[i]) && !slot_is_ready(reload->slots[i]);
+    return n;
 }
 
 /*
@@ -163,7 +174,8 @@ static bool may_be_stopped(const struct reload *reload, unsigned replaced, unsig
 }
 
 /*
- * How many slots come next, once they may. 0: none, since another reload was requested meanwhile.
+ * How many slots come next, once they may. 0: none, since a new worker has died or another reload
+ * was requested meanwhile.
  */
 static int await_turn(struct reload *reload, unsigned replaced)
 {
@@ -174,6 +186,8 @@ static int await_turn(struct reload *reload, unsigned replaced)
         unsigned n_idle = put_idle_first(reload, replaced), left = s->n_slots - replaced,
                  n = at_a_time(s) < left ? at_a_time(s) : left;
 
+        if (first_failure(reload))
+            return 0;
         if (!reload->replacements[replaced].in_place)
             return (int)n;
         if (n_idle > 0)
@@ -194,7 +208,7 @@ static int replace_all(struct reload *reload)
 
     for (unsigned i = 0; i < s->n_slots;) {
         int n = await_turn(reload, i), r;
-        const struct batch batch = {s, reload->slots + i, reload->replacements + i,
+        const struct batch batch = {reload, reload->slots + i, reload->replacements + i,
                                     n > 0 ? (unsigned)n : 0};
 
         if (n <= 0)
@@ -202,12 +216,9 @@ static int replace_all(struct reload *reload)
         r = replace_batch(&batch);
         if (r < 0)
             return r;
-        reload->done += (unsigned)r;
-        if (r < n)
-            return 1;
         i += (unsigned)n;
     }
-    return 0;
+    return first_failure(reload) ? 1 : 0;
 }
 
 static int make_revision(void *userdata)
@@ -223,25 +234,32 @@ static int make_revision(void *userdata)
     return r;
 }
 
-static void say_end(const struct reload *reload, const char *state)
+static void say_end(const struct reload *reload, unsigned n_done, const char *state)
 {
     const struct scheduler *s = reload->scheduler;
+    const struct replacement *failed = first_failure(reload);
+    const char *why = failed && failed->why[0] ? failed->why : NULL;
+    char time[FORMAT_TIME_MAX];
 
+    (void)format_time(ait_now(NULL) - reload->began, time);
     if (!state)
-        log_event(log_of(s), LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "reload: done");
+        log_event(log_of(s), LOG_LEVEL_INFO, LOG_NO_SLOT, 0,
+                  "reload: done; %u of %u workers were replaced in %s, generation %llu", n_done,
+                  s->n_slots, time, (unsigned long long)reload->revision->generation);
     else
         log_event(log_of(s), LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "reload: %s; %u of %u workers were replaced, the others keep running unchanged; "
-                  "fix the "
-                  "cause and reload again",
-                  state, reload->done, s->n_slots);
+                  "reload: %s; %u of %u workers were replaced in %s%s%s; the others keep running "
+                  "unchanged; fix the cause and reload again",
+                  state, n_done, s->n_slots, time, why ? ", since a new one " : "", why ?: "");
 }
 
 static int reload_to(struct reload *reload)
 {
     struct scheduler *s = reload->scheduler;
+    unsigned n_done = 0;
     int r = -ENOMEM;
 
+    reload->began = ait_now(NULL);
     s->generation++;
     s->reloading = true;
     s->reload_state = NULL;
@@ -252,17 +270,20 @@ static int reload_to(struct reload *reload)
     if (reload->slots && reload->replacements) {
         plan(reload);
         r = replace_all(reload);
+        n_done = count(reload, REPLACEMENT_DONE);
     }
+    for (unsigned i = 0; i < s->n_slots; i++)
+        slot_withdraw(s->slots[i]);
     s->reloading = false;
     if (r == -ECANCELED)
         return r;
-    if (reload->done > 0) {
+    if (n_done > 0) {
         revision_unref(s->revision);
         s->revision = revision_ref(reload->revision);
     }
     if (r != 0)
-        s->reload_state = reload->done > 0 ? "partial" : "rolled-back";
-    say_end(reload, s->reload_state);
+        s->reload_state = n_done > 0 ? "partial" : "rolled-back";
+    say_end(reload, n_done, s->reload_state);
     return 0;
 }
 
@@ -493,10 +514,10 @@ unsigned scheduler_n_ready(const struct scheduler *s)
     return n;
 }
 
-bool scheduler_all_were_ready(const struct scheduler *s)
+bool scheduler_all_were_proved(const struct scheduler *s)
 {
     for (unsigned i = 0; i < s->n_slots; i++)
-        if (!s->slots[i]->was_ready)
+        if (!s->slots[i]->was_proved)
             return false;
     return true;
 }

@@ -58,4 +58,5 @@ void scheduler_reload(struct scheduler *s);
 void scheduler_scale(struct scheduler *s, int by);
 
 unsigned scheduler_n_ready(const struct scheduler *s);
-bool scheduler_all_were_ready(const struct scheduler *s);
+/* Each slot has had a worker that stayed alive for --settle. */
+bool scheduler_all_were_proved(const struct scheduler *s);

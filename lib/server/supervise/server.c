@@ -290,7 +290,7 @@ static int look_around(void *userdata)
 {
     struct server *server = userdata;
     const struct scheduler *s = &server->scheduler;
-    bool ready = !server->systemd.reported_ready && scheduler_all_were_ready(s) &&
+    bool ready = !server->systemd.reported_ready && scheduler_all_were_proved(s) &&
                  !server->stopping && ait_event_is_set(server->workers.guarded) > 0;
     char note[64] = "";
 

@@ -116,16 +116,24 @@ static void judge_unplanned(struct slot *slot, const struct worker *w, const cha
               "%s after %s; next start in %s", end, ran, format_time(usec, time));
 }
 
+/* Whether it has done its work, and is not restarted. */
+static bool is_complete(const struct slot *slot, const struct worker *w)
+{
+    enum restart_mode restart = slot->config->restart;
+
+    return restart == RESTART_NO ||
+           (restart == RESTART_ON_FAILURE && w->child && worker_exit_status(w) == 0);
+}
+
 /* Sets the slot's state. */
 static void judge(struct slot *slot, const struct worker *w)
 {
-    enum restart_mode restart = slot->config->restart;
     int status = worker_exit_status(w);
     char end[WORKER_END_MAX];
 
     worker_describe_end(w, end, sizeof(end));
     slot->state = SLOT_ACTIVE;
-    if (restart == RESTART_NO || (restart == RESTART_ON_FAILURE && w->child && status == 0)) {
+    if (is_complete(slot, w)) {
         log_event(slot->workers->log, status == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
                   (int)slot->index, w->pid, "%s", end);
         slot->state = SLOT_ENDED;
@@ -140,6 +148,29 @@ static void judge(struct slot *slot, const struct worker *w)
         judge_given_up(slot, end);
     if (slot->state == SLOT_ACTIVE)
         judge_unplanned(slot, w, end);
+}
+
+/* ---- proof ----------------------------------------------------------------------------------- */
+
+/*
+ * When a ready worker is proved, if it stays alive. One that is ready because it has been alive for
+ * some time has already proved that much. What runs to completion need not stay.
+ */
+static uint64_t proved_at(const struct slot *slot, const struct worker *w)
+{
+    uint64_t settle = slot->config->restart == RESTART_NO ? 0 : slot->config->settle;
+
+    return (w->ready_by_age ? w->started : w->became_ready) + settle;
+}
+
+static bool is_ready(const struct worker *w)
+{
+    return w && w->state == WORKER_READY;
+}
+
+static bool is_proved(const struct slot *slot, const struct worker *w)
+{
+    return is_ready(w) && ait_now(NULL) >= proved_at(slot, w);
 }
 
 /* ---- one look: each says whether it has changed something ------------------------------------ */
@@ -163,16 +194,64 @@ static bool old_has_ended(struct slot *slot)
     return true;
 }
 
+/* How it ended and, if it was ready, how soon after that. */
+static void describe_end(const struct worker *w, char *buf, size_t n)
+{
+    char end[WORKER_END_MAX], time[FORMAT_TIME_MAX];
+    uint64_t ended = w->ended > 0 ? w->ended : ait_now(NULL);
+
+    worker_describe_end(w, end, sizeof(end));
+    if (w->became_ready == 0)
+        (void)snprintf(buf, n, "%s", end);
+    else
+        (void)snprintf(buf, n, "%s, %s after it was ready", end,
+                       format_time(ended - w->became_ready, time));
+}
+
+static void go_back(struct slot *slot)
+{
+    revision_unref(slot->revision);
+    slot->revision = slot->previous;
+    slot->previous = NULL;
+    slot->state = SLOT_ACTIVE;
+}
+
+/* Its end while it is on trial tells against its revision. True if the slot has gone back. */
+static bool trial_has_ended(struct slot *slot, const struct worker *w)
+{
+    struct replacement *r = slot->trial;
+
+    if (!r || (is_complete(slot, w) && worker_exit_status(w) == 0))
+        return false;
+    describe_end(w, r->why, sizeof(r->why));
+    r->pid = w->pid;
+    r->state = REPLACEMENT_DIED;
+    slot->trial = NULL;
+    if (slot->replacement == r)
+        slot->replacement = NULL;
+    if (!slot->previous || is_complete(slot, w))
+        return false;
+    go_back(slot);
+    log_event(slot->workers->log, LOG_LEVEL_ERROR, (int)slot->index, w->pid,
+              "reload: the new worker %s; the slot goes back to what it ran before; see its output "
+              "above",
+              r->why);
+    return true;
+}
+
 static bool current_has_ended(struct slot *slot)
 {
     struct worker *w = slot->current;
 
-    if (w && w->became_ready > 0)
-        slot->was_ready = true;
+    if (is_proved(slot, w))
+        slot->was_proved = true;
     if (!has_ended(w))
         return false;
     slot->current = NULL;
-    if (!w->asked_to_stop)
+    /* It may have come and gone between two looks. */
+    if (w->became_ready > 0 && proved_at(slot, w) == w->became_ready)
+        slot->was_proved = true;
+    if (!w->asked_to_stop && !trial_has_ended(slot, w))
         judge(slot, w);
     worker_unref(w);
     return true;
@@ -236,18 +315,18 @@ static bool replacement_failed(struct slot *slot, const char *why)
 static bool next_has_ended(struct slot *slot)
 {
     struct worker *w = slot->next;
-    char why[WORKER_END_MAX] = "";
+    char why[REPLACEMENT_WHY_MAX] = "";
 
     slot->next = NULL;
     if (w->start_timed_out)
         (void)snprintf(why, sizeof(why), "was not ready in time");
     else if (!w->asked_to_stop)
-        worker_describe_end(w, why, sizeof(why));
+        describe_end(w, why, sizeof(why));
     worker_unref(w);
     return replacement_failed(slot, why);
 }
 
-/* Next becomes current. */
+/* Next becomes current, on trial. A slot that was over has nothing to go back to. */
 static bool commit(struct slot *slot)
 {
     struct replacement *r = slot->replacement;
@@ -255,11 +334,15 @@ static bool commit(struct slot *slot)
     slot->old = slot->current;
     slot->current = slot->next;
     slot->next = NULL;
-    revision_unref(slot->revision);
+    slot->trial = r;
+    if (slot_is_over(slot))
+        revision_unref(slot->revision);
+    else
+        slot->previous = slot->revision;
     slot->revision = revision_ref(r->revision);
     slot->state = SLOT_ACTIVE;
     slot->n_failures = slot->n_exits = 0;
-    slot->was_ready = true;
+    slot->was_proved = true;
     r->state = REPLACEMENT_COMMITTED;
     if (slot->old) {
         worker_stop(slot->old);
@@ -286,6 +369,12 @@ static bool start_next(struct slot *slot)
     return true;
 }
 
+/* Next is ready and current is not. */
+static bool next_serves(const struct slot *slot)
+{
+    return is_ready(slot->next) && !is_ready(slot->current);
+}
+
 static bool replacement_goes_on(struct slot *slot)
 {
     struct replacement *r = slot->replacement;
@@ -298,14 +387,14 @@ static bool replacement_goes_on(struct slot *slot)
     r->pid = slot->next->pid;
     if (has_ended(slot->next))
         return next_has_ended(slot);
-    if (r->roll_back) {
+    if (r->roll_back && !next_serves(slot)) {
         worker_stop(slot->next);
         return false;
     }
     before = r->state;
     /* One that was ready and is dying is not ready any more. */
-    r->state = slot->next->state == WORKER_READY ? REPLACEMENT_READY : REPLACEMENT_STARTING;
-    if (r->state == REPLACEMENT_READY && (r->commit || !slot_is_ready(slot)))
+    r->state = is_proved(slot, slot->next) ? REPLACEMENT_READY : REPLACEMENT_STARTING;
+    if (r->state == REPLACEMENT_READY && (r->commit || next_serves(slot)))
         return commit(slot);
     return r->state != before;
 }
@@ -314,7 +403,7 @@ static bool replacement_goes_on(struct slot *slot)
 
 bool slot_is_ready(const struct slot *slot)
 {
-    return slot->current && slot->current->state == WORKER_READY;
+    return is_ready(slot->current) || is_ready(slot->next);
 }
 
 bool slot_is_proved(const struct slot *slot)
@@ -355,7 +444,7 @@ static enum steer where_to(const struct slot *slot)
 {
     const struct replacement *r = slot->replacement;
 
-    if (slot->leaving || slot_is_over(slot))
+    if (slot->leaving || (slot_is_over(slot) && !next_serves(slot)))
         return STEER_AWAY;
     /* Its worker is about to be stopped. */
     if (r && r->in_place && r->state == REPLACEMENT_ASKED && !r->roll_back)
@@ -395,13 +484,35 @@ static int step(void *userdata)
     return 0;
 }
 
-/* Until something has changed for it, or its rest is over and there is something to start. */
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/*
+ * How long until time alone changes something: a rest is over, or a worker is proved. It depends on
+ * what the last look has found, not on the clock: what has become due since then is due now.
+ */
+static uint64_t until_next_look(const struct slot *slot)
+{
+    const struct replacement *r = slot->replacement;
+    uint64_t at = AIT_USEC_INFINITY, now = ait_now(NULL);
+
+    if (slot->state == SLOT_BACKOFF && may_start(slot))
+        at = slot->wake_at;
+    if (!slot->was_proved && is_ready(slot->current))
+        at = earlier(at, proved_at(slot, slot->current));
+    if (r && r->state == REPLACEMENT_STARTING && is_ready(slot->next) &&
+        (!r->roll_back || next_serves(slot)))
+        at = earlier(at, proved_at(slot, slot->next));
+    return at == AIT_USEC_INFINITY ? at : at > now ? at - now : 0;
+}
+
+/* Until something has changed for it, or it is time to look again. */
 static int slot_wait(struct slot *slot)
 {
     AIT_SCOPE(limit);
-    bool resting = slot->state == SLOT_BACKOFF && may_start(slot);
-    uint64_t now = ait_now(NULL), usec = slot->wake_at > now ? slot->wake_at - now : 0;
-    int r = ait_scope_enter_after(&limit, AIT_SCOPE_MOVE_ON, resting ? usec : AIT_USEC_INFINITY);
+    int r = ait_scope_enter_after(&limit, AIT_SCOPE_MOVE_ON, until_next_look(slot));
 
     if (r == -ENOMEM)
         return ait_sleep(MEMORY_PAUSE);
@@ -473,6 +584,7 @@ int slot_replace(struct slot *slot, struct replacement *r)
 {
     if (slot->replacement)
         return -EBUSY;
+    slot_withdraw(slot);
     r->state = REPLACEMENT_ASKED;
     r->commit = r->roll_back = false;
     r->pid = 0;
@@ -493,7 +605,8 @@ void slot_decide(struct slot *slot, bool commit)
 
 void slot_withdraw(struct slot *slot)
 {
-    slot->replacement = NULL;
+    slot->replacement = slot->trial = NULL;
+    slot->previous = revision_unref(slot->previous);
 }
 
 void slot_leave(struct slot *slot)
@@ -536,6 +649,7 @@ struct slot *slot_free(struct slot *slot)
         return NULL;
     ait_task_unref(slot->task);
     ait_event_unref(slot->event);
+    revision_unref(slot->previous);
     revision_unref(slot->revision);
     denial_limits_free(slot->limits);
     free(slot->exits);

@@ -15,11 +15,18 @@
  *
  * To commit is to make next current, and its revision the slot's. To roll back is to drop next. By
  * default a replacement starts before the old worker stops; with in_place it starts afterwards, for
- * workers of which two cannot run at once. A slot without a ready worker commits a ready next
- * without being asked: it has nothing to lose.
+ * workers of which two cannot run at once.
+ *
+ * Next is proved when it has been ready for --settle: servers say that they are ready before they
+ * have loaded their application. Only then it may be committed. While current is not ready, a ready
+ * next serves, and is not rolled back; once it is proved it is committed without being asked, since
+ * there is nothing to lose.
+ *
+ * A committed worker stays on trial until the requester withdraws, which is when the whole reload
+ * is over. If it ends by itself before that, the slot goes back to the revision that it had before.
  *
  * Ownership: a slot owns its workers and holds its revision. A struct replacement belongs to the
- * caller; the slot drops its pointer when the replacement is over.
+ * caller, and must stay valid until slot_withdraw().
  */
 
 #include "worker/worker.h"
@@ -33,13 +40,16 @@ enum slot_state {
 
 enum replacement_state {
     REPLACEMENT_ASKED,    /* the slot has not looked yet, or waits until the old worker has ended */
-    REPLACEMENT_STARTING, /* next runs */
-    REPLACEMENT_READY,    /* next is ready, and waits for the decision to commit */
+    REPLACEMENT_STARTING, /* next runs, and is not proved */
+    REPLACEMENT_READY,    /* next is proved, and waits for the decision to commit */
     REPLACEMENT_COMMITTED, /* the old worker drains */
     REPLACEMENT_DONE,      /* nothing of the old worker is left */
-    REPLACEMENT_FAILED, /* nothing of next is left; why says how it ended, "" if it was rolled back
-                         */
+    /* why says how it ended, and is "" if it was rolled back */
+    REPLACEMENT_FAILED, /* nothing of next is left */
+    REPLACEMENT_DIED,   /* it had been committed, and ended by itself while it was on trial */
 };
+
+#define REPLACEMENT_WHY_MAX (WORKER_END_MAX + 64)
 
 struct replacement {
     struct revision *revision;
@@ -51,12 +61,17 @@ struct replacement {
     /* set by the slot */
     enum replacement_state state;
     pid_t pid;
-    char why[WORKER_END_MAX];
+    char why[REPLACEMENT_WHY_MAX];
 };
+
+static inline bool replacement_has_failed(const struct replacement *r)
+{
+    return r->state >= REPLACEMENT_FAILED;
+}
 
 static inline bool replacement_is_over(const struct replacement *r)
 {
-    return r->state == REPLACEMENT_DONE || r->state == REPLACEMENT_FAILED;
+    return r->state >= REPLACEMENT_DONE;
 }
 
 struct slot {
@@ -71,8 +86,10 @@ struct slot {
     struct revision *revision;
     struct worker *current, *next, *old;
     struct replacement *replacement; /* under way; NULL: none */
+    struct replacement *trial;       /* the one that current is on trial for; NULL: none */
+    struct revision *previous;       /* to go back to then; NULL: it was no better */
     int status;       /* exit status of the slot: failed 69, 77 or 78; ended: the worker's */
-    bool was_ready;   /* at any time */
+    bool was_proved;  /* some worker of it, at any time */
     bool leaving;     /* gets no new connections, and starts nothing */
     uint64_t wake_at; /* SLOT_BACKOFF: the next start */
 
@@ -100,8 +117,8 @@ int slot_replace(struct slot *slot, struct replacement *r);
 /* Decides about a replacement that is ready. Rolling back is also possible before it is ready. */
 void slot_decide(struct slot *slot, bool commit);
 /*
- * Withdraws the request: the requester is ending, with the server. Workers that were started for it
- * end with the slot.
+ * The requester has seen the end of all that it asked for, or is ending, with the server: no worker
+ * is on trial any more. Workers that were started for a request that is not over end with the slot.
  */
 void slot_withdraw(struct slot *slot);
 /*
@@ -110,6 +127,7 @@ void slot_withdraw(struct slot *slot);
  */
 void slot_leave(struct slot *slot);
 
+/* A worker of it serves: current, or next while current does not. */
 bool slot_is_ready(const struct slot *slot);
 /* Its replacement waits to be committed, and is ready at this moment. */
 bool slot_is_proved(const struct slot *slot);

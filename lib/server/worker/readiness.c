@@ -117,8 +117,10 @@ static int await_time(void *userdata)
     r = ait_sleep(config->ready == READY_DELAY ? config->ready_delay : config->ready_auto_usec);
     if (r < 0)
         return r;
-    if (config->ready == READY_DELAY || !w->all->seen_notify)
-        worker_is_ready(w);
+    if (config->ready == READY_AUTO && w->all->seen_notify)
+        return 0;
+    w->ready_by_age = true;
+    worker_is_ready(w);
     return 0;
 }
 

@@ -70,6 +70,7 @@ struct worker {
     ait_scope *limit; /* its deadline is the start or the stop timeout; NULL: none is running */
     uint64_t started, became_ready; /* 0: never */
     uint64_t ended;                 /* its main process; 0: not yet, or unknown */
+    bool ready_by_age;              /* it is ready because it has been alive for some time */
 
     /* how it ended */
     int spawn_status; /* if it could not be started: the exit status for that, else 0 */
