@@ -775,8 +775,8 @@ def compiled(pit, command, environment):
     return command[command.index("-o") + 1]
 
 
-def compiled_go(pit):
-    return compiled(pit, [need_program("go"), "build", "-o", f"{pit.path}/nethttp", f"{APPS}/nethttp.go"],
+def compiled_go(pit, program=None):
+    return compiled(pit, [need_program("go"), "build", "-o", program or f"{pit.path}/nethttp", f"{APPS}/nethttp.go"],
                     {"GOCACHE": pit.directory("cache"), "GOFLAGS": "", "GO111MODULE": "off", "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"})
 
 
@@ -788,16 +788,21 @@ def compiled_rust(pit):
                     {"RUSTUP_HOME": os.environ.get("RUSTUP_HOME", f"{home}/.rustup"), "CARGO_HOME": os.environ.get("CARGO_HOME", f"{home}/.cargo")})
 
 
-def main():
-    names = sys.argv[1:]
-    if names == ["--list"]:
-        print("\n".join(SCENARIOS))
-        return
+def prepare():
+    """Once, before the first Sandpit."""
     check_programs()
     # Under nohup, or in the background, they are ignored, and what is started here would inherit that.
     for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def main():
+    names = sys.argv[1:]
+    if names == ["--list"]:
+        print("\n".join(SCENARIOS))
+        return
+    prepare()
     results = [run_scenario(n) for n in names or SCENARIOS]
     sys.exit(1 if 1 in results else 77 if results and all(r == 77 for r in results) else 0)

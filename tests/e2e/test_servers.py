@@ -3,8 +3,9 @@
 import os
 import signal
 
-from harness import (APPS, FULL, HTTP_HELLO, PYTHON, WORKER, Load, Skip, alive, check, check_equal, compiled_go, compiled_rust,
-                     main, milliseconds, need_program, scenario, seconds)
+from harness import (APPS, FULL, HTTP_HELLO, PYTHON, WORKER, Load, Skip, alive, check, check_equal, compiled_rust, main, milliseconds,
+                     need_program, scenario, seconds)
+from servers import RECIPES
 
 RELOADS = 20 if FULL else 3
 
@@ -15,7 +16,7 @@ def serve(pit, listen, options, program, kept=True, workers=2, **kwargs):
     return under_load(pit, server, listen, kept, workers)
 
 
-def under_load(pit, server, listen, kept, workers=2):
+def under_load(pit, server, listen, kept, workers=2, lossless=True, ended=None):
     server.wait_workers(workers)
     loads = [pit.load(listen, "-c4", "-C", "-p2")] + ([pit.load(listen, "-c4")] if kept else [])
     for load in loads:
@@ -27,17 +28,28 @@ def under_load(pit, server, listen, kept, workers=2):
     seen = set(loads[0].snapshot()["pids"])
     check(len(seen) > RELOADS, f"answers came from {len(seen)} processes only")
     counts = [load.stop() for load in loads]
-    for c in counts:
+    for c in counts if lossless else []:
         Load.check_lossless(c)
     server.stop()
+    if ended:
+        ended()
     check_equal([p for p in seen if alive(int(p))], [], "processes that are left")
-    pit.note(f"{RELOADS} reloads, {' + '.join(str(c['ok']) for c in counts)} requests, 0 failed")
+    pit.note(f"{RELOADS} reloads, {' + '.join(str(c['ok']) for c in counts)} requests, {sum(c['failed'] for c in counts)} failed")
 
 
-@scenario
-def gunicorn(pit):
-    program = need_program("gunicorn")
-    serve(pit, f"127.0.0.1:{pit.port()}", [], [program, "--chdir", APPS, "--workers=2", "wsgi:application"], kept=False)
+def served_as(name):
+    """Each server of the table, as docs/servers.md says."""
+    def run(pit):
+        recipe = RECIPES[name](pit)
+        server = pit.server(*recipe.arguments(workers=2)).wait_ready(patience=60)
+        end_front = recipe.front()
+        under_load(pit, server, recipe.target, recipe.kept, lossless=not recipe.cuts, ended=end_front)
+    run.__name__ = name.replace("-", "_")
+    return scenario(run)
+
+
+for each in RECIPES:
+    served_as(each)
 
 
 def broken_deploy(pit, options, preload):
@@ -79,32 +91,14 @@ def gunicorn_broken_preload(pit):
 
 @scenario
 def gunicorn_unix(pit):
-    program = need_program("gunicorn")
-    serve(pit, pit.file("x.sock"), [], [program, "--chdir", APPS, "wsgi:application"], kept=False)
+    recipe = RECIPES["gunicorn"](pit, pit.file("x.sock"))
+    serve(pit, recipe.listen, [f"--chdir={recipe.site}"], recipe.command(), kept=False)
 
 
 @scenario
-def uwsgi(pit):
-    program = need_program("uwsgi")
-    if not os.path.exists("/usr/lib/uwsgi/plugins/python3_plugin.so"):
-        raise Skip("uwsgi's python3 plugin is not installed")
-    serve(pit, f"127.0.0.1:{pit.port()}", [],
-          [program, "--plugin", "python3", "--protocol", "http", "--master", "--need-app", "--chdir", APPS, "--wsgi-file",
-           f"{APPS}/wsgi.py", "--hook-master-start", "unix_signal:15 gracefully_kill_them_all"], kept=False)
-
-
-def nginx_prefix(pit, address):
-    directory = pit.directory("nginx", 0o777)
-    with open(f"{APPS}/nginx.conf") as f:
-        text = f.read().replace("@ADDRESS@", address).replace("@DIRECTORY@", directory)
-    pit.file("nginx.conf", text)
-    return ["-p", directory, "-c", pit.file("nginx.conf"), "-e", "stderr"]
-
-
-def nginx_options():
-    """As root, nginx wants to change its user by itself, which the sandbox does not allow: we do it."""
-    # It accepts from what it inherits as it finds it: a blocking socket that two of them share hangs one of them, sooner or later.
-    return ["--stop-signal=QUIT", "--non-blocking", '--env=NGINX=3;', *(["--user=nobody"] if os.geteuid() == 0 else [])]
+def nginx_unix(pit):
+    recipe = RECIPES["nginx"](pit, pit.file("x.sock"))
+    serve(pit, recipe.listen, [f"--chdir={recipe.site}", *recipe.options], recipe.command())
 
 
 @scenario
@@ -115,26 +109,6 @@ def non_blocking(pit):
         server = pit.server("-n1", "--run-to-completion", f"--listen=127.0.0.1:{pit.port()}",
                             f"--listen={pit.file('x.sock')}", *options, "--", PYTHON, "-c", script)
         server.wait_exit({blocking})
-
-
-@scenario
-def nginx(pit):
-    program = need_program("nginx")
-    listen = f"127.0.0.1:{pit.port()}"
-    serve(pit, listen, [*nginx_options(), "--ready=delay:300ms"], [program, *nginx_prefix(pit, listen)])
-
-
-@scenario
-def nginx_unix(pit):
-    program = need_program("nginx")
-    listen = pit.file("x.sock")
-    serve(pit, listen, [*nginx_options(), "--ready=delay:300ms"], [program, *nginx_prefix(pit, f"unix:{listen}")])
-
-
-@scenario
-def node(pit):
-    program = need_program("node")
-    serve(pit, f"127.0.0.1:{pit.port()}", ["--ready=fd:4", "--env=READY_FD=4"], [program, f"{APPS}/server.js"])
 
 
 @scenario
@@ -172,12 +146,6 @@ def python_http_server(pit):
     counts = pit.load(listen, "-n100", "-C").finish()
     check_equal((counts["ok"], counts["failed"]), (100, 0), str(counts))
     server.stop()
-
-
-@scenario
-def go(pit):
-    """Its runtime makes system calls of its own, without libc."""
-    serve(pit, f"127.0.0.1:{pit.port()}", [], [compiled_go(pit)], kept=False)
 
 
 @scenario
