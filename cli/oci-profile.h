@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A profile of a container runtime while it is read: the rules of each call, in order, and where
+ * the reader is. For the files oci-*.c only; the way in is oci_import().
+ *
+ * Invariants: rules of one call are in the order of the profile's entries. path is a JSON pointer
+ * to what is looked at; whoever enters a key or an index leaves it.
+ *
+ * The rules belong to the import.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include <aiotools-sd/policy.h>
+
+#define OCI_PATH_SIZE 128
+#define OCI_ARGUMENTS 6
+
+/* An entry of the array for one call, or rather its place in the array. */
+struct oci_rule {
+    struct oci_rule *next;
+    size_t entry;
+    ait_policy_action action;
+    size_t n_compares; /* 0: whatever the arguments are */
+    ait_policy_compare compares[OCI_ARGUMENTS];
+};
+
+struct oci_import {
+    const char *name;
+    ait_sandbox_problem *problem;
+    const char *root;         /* of the profile in the document */
+    char path[OCI_PATH_SIZE]; /* of what is looked at; empty: the document */
+    ait_policy_action fallback;
+    int newest;
+    struct oci_rule **calls; /* by number, in order */
+    FILE *out;
+    size_t *entries; /* by line of what is written */
+    size_t n_lines;
+};
+
+/* A problem at the path; returns -EINVAL. */
+int oci_fail(struct oci_import *im, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void oci_enter_key(struct oci_import *im, const char *key);
+void oci_enter_index(struct oci_import *im, size_t index);
+int oci_leave(struct oci_import *im, int r); /* returns r */
+
+/* NULL and absent are the same. */
+const json_t *oci_get(const json_t *object, const char *key);
+int oci_check_keys(struct oci_import *im, const json_t *object, const char *const *known);
+
+/* Whether docker's conditions let an entry count: for a process without capabilities, on this
+ * architecture and kernel. */
+int oci_applies(struct oci_import *im, const json_t *entry, bool *ret);
+
+int oci_make_policy(struct oci_import *im, ait_policy **ret);

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Makes text of our language of the rules. */
+#include "oci-profile.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINES_MAX 65536
+
+static void enter_entry(struct oci_import *im, size_t entry)
+{
+    (void)snprintf(im->path, sizeof(im->path), "%s/syscalls/%zu", im->root, entry);
+}
+
+/* Whether the kernel reads 32 bits of an argument: then the upper half does not count. */
+static bool is_narrow(const char *name, unsigned arg)
+{
+    ait_policy *policy AIT_CLEANUP(ait_policy_unrefp) = NULL;
+    uint64_t args[OCI_ARGUMENTS] = {0};
+    char text[128];
+    int n = snprintf(text, sizeof(text), "policy 1\n%s arg%u == 1\n", name, arg);
+
+    if (ait_policy_from_text(&policy, name, text, (size_t)n, NULL) < 0)
+        return false;
+    args[arg] = (UINT64_C(1) << 32) | 1;
+    return ait_policy_evaluate(policy, ait_syscall_from_name(name), args).kind == AIT_POLICY_ALLOW;
+}
+
+/* Negative numbers are written with all 64 bits. */
+static void narrow(const char *name, struct oci_rule *rule)
+{
+    for (size_t i = 0; i < rule->n_compares; i++) {
+        ait_policy_compare *c = &rule->compares[i];
+
+        if ((c->value <= UINT32_MAX && (c->mask <= UINT32_MAX || c->mask == UINT64_MAX)) ||
+            !is_narrow(name, c->arg))
+            continue;
+        if (c->value >> 32 == UINT32_MAX)
+            c->value &= UINT32_MAX;
+        /* What remains too wide is refused by the parser of the text. */
+        if (c->mask != UINT64_MAX && c->value <= UINT32_MAX)
+            c->mask &= UINT32_MAX;
+    }
+}
+
+static int put_rule(struct oci_import *im, const char *name, const struct oci_rule *rule)
+{
+    static const char *const words[] = {"==", "!=", "<", "<=", ">", ">="};
+    char action[AIT_POLICY_ACTION_SIZE];
+
+    if (im->n_lines == LINES_MAX) {
+        enter_entry(im, rule->entry);
+        return oci_fail(im, "more rules than a policy may have");
+    }
+    im->entries[im->n_lines++] = rule->entry;
+    (void)fprintf(im->out, "%s", name);
+    for (size_t i = 0; i < rule->n_compares; i++) {
+        const ait_policy_compare *c = &rule->compares[i];
+
+        (void)fprintf(im->out, "%s arg%u", i ? " &&" : "", c->arg);
+        if (c->mask != UINT64_MAX)
+            (void)fprintf(im->out, " & %#" PRIx64, c->mask);
+        (void)fprintf(im->out, " %s %#" PRIx64, words[c->op], c->value);
+    }
+    (void)fprintf(im->out, ": %s\n", ait_policy_action_text(rule->action, action));
+    return 0;
+}
+
+static bool is_ordering(const ait_policy_compare *c)
+{
+    return c->op != AIT_POLICY_EQ && c->op != AIT_POLICY_NE;
+}
+
+/*
+ * An ordering, bit by bit from the highest one: a value that first differs from the constant at a
+ * bit is less or greater, whatever follows.
+ */
+static int put_alternatives(struct oci_import *im, const char *name, const struct oci_rule *rule,
+                            size_t from)
+{
+    struct oci_rule one = *rule;
+    int r = 0;
+
+    while (from < rule->n_compares && !is_ordering(&rule->compares[from]))
+        from++;
+    if (from == rule->n_compares)
+        return put_rule(im, name, rule);
+    const ait_policy_compare *order = &rule->compares[from];
+    ait_policy_compare *c = &one.compares[from];
+    uint64_t width = is_narrow(name, order->arg) ? UINT32_MAX : UINT64_MAX;
+    bool less = order->op == AIT_POLICY_LT || order->op == AIT_POLICY_LE;
+    if (order->value > width) /* the parser of the text refuses that */
+        return put_rule(im, name, rule);
+    c->op = AIT_POLICY_EQ;
+    for (uint64_t bit = width ^ width >> 1; bit && r >= 0; bit >>= 1) {
+        if (!(order->value & bit) == less)
+            continue;
+        c->mask = width & ~(bit - 1);
+        c->value = (order->value & c->mask) ^ bit;
+        r = put_alternatives(im, name, &one, from + 1);
+    }
+    if (r < 0 || order->op == AIT_POLICY_LT || order->op == AIT_POLICY_GT)
+        return r;
+    c->mask = width;
+    c->value = order->value;
+    return put_alternatives(im, name, &one, from + 1);
+}
+
+static unsigned count_orderings(const struct oci_rule *rules)
+{
+    unsigned n = 0;
+
+    for (; rules; rules = rules->next)
+        for (size_t i = 0; i < rules->n_compares; i++)
+            n += is_ordering(&rules->compares[i]);
+    return n;
+}
+
+/* The one that has no arguments, and so decides. */
+static const struct oci_rule *find_plain(const struct oci_rule *rules)
+{
+    while (rules && rules->n_compares > 0)
+        rules = rules->next;
+    return rules;
+}
+
+static int put_call(struct oci_import *im, int number)
+{
+    const char *name = ait_syscall_name(number);
+    const struct oci_rule *plain = find_plain(im->calls[number]);
+    unsigned orderings = count_orderings(im->calls[number]);
+    int r = 0;
+
+    for (struct oci_rule *rule = im->calls[number]; rule && r >= 0; rule = rule->next) {
+        if (plain && !ait_policy_action_is_equal(plain->action, rule->action)) {
+            bool later = rule->entry > plain->entry;
+
+            enter_entry(im, later ? rule->entry : plain->entry);
+            return oci_fail(
+                im,
+                "conflicting: %s/syscalls/%zu gives %s another action, and one of the two has no "
+                "arguments and would always decide; leave one of them out",
+                im->root, later ? plain->entry : rule->entry, name);
+        }
+        if (plain)
+            continue;
+        narrow(name, rule);
+        r = orderings > 1 ? put_alternatives(im, name, rule, 0) : put_rule(im, name, rule);
+    }
+    if (plain && r >= 0)
+        r = put_rule(im, name, plain);
+    return r;
+}
+
+/* A problem of the text is one of the entry that the line was made from. */
+static int translate(struct oci_import *im, int error, const ait_sandbox_problem *of_text)
+{
+    const unsigned head = 2;
+    unsigned line = of_text->line;
+
+    *im->path = '\0';
+    if (line > head && line - head <= im->n_lines)
+        enter_entry(im, im->entries[line - head - 1]);
+    (void)oci_fail(im, "%s", of_text->message[0] ? of_text->message : strerror(-error));
+    if (im->problem)
+        im->problem->error = error;
+    return error;
+}
+
+int oci_make_policy(struct oci_import *im, ait_policy **ret)
+{
+    ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
+    char *text = NULL, action[AIT_POLICY_ACTION_SIZE];
+    size_t size = 0;
+    int r = 0;
+
+    im->out = open_memstream(&text, &size);
+    im->entries = calloc(LINES_MAX, sizeof(*im->entries));
+    if (!im->out || !im->entries)
+        r = -ENOMEM;
+    if (r >= 0)
+        (void)fprintf(im->out, "policy 1\ndefault %s\n",
+                      ait_policy_action_text(im->fallback, action));
+    for (int i = 0; i <= im->newest && r >= 0; i++)
+        r = put_call(im, i);
+    if (im->out && fclose(im->out) == EOF && r >= 0)
+        r = -ENOMEM;
+    if (r >= 0) {
+        r = ait_policy_from_text(ret, im->name, text, size, &problem);
+        if (r < 0)
+            r = translate(im, r, &problem);
+    }
+    free(text);
+    free(im->entries);
+    return r;
+}
