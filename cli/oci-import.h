@@ -5,11 +5,12 @@
  * Reads policies of container runtimes: the "seccomp" object of the OCI runtime specification, and
  * docker's profiles, which add includes and excludes.
  *
- * Entries of one system call are alternatives. As in libseccomp, which the runtimes use, an entry
- * without arguments decides for the call, whatever the others say; if it contradicts one with
- * arguments, the profile is refused. Arguments of which the kernel reads 32 bits are compared as 32
- * bits. docker's conditions (capabilities, architecture, kernel) are evaluated for the reading
- * process: no capabilities, this architecture, this kernel.
+ * A profile means what runc, crun and libseccomp make of it: entries of one system call are
+ * alternatives, those with the default's action are left out, and the first without arguments
+ * decides for the call, whatever the others say. What they pass over silently becomes a note of the
+ * policy. Arguments of which the kernel reads 32 bits are compared as 32 bits. docker's conditions
+ * (capabilities, architecture, kernel) are evaluated for the reading process: no capabilities, this
+ * architecture, this kernel.
  *
  * No state is kept. The policy belongs to the caller.
  */

@@ -20,11 +20,17 @@
 #define OCI_PATH_SIZE 128
 #define OCI_ARGUMENTS 6
 
+/* word tells actions apart that libseccomp tells apart, though they have one meaning here. */
+struct oci_action {
+    ait_policy_action meaning;
+    uint32_t word;
+};
+
 /* An entry of the array for one call, or rather its place in the array. */
 struct oci_rule {
     struct oci_rule *next;
     size_t entry;
-    ait_policy_action action;
+    struct oci_action action;
     size_t n_compares; /* 0: whatever the arguments are */
     ait_policy_compare compares[OCI_ARGUMENTS];
 };
@@ -34,22 +40,29 @@ struct oci_import {
     ait_sandbox_problem *problem;
     const char *root;         /* of the profile in the document */
     char path[OCI_PATH_SIZE]; /* of what is looked at; empty: the document */
-    ait_policy_action fallback;
+    struct oci_action fallback;
     int newest;
     struct oci_rule **calls; /* by number, in order */
     FILE *out;
     size_t *entries; /* by line of what is written */
     size_t n_lines;
+    ait_sandbox_problem *notes; /* of the policy that will be made */
+    size_t n_notes;
 };
 
 /* A problem at the path; returns -EINVAL. */
 int oci_fail(struct oci_import *im, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* What the runtimes pass over, at the path. It is lost if memory is short or there are very many.
+ */
+void oci_note(struct oci_import *im, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void oci_enter_key(struct oci_import *im, const char *key);
 void oci_enter_index(struct oci_import *im, size_t index);
-int oci_leave(struct oci_import *im, int r); /* returns r */
+int oci_leave(struct oci_import *im, int r);               /* returns r */
+void oci_enter_entry(struct oci_import *im, size_t entry); /* wherever the path was */
 
 /* NULL and absent are the same. */
 const json_t *oci_get(const json_t *object, const char *key);
+/* Runtimes ignore unknown keys; what looks like a misspelt one is refused. */
 int oci_check_keys(struct oci_import *im, const json_t *object, const char *const *known);
 
 /* Whether docker's conditions let an entry count: for a process without capabilities, on this

@@ -9,11 +9,6 @@
 
 #define LINES_MAX 65536
 
-static void enter_entry(struct oci_import *im, size_t entry)
-{
-    (void)snprintf(im->path, sizeof(im->path), "%s/syscalls/%zu", im->root, entry);
-}
-
 /* Whether the kernel reads 32 bits of an argument: then the upper half does not count. */
 static bool is_narrow(const char *name, unsigned arg)
 {
@@ -51,7 +46,7 @@ static int put_rule(struct oci_import *im, const char *name, const struct oci_ru
     char action[AIT_POLICY_ACTION_SIZE];
 
     if (im->n_lines == LINES_MAX) {
-        enter_entry(im, rule->entry);
+        oci_enter_entry(im, rule->entry);
         return oci_fail(im, "more rules than a policy may have");
     }
     im->entries[im->n_lines++] = rule->entry;
@@ -64,7 +59,7 @@ static int put_rule(struct oci_import *im, const char *name, const struct oci_ru
             (void)fprintf(im->out, " & %#" PRIx64, c->mask);
         (void)fprintf(im->out, " %s %#" PRIx64, words[c->op], c->value);
     }
-    (void)fprintf(im->out, ": %s\n", ait_policy_action_text(rule->action, action));
+    (void)fprintf(im->out, ": %s\n", ait_policy_action_text(rule->action.meaning, action));
     return 0;
 }
 
@@ -118,7 +113,7 @@ static unsigned count_orderings(const struct oci_rule *rules)
     return n;
 }
 
-/* The one that has no arguments, and so decides. */
+/* The first one that compares nothing: libseccomp lets it decide, wherever it stands. */
 static const struct oci_rule *find_plain(const struct oci_rule *rules)
 {
     while (rules && rules->n_compares > 0)
@@ -126,32 +121,58 @@ static const struct oci_rule *find_plain(const struct oci_rule *rules)
     return rules;
 }
 
+static int put_plain(struct oci_import *im, const char *name, const struct oci_rule *rules,
+                     const struct oci_rule *plain)
+{
+    char theirs[AIT_POLICY_ACTION_SIZE], ours[AIT_POLICY_ACTION_SIZE];
+
+    for (; rules; rules = rules->next) {
+        if (ait_policy_action_is_equal(plain->action.meaning, rules->action.meaning))
+            continue;
+        oci_enter_entry(im, rules->entry);
+        oci_note(im, "%s: %s never applies; container runtimes let %s/syscalls/%zu decide, %s (%s)",
+                 name, ait_policy_action_text(rules->action.meaning, ours), im->root, plain->entry,
+                 rules->n_compares == 0 ? "which comes first" : "which looks at no arguments",
+                 ait_policy_action_text(plain->action.meaning, theirs));
+    }
+    return put_rule(im, name, plain);
+}
+
 static int put_call(struct oci_import *im, int number)
 {
     const char *name = ait_syscall_name(number);
     const struct oci_rule *plain = find_plain(im->calls[number]);
     unsigned orderings = count_orderings(im->calls[number]);
+
+    if (plain)
+        return put_plain(im, name, im->calls[number], plain);
     int r = 0;
-
     for (struct oci_rule *rule = im->calls[number]; rule && r >= 0; rule = rule->next) {
-        if (plain && !ait_policy_action_is_equal(plain->action, rule->action)) {
-            bool later = rule->entry > plain->entry;
-
-            enter_entry(im, later ? rule->entry : plain->entry);
-            return oci_fail(
-                im,
-                "conflicting: %s/syscalls/%zu gives %s another action, and one of the two has no "
-                "arguments and would always decide; leave one of them out",
-                im->root, later ? plain->entry : rule->entry, name);
-        }
-        if (plain)
-            continue;
         narrow(name, rule);
         r = orderings > 1 ? put_alternatives(im, name, rule, 0) : put_rule(im, name, rule);
     }
-    if (plain && r >= 0)
-        r = put_rule(im, name, plain);
     return r;
+}
+
+/* "line 7" of the text, which nobody sees, becomes the entry that it was made from. */
+static void put_places(const struct oci_import *im, const char *message, char *text, size_t size)
+{
+    const unsigned head = 2;
+    size_t n = 0;
+
+    while (*message && n < size - 1) {
+        unsigned line = 0;
+        int length = 0;
+
+        if (sscanf(message, "line %u%n", &line, &length) == 1 && line > head &&
+            line - head <= im->n_lines) {
+            n += (size_t)snprintf(text + n, size - n, "%s/syscalls/%zu", im->root,
+                                  im->entries[line - head - 1]);
+            message += length;
+        } else
+            text[n++] = *message++;
+    }
+    text[n < size ? n : size - 1] = '\0';
 }
 
 /* A problem of the text is one of the entry that the line was made from. */
@@ -159,11 +180,14 @@ static int translate(struct oci_import *im, int error, const ait_sandbox_problem
 {
     const unsigned head = 2;
     unsigned line = of_text->line;
+    char message[sizeof(of_text->message)];
 
     *im->path = '\0';
     if (line > head && line - head <= im->n_lines)
-        enter_entry(im, im->entries[line - head - 1]);
-    (void)oci_fail(im, "%s", of_text->message[0] ? of_text->message : strerror(-error));
+        oci_enter_entry(im, im->entries[line - head - 1]);
+    put_places(im, of_text->message[0] ? of_text->message : strerror(-error), message,
+               sizeof(message));
+    (void)oci_fail(im, "%s", message);
     if (im->problem)
         im->problem->error = error;
     return error;
@@ -182,7 +206,7 @@ int oci_make_policy(struct oci_import *im, ait_policy **ret)
         r = -ENOMEM;
     if (r >= 0)
         (void)fprintf(im->out, "policy 1\ndefault %s\n",
-                      ait_policy_action_text(im->fallback, action));
+                      ait_policy_action_text(im->fallback.meaning, action));
     for (int i = 0; i <= im->newest && r >= 0; i++)
         r = put_call(im, i);
     if (im->out && fclose(im->out) == EOF && r >= 0)
@@ -192,6 +216,8 @@ int oci_make_policy(struct oci_import *im, ait_policy **ret)
         if (r < 0)
             r = translate(im, r, &problem);
     }
+    for (size_t i = 0; i < im->n_notes && r >= 0; i++)
+        (void)ait_policy_add_note(*ret, &im->notes[i]);
     free(text);
     free(im->entries);
     return r;

@@ -169,11 +169,17 @@ ait_policy_action ait_policy_fallback(const ait_policy *policy);
 
 /*
  * Calls cb for each note on the policy's text. Notes are not errors: names that only other
- * architectures have, and relatives of a denied call that stay allowed. Stops at the first result
+ * architectures have or that are unknown, what a profile says in vain, and relatives of a denied
+ * call that stay allowed. Stops at the first result
  * that is not 0, and returns it.
  */
 typedef int (*ait_policy_note_cb)(const ait_sandbox_problem *note, void *userdata);
 int ait_policy_foreach_note(const ait_policy *policy, ait_policy_note_cb cb, void *userdata);
+/*
+ * Adds a copy of a note. It is for who has just made the policy, such as an ait_policy_import_cb,
+ * and has not given it to others yet.
+ */
+int ait_policy_add_note(ait_policy *policy, const ait_sandbox_problem *note);
 
 /*
  * Writes the policy to out, in format NATIVE or SYSTEMD. Reading the result gives an equal policy.

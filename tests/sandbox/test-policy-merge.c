@@ -336,6 +336,28 @@ static void test_notes(void **unused)
     assert_int_equal(ait_policy_foreach_note(NULL, append_note, NULL), -EINVAL);
 }
 
+/* Those of an importer are copies, and come last. */
+static void test_added_notes(void **unused)
+{
+    ait_sandbox_problem note = AIT_SANDBOX_PROBLEM_INIT;
+    ait_policy *policy = parse(P "waitpid\n");
+    char notes[4096] = "";
+
+    (void)snprintf(note.message, sizeof(note.message), "added");
+    note.line = 7;
+    assert_int_equal(ait_policy_add_note(policy, &note), 0);
+    (void)snprintf(note.message, sizeof(note.message), "changed");
+    assert_int_equal(ait_policy_foreach_note(policy, append_note, notes), 0);
+    const char *last = strchr(notes, '\n');
+    assert_non_null(last);
+    assert_string_equal(last + 1, "7:0: added\n");
+    assert_int_equal(ait_policy_add_note(NULL, &note), -EINVAL);
+    assert_int_equal(ait_policy_add_note(policy, NULL), -EINVAL);
+    note.size = 3;
+    assert_int_equal(ait_policy_add_note(policy, &note), -EINVAL);
+    ait_policy_unref(policy);
+}
+
 static int count_rules(const ait_policy_rule *rule, void *userdata)
 {
     unsigned *n = userdata;
@@ -377,7 +399,8 @@ int main(void)
         cmocka_unit_test(test_layers),         cmocka_unit_test(test_conflicts),
         cmocka_unit_test(test_disjoint),       cmocka_unit_test(test_never_and_always),
         cmocka_unit_test(test_contradictions), cmocka_unit_test(test_covers),
-        cmocka_unit_test(test_notes),          cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_notes),          cmocka_unit_test(test_added_notes),
+        cmocka_unit_test(test_rules),
     };
 
     return cmocka_run_group_tests(tests, make_directory, remove_directory);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model.h"
+#include "options.h"
 
 int policy_new(ait_policy **ret, const char *name, ait_policy_action fallback)
 {
@@ -202,5 +203,26 @@ AIT_PUBLIC int ait_policy_foreach_note(const ait_policy *policy, ait_policy_note
         if (r != 0)
             return r;
     }
+    return 0;
+}
+
+AIT_PUBLIC int ait_policy_add_note(ait_policy *policy, const ait_sandbox_problem *note)
+{
+    if (!policy || !note)
+        return -EINVAL;
+    struct policy_note **end = &policy->notes, *copy = calloc(1, sizeof(*copy));
+    if (!copy)
+        return -ENOMEM;
+    int r = options_copy(&copy->text, sizeof(copy->text), note);
+    if (r < 0) {
+        free(copy);
+        return r;
+    }
+    copy->text.size = sizeof(copy->text);
+    copy->text.file[sizeof(copy->text.file) - 1] = '\0';
+    copy->text.message[sizeof(copy->text.message) - 1] = '\0';
+    while (*end)
+        end = &(*end)->next;
+    *end = copy;
     return 0;
 }
