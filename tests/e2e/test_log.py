@@ -5,7 +5,7 @@ import os
 import re
 import time
 
-from harness import SANITIZED, WORKER, bound, check, check_equal, main, scenario, wait_for
+from harness import Output, SANITIZED, WORKER, bound, check, check_equal, main, scenario, wait_for
 
 LINES = 200
 
@@ -142,6 +142,66 @@ def nobody_reads_at_the_end(pit):
     begun = time.monotonic()
     server.stop()
     check(time.monotonic() - begun < bound(15), "the end took too long")
+
+
+def lines_and_losses(*texts):
+    """Whole lines of seq that arrived, and what is reported as dropped."""
+    text = "\n".join(t[:t.rfind("\n") + 1] for t in texts)
+    return (len(re.findall(r"^web\[0:\d+\] \d+$", text, re.M)),
+            sum(int(n) for n in re.findall(r"(\d+) lines? dropped", text)))
+
+
+@scenario
+def slow_reader_at_the_end(pit):
+    """It gets all of it, however late it begins."""
+    server = pit.server("-n1", "--name=web", "--restart=no", "--", "seq", 1, 50000, read_output=False)
+    server.err = Output(server.process.stderr, "aiotools-sd's stderr")
+    server.err.wait("stopped")
+    server.err.wait(r"\d+ lines wait for the reader of standard output; SIGTERM or SIGINT ends the wait")
+    server.out = Output(server.process.stdout, "aiotools-sd's stdout")
+    server.wait_exit(0)
+    got, told = lines_and_losses(server.out.text(), server.err.text())
+    check_equal((got, told), (50000, 0), "lines that arrived, and were dropped")
+
+
+@scenario
+def hurry_at_the_end(pit):
+    """TERM ends the wait for a reader, and the loss is told."""
+    server = pit.server("-n1", "--name=web", "--restart=no", "--", "seq", 1, 50000, read_output=False)
+    server.err = Output(server.process.stderr, "aiotools-sd's stderr")
+    server.err.wait("lines wait for the reader")
+    server.stop(patience=5)
+    server.out = Output(server.process.stdout, "aiotools-sd's stdout")
+    got, told = lines_and_losses(server.out.text(), server.err.text())
+    check_equal(got + told, 50000, "lines that arrived, or were told as dropped")
+    check(told > 0, "nothing was lost, so nothing was tried")
+
+
+@scenario
+def full_disk(pit):
+    """Standard output, or error, on a device that is full: the other one says how much was lost."""
+    for redirect, script in ((">/dev/full", "seq 1 300"), ("2>/dev/full", "seq 1 300 >&2")):
+        server = pit.server("-n1", "--name=web", "--restart=no", "--", "/bin/sh", "-c", script,
+                            wrapper=["/bin/sh", "-c", f'exec "$@" {redirect}', "sh"])
+        server.wait_exit(0)
+        text = server.out.text() + server.err.text()
+        got, told = lines_and_losses(text)
+        check_equal(got, 0, "lines that arrived")
+        check(told >= 300, f"told: {told}\n{text}")
+        check("No space left on device" in text, text)
+
+
+@scenario
+def reader_that_ends(pit):
+    """What it has not read is told on the other output."""
+    server = pit.server("-n1", "--name=web", "--restart=no", "--", "seq", 1, 100000, read_output=False)
+    server.err = Output(server.process.stderr, "aiotools-sd's stderr")
+    check(os.read(server.process.stdout.fileno(), 10) != b"", "nothing to read")
+    server.process.stdout.close()
+    server.wait_exit(0)
+    text = server.err.text()
+    _, told = lines_and_losses(text)
+    check("Broken pipe" in text and told > 50000, text)
 
 
 @scenario

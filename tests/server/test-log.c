@@ -2,6 +2,7 @@
 /* The log: lines, formats, slow and dead readers. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -10,8 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -446,23 +449,156 @@ static void test_description_untouched(void **state)
     rig_done(&rig);
 }
 
+static unsigned long number_before(const char *text, const char *words)
+{
+    const char *at = strstr(text, words);
+
+    if (!at)
+        return 0;
+    while (at > text && at[-1] >= '0' && at[-1] <= '9')
+        at--;
+    return strtoul(at, NULL, 10);
+}
+
+/* What is reported as dropped in any of these lines. */
+static unsigned long count_reported(const char *text)
+{
+    unsigned long n = 0;
+
+    for (const char *at = text; (at = strstr(at, "web: warning: ")); at += 14)
+        n += number_before(at, " line");
+    return n;
+}
+
+/* The other channel goes on, and says what is lost; another reader of the FIFO gets later lines. */
 static void test_dead_reader(void **state)
 {
+    char folder[] = "/tmp/test-log-XXXXXX", path[64], *told, *got;
     struct rig rig;
     struct log_stream stream;
 
     rig_init(&rig, LOG_PLAIN);
+    log_free(rig.log);
     close(rig.out[0]);
+    close(rig.out[1]);
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof(path), "%s/fifo", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    rig.out[0] = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    rig.out[1] = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(log_new(&rig.log, "web", LOG_PLAIN, rig.out[1], rig.err[1]), 0);
+    log_set_wake(rig.log, count_wake, &rig);
+    close(rig.out[0]);
+
     log_stream_init(&stream, rig.log, 0, 1, LOG_STDOUT);
     for (int i = 0; i < 100; i++)
         log_stream_feed(&stream, "x\n", 2);
     assert_int_equal(log_pending_fd(rig.log, LOG_STDOUT), -1);
     assert_int_equal(rig.wakes, 0);
-    assert_true(log_dropped(rig.log) >= 99);
-    /* the other channel goes on */
-    log_event(rig.log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "still here");
-    expect(rig.err[0], "web: still here\n");
+    assert_int_equal(log_dropped(rig.log), 100);
+    expect(rig.err[0],
+           "web: warning: 1 line dropped: cannot write to standard output: Broken pipe\n");
+
+    rig.out[0] = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    log_stream_feed(&stream, "y\n", 2);
+    expect(rig.out[0],
+           "web: warning: 99 lines dropped: cannot write to standard output: Broken pipe\ny\n");
+    assert_int_equal(log_dropped(rig.log), 100);
+
+    close(rig.out[0]);
+    for (int i = 0; i < 10; i++)
+        log_stream_feed(&stream, "x\n", 2);
+    log_finish(rig.log, 1000000, 1000000, -1);
+    told = take(rig.err[0]);
+    assert_int_equal(count_reported(told), 10);
+    free(told);
     rig.out[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    got = take(rig.err[0]);
+    assert_string_equal(got, "");
+    free(got);
+    rig_done(&rig);
+    unlink(path);
+    rmdir(folder);
+}
+
+/* A line that was written in part ends where the disk was full; the next one is whole. */
+static void test_full_disk(void **state)
+{
+    char folder[] = "/tmp/test-log-XXXXXX", path[64], *told;
+    struct log *log;
+    struct rig rig;
+    struct log_stream stream;
+    struct rlimit before, limit;
+    unsigned long n_lines = 0;
+
+    rig_init(&rig, LOG_PLAIN);
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof(path), "%s/log", folder);
+    int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(log_new(&log, "web", LOG_PLAIN, fd, rig.err[1]), 0);
+    log_stream_init(&stream, log, 0, 1, LOG_STDOUT);
+    /* EFBIG stands for ENOSPC: it is what an ordinary user can have. */
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = before;
+    limit.rlim_cur = 1003;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    for (int i = 0; i < 200; i++)
+        log_stream_feed(&stream, "123456789\n", 10);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(log_dropped(log), 100);
+    for (int i = 0; i < 5; i++)
+        log_stream_feed(&stream, "987654321\n", 10);
+    log = log_free(log);
+
+    char *text = malloc(1 << 16);
+    ssize_t n = pread(fd, text, (1 << 16) - 1, 0);
+    assert_true(n > 0);
+    text[n] = '\0';
+    told = take(rig.err[0]);
+    assert_int_equal(count_reported(text) + count_reported(told), 100);
+    assert_non_null(strstr(text, "123456789\n123\nweb: warning: "));
+    for (char *save, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+        n_lines += strcmp(line, "123456789") == 0 || strcmp(line, "987654321") == 0;
+    assert_int_equal(n_lines, 105);
+    free(text);
+    free(told);
+    close(fd);
+    unlink(path);
+    rmdir(folder);
+    rig_done(&rig);
+}
+
+/* Whoever the two outputs are, each line is written or counted. */
+static void test_full_device(void **state)
+{
+    struct rig rig;
+    struct log *log;
+    struct log_stream stream;
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    char *told;
+
+    if (full < 0)
+        skip();
+    rig_init(&rig, LOG_PLAIN);
+    for (int channel = 0; channel < LOG_CHANNELS; channel++) {
+        assert_int_equal(log_new(&log, "web", LOG_JSON, channel == 0 ? full : rig.out[1],
+                                 channel == 0 ? rig.err[1] : full),
+                         0);
+        log_stream_init(&stream, log, 0, 1, channel);
+        for (int i = 0; i < 50; i++)
+            log_stream_feed(&stream, "x\n", 2);
+        log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "event");
+        log_finish(log, 1000, 1000, -1);
+        assert_int_equal(log_dropped(log), 50 + channel);
+        told = take(channel == 0 ? rig.err[0] : rig.out[0]);
+        assert_non_null(strstr(told, "1 line dropped: cannot write to standard "));
+        assert_non_null(strstr(told, channel == 0 ? "49 lines dropped" : "50 lines dropped"));
+        assert_non_null(strstr(told, "No space left on device"));
+        free(told);
+        log = log_free(log);
+    }
+    close(full);
     rig_done(&rig);
 }
 
@@ -476,7 +612,7 @@ static void test_closed_fds(void **state)
     log_stream_feed(&stream, "x\n", 2);
     log_event(log, LOG_LEVEL_INFO, 0, 0, "y");
     assert_false(log_flush(log));
-    log_finish(log, 1000000);
+    log_finish(log, 1000000, 1000000, -1);
     log = log_free(log);
     assert_null(log);
     assert_null(log_free(NULL));
@@ -500,40 +636,106 @@ static void test_file_offset(void **state)
     close(fd);
 }
 
+/* Lines until some have to wait. Returns how many there are. */
+static unsigned long fill(struct rig *rig, struct log_stream *stream)
+{
+    char line[1024];
+    unsigned long n = 0;
+
+    memset(line, 'z', sizeof(line));
+    line[sizeof(line) - 1] = '\n';
+    log_stream_init(stream, rig->log, 0, 1, LOG_STDOUT);
+    for (; log_pending_fd(rig->log, LOG_STDOUT) < 0; n++)
+        log_stream_feed(stream, line, sizeof(line));
+    for (int i = 0; i < 9; i++, n++)
+        log_stream_feed(stream, line, sizeof(line));
+    return n;
+}
+
+static unsigned long count_lines(const char *text)
+{
+    unsigned long n = 0;
+
+    for (; (text = strchr(text, '\n')); text++)
+        n++;
+    return n;
+}
+
 static void test_finish_waits(void **state)
 {
     struct rig rig;
     struct log_stream stream;
-    char line[1024];
+    pid_t reader;
 
-    memset(line, 'z', sizeof(line));
-    line[sizeof(line) - 1] = '\n';
     rig_init(&rig, LOG_PLAIN);
-    log_stream_init(&stream, rig.log, 0, 1, LOG_STDOUT);
-    while (log_pending_fd(rig.log, LOG_STDOUT) < 0)
-        log_stream_feed(&stream, line, sizeof(line));
-    /* nobody reads: it gives up */
-    log_finish(rig.log, 1000);
-    assert_true(log_pending_fd(rig.log, LOG_STDOUT) >= 0);
-    free(take(rig.out[0]));
-    log_finish(rig.log, 10 * 1000000);
+    (void)fill(&rig, &stream);
+    reader = fork();
+    if (reader == 0) {
+        (void)poll(NULL, 0, 100);
+        free(take(rig.out[0]));
+        _exit(0);
+    }
+    log_finish(rig.log, 10 * 1000000, 10 * 1000000, -1);
     assert_int_equal(log_pending_fd(rig.log, LOG_STDOUT), -1);
+    assert_int_equal(log_dropped(rig.log), 0);
+    assert_int_equal(waitpid(reader, NULL, 0), reader);
+    expect(rig.err[0], "");
     log_stream_end(&stream);
     rig_done(&rig);
+}
+
+/* Nobody reads, or somebody is in a hurry: what is lost is told on the other output. */
+static void test_finish_gives_up(void **state)
+{
+    static const struct {
+        uint64_t idle, total;
+        bool hurry;
+    } cases[] = {
+        {1000, 3600 * UINT64_C(1000000), false},
+        {3600 * UINT64_C(1000000), 1000, false},
+        {3600 * UINT64_C(1000000), 3600 * UINT64_C(1000000), true},
+    };
+
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct rig rig;
+        struct log_stream stream;
+        int hurry[2];
+
+        rig_init(&rig, LOG_PLAIN);
+        assert_int_equal(pipe2(hurry, O_CLOEXEC), 0);
+        if (cases[i].hurry)
+            assert_int_equal(write(hurry[1], "", 1), 1);
+        unsigned long n = fill(&rig, &stream);
+        log_finish(rig.log, cases[i].idle, cases[i].total, hurry[0]);
+        assert_int_equal(log_pending_fd(rig.log, LOG_STDOUT), -1);
+        char *got = take(rig.out[0]), *told = take(rig.err[0]);
+        assert_int_equal(count_lines(got) + count_reported(told), n);
+        assert_true(count_reported(told) >= 9);
+        assert_non_null(strstr(told, "the reader of standard output has not taken them"));
+        free(got);
+        free(told);
+        log_stream_end(&stream);
+        rig_done(&rig);
+        close(hurry[0]);
+        close(hurry[1]);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),        cmocka_unit_test(test_channels),
-        cmocka_unit_test(test_one_file),     cmocka_unit_test(test_long_lines),
-        cmocka_unit_test(test_json_records), cmocka_unit_test(test_json_strings),
-        cmocka_unit_test(test_no_room),      cmocka_unit_test(test_slow_pipe),
-        cmocka_unit_test(test_slow_socket),  cmocka_unit_test(test_description_untouched),
-        cmocka_unit_test(test_dead_reader),  cmocka_unit_test(test_closed_fds),
-        cmocka_unit_test(test_file_offset),  cmocka_unit_test(test_finish_waits),
+        cmocka_unit_test(test_lines),           cmocka_unit_test(test_channels),
+        cmocka_unit_test(test_one_file),        cmocka_unit_test(test_long_lines),
+        cmocka_unit_test(test_json_records),    cmocka_unit_test(test_json_strings),
+        cmocka_unit_test(test_no_room),         cmocka_unit_test(test_slow_pipe),
+        cmocka_unit_test(test_slow_socket),     cmocka_unit_test(test_description_untouched),
+        cmocka_unit_test(test_dead_reader),     cmocka_unit_test(test_closed_fds),
+        cmocka_unit_test(test_file_offset),     cmocka_unit_test(test_finish_waits),
+        cmocka_unit_test(test_full_disk),       cmocka_unit_test(test_full_device),
+        cmocka_unit_test(test_finish_gives_up),
     };
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,7 +24,28 @@
  */
 #define OUTPUT_SIZE_MAX (4u * 1024 * 1024)
 
+/*
+ * Lost lines of an output that cannot be written are reported on the other one: at once, and then
+ * at intervals that double.
+ */
+#define TELL_INTERVAL  (10 * UINT64_C(1000000))
+#define TELL_DOUBLINGS 6
+/* At the end: when the log says that it waits for a reader, and how often it looks. */
+#define SAY_WAITING    UINT64_C(1000000)
+#define WAIT_STEP      100 /* ms */
+/* Reports that are on their way at the same time. */
+#define REPORTS_MAX    8
+
 enum output_kind { OUTPUT_FILE, OUTPUT_SOCKET, OUTPUT_POLLED, OUTPUT_DEAD };
+
+struct output;
+
+/* A report that is in a buffer: where it ends in all that is ever written there, and what it says.
+ */
+struct report {
+    uint64_t end, n;
+    struct output *about;
+};
 
 struct output {
     int fd;
@@ -33,7 +54,15 @@ struct output {
     enum output_kind kind;
     char *buf;
     size_t size, start, end;
+    uint64_t written; /* bytes, ever */
+    bool torn;        /* the last line written is not whole, and its rest is lost */
+    int error;        /* of the last write; 0: it went well */
+    int why;          /* lines are unreported: an errno, or 0: the reader is too slow */
     uint64_t dropped, reported;
+    struct report reports[REPORTS_MAX];
+    unsigned n_reports;
+    uint64_t told_at;
+    unsigned n_told;
 };
 
 struct log {
@@ -58,6 +87,7 @@ static void output_init(struct output *o, int fd)
 
     *o = (struct output){.fd = fd, .kind = OUTPUT_FILE};
     if (fstat(fd, &st) < 0) {
+        o->error = o->why = errno;
         o->kind = OUTPUT_DEAD;
         return;
     }
@@ -106,25 +136,41 @@ static ssize_t output_write(struct output *o, const char *buf, size_t n)
     }
 }
 
-/* True while something is pending. */
-static bool output_flush(struct output *o)
-{
-    while (o->start < o->end) {
-        ssize_t n = output_write(o, o->buf + o->start, o->end - o->start);
+/* ---- what is written, and what is lost ------------------------------------------------------- */
 
-        if (n > 0)
-            o->start += (size_t)n;
-        else if (n < 0 && errno == EINTR)
-            continue;
-        else if (n < 0 && errno == EAGAIN)
-            return true;
-        else if (n < 0 && errno == ENOSPC) /* these lines are lost, later ones may fit again */
-            break;
-        else {
-            o->kind = OUTPUT_DEAD;
-            break;
-        }
+static void output_wrote(struct output *o, size_t n)
+{
+    unsigned arrived = 0;
+
+    o->start += n;
+    o->written += n;
+    while (arrived < o->n_reports && o->reports[arrived].end <= o->written)
+        arrived++;
+    o->n_reports -= arrived;
+    memmove(o->reports, o->reports + arrived, o->n_reports * sizeof(*o->reports));
+}
+
+/* Nothing of what is pending will be written. Its lines are dropped, and its reports never made. */
+static void output_lose(struct output *o, int error)
+{
+    uint64_t n = 0;
+
+    for (const char *p = o->buf + o->start; p < o->buf + o->end; p++)
+        n += *p == '\n';
+    for (; o->n_reports > 0; n--) {
+        struct report *lost = &o->reports[--o->n_reports];
+
+        lost->about->reported -= lost->n;
     }
+    if (o->start > 0)
+        o->torn = o->buf[o->start - 1] != '\n';
+    o->dropped += n;
+    o->error = o->why = error;
+    o->start = o->end = 0;
+}
+
+static void output_shrink(struct output *o)
+{
     o->start = o->end = 0;
     o->woken = false;
     if (o->size > OUTPUT_SIZE) {
@@ -132,6 +178,33 @@ static bool output_flush(struct output *o)
         o->buf = NULL;
         o->size = 0;
     }
+}
+
+/*
+ * True while something is pending. After an error later lines may fit again: a disk gets room, a
+ * FIFO another reader.
+ */
+static bool output_flush(struct output *o)
+{
+    while (o->start < o->end) {
+        ssize_t n = o->torn ? output_write(o, "\n", 1)
+                            : output_write(o, o->buf + o->start, o->end - o->start);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return true;
+        if (n <= 0) {
+            output_lose(o, n < 0 ? errno : EIO);
+            break;
+        }
+        o->error = 0;
+        if (o->torn)
+            o->torn = false;
+        else
+            output_wrote(o, (size_t)n);
+    }
+    output_shrink(o);
     return false;
 }
 
@@ -203,24 +276,83 @@ static bool output_put(struct log *log, struct output *o, struct log_record *rec
     return true;
 }
 
-static void output_report_dropped(struct log *log, struct output *o)
+static const char *output_name(const struct log *log, const struct output *o)
+{
+    if (log->channel[LOG_STDOUT] == log->channel[LOG_STDERR])
+        return "the log";
+    return o == log->channel[LOG_STDOUT] ? "standard output" : "standard error";
+}
+
+/* Writes to `to` what has been dropped of o. */
+static void report(struct log *log, struct output *o, struct output *to, bool at_end)
 {
     uint64_t n = o->dropped - o->reported;
-    char text[96];
+    char text[160];
+    int k;
 
-    if (n == 0)
+    if (n == 0 || to->n_reports == REPORTS_MAX)
         return;
-    int k = snprintf(text, sizeof(text), "%llu line%s dropped: the reader of the log is too slow",
-                     (unsigned long long)n, n == 1 ? "" : "s");
+    k = snprintf(text, sizeof(text), "%llu line%s dropped: ", (unsigned long long)n,
+                 n == 1 ? "" : "s");
+    if (o->why != 0)
+        k += snprintf(text + k, sizeof(text) - (size_t)k, "cannot write to %s: %s",
+                      output_name(log, o), strerror(o->why));
+    else if (at_end)
+        k += snprintf(text + k, sizeof(text) - (size_t)k,
+                      "the reader of %s has not taken them before the end", output_name(log, o));
+    else
+        k += snprintf(text + k, sizeof(text) - (size_t)k, "the reader of the log is too slow");
     struct log_record record = {
         .event = true,
         .level = LOG_LEVEL_WARNING,
         .slot = LOG_NO_SLOT,
         .text = text,
-        .n = (size_t)k,
+        .n = (size_t)k < sizeof(text) ? (size_t)k : sizeof(text) - 1,
     };
-    if (output_put(log, o, &record))
-        o->reported = o->dropped;
+    if (!output_put(log, to, &record))
+        return;
+    to->reports[to->n_reports++] = (struct report){
+        .end = to->written + (to->end - to->start),
+        .n = n,
+        .about = o,
+    };
+    o->reported += n;
+    if (o->error == 0)
+        o->why = 0;
+}
+
+static uint64_t monotonic_usec(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* The output on which something can be said about this one. */
+static struct output *output_other(struct log *log, const struct output *o)
+{
+    struct output *other = log->channel[o == log->channel[LOG_STDOUT] ? LOG_STDERR : LOG_STDOUT];
+
+    return other == o || other->kind == OUTPUT_DEAD || other->error != 0 ? NULL : other;
+}
+
+/* What an output that cannot be written has lost is reported on the other. */
+static void output_tell(struct log *log, struct output *o, bool at_end)
+{
+    struct output *other = output_other(log, o);
+    uint64_t now;
+
+    if (!other || o->dropped == o->reported || (!at_end && o->error == 0))
+        return;
+    now = monotonic_usec();
+    if (!at_end && o->n_told > 0 && now - o->told_at < TELL_INTERVAL << (o->n_told - 1))
+        return;
+    o->told_at = now;
+    if (o->n_told <= TELL_DOUBLINGS)
+        o->n_told++;
+    report(log, o, other, at_end);
+    (void)output_flush(other);
 }
 
 /*
@@ -240,7 +372,7 @@ static void log_put(struct log *log, enum log_channel channel, struct log_record
     struct output *o = log->channel[channel];
 
     if (o->kind != OUTPUT_DEAD && output_recovers(o)) {
-        output_report_dropped(log, o);
+        report(log, o, o, false);
         if (output_put(log, o, record))
             return;
     }
@@ -251,7 +383,10 @@ static void log_push(struct log *log, enum log_channel channel)
 {
     struct output *o = log->channel[channel];
 
-    if (!output_flush(o) || o->woken || !log->wake)
+    bool pending = output_flush(o);
+
+    output_tell(log, o, false);
+    if (!pending || o->woken || !log->wake)
         return;
     o->woken = log->wake(log->userdata);
 }
@@ -488,7 +623,7 @@ bool log_flush(struct log *log)
         if (o->kind == OUTPUT_DEAD)
             continue;
         if (!output_flush(o) && o->dropped > o->reported) {
-            output_report_dropped(log, o);
+            report(log, o, o, false);
             (void)output_flush(o);
         }
         pending |= o->start < o->end;
@@ -496,28 +631,70 @@ bool log_flush(struct log *log)
     return pending;
 }
 
-static uint64_t monotonic_usec(void)
+/* Lines that wait for a reader. */
+static uint64_t output_pending(const struct output *o)
 {
-    struct timespec ts;
+    uint64_t n = 0;
 
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+    for (const char *p = o->buf + o->start; p < o->buf + o->end; p++)
+        n += *p == '\n';
+    return n;
 }
 
-void log_finish(struct log *log, uint64_t usec)
+/* What the end waits for, on the output that does not have to wait. */
+static void say_waiting(struct log *log)
 {
-    uint64_t end = monotonic_usec() + usec;
+    for (int i = 0; i < LOG_CHANNELS; i++) {
+        struct output *o = log->channel[i], *other = output_other(log, o);
 
-    while (log_flush(log)) {
-        uint64_t now = monotonic_usec();
-        struct pollfd p[LOG_CHANNELS] = {
+        if (o->start == o->end || !other || other->start < other->end)
+            continue;
+        log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0,
+                  "%llu lines wait for the reader of %s; SIGTERM or SIGINT ends the wait",
+                  (unsigned long long)output_pending(o), output_name(log, o));
+    }
+}
+
+static uint64_t written(const struct log *log)
+{
+    return log->outputs[LOG_STDOUT].written + log->outputs[LOG_STDERR].written;
+}
+
+static void wait_for_readers(struct log *log, uint64_t idle_usec, uint64_t usec, int hurry_fd)
+{
+    uint64_t begun = monotonic_usec(), last = begun, before = written(log), now;
+    bool said = false;
+
+    for (; log_flush(log); before = written(log)) {
+        struct pollfd p[] = {
             {.fd = log_pending_fd(log, LOG_STDOUT), .events = POLLOUT},
             {.fd = log_pending_fd(log, LOG_STDERR), .events = POLLOUT},
+            {.fd = hurry_fd, .events = POLLIN},
         };
 
-        if (now >= end || poll(p, LOG_CHANNELS, (int)((end - now) / 1000) + 1) == 0)
+        now = monotonic_usec();
+        if (written(log) != before)
+            last = now;
+        if (now - last >= idle_usec || now - begun >= usec)
+            return;
+        if (!said && now - begun >= SAY_WAITING) {
+            say_waiting(log);
+            said = true;
+        }
+        (void)poll(p, sizeof(p) / sizeof(*p), WAIT_STEP);
+        if (p[2].revents)
             return;
     }
+}
+
+void log_finish(struct log *log, uint64_t idle_usec, uint64_t usec, int hurry_fd)
+{
+    wait_for_readers(log, idle_usec, usec, hurry_fd);
+    for (int i = 0; i < LOG_CHANNELS; i++)
+        if (output_flush(&log->outputs[i]))
+            output_lose(&log->outputs[i], 0);
+    for (int i = 0; i < LOG_CHANNELS; i++)
+        output_tell(log, log->channel[i], true);
 }
 
 uint64_t log_dropped(struct log *log)

@@ -16,9 +16,11 @@
  *
  * Nothing here blocks, suspends or knows a loop. Each output has a bounded buffer; where it is
  * full, whole lines are dropped and counted, and the count is the first line written afterwards.
- * The owner of the log waits for POLLOUT on log_pending_fd() and calls log_flush(); the wake
- * callback tells when that becomes necessary. No call fails: a log that cannot be written is no
- * reason for a server to stop.
+ * So are lines that cannot be written: the disk is full, the reader has ended. Their number is told
+ * on the other output, if that is another file. Each lost line is in exactly one report that
+ * arrives. The owner of the log waits for POLLOUT on log_pending_fd() and calls log_flush(); the
+ * wake callback tells when that becomes necessary. No call fails: a log that cannot be written is
+ * no reason for a server to stop.
  *
  * A stream belongs to one worker; it is embedded in its owner and holds memory only while a line is
  * unfinished. The log must outlive its streams.
@@ -72,8 +74,12 @@ void log_set_wake(struct log *log, bool (*wake)(void *userdata), void *userdata)
 int log_pending_fd(struct log *log, enum log_channel channel);
 /* Writes as much as the fds accept. Returns true while something is pending. */
 bool log_flush(struct log *log);
-/* The same at the end of the process: waits for slow readers, for at most usec in total. */
-void log_finish(struct log *log, uint64_t usec);
+/*
+ * The same at the end of the process: waits for slow readers until one has taken nothing for
+ * idle_usec, for at most usec in total, or until hurry_fd can be read (-1: none). What is left then
+ * is dropped, and the other output says so.
+ */
+void log_finish(struct log *log, uint64_t idle_usec, uint64_t usec, int hurry_fd);
 /* Lines dropped so far. */
 uint64_t log_dropped(struct log *log);
 

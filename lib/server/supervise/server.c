@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "config/limits.h"
@@ -31,7 +32,10 @@
  * Everything runs in one thread. A struct changes only between two suspensions.
  */
 
-#define LOG_PATIENCE      AIT_USEC_PER_SEC
+/* For a reader that takes nothing, for one that is slow, and after SIGQUIT. */
+#define LOG_IDLE          (10 * AIT_USEC_PER_SEC)
+#define LOG_PATIENCE      (30 * AIT_USEC_PER_SEC)
+#define LOG_HURRY         AIT_USEC_PER_SEC
 #define GUARDIAN_PATIENCE (2 * 1000) /* ms */
 #define ORPHANS_PAUSE     5          /* ms */
 #define ORPHANS_GRACE     (2 * 1000) /* ms */
@@ -531,6 +535,27 @@ static void kill_orphans(struct server *server)
     }
 }
 
+/*
+ * Its last lines are worth a wait, but not for ever. Signals are still blocked; whoever sends
+ * another one wants the end now.
+ */
+static void finish_log(struct server *server)
+{
+    bool hurry = server->workers.at_once;
+    sigset_t set;
+    int fd;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGQUIT);
+    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    log_finish(server->workers.log, hurry ? LOG_HURRY : LOG_IDLE, hurry ? LOG_HURRY : LOG_PATIENCE,
+               fd);
+    if (fd >= 0)
+        (void)close(fd);
+}
+
 static void server_close(struct server *server)
 {
     if (server->guardian.pid > 0) {
@@ -542,7 +567,7 @@ static void server_close(struct server *server)
     listen_set_close(server->workers.listen);
     rundir_close(&server->rundir);
     if (server->workers.log)
-        log_finish(server->workers.log, LOG_PATIENCE);
+        finish_log(server);
     log_free(server->workers.log);
 }
 

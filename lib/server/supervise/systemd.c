@@ -17,7 +17,9 @@
 
 #include <aiotools-sd/base.h>
 
-#define PATIENCE 1000 /* ms, for messages that must not be lost */
+#define PATIENCE      1000 /* ms, for messages that must not be lost */
+/* From the end of the last worker to ours: daemons that are left, and the readers of the log. */
+#define AFTER_WORKERS (45 * AIT_USEC_PER_SEC)
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
@@ -132,9 +134,9 @@ void systemd_reloaded(struct systemd *s)
 void systemd_stopping(struct systemd *s, uint64_t stop_timeout)
 {
     s->stopping = true;
-    if (stop_timeout >= AIT_USEC_INFINITY - 10 * AIT_USEC_PER_SEC)
+    if (stop_timeout >= AIT_USEC_INFINITY - AFTER_WORKERS)
         (void)say(s, true, "STOPPING=1");
     else
         (void)sayf(s, true, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
-                   (unsigned long long)(stop_timeout + 10 * AIT_USEC_PER_SEC));
+                   (unsigned long long)(stop_timeout + AFTER_WORKERS));
 }
