@@ -2,15 +2,9 @@
 #pragma once
 
 /*
- * Compares a seccomp program with the policy that it was made from, by running it in an interpreter
- * of classic BPF (bpf.h).
- *
- * It tries every number from 0 to 64 above the newest, each with every higher bit (the x32 bit is
- * one) and negated, and every constant that the program compares with, with and without the keys,
- * on this and two foreign architectures, and on architectures that differ in one bit. For calls
- * with rules it tries the values around every constant, in all combinations up to a limit, and
- * beyond it a fixed sample. It knows nothing of how programs are compiled, so it does not share the
- * compiler's mistakes.
+ * Proves that a seccomp program does what the policy says that it was made from: for each number,
+ * with and without the keys, for all values of all arguments, on this and on all other
+ * architectures (prove.h).
  *
  * Nothing here makes a system call or keeps state.
  */
@@ -44,7 +38,8 @@ uint32_t filter_expected(const struct filter_terms *terms, const struct seccomp_
 uint32_t filter_expected_quiet(const struct filter_terms *terms, const struct seccomp_data *data);
 
 /*
- * -EBADMSG: the program is wrong; problem (may be NULL) says what was tried, expected and returned.
+ * -EBADMSG: the program is wrong, or cannot be proved right; problem (may be NULL) has an input with
+ * what was expected and answered, or the instruction where the proof ended.
  */
 int filter_verify(const struct filter_terms *terms, const struct sock_filter *program, size_t n,
                   ait_sandbox_problem *problem);
