@@ -440,8 +440,10 @@ class Load:
 
 
 def quick(args):
-    """Options of `run`. Workers are trusted as soon as they are ready, except where --settle is what is tested."""
-    return args if any(a.startswith("--settle") for a in args) else ["--settle=0", *args]
+    """Options of `run`. Workers are trusted as soon as they are ready, and stopped as soon as they have accepted what
+    waits, except where --settle or --drain is what is tested."""
+    given = {a.split("=")[0] for a in args}
+    return [*(f"{o}=0" for o in ("--settle", "--drain") if o not in given), *args]
 
 
 class Server:

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What happens to a listener is noticed at once."""
+"""Whose connections are whose: each worker has a listener of its own, so that an old one is let alone before it is
+stopped, and what happens to a listener is noticed at once."""
 import os
 import signal
 import socket
 
-from harness import APPS, PYTHON, check, check_equal, main, scenario, wait_for
+from harness import APPS, PYTHON, Load, check, check_equal, main, scenario, wait_for
 
 HASTY = [PYTHON, f"{APPS}/hasty.py"]
+RELOADS = 20
 
 
 def hasty(pit, *options, n=2, listen=None, env=()):
@@ -15,6 +17,74 @@ def hasty(pit, *options, n=2, listen=None, env=()):
     server.wait_ready()
     server.wait_workers(n)
     return server, listen
+
+
+def reloads_under_load(pit, server, listen, n, reloads):
+    load = pit.load(listen, "-c4", "-C")
+    load.wait_ok(50)
+    for _ in range(reloads):
+        server.reload(n)
+        load.wait_ok(5)
+    return load.stop()
+
+
+@scenario
+def drained(pit):
+    """A server that drops what it has just accepted loses nothing: by then nobody has been sent to it for a moment."""
+    server, listen = hasty(pit, "--drain=200ms")
+    counts = reloads_under_load(pit, server, listen, 2, RELOADS)
+    Load.check_lossless(counts, least=RELOADS * 5)
+    check(len(counts["pids"]) > RELOADS, f"answers came from {len(counts['pids'])} workers only")
+    server.stop()
+    pit.note(f"{RELOADS} reloads, {counts['ok']} requests, 0 failed")
+
+
+@scenario
+def not_drained(pit):
+    """The same without the moment does lose some: the test above can fail."""
+    server, listen = hasty(pit, "--drain=0")
+    load = pit.load(listen, "-c8", "-C")
+    load.wait_ok(50)
+    for _ in range(100):
+        server.reload(2)
+        load.wait_ok(5)
+        if load.snapshot()["failed"]:
+            break
+    check(load.stop()["failed"] > 0, "nothing was lost")
+    server.stop()
+
+
+@scenario
+def drained_in_place(pit):
+    """With --max-surge=0 the others serve while one is let alone."""
+    server, listen = hasty(pit, "--drain=200ms", "--max-surge=0", "--max-unavailable=1")
+    counts = reloads_under_load(pit, server, listen, 2, RELOADS // 4)
+    Load.check_lossless(counts, least=RELOADS)
+    server.stop()
+
+
+@scenario
+def drained_before_scaling_down(pit):
+    server, listen = hasty(pit, "--drain=200ms", n=3)
+    load = pit.load(listen, "-c4", "-C")
+    load.wait_ok(50)
+    for n in (2, 1, 2, 1):
+        server.send(signal.SIGTTOU if len(server.workers()) > n else signal.SIGTTIN)
+        server.wait_workers(n)
+        load.wait_ok(20)
+    Load.check_lossless(load.stop(), least=80)
+    server.stop()
+
+
+@scenario
+def shut_down_while_stopping(pit):
+    """A worker that shuts down its listener when it is told to stop, and then takes its time, takes nothing from its
+    successor: with one worker, every connection would meet it."""
+    server, listen = hasty(pit, "--drain=20ms", n=1, env=["HASTY=shut"])
+    counts = reloads_under_load(pit, server, listen, 1, 5)
+    Load.check_lossless(counts, least=25)
+    server.stop()
+    check("shut down" not in server.err.text(), f"said of one that stops\n{server.log()}")
 
 
 def answered(path_or_port):

@@ -56,6 +56,7 @@ static void test_defaults(void **state)
     assert_int_equal(c.settle, 2 * SEC);
     assert_int_equal(c.stop_timeout, 30 * SEC);
     assert_int_equal(c.stop_signal, SIGTERM);
+    assert_int_equal(c.drain, SEC / 2);
     assert_int_equal(c.restart, RESTART_ALWAYS);
     assert_int_equal(c.backoff.base_usec, SEC / 10);
     assert_int_equal(c.backoff.cap_usec, 30 * SEC);
@@ -226,6 +227,11 @@ static void settles_for_ever(struct server_config *c)
     c->settle = PARSE_INFINITY;
 }
 
+static void drains_for_ever(struct server_config *c)
+{
+    c->drain = PARSE_INFINITY;
+}
+
 static void no_program(struct server_config *c)
 {
     char *argv[] = {NULL};
@@ -246,6 +252,7 @@ static void test_checks(void **state)
         {ready_fd_on_socket, STATUS_USAGE, "--ready=fd:3"},
         {ready_fd_above, 0, NULL},
         {delay_too_long, STATUS_USAGE, "--start-timeout"},
+        {drains_for_ever, STATUS_USAGE, "--drain=infinity"},
         {settles_for_ever, STATUS_USAGE, "--settle=infinity"},
         {no_program, STATUS_USAGE, "no program"},
     };

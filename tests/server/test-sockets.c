@@ -568,7 +568,8 @@ static void test_seats_come_and_go(void **state)
     struct problem p;
     int fds[2];
 
-    assert_true(listen_set_has_seats(s));
+    assert_true(listen_set_has(s, LISTEN_OF_WORKER));
+    assert_false(listen_set_has(s, LISTEN_OF_SLOT));
     assert_int_equal(listen_set_take_seat(s, &p), 0);
     assert_int_equal(listen_set_take_seat(s, &p), 1);
     assert_int_equal(count_fds(), before);

@@ -26,6 +26,7 @@ void server_config_init(struct server_config *config)
         .settle = 2 * SEC,
         .stop_timeout = 30 * SEC,
         .stop_signal = SIGTERM,
+        .drain = SEC / 2,
         .restart = RESTART_ALWAYS,
         .backoff = {.base_usec = SEC / 10, .cap_usec = 30 * SEC},
         .stable = 10 * SEC,
@@ -175,6 +176,11 @@ static int check_ready(struct server_config *c, struct problem *p)
         return problem_set(p, STATUS_USAGE, -EINVAL,
                            "--settle=infinity: no reload would ever end; write a time such as 2s, "
                            "or 0 to trust workers as soon as they are ready");
+    if (c->drain == PARSE_INFINITY)
+        return problem_set(
+            p, STATUS_USAGE, -EINVAL,
+            "--drain=infinity: no worker would ever be stopped; write a time such as "
+            "500ms, or 0 to signal them as soon as nothing waits");
     return 0;
 }
 

@@ -67,6 +67,7 @@ struct server_config {
     int stop_signal;
     uint64_t
         settle; /* after it has become ready, a worker must stay alive for so long to be proved */
+    uint64_t drain; /* between the last connection of a worker and its stop signal */
 
     /* failures */
     enum restart_mode restart;

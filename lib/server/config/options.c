@@ -265,7 +265,7 @@ const struct option_spec server_options[] = {
      "listen here; may be repeated: 8080, 127.0.0.1:8080, [::1]:8080,\n"
      "/run/x.sock, @abstract, udp:HOST:PORT, seqpacket:/path"},
     {"listeners", 0, "auto|slot|shared", option_word, FIELD(listeners),
-     "one listening socket per worker slot, or one for all workers\n"
+     "one listening socket per worker (UDP: per slot), or one for all\n"
      "(auto: slot for TCP and UDP that are opened here, else shared)",
      listeners_words},
     {"non-blocking", 0, NULL, option_flag, FIELD(non_blocking),
@@ -287,6 +287,9 @@ const struct option_spec server_options[] = {
      "kill a worker that does not stop in time (30s)"},
     {"stop-signal", 0, "SIGNAL", take_signal, FIELD(stop_signal),
      "signal that asks a worker to stop (TERM)", .kind = OPTION_SIGNAL},
+    {"drain", 0, "TIME", take_time, FIELD(drain),
+     "signal a worker to stop only when it has had no new connection for\n"
+     "this long (500ms)"},
     {"max-surge", 0, "N|N%", take_amount, FIELD(max_surge),
      "extra workers that may run during a reload (1)"},
     {"max-unavailable", 0, "N|N%", take_amount, FIELD(max_unavailable),

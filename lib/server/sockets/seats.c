@@ -66,19 +66,24 @@ int listen_set_steer_slot(struct listen_set *s, unsigned slot, enum steer to)
 {
     if (slot >= LISTEN_SLOTS_MAX)
         return -ERANGE;
+    if (s->slots[slot] == to)
+        return 0;
     s->slots[slot] = (uint8_t)to;
     return steer_all(s, LISTEN_OF_SLOT);
 }
 
 int listen_set_steer_seat(struct listen_set *s, unsigned seat, enum steer to)
 {
+    bool news;
+
     if (seat >= REUSEPORT_MEMBERS_MAX)
         return -ERANGE;
+    news = s->seats[seat] != to;
+    s->seats[seat] = (uint8_t)to;
     for (size_t i = 0; i < s->n_entries && to > STEER_AWAY; i++)
         if (s->entries[i].owner == LISTEN_OF_WORKER)
-            (void)reuseport_repair(&s->entries[i].group, seat);
-    s->seats[seat] = (uint8_t)to;
-    return steer_all(s, LISTEN_OF_WORKER);
+            news |= reuseport_repair(&s->entries[i].group, seat) > 0;
+    return news ? steer_all(s, LISTEN_OF_WORKER) : 0;
 }
 
 bool listen_set_is_avoided(const struct listen_set *s, unsigned seat)
@@ -111,10 +116,10 @@ void listen_set_remove_slot(struct listen_set *s, unsigned slot)
     remove_member(s, LISTEN_OF_SLOT, slot);
 }
 
-bool listen_set_has_seats(const struct listen_set *s)
+bool listen_set_has(const struct listen_set *s, enum listen_owner owner)
 {
     for (size_t i = 0; i < s->n_entries; i++)
-        if (s->entries[i].owner == LISTEN_OF_WORKER)
+        if (s->entries[i].owner == owner)
             return true;
     return false;
 }

@@ -94,13 +94,13 @@ void listen_set_remove_slot(struct listen_set *s, unsigned slot);
 int listen_set_take_seat(struct listen_set *s, struct problem *ret_problem);
 /* Closes its listeners. For how to lose no connection see above. */
 void listen_set_release_seat(struct listen_set *s, unsigned seat);
-/* Whether there is a TCP group. Without one a seat is only a number. */
-bool listen_set_has_seats(const struct listen_set *s);
+/* Whether some socket is such. Without one of each worker, a seat is only a number. */
+bool listen_set_has(const struct listen_set *s, enum listen_owner owner);
 
 /*
  * Say where new connections go, and where new flows. The set remembers it, and applies it again
- * when its sockets change. Cheap: one setsockopt per address. At first all are WAIT. They try all
- * addresses and return the first error.
+ * when its sockets change. Cheap: one setsockopt per address, if it is news. At first all are WAIT.
+ * They try all addresses and return the first error.
  */
 int listen_set_steer_seat(struct listen_set *s, unsigned seat, enum steer to);
 int listen_set_steer_slot(struct listen_set *s, unsigned slot, enum steer to);

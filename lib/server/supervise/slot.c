@@ -7,10 +7,9 @@
 #include <sys/random.h>
 
 #include "config/parse.h"
+#include "slot-seats.h"
 #include "worker/denials.h"
 
-#define DRAIN_PAUSE  (20 * AIT_USEC_PER_MSEC)
-#define DRAIN_LIMIT  (2 * AIT_USEC_PER_SEC)
 #define MEMORY_PAUSE (100 * AIT_USEC_PER_MSEC) /* without memory to wait in */
 
 /* ---- failures -------------------------------------------------------------------------------- */
@@ -186,8 +185,7 @@ static bool old_has_ended(struct slot *slot)
 
     if (!has_ended(slot->old))
         return false;
-    slot->old = worker_unref(slot->old);
-    if (r && r->state == REPLACEMENT_COMMITTED) {
+    if (!slot_old_has_successor(slot) && r && r->state == REPLACEMENT_COMMITTED) {
         r->state = REPLACEMENT_DONE;
         slot->replacement = NULL;
     }
@@ -257,21 +255,6 @@ static bool current_has_ended(struct slot *slot)
     return true;
 }
 
-static int start_worker(struct slot *slot, struct revision *revision, struct worker **ret)
-{
-    const struct worker_params params = {
-        .all = slot->workers,
-        .scope = slot->scope,
-        .revision = revision,
-        .slot = slot->index,
-        .seat = slot->seat,
-        .changed = slot->event,
-        .limits = &slot->limits,
-    };
-
-    return worker_new(ret, &params);
-}
-
 /* With in_place the slot is left to the replacement until that has failed. */
 static bool may_start(const struct slot *slot)
 {
@@ -288,7 +271,7 @@ static bool start_is_due(struct slot *slot)
         slot->state = SLOT_ACTIVE;
     if (slot->state != SLOT_ACTIVE)
         return false;
-    r = start_worker(slot, slot->revision, &slot->current);
+    r = slot_start_worker(slot, slot->revision, slot->seat, &slot->current);
     if (r == -ECANCELED) /* the end of the server */
         return false;
     if (r < 0) {
@@ -322,8 +305,26 @@ static bool next_has_ended(struct slot *slot)
         (void)snprintf(why, sizeof(why), "was not ready in time");
     else if (!w->asked_to_stop)
         describe_end(w, why, sizeof(why));
-    worker_unref(w);
+    (void)slot_dismiss(slot, w);
     return replacement_failed(slot, why);
+}
+
+/* Next is ready and current is not. */
+static bool next_serves(const struct slot *slot)
+{
+    return is_ready(slot->next) && !is_ready(slot->current);
+}
+
+static enum steer where_to(const struct slot *slot)
+{
+    const struct replacement *r = slot->replacement;
+
+    if (slot->leaving || (slot_is_over(slot) && !next_serves(slot)))
+        return STEER_AWAY;
+    /* Its worker is about to be stopped. */
+    if (r && r->in_place && r->state == REPLACEMENT_ASKED && !r->roll_back)
+        return STEER_WAIT;
+    return slot_is_ready(slot) ? STEER_READY : STEER_WAIT;
 }
 
 /* Next becomes current, on trial. A slot that was over has nothing to go back to. */
@@ -344,35 +345,46 @@ static bool commit(struct slot *slot)
     slot->n_failures = slot->n_exits = 0;
     slot->was_proved = true;
     r->state = REPLACEMENT_COMMITTED;
-    if (slot->old) {
-        worker_stop(slot->old);
-    } else {
+    slot_change_seat(slot);
+    slot_steer(slot, where_to(slot));
+    if (!slot->old) {
         r->state = REPLACEMENT_DONE;
         slot->replacement = NULL;
+    } else if (!slot->old_drains) {
+        worker_stop(slot->old);
     }
+    return true;
+}
+
+static bool old_is_drained(struct slot *slot)
+{
+    if (!slot->old || !slot->old_drains || !slot_is_drained(slot, slot->old, &slot->old_drain))
+        return false;
+    slot->old_drains = false;
+    worker_stop(slot->old);
     return true;
 }
 
 static bool start_next(struct slot *slot)
 {
     struct replacement *r = slot->replacement;
+    unsigned seat;
 
     if (r->roll_back)
         return replacement_failed(slot, "");
     if (r->in_place && slot->current) {
-        worker_stop(slot->current);
+        if (slot_is_drained(slot, slot->current, &slot->current_drain))
+            worker_stop(slot->current);
         return false;
     }
-    if (start_worker(slot, r->revision, &slot->next) < 0)
+    seat = slot_take_seat(slot);
+    if (slot_start_worker(slot, r->revision, seat, &slot->next) < 0) {
+        if (seat != slot->seat)
+            listen_set_release_seat(slot->workers->listen, seat);
         return replacement_failed(slot, "could not be started: out of memory");
+    }
     r->state = REPLACEMENT_STARTING;
     return true;
-}
-
-/* Next is ready and current is not. */
-static bool next_serves(const struct slot *slot)
-{
-    return is_ready(slot->next) && !is_ready(slot->current);
 }
 
 static bool replacement_goes_on(struct slot *slot)
@@ -394,7 +406,8 @@ static bool replacement_goes_on(struct slot *slot)
     before = r->state;
     /* One that was ready and is dying is not ready any more. */
     r->state = is_proved(slot, slot->next) ? REPLACEMENT_READY : REPLACEMENT_STARTING;
-    if (r->state == REPLACEMENT_READY && (r->commit || next_serves(slot)))
+    /* The old worker of the replacement before may be there still. */
+    if (r->state == REPLACEMENT_READY && !slot->old && (r->commit || next_serves(slot)))
         return commit(slot);
     return r->state != before;
 }
@@ -424,34 +437,6 @@ bool slot_is_lost(const struct slot *slot)
            !(slot->replacement && slot->replacement->state < REPLACEMENT_COMMITTED);
 }
 
-static void steer(struct slot *slot, enum steer to)
-{
-    int r;
-
-    if (to == slot->steer)
-        return;
-    slot->steer = to;
-    r = listen_set_steer_slot(slot->workers->listen, slot->index, to);
-    if (r >= 0)
-        r = listen_set_steer_seat(slot->workers->listen, slot->seat, to);
-    if (r < 0)
-        log_event(slot->workers->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-                  "new connections cannot be kept away from slots that are not ready: %s",
-                  strerror(-r));
-}
-
-static enum steer where_to(const struct slot *slot)
-{
-    const struct replacement *r = slot->replacement;
-
-    if (slot->leaving || (slot_is_over(slot) && !next_serves(slot)))
-        return STEER_AWAY;
-    /* Its worker is about to be stopped. */
-    if (r && r->in_place && r->state == REPLACEMENT_ASKED && !r->roll_back)
-        return STEER_WAIT;
-    return slot_is_ready(slot) ? STEER_READY : STEER_WAIT;
-}
-
 /* Wakes all waiters. */
 static void tell(struct slot *slot)
 {
@@ -461,18 +446,19 @@ static void tell(struct slot *slot)
 
 void slot_step(struct slot *slot)
 {
-    static bool (*const looks[])(struct slot *) = {old_has_ended, current_has_ended,
-                                                   replacement_goes_on, start_is_due};
+    static bool (*const looks[])(struct slot *) = {
+        old_has_ended, current_has_ended, replacement_goes_on, old_is_drained, start_is_due};
     bool changed;
 
+    slot->look_at = AIT_USEC_INFINITY;
     /* Before anybody is asked to stop. */
-    steer(slot, where_to(slot));
+    slot_steer(slot, where_to(slot));
     do {
         changed = false;
         for (size_t i = 0; i < sizeof(looks) / sizeof(*looks); i++)
             changed |= looks[i](slot);
     } while (changed);
-    steer(slot, where_to(slot));
+    slot_steer(slot, where_to(slot));
     tell(slot);
 }
 
@@ -496,10 +482,10 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 static uint64_t until_next_look(const struct slot *slot)
 {
     const struct replacement *r = slot->replacement;
-    uint64_t at = AIT_USEC_INFINITY, now = ait_now(NULL);
+    uint64_t at = slot->look_at, now = ait_now(NULL);
 
     if (slot->state == SLOT_BACKOFF && may_start(slot))
-        at = slot->wake_at;
+        at = earlier(at, slot->wake_at);
     if (!slot->was_proved && is_ready(slot->current))
         at = earlier(at, proved_at(slot, slot->current));
     if (r && r->state == REPLACEMENT_STARTING && is_ready(slot->next) &&
@@ -523,19 +509,19 @@ static int slot_wait(struct slot *slot)
     return ait_scope_exit(limit, r);
 }
 
-/*
- * Connections that are already queued on the slot's own sockets are left to its worker. They must
- * have been empty for a while: a handshake in progress ends on the listener that it began on, and
- * is not counted until then.
- */
+/* The slot leaves: its workers accept what waits at them. */
 static int drain(struct slot *slot)
 {
-    uint64_t end = ait_now(NULL) + DRAIN_LIMIT;
     int r = 0;
 
-    for (unsigned n_empty = 0; r >= 0 && n_empty < 3 && ait_now(NULL) < end;) {
+    slot->current_drain = (struct drain){0};
+    while (r >= 0) {
+        bool current = slot_is_drained(slot, slot->current, &slot->current_drain),
+             old = slot_is_drained(slot, slot->old, &slot->old_drain);
+
+        if (current && old)
+            break;
         r = ait_sleep(DRAIN_PAUSE);
-        n_empty = listen_set_pending(slot->workers->listen, slot->seat) > 0 ? 0 : n_empty + 1;
     }
     return r;
 }
@@ -566,9 +552,11 @@ static int slot_main(void *userdata)
     (void)ait_scope_cancel(scope);
     r = ait_scope_exit(scope, r);
     slot->scope = NULL;
+    slot->next = slot_dismiss(slot, slot->next);
+    slot->old = slot_dismiss(slot, slot->old);
     slot->current = worker_unref(slot->current);
-    slot->next = worker_unref(slot->next);
-    slot->old = worker_unref(slot->old);
+    if (slot->leaving)
+        slot_say_lost(slot, slot->seat);
     tell(slot);
     return r;
 }
@@ -590,6 +578,7 @@ int slot_replace(struct slot *slot, struct replacement *r)
     r->pid = 0;
     r->why[0] = '\0';
     slot->replacement = r;
+    slot->current_drain = (struct drain){0};
     (void)ait_event_set(slot->event);
     return 0;
 }

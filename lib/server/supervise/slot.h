@@ -29,6 +29,7 @@
  * caller, and must stay valid until slot_withdraw().
  */
 
+#include "drain.h"
 #include "worker/worker.h"
 
 enum slot_state {
@@ -81,7 +82,7 @@ struct slot {
     ait_event *changed; /* the server's: set and cleared after each step */
     unsigned index;
 
-    unsigned seat; /* of its workers (sockets/set.h) */
+    unsigned seat; /* the listeners of current (sockets/set.h), and what waits at them */
     enum slot_state state;
     struct revision *revision;
     struct worker *current, *next, *old;
@@ -92,6 +93,11 @@ struct slot {
     bool was_proved;  /* some worker of it, at any time */
     bool leaving;     /* gets no new connections, and starts nothing */
     uint64_t wake_at; /* SLOT_BACKOFF: the next start */
+    uint64_t look_at; /* a drain: the next look */
+
+    bool old_drains;   /* old gets no new connections, and is not asked to stop yet */
+    bool is_successor; /* old was started for what waited at the seat of one that has gone */
+    struct drain old_drain, current_drain;
 
     unsigned n_failures; /* in a row */
     uint64_t *exits;     /* times of unplanned exits, a ring of give_up.count */
