@@ -174,6 +174,22 @@ def settle_counts_age(pit):
 
 
 @scenario
+def no_start_timeout(pit):
+    """0 is no limit, as in systemd."""
+    for none in ("0", "0s", "infinity"):
+        pit.notify.messages.clear()
+        gate = pit.file(f"gate{none}")
+        begun = len(pit.trace.of("start"))
+        server = pit.server("-n1", "--ready=notify", f"--start-timeout={none}", *pit.worker(f"--ready-if={gate}"))
+        pit.trace.wait("start", begun + 1)
+        not_ready(pit)
+        pit.file(f"gate{none}", "")
+        server.wait_ready().stop()
+        check_equal(len(pit.trace.of("start")), begun + 1, "starts")
+        check("killed" not in server.err.text(), "killed")
+
+
+@scenario
 def start_timeout(pit):
     """Not ready in time: killed, and that is a failure like others."""
     status, _, err = pit.run("-n2", "--ready=notify", "--start-timeout=300ms", "--backoff=10ms..20ms", "--give-up=2/1min",

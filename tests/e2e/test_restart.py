@@ -132,7 +132,25 @@ def give_up(pit):
     status, _, err = pit.run("-n2", "--backoff=1ms..2ms", "--give-up=5/1min", *pit.worker("--exit=1"))
     check_equal(status, 69, f"exit status\n{err}")
     starts = [len([e for e in pit.trace.of("start") if e[2] == slot]) for slot in "01"]
-    check(all(5 <= n <= 6 for n in starts), f"starts by slot: {starts}")
+    check_equal(starts, [5, 5], "starts by slot")
+
+
+@scenario
+def give_up_at_the_nth(pit):
+    """N unplanned exits are the end; 0 is no limit."""
+    for n in (1, 2, 3):
+        with open(pit.trace.path, "w"):
+            pass
+        status, _, err = pit.run("-n1", "--backoff=1ms..2ms", f"--give-up={n}/1min", *pit.worker("--exit=1"))
+        check_equal(status, 69, f"exit status\n{err}")
+        check_equal(len(pit.trace.of("start")), n, "starts")
+        check(f"gave up after {n} unplanned exit" in err, err)
+    for never in ("0/1min", "3/0"):
+        with open(pit.trace.path, "w"):
+            pass
+        server = pit.server("-n1", "--backoff=1ms..2ms", f"--give-up={never}", *pit.worker("--exit=1"))
+        pit.trace.wait("start", 30)
+        server.stop()
 
 
 @scenario

@@ -87,6 +87,18 @@ def stop_timeout(pit):
 
 
 @scenario
+def no_stop_timeout(pit):
+    """0 is no limit, as in systemd."""
+    for none in ("0", "infinity"):
+        pit.notify.messages.clear()
+        begun = len(pit.trace.of("exit"))
+        server = pit.server("-n1", f"--stop-timeout={none}", *pit.worker("--slow-stop=300")).wait_ready()
+        server.stop()
+        check_equal(len(pit.trace.of("exit")), begun + 1, "workers that left by themselves")
+        check("killed" not in server.err.text(), "killed")
+
+
+@scenario
 def stop_timeout_in_reload(pit):
     server = pit.server("-n2", "--stop-timeout=300ms", *pit.worker(STUBBORN)).wait_ready()
     server.reload(2)

@@ -924,6 +924,49 @@ static void gives_up(struct stage *s)
     assert_int_equal(s->slot->state, SLOT_BACKOFF);
 }
 
+/* 0/TIME, N/0: never. */
+static void never_gives_up(struct stage *s)
+{
+    for (int i = 0; i < 50; i++) {
+        fake_exit(current(s), 1);
+        settle();
+        assert_int_equal(s->slot->state, SLOT_BACKOFF);
+        advance(40 * SEC);
+    }
+}
+
+/* The N-th exit within exactly TIME of the first is the last, for each N. */
+static void gives_up_at_the_nth(struct stage *s)
+{
+    unsigned n = s->config.give_up.count;
+
+    s->config.backoff = (struct time_range){.base_usec = 1, .cap_usec = 1};
+    for (unsigned i = 1; i < n; i++) {
+        fake_exit(current(s), 1);
+        settle();
+        assert_int_equal(s->slot->state, SLOT_BACKOFF);
+        advance(60 * SEC / (n - 1) - 1); /* settle() takes one */
+    }
+    assert_int_equal(s->slot->state, SLOT_ACTIVE);
+    fake_exit(current(s), 1);
+    settle();
+    assert_int_equal(s->slot->state, SLOT_FAILED);
+}
+
+/* One microsecond later it is not. */
+static void too_slow_to_give_up(struct stage *s)
+{
+    unsigned n = s->config.give_up.count;
+
+    s->config.backoff = (struct time_range){.base_usec = 1, .cap_usec = 1};
+    for (unsigned i = 1; i <= n; i++) {
+        fake_exit(current(s), 1);
+        settle();
+        assert_int_equal(s->slot->state, SLOT_BACKOFF);
+        advance(60 * SEC / (n - 1));
+    }
+}
+
 static void no_memory_for_a_worker(struct stage *s)
 {
     fake_exit(current(s), 1);
@@ -974,6 +1017,12 @@ static void test_stories(void **state)
     for (size_t i = 0; i < sizeof(stories) / sizeof(stories[0]); i++)
         play_story(stories[i], (struct rate){.count = 20, .usec = 300 * SEC});
     play_story(gives_up, (struct rate){.count = 3, .usec = 60 * SEC});
+    play_story(never_gives_up, (struct rate){.count = 0, .usec = 60 * SEC});
+    play_story(never_gives_up, (struct rate){.count = 3, .usec = 0});
+    for (unsigned n = 2; n <= 5; n++) {
+        play_story(gives_up_at_the_nth, (struct rate){.count = n, .usec = 60 * SEC});
+        play_story(too_slow_to_give_up, (struct rate){.count = n, .usec = 60 * SEC});
+    }
 }
 
 int main(void)

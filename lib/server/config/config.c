@@ -165,6 +165,11 @@ static int check_ready(struct server_config *c, struct problem *p)
                            "--ready=fd:%d: descriptors below %d are standard streams and sockets; "
                            "write %d or above",
                            c->ready_fd, lowest, lowest);
+    if (c->ready == READY_DELAY && c->ready_delay == PARSE_INFINITY)
+        return problem_set(
+            p, STATUS_USAGE, -EINVAL,
+            "--ready=delay:infinity: no worker would become ready; write a time such "
+            "as delay:2s");
     if (c->ready == READY_DELAY && c->start_timeout <= c->ready_delay)
         return problem_set(
             p, STATUS_USAGE, -EINVAL,

@@ -77,6 +77,18 @@ static int take_time(const struct option_spec *spec, const char *text, void *fie
     return parse_time(text, field, ret_why);
 }
 
+/* 0 means infinity, as for TimeoutStartSec= and TimeoutStopSec= in systemd. */
+static int take_timeout(const struct option_spec *spec, const char *text, void *field,
+                        const char **ret_why)
+{
+    uint64_t usec;
+    int r = parse_time(text, &usec, ret_why);
+
+    if (r >= 0)
+        *(uint64_t *)field = usec == 0 ? PARSE_INFINITY : usec;
+    return r;
+}
+
 static int take_time_range(const struct option_spec *spec, const char *text, void *field,
                            const char **ret_why)
 {
@@ -278,12 +290,12 @@ const struct option_spec server_options[] = {
      "newline from fd N, or after TIME (auto: READY=1, or 5s after the\n"
      "start if no worker has ever sent it)",
      ready_words, .section = "Start and stop"},
-    {"start-timeout", 0, "TIME", take_time, FIELD(start_timeout),
+    {"start-timeout", 0, "TIME", take_timeout, FIELD(start_timeout),
      "kill a worker that is not ready in time (30s)"},
     {"settle", 0, "TIME", take_time, FIELD(settle),
      "a new worker must stay alive for so long after it is ready before\n"
      "the one that it replaces is stopped (2s; 0: none)"},
-    {"stop-timeout", 0, "TIME", take_time, FIELD(stop_timeout),
+    {"stop-timeout", 0, "TIME", take_timeout, FIELD(stop_timeout),
      "kill a worker that does not stop in time (30s)"},
     {"stop-signal", 0, "SIGNAL", take_signal, FIELD(stop_signal),
      "signal that asks a worker to stop (TERM)", .kind = OPTION_SIGNAL},

@@ -247,8 +247,8 @@ int parse_rate(const char *text, struct rate *ret, const char **ret_why)
     r = parse_time(text + 1, &usec, NULL);
     if (r < 0)
         return fail(r, WHY_RATE, ret_why);
-    if (count > UINT32_MAX || usec == 0)
-        return fail(-ERANGE, "is out of range; the time must be above 0, such as 20/5min", ret_why);
+    if (count > PARSE_RATE_MAX)
+        return fail(-ERANGE, "is out of range; N is at most 10000, or 0 for no limit", ret_why);
     *ret = (struct rate){.count = (unsigned)count, .usec = usec};
     return 0;
 }

@@ -25,7 +25,7 @@
 
 #define PARSE_INFINITY UINT64_MAX /* "infinity", for times and sizes */
 
-struct rate { /* "20/5min" */
+struct rate { /* "20/5min"; no limit if one of them is 0, as in systemd */
     unsigned count;
     uint64_t usec;
 };
@@ -44,6 +44,7 @@ int parse_time(const char *text, uint64_t *ret_usec, const char **ret_why);
 int parse_size(const char *text, uint64_t *ret_bytes, const char **ret_why);
 /* Decimal, within min..max. */
 int parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret, const char **ret_why);
+#define PARSE_RATE_MAX 10000u
 int parse_rate(const char *text, struct rate *ret, const char **ret_why);
 int parse_time_range(const char *text, struct time_range *ret, const char **ret_why);
 int parse_amount(const char *text, struct amount *ret, const char **ret_why);

@@ -45,6 +45,8 @@ static bool too_many_exits(struct slot *slot)
     const struct rate *limit = &slot->config->give_up;
     uint64_t now = ait_now(NULL);
 
+    if (limit->count == 0 || limit->usec == 0)
+        return false;
     slot->exits[slot->n_exits++ % limit->count] = now;
     /* The ring's next place is the oldest of the last count. */
     return slot->n_exits >= limit->count &&
@@ -86,13 +88,14 @@ static void judge_given_up(struct slot *slot, const char *end)
     const struct server_config *config = slot->config;
     char window[FORMAT_TIME_MAX];
 
-    log_event(slot->workers->log, LOG_LEVEL_ERROR, (int)slot->index, 0,
-              "gave up after %u unplanned exits within %s (--give-up); the last worker %s; see its "
-              "output "
-              "above, or run "
-              "%s by hand",
-              config->give_up.count, format_time(config->give_up.usec, window), end,
-              config->argv[0]);
+    log_event(
+        slot->workers->log, LOG_LEVEL_ERROR, (int)slot->index, 0,
+        "gave up after %u unplanned exit%s within %s (--give-up); the last worker %s; see its "
+        "output "
+        "above, or run "
+        "%s by hand",
+        config->give_up.count, config->give_up.count == 1 ? "" : "s",
+        format_time(config->give_up.usec, window), end, config->argv[0]);
     fail(slot, STATUS_UNAVAILABLE);
 }
 
@@ -621,7 +624,7 @@ int slot_new(struct slot **ret, const struct server_config *config, struct worke
         .index = index,
         .seat = seat,
         .steer = STEER_AWAY,
-        .exits = calloc(config->give_up.count, sizeof(*slot->exits)),
+        .exits = calloc(config->give_up.count + 1, sizeof(*slot->exits)),
     };
     int r = slot->exits ? ait_event_new(&slot->event) : -ENOMEM;
     if (r < 0) {
