@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 
-from harness import APPS, PYTHON, Load, check, check_equal, main, scenario, wait_for
+from harness import APPS, PYTHON, Load, check, check_equal, main, scenario, seconds, wait_for
 
 HASTY = [PYTHON, f"{APPS}/hasty.py"]
 RELOADS = 20
@@ -31,7 +31,7 @@ def reloads_under_load(pit, server, listen, n, reloads):
 @scenario
 def drained(pit):
     """A server that drops what it has just accepted loses nothing: by then nobody has been sent to it for a moment."""
-    server, listen = hasty(pit, "--drain=200ms")
+    server, listen = hasty(pit, f"--drain={seconds(0.5)}", "--max-surge=2")
     counts = reloads_under_load(pit, server, listen, 2, RELOADS)
     Load.check_lossless(counts, least=RELOADS * 5)
     check(len(counts["pids"]) > RELOADS, f"answers came from {len(counts['pids'])} workers only")
@@ -57,7 +57,7 @@ def not_drained(pit):
 @scenario
 def drained_in_place(pit):
     """With --max-surge=0 the others serve while one is let alone."""
-    server, listen = hasty(pit, "--drain=200ms", "--max-surge=0", "--max-unavailable=1")
+    server, listen = hasty(pit, f"--drain={seconds(0.5)}", "--max-surge=0", "--max-unavailable=1")
     counts = reloads_under_load(pit, server, listen, 2, RELOADS // 4)
     Load.check_lossless(counts, least=RELOADS)
     server.stop()
@@ -65,7 +65,7 @@ def drained_in_place(pit):
 
 @scenario
 def drained_before_scaling_down(pit):
-    server, listen = hasty(pit, "--drain=200ms", n=3)
+    server, listen = hasty(pit, f"--drain={seconds(0.5)}", n=3)
     load = pit.load(listen, "-c4", "-C")
     load.wait_ok(50)
     for n in (2, 1, 2, 1):

@@ -100,7 +100,8 @@ static void open_play(struct play *p, ait_scope **scope)
 {
     static char program[] = "true";
     static char *argv[] = {program, NULL};
-    struct listen_options none = {.n_slots = SLOTS};
+    const char *address = "127.0.0.1:0";
+    struct listen_options options = {.listen = &address, .n_listen = 1, .n_slots = SLOTS};
     struct revision *first;
     ait_clock *clock;
     struct problem problem;
@@ -115,7 +116,7 @@ static void open_play(struct play *p, ait_scope **scope)
     p->config.max_surge = p->max_surge;
     p->config.max_unavailable = p->max_unavailable;
     assert_int_equal(log_new(&p->workers.log, "test", LOG_PREFIX, null, null), 0);
-    assert_int_equal(listen_set_open(&p->workers.listen, &none, &problem), 0);
+    assert_int_equal(listen_set_open(&p->workers.listen, &options, &problem), 0);
     assert_int_equal(ait_vclock_new(&clock), 0);
     assert_int_equal(ait_loop_set_clock(ait_loop_current(), clock), 0);
     ait_clock_unref(clock);
