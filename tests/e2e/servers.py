@@ -65,6 +65,7 @@ class Recipe:
     options = ()              # of `aiotools-sd run`
     kept = True               # serves many requests on one connection
     slow_start = 0.5          # seconds, about: from its start to ready
+    broken = {}               # how a deploy breaks its application and its configuration: {file: text}
     cuts = False              # it closes connections that it has just accepted when it is stopped, so it may lose requests
 
     def __init__(self, pit, listen=None):
@@ -110,6 +111,7 @@ class Gunicorn(Recipe):
     name = program = "gunicorn"
     files = ("wsgi.py",)
     kept = False  # its sync workers close after each answer
+    broken = {"application": {"wsgi.py": "import nonesuch\n"}, "configuration": {"gunicorn.conf.py": "threads = nonesuch\n"}}
     slow_start = 1.3
 
     def command(self):
@@ -120,6 +122,7 @@ class Uvicorn(Recipe):
     name = program = "uvicorn"
     cuts = True
     files = ("asgi.py",)
+    broken = {"application": {"asgi.py": "import nonesuch\n"}, "configuration": {"environment": "UVICORN_LOG_LEVEL=nonesuch\n"}}
 
     def command(self):
         return [self.path, "--fd=3", "--no-access-log", "asgi:application"]
@@ -128,10 +131,11 @@ class Uvicorn(Recipe):
 class Hypercorn(Recipe):
     name = program = "hypercorn"
     version = None
-    files = ("asgi.py",)
+    files = ("asgi.py", "hypercorn.toml")
+    broken = {"application": {"asgi.py": "import nonesuch\n"}, "configuration": {"hypercorn.toml": "nonesuch\n"}}
 
     def command(self):
-        return [self.path, "--bind=fd://3", "asgi:application"]
+        return [self.path, "--config=hypercorn.toml", "--bind=fd://3", "asgi:application"]
 
     def version_text(self):
         return package_version("hypercorn")
@@ -143,6 +147,7 @@ class Daphne(Recipe):
     version = None
     files = ("asgi.py",)
     options = ("--ready=delay:1s",)  # it never says so, nor does it tell the application
+    broken = {"application": {"asgi.py": "import nonesuch\n"}, "configuration": {"environment": "nonesuch\n"}}
     slow_start = 1
 
     def command(self):
@@ -156,6 +161,7 @@ class Puma(Recipe):
     name = program = "puma"
     cuts = True
     files = ("config.ru",)
+    broken = {"application": {"config.ru": "require 'nonesuch'\n"}, "configuration": {"config/puma.rb": "nonesuch 1\n"}}
 
     def command(self):
         return [self.path, "--bind-to-activated-sockets=only", "--environment=production", "--silent"]
@@ -163,8 +169,10 @@ class Puma(Recipe):
 
 class Uwsgi(Recipe):
     name = program = "uwsgi"
-    files = ("wsgi.py",)
+    files = ("wsgi.py", "uwsgi.ini")
     kept = False
+    broken = {"application": {"wsgi.py": "import nonesuch\n"},
+              "configuration": {"uwsgi.ini": "[uwsgi]\nstrict = true\nnonesuch = 1\n"}}
 
     def find(self):
         if not os.path.exists("/usr/lib/uwsgi/plugins/python3_plugin.so"):
@@ -172,8 +180,8 @@ class Uwsgi(Recipe):
         return super().find()
 
     def command(self):
-        return [self.path, "--plugin=python3", "--protocol=http", "--master", "--need-app", "--wsgi-file=wsgi.py",
-                f"--hook-master-start={STOP_UWSGI}", "--disable-logging"]
+        return [self.path, "--ini=uwsgi.ini", "--plugin=python3", "--protocol=http", "--master", "--need-app", "--wsgi-file=wsgi.py",
+                f"--hook-master-start={STOP_UWSGI}"]
 
 
 class Nginx(Recipe):
@@ -183,6 +191,9 @@ class Nginx(Recipe):
     version = ("-v",)
     files = ("nginx.conf",)
     options = ("--ready=delay:300ms", "--stop-signal=QUIT", "--non-blocking", "--env=NGINX=3;", *NOBODY)
+
+    broken = {"application": {"nginx.conf": "daemon off;\nevents {}\ninclude nonesuch.conf;\n"},
+              "configuration": {"nginx.conf": "daemon off;\nevents {}\nnonesuch;\n"}}
 
     def prepare(self):
         self.fill("nginx.conf")
@@ -196,6 +207,8 @@ class Haproxy(Recipe):
     version = ("-v",)
     files = ("haproxy.cfg",)
     options = ("--stop-signal=USR1",)
+    broken = {"application": {"haproxy.cfg": "frontend hello\n    bind fd@3\n    mode http\n    default_backend nonesuch\n"},
+              "configuration": {"haproxy.cfg": "nonesuch\n"}}
 
     def command(self):
         return [self.path, "-Ws", "-f", "haproxy.cfg"]
@@ -206,6 +219,7 @@ class Node(Recipe):
     cuts = True
     files = ("app.js",)
     options = ("--ready=fd:4",)
+    broken = {"application": {"app.js": "require('nonesuch');\n"}, "configuration": {"environment": "NODE_OPTIONS=--nonesuch\n"}}
 
     def command(self):
         return [self.path, "app.js"]
@@ -214,6 +228,7 @@ class Node(Recipe):
 class Go(Recipe):
     name = program = "go"
     version = ("version",)
+    broken = {"application": {"nethttp": "\x7fELF, the half of it"}, "configuration": {"environment": "GOMEMLIMIT=nonesuch\n"}}
 
     def prepare(self):
         compiled_go(self.pit, f"{self.site}/nethttp")
@@ -228,7 +243,8 @@ class PhpFpm(Recipe):
     cuts = True
     kept = False
     version = ("-v",)
-    files = ("php-fpm.conf", "index.php", "front.conf")
+    files = ("php-fpm.conf", "index.php", "preload.php", "front.conf")
+    broken = {"application": {"preload.php": "<?php nonesuch();\n"}, "configuration": {"php-fpm.conf": "nonesuch\n"}}
     options = ("--stop-signal=QUIT", *NOBODY)
 
     def find(self):
@@ -243,7 +259,8 @@ class PhpFpm(Recipe):
         self.fill("php-fpm.conf")
 
     def command(self):
-        return [self.path, "--nodaemonize", "--force-stderr", f"--fpm-config={self.site}/php-fpm.conf"]
+        return [self.path, "--nodaemonize", "--force-stderr", f"--fpm-config={self.site}/php-fpm.conf",
+                "-d", f"opcache.preload={self.site}/preload.php"]
 
     def arguments(self, *options, workers=4):
         return super().arguments(f"--env=FPM_SOCKETS={self.listen}=3", *options, workers=workers)
