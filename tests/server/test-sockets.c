@@ -698,6 +698,44 @@ static void test_repair_waits_for_the_name(void **state)
     listen_set_close(s);
 }
 
+static ino_t inode_of(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) < 0 ? 0 : st.st_ino;
+}
+
+/* The path, its second name, then both: the socket stays as long as one of them is left. */
+static void remove_in_steps(struct listen_set *s, const char *path)
+{
+    struct problem p = {.text = ""};
+    char spare[128];
+    ino_t inode = inode_of(path);
+    int fd;
+
+    (void)snprintf(spare, sizeof(spare), "%s/.removed.sock.spare", folder);
+    assert_int_equal(inode_of(spare), inode);
+    assert_true(listen_set_owns_file(s, "removed.sock"));
+    assert_true(listen_set_owns_file(s, ".removed.sock.spare"));
+    assert_false(listen_set_owns_file(s, "other.sock"));
+    assert_string_equal(listen_set_path(s, 0), path);
+    assert_int_equal(listen_set_check_path(s, 0, &p), 0);
+    assert_int_equal(chmod(path, 0640), 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(listen_set_check_path(s, 0, &p), 1);
+    assert_int_equal(inode_of(path), inode);
+    assert_int_equal(unlink(spare), 0);
+    assert_int_equal(listen_set_check_path(s, 0, &p), 0);
+    assert_int_equal(inode_of(spare), inode);
+    assert_int_equal(unlink(spare), 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(listen_set_check_path(s, 0, &p), 1);
+    assert_non_null(strstr(p.text, "another socket"));
+    assert_int_equal(inode_of(spare), inode_of(path));
+    assert_int_equal(listen_set_fds(s, 1, 1, &fd), 0);
+    assert_serves(s, 0, fd);
+}
+
 static void test_removed_file(void **state)
 {
     char path[108];
@@ -714,10 +752,13 @@ static void test_removed_file(void **state)
     assert_int_equal(listen_set_check(s, 1, 1, &p), 0);
     assert_int_equal(listen_set_fds(s, 1, 1, &fd), 0);
     assert_serves(s, 0, fd);
+    remove_in_steps(s, path);
     /* Where somebody else listens by now, that stays. */
     assert_int_equal(unlink(path), 0);
     struct listen_set *other = open_set(&(struct given){{path}, LISTEN_DEFAULT, 1});
     assert_int_equal(listen_set_check(s, 0, 0, &p), 0);
+    assert_int_equal(listen_set_check_path(s, 0, &p), -EADDRINUSE);
+    assert_non_null(strstr(p.text, "in its place"));
     listen_set_close(s);
     assert_int_equal(access(path, F_OK), 0);
     listen_set_close(other);

@@ -14,6 +14,8 @@
 #define SOCKET_MODE 0666
 #define LOCK_TRIES  50 /* of 2 ms */
 
+#define SPARE_PATH_MAX (sizeof((struct sockaddr_un *)0)->sun_path + LISTENER_SPARE_MAX)
+
 /* An fd to close afterwards, or negative: done without. */
 static int lock_folder(const char *path)
 {
@@ -107,6 +109,89 @@ static int open_file(const char *path, struct listener_file *ret_file)
     return fd;
 }
 
+/* ---- the second name ------------------------------------------------------------------------- */
+
+void listener_path_spare(const char *path, char ret[static LISTENER_SPARE_MAX])
+{
+    (void)snprintf(ret, LISTENER_SPARE_MAX, ".%s.spare", strrchr(path, '/') + 1);
+}
+
+static void spare_path(const char *path, char ret[static SPARE_PATH_MAX])
+{
+    char name[LISTENER_SPARE_MAX];
+
+    listener_path_spare(path, name);
+    (void)snprintf(ret, SPARE_PATH_MAX, "%.*s/%s", (int)(strrchr(path, '/') - path), path, name);
+}
+
+/* 1: the file; 0: another one is there; negative: none. */
+static int is_file(const char *path, const struct listener_file *file)
+{
+    struct stat st;
+
+    if (lstat(path, &st) < 0)
+        return -errno;
+    return st.st_dev == file->dev && st.st_ino == file->ino;
+}
+
+/* What a killed server has left there goes; what is not a socket of ours stays. */
+static void make_spare(const char *path, const struct listener_file *file)
+{
+    char spare[SPARE_PATH_MAX];
+    struct stat st;
+
+    spare_path(path, spare);
+    if (is_file(spare, file) == 1 || link(path, spare) == 0 || errno != EEXIST)
+        return;
+    if (lstat(spare, &st) < 0 || !S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
+        return;
+    if (unlink(spare) == 0)
+        (void)!link(path, spare);
+}
+
+static void remove_spare(const char *path, const struct listener_file *file)
+{
+    char spare[SPARE_PATH_MAX];
+
+    spare_path(path, spare);
+    if (is_file(spare, file) == 1)
+        (void)unlink(spare);
+}
+
+static int restore(const char *path, const struct listener_file *file)
+{
+    char spare[SPARE_PATH_MAX];
+    int r = is_file(path, file);
+
+    if (r == 1) {
+        make_spare(path, file);
+        return 0;
+    }
+    if (r == 0)
+        return -EADDRINUSE;
+    if (r != -ENOENT)
+        return r;
+    spare_path(path, spare);
+    if (is_file(spare, file) != 1)
+        return -ENOENT;
+    /* It fails if something has taken the path meanwhile. */
+    if (link(spare, path) < 0)
+        return errno == EEXIST ? -EADDRINUSE : -errno;
+    return 1;
+}
+
+int listener_path_restore(const struct address *a, const struct listener_file *file)
+{
+    const char *path = address_path(a);
+    int lock = lock_folder(path), r;
+
+    r = restore(path, file);
+    unlock_folder(lock);
+    return r;
+}
+
+/* ---- binding --------------------------------------------------------------------------------- */
+
 static int finish(int fd, const struct address *a, const char *path, struct listener_file *file)
 {
     int handle = open_file(path, file), r;
@@ -134,6 +219,8 @@ int listener_path_bind(int fd, const struct address *a, struct listener_file *re
         r = finish(fd, a, path, &file);
         if (r < 0)
             (void)unlink(path);
+        else
+            make_spare(path, &file);
     }
     unlock_folder(lock);
     if (r == 0)
@@ -144,13 +231,13 @@ int listener_path_bind(int fd, const struct address *a, struct listener_file *re
 void listener_path_unlink(const struct address *a, struct listener_file *file)
 {
     const char *path = address_path(a);
-    struct stat st;
     int lock;
 
     if (!path || file->ino == 0 || file->owner != getpid())
         return;
     lock = lock_folder(path);
-    if (lstat(path, &st) == 0 && st.st_dev == file->dev && st.st_ino == file->ino)
+    remove_spare(path, file);
+    if (is_file(path, file) == 1)
         (void)unlink(path);
     unlock_folder(lock);
     *file = (struct listener_file){0};

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "path.h"
 #include "set-internal.h"
 
 #include <errno.h>
@@ -167,16 +168,15 @@ ssize_t listen_set_pending(const struct listen_set *s, unsigned seat)
 
 /* ---- repairs --------------------------------------------------------------------------------- */
 
-/*
- * The file may have been removed on purpose, but then no client can connect. If another file is in
- * its place, that stays.
- */
-static bool path_is_gone(const struct listen_entry *e)
+/* Of a path that we made. As listener_restore(). */
+static int restore_path(const struct listen_entry *e, struct problem *p)
 {
-    const char *path = address_path(&e->address);
-    struct stat st;
+    int r = e->listens && !e->inherited ? listener_restore(&e->address, &e->file) : 0;
 
-    return path && e->file.ino && lstat(path, &st) < 0 && errno == ENOENT;
+    if (r > 0)
+        (void)problem_set(p, STATUS_OS, -ENOENT,
+                          "--listen=%s: the file had been removed; it is there again", e->option);
+    return r;
 }
 
 bool listen_set_keeps_open_file(const struct listen_set *s, size_t i)
@@ -196,13 +196,18 @@ static int reopen_shared(struct listen_set *s, struct listen_entry *e)
     return r < 0 ? r : listen_watch(s, e);
 }
 
-static int check_shared(struct listen_set *s, struct listen_entry *e, struct problem *p)
+/*
+ * The file may have been removed on purpose, but then no client can connect. If another file is in
+ * its place, that stays. `restored` comes from restore_path().
+ */
+static int check_shared(struct listen_set *s, struct listen_entry *e, int restored,
+                        struct problem *p)
 {
-    bool gone = path_is_gone(e);
+    bool gone = restored == -ENOENT;
     int r;
 
     if (!e->listens || (!gone && !listener_is_dead(e->fd, &e->address)))
-        return 0;
+        return restored > 0;
     if (listen_set_keeps_open_file(s, (size_t)(e - s->entries)))
         r = listener_relisten(e->fd, &e->address);
     else if (e->inherited)
@@ -211,7 +216,10 @@ static int check_shared(struct listen_set *s, struct listen_entry *e, struct pro
         r = reopen_shared(s, e);
     if (r >= 0 && gone)
         (void)problem_set(p, STATUS_OS, -ENOENT,
-                          "--listen=%s: the file had been removed; it is there again", e->option);
+                          "--listen=%s: the file had been removed; it is there again as another "
+                          "socket, which only workers that start from now on accept from: reload "
+                          "(SIGHUP) to replace the others",
+                          e->option);
     return r < 0 ? r : 1;
 }
 
@@ -233,8 +241,9 @@ int listen_set_check(struct listen_set *s, unsigned slot, unsigned seat,
 
     for (size_t i = 0; i < s->n_entries; i++) {
         struct listen_entry *e = &s->entries[i];
-        int r = e->owner == LISTEN_OF_ALL ? check_shared(s, e, ret_problem)
-                                          : reuseport_repair(&e->group, members[e->owner]);
+        int r = e->owner == LISTEN_OF_ALL
+                    ? check_shared(s, e, restore_path(e, ret_problem), ret_problem)
+                    : reuseport_repair(&e->group, members[e->owner]);
 
         if (r > 0)
             repaired += r;
@@ -264,7 +273,7 @@ static int mend_entry(struct listen_set *s, struct listen_entry *e, struct liste
 {
     if (e->owner == LISTEN_OF_ALL) {
         c->member = 0;
-        return c->next++ == 0 ? check_shared(s, e, p) : 0;
+        return c->next++ == 0 ? check_shared(s, e, restore_path(e, p), p) : 0;
     }
     while (c->next < e->group.n_fds) {
         int r;
@@ -294,4 +303,47 @@ int listen_set_mend(struct listen_set *s, struct listen_cursor *c, struct proble
             return r < 0 ? describe_dead(e, r, ret_problem) : r;
     }
     return 0;
+}
+
+/* ---- paths ----------------------------------------------------------------------------------- */
+
+const char *listen_set_path(const struct listen_set *s, size_t i)
+{
+    const struct listen_entry *e = &s->entries[i];
+
+    return e->owner == LISTEN_OF_ALL && e->listens && !e->inherited ? address_path(&e->address)
+                                                                    : NULL;
+}
+
+bool listen_set_owns_file(const struct listen_set *s, const char *name)
+{
+    char spare[LISTENER_SPARE_MAX];
+
+    for (size_t i = 0; i < s->n_entries; i++) {
+        const char *path = listen_set_path(s, i);
+
+        if (!path)
+            continue;
+        listener_path_spare(path, spare);
+        if (strcmp(strrchr(path, '/') + 1, name) == 0 || strcmp(spare, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+int listen_set_check_path(struct listen_set *s, size_t i, struct problem *ret_problem)
+{
+    struct listen_entry *e = &s->entries[i];
+    int restored, r;
+
+    if (!listen_set_path(s, i))
+        return 0;
+    restored = restore_path(e, ret_problem);
+    if (restored == -EADDRINUSE)
+        return problem_set(ret_problem, STATUS_OS, -EADDRINUSE,
+                           "--listen=%s: the file had been removed, and another one is in its "
+                           "place, which stays; remove that to let clients reach the workers again",
+                           e->option);
+    r = check_shared(s, e, restored, ret_problem);
+    return r < 0 ? listen_describe(e, r, ret_problem) : r;
 }

@@ -136,3 +136,13 @@ struct listen_cursor {
     unsigned next;
 };
 int listen_set_mend(struct listen_set *s, struct listen_cursor *c, struct problem *ret_problem);
+
+/* The path of a socket whose file the set made; NULL: it has none. */
+const char *listen_set_path(const struct listen_set *s, size_t i);
+/* Whether a file of this name, in whatever directory, may be one of these, or its second name. */
+bool listen_set_owns_file(const struct listen_set *s, const char *name);
+/*
+ * The same for this path alone, while workers run. 1: it was made again, as the problem says. An
+ * error also if something else is in its place.
+ */
+int listen_set_check_path(struct listen_set *s, size_t i, struct problem *ret_problem);

@@ -118,20 +118,19 @@ int listener_open(struct address *a, enum listener_kind kind, struct listener_fi
 
 int listener_reopen(int fd, struct address *a, enum listener_kind kind, struct listener_file *file)
 {
-    int fresh = new_socket(a);
+    int fresh = new_socket(a), r = 0;
 
     if (fresh < 0)
         return fresh;
-    /* The old socket must be closed first: it holds the abstract name or the port. */
     listener_unlink(a, file);
-    if (dup3(fresh, fd, O_CLOEXEC) < 0) {
-        int r = -errno;
-
-        close(fresh);
-        return r;
-    }
+    /* With a path the old socket stays where that cannot be bound: its workers may still serve. */
+    if (address_path(a))
+        r = listener_path_bind(fresh, a, file);
+    if (r == 0 && dup3(fresh, fd, O_CLOEXEC) < 0)
+        r = -errno;
     close(fresh);
-    return bind_any(fd, a, kind, file);
+    /* The others must be closed first: they hold the abstract name or the port. */
+    return r < 0 || address_path(a) ? r : bind_any(fd, a, kind, file);
 }
 
 int listener_relisten(int fd, const struct address *a)
@@ -158,6 +157,11 @@ bool listener_is_dead(int fd, const struct address *a)
         return false;
     /* A unix socket still reports itself as listening, and a datagram socket reports nothing. */
     return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP));
+}
+
+int listener_restore(const struct address *a, const struct listener_file *file)
+{
+    return address_path(a) ? listener_path_restore(a, file) : 0;
 }
 
 void listener_unlink(const struct address *a, struct listener_file *file)

@@ -39,7 +39,7 @@ int listener_open(struct address *a, enum listener_kind kind, struct listener_fi
 
 /*
  * The same, in place of `fd`: its number stays, the open file is a new one. On failure fd is a dead
- * socket.
+ * socket, or with a path what it was.
  */
 int listener_reopen(int fd, struct address *a, enum listener_kind kind, struct listener_file *file);
 
@@ -51,6 +51,13 @@ int listener_relisten(int fd, const struct address *a);
 
 /* Whether the socket was shut down, or could not be reopened. */
 bool listener_is_dead(int fd, const struct address *a);
+
+/*
+ * Makes the path of a socket again if it was removed. 1: it leads to the same socket as before; 0:
+ * it was there. -ENOENT: it cannot be done without another socket. -EADDRINUSE: something else is
+ * in its place, which stays.
+ */
+int listener_restore(const struct address *a, const struct listener_file *file);
 
 /* Unlinks the file that listener_open() made, if it is still the same. */
 void listener_unlink(const struct address *a, struct listener_file *file);
