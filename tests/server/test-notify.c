@@ -662,6 +662,35 @@ static void test_strangers(void **state)
     end(&c);
 }
 
+/* Its path leads to another socket after it was removed; who is connected to the old one is heard.
+ */
+static void test_path_is_removed(void **state)
+{
+    struct notify_socket old = open_socket(3), fresh;
+    struct problem p = {0};
+    int connected = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    strcpy(address.sun_path, old.path);
+    assert_int_equal(connect(connected, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_true(notify_socket_is_there(&old));
+    assert_int_equal(unlink(old.path), 0);
+    assert_false(notify_socket_is_there(&old));
+    assert_int_equal(notify_socket_renew(&fresh, &old, geteuid(), getegid(), &p), 0);
+    assert_string_equal(fresh.path, old.path);
+    assert_true(notify_socket_is_there(&fresh));
+    assert_false(notify_socket_is_there(&old));
+    assert_int_equal(send(connected, "READY=1", 7, 0), 7);
+    assert_int_equal(receive(&old).fields, NOTIFY_READY);
+    assert_int_equal(send_to(&fresh, "STOPPING=1", 10, -1, 0), 10);
+    assert_int_equal(receive(&fresh).fields, NOTIFY_STOPPING);
+    close(connected);
+    notify_socket_close(&old);
+    assert_true(notify_socket_is_there(&fresh));
+    notify_socket_close(&fresh);
+    assert_false(notify_socket_is_there(&fresh));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -680,6 +709,7 @@ int main(void)
         cmocka_unit_test(test_senders),
         cmocka_unit_test(test_gone_sender),
         cmocka_unit_test(test_strangers),
+        cmocka_unit_test(test_path_is_removed),
     };
 
     alarm(100); /* some cases wait for what a defect would keep from happening */

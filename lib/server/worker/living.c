@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "config/parse.h"
+#include "output.h"
 
 void workers_expire_all(struct workers *all)
 {
@@ -26,6 +27,50 @@ bool workers_know_pid(pid_t pid, void *userdata)
         if (w->pid == pid)
             return true;
     return false;
+}
+
+/* ---- their notification sockets -------------------------------------------------------------- */
+
+bool workers_own_file(const struct workers *all, const char *name)
+{
+    for (struct worker *w = all->living; w; w = w->next)
+        if (w->notify.fd >= 0 && strcmp(strrchr(w->notify.path, '/') + 1, name) == 0)
+            return true;
+    return false;
+}
+
+static bool renew_notify(struct worker *w)
+{
+    struct notify_socket fresh;
+    int r = notify_socket_renew(&fresh, &w->notify, revision_uid(w->revision),
+                                revision_gid(w->revision), NULL);
+
+    if (r < 0)
+        return false;
+    r = output_renew_notify(w, &fresh);
+    if (r < 0)
+        notify_socket_close(&fresh);
+    return r >= 0;
+}
+
+/* Only there is it certain that the directory is ours. */
+static bool is_in_directory(const struct worker *w)
+{
+    size_t n = strlen(w->all->directory);
+
+    return strncmp(w->notify.path, w->all->directory, n) == 0 &&
+           strrchr(w->notify.path, '/') == w->notify.path + n;
+}
+
+unsigned workers_renew_notify(struct workers *all)
+{
+    unsigned n = 0;
+
+    for (struct worker *w = all->living; w; w = w->next)
+        if (w->life && w->notify.fd >= 0 && is_in_directory(w) &&
+            !notify_socket_is_there(&w->notify))
+            n += renew_notify(w);
+    return n;
 }
 
 /* ---- the guardian ---------------------------------------------------------------------------- */

@@ -98,35 +98,66 @@ static int describe(int error, const char *directory, struct problem *p)
         strerror(-error));
 }
 
+/* s->path is set. */
+static int open_at(struct notify_socket *s, const char *directory, uid_t uid, gid_t gid)
+{
+    int r;
+
+    s->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    r = s->fd < 0 ? -errno : set_options(s->fd);
+    if (r == 0)
+        r = bind_and_publish(s, directory, uid, gid);
+    if (r < 0 && s->fd >= 0)
+        close(s->fd);
+    return r;
+}
+
 int notify_socket_open(struct notify_socket *ret, const char *directory, unsigned slot, uid_t uid,
                        gid_t gid, struct problem *ret_problem)
 {
     struct notify_socket s = NOTIFY_SOCKET_CLOSED;
     int r = make_name(s.path, directory, slot);
 
-    if (r == 0) {
-        s.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        r = s.fd < 0 ? -errno : set_options(s.fd);
-    }
     if (r == 0)
-        r = bind_and_publish(&s, directory, uid, gid);
-    if (r < 0) {
-        if (s.fd >= 0)
-            close(s.fd);
+        r = open_at(&s, directory, uid, gid);
+    if (r < 0)
         return describe(r, directory, ret_problem);
-    }
+    *ret = s;
+    return 0;
+}
+
+static bool is_at(const struct notify_socket *s)
+{
+    struct stat st;
+
+    return lstat(s->path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino;
+}
+
+bool notify_socket_is_there(const struct notify_socket *s)
+{
+    return s->fd >= 0 && is_at(s);
+}
+
+int notify_socket_renew(struct notify_socket *ret, const struct notify_socket *old, uid_t uid,
+                        gid_t gid, struct problem *ret_problem)
+{
+    struct notify_socket s = *old;
+    char directory[sizeof s.path];
+    int r;
+
+    snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(s.path, '/') - s.path), s.path);
+    r = open_at(&s, directory, uid, gid);
+    if (r < 0)
+        return describe(r, directory, ret_problem);
     *ret = s;
     return 0;
 }
 
 void notify_socket_close(struct notify_socket *s)
 {
-    struct stat st;
-
     if (!s || s->fd < 0)
         return;
-    if (s->owner == getpid() && lstat(s->path, &st) == 0 && st.st_dev == s->dev &&
-        st.st_ino == s->ino)
+    if (s->owner == getpid() && is_at(s))
         (void)unlink(s->path);
     close(s->fd);
     *s = NOTIFY_SOCKET_CLOSED;

@@ -44,6 +44,15 @@ int notify_socket_open(struct notify_socket *ret, const char *directory, unsigne
                        gid_t gid, struct problem *ret_problem);
 void notify_socket_close(struct notify_socket *s); /* unlinks; closed already: no-op */
 
+/* Whether its path still leads to it. */
+bool notify_socket_is_there(const struct notify_socket *s);
+/*
+ * Another socket of the same path, after that was removed. The old one stays open: senders may be
+ * connected to it.
+ */
+int notify_socket_renew(struct notify_socket *ret, const struct notify_socket *old, uid_t uid,
+                        gid_t gid, struct problem *ret_problem);
+
 enum {
     NOTIFY_READY = 1 << 0,
     NOTIFY_STATUS = 1 << 1,

@@ -2,6 +2,7 @@
 #include "output.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -81,6 +82,52 @@ int output_start(struct worker *w, ait_scope *scope)
 {
     return ait_scope_spawn(scope, NULL, listen_to, w,
                            AIT_TASK_OPTIONS(.name = "output", .flags = AIT_TASK_SHIELD));
+}
+
+static int receive_former(void *userdata)
+{
+    return readiness_receive_former(userdata);
+}
+
+/* Until the worker has ended. */
+static int listen_to_former(void *userdata)
+{
+    struct worker *w = userdata;
+    int r;
+
+    do
+        r = ait_poll(w->former.fd, POLLIN);
+    while (r >= 0 && (r = ait_call_on_thread_stack(receive_former, w)) >= 0);
+    return r;
+}
+
+/* The first: who connects at all has done so at its start. */
+static int keep_former(struct worker *w)
+{
+    int fd = fcntl(w->notify.fd, F_DUPFD_CLOEXEC, 3);
+
+    if (fd < 0)
+        return -errno;
+    w->former = w->notify;
+    w->former.fd = fd;
+    return ait_scope_spawn(w->life, NULL, listen_to_former, w,
+                           AIT_TASK_OPTIONS(.name = "former", .flags = AIT_TASK_SHIELD));
+}
+
+int output_renew_notify(struct worker *w, struct notify_socket *fresh)
+{
+    int r = w->former.fd < 0 ? keep_former(w) : 0;
+
+    if (r < 0)
+        return r;
+    /* The number stays, which wakes the listener. */
+    (void)ait_fd_forget(w->notify.fd);
+    if (dup3(fresh->fd, w->notify.fd, O_CLOEXEC) < 0)
+        return -errno;
+    (void)close(fresh->fd);
+    fresh->fd = w->notify.fd;
+    w->notify = *fresh;
+    return 0;
 }
 
 void output_finish(struct worker *w)

@@ -83,14 +83,24 @@ static void take_message(struct worker *w, const struct notify_message *m)
         log_event(log, LOG_LEVEL_INFO, (int)w->slot, w->pid, "is stopping on its own");
 }
 
-int readiness_receive(struct worker *w)
+static int receive_all(struct worker *w, struct notify_socket *s)
 {
     struct notify_message m;
     int r;
 
-    while ((r = notify_receive(&w->notify, &m)) > 0)
+    while ((r = notify_receive(s, &m)) > 0)
         take_message(w, &m);
     return r;
+}
+
+int readiness_receive(struct worker *w)
+{
+    return receive_all(w, &w->notify);
+}
+
+int readiness_receive_former(struct worker *w)
+{
+    return receive_all(w, &w->former);
 }
 
 /* --ready=fd:N: a newline, as in s6. */

@@ -11,3 +11,4 @@ void worker_is_ready(struct worker *w);
 int readiness_start(struct worker *w, ait_scope *scope);
 /* Reads the notifications that have arrived. */
 int readiness_receive(struct worker *w);
+int readiness_receive_former(struct worker *w);

@@ -312,6 +312,7 @@ static void worker_live(struct worker *w, ait_scope *life)
     AIT_SCOPE(shield);
     int r;
 
+    w->life = life;
     r = denials_start(w, life);
     if (r >= 0)
         r = output_start(w, life);
@@ -324,6 +325,7 @@ static void worker_live(struct worker *w, ait_scope *life)
     worker_over(w, r);
     worker_sweep(w);
     output_finish(w);
+    w->life = NULL;
     (void)ait_scope_abort(life);
     (void)ait_scope_exit(shield, 0);
 }
@@ -342,6 +344,8 @@ void worker_close_pipes(struct worker *w)
 {
     (void)ait_fd_forget(w->notify.fd);
     notify_socket_close(&w->notify);
+    (void)ait_fd_forget(w->former.fd);
+    notify_socket_close(&w->former);
     for (unsigned i = 0; i < LOG_CHANNELS; i++)
         close_fd(&w->out_fds[i]);
     close_fd(&w->ready_fd);
@@ -455,6 +459,7 @@ int worker_new(struct worker **ret, const struct worker_params *params)
         .changed = params->changed,
         .limits = params->limits,
         .notify = NOTIFY_SOCKET_CLOSED,
+        .former = NOTIFY_SOCKET_CLOSED,
         .ready_fd = -1,
         .out_fds = {-1, -1},
     };

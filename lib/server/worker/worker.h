@@ -54,13 +54,15 @@ struct worker {
     struct worker *next; /* of the living ones */
 
     ait_task *task;
+    ait_scope *life;  /* of the tasks that its process has; NULL: none */
     ait_child *child; /* NULL until it was started */
     pid_t pid;        /* 0 likewise */
     struct guardian_tree tree;
     struct notify_socket notify;
-    int out_fds[LOG_CHANNELS]; /* our ends of its output pipes */
-    int ready_fd;              /* our end of --ready=fd:N's pipe */
-    ait_task *readiness;       /* waits as --ready says; NULL if only notifications count */
+    struct notify_socket former; /* before its path was removed; still read */
+    int out_fds[LOG_CHANNELS];   /* our ends of its output pipes */
+    int ready_fd;                /* our end of --ready=fd:N's pipe */
+    ait_task *readiness;         /* waits as --ready says; NULL if only notifications count */
     struct log_stream streams[LOG_CHANNELS];
     ait_explainer *explainer; /* of its sandbox; NULL: nothing is to be explained */
     uint64_t n_unreported;    /* denials that were not logged */
@@ -104,6 +106,11 @@ void workers_expire_all(struct workers *all);
 
 /* Whether the process is a worker or the guardian. userdata: struct workers. */
 bool workers_know_pid(pid_t pid, void *userdata);
+
+/* Whether the file is the notification socket of one of them. */
+bool workers_own_file(const struct workers *all, const char *name);
+/* Makes those again that were removed. Returns their number; a failure is no reason to stop. */
+unsigned workers_renew_notify(struct workers *all);
 
 /* A task that starts another guardian whenever one has died. userdata: struct workers. */
 int workers_watch_guardian(void *userdata);
