@@ -9,9 +9,10 @@ from harness import (NOBODY, SANITIZED, check, check_equal, comm_of, main, need_
 
 
 def kill_guardian(server, n=1):
-    """One after the other, each as soon as it is there."""
+    """One after the other, each as soon as it stands guard, which it does asleep."""
     for _ in range(n):
-        guardian, = wait_for(lambda: f"a guardian\n{server.log()}", server.guardians)
+        guardian, = wait_for(lambda: f"a guardian\n{server.log()}",
+                             lambda: [g for g in server.guardians() if (proc_stat(g) or (0, ""))[1] == "S"])
         os.kill(guardian, signal.SIGKILL)
         wait_gone([guardian], "the guardian")
 

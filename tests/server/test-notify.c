@@ -682,7 +682,7 @@ static void test_path_is_removed(void **state)
     assert_false(notify_socket_is_there(&old));
     assert_int_equal(send(connected, "READY=1", 7, 0), 7);
     assert_int_equal(receive(&old).fields, NOTIFY_READY);
-    assert_int_equal(send_to(&fresh, "STOPPING=1", 10, -1, 0), 10);
+    assert_int_equal(send_to(&fresh, "STOPPING=1", 10, -1, 0), 0);
     assert_int_equal(receive(&fresh).fields, NOTIFY_STOPPING);
     close(connected);
     notify_socket_close(&old);

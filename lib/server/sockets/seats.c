@@ -344,6 +344,7 @@ int listen_set_check_path(struct listen_set *s, size_t i, struct problem *ret_pr
                            "--listen=%s: the file had been removed, and another one is in its "
                            "place, which stays; remove that to let clients reach the workers again",
                            e->option);
-    r = check_shared(s, e, restored, ret_problem);
+    /* One that was shut down is for others to repair. */
+    r = restored == -ENOENT ? check_shared(s, e, restored, ret_problem) : restored;
     return r < 0 ? listen_describe(e, r, ret_problem) : r;
 }

@@ -23,10 +23,36 @@ static int too_long(const char *path, struct problem *p)
         path);
 }
 
-/* 0700 in /tmp must really be ours: anybody may make a directory of any name there. */
-static int make(const char *path, mode_t mode, struct problem *p)
+static int not_ours(const char *path, struct problem *p)
+{
+    return problem_set(p, STATUS_OS, -EPERM,
+                       "runtime directory %s: is not a directory, or belongs to another user; "
+                       "remove it, or set RUNTIME_DIRECTORY",
+                       path);
+}
+
+/* No link is followed, so that nobody can lead us to another directory of that owner. */
+static int open_directory(const char *path, uid_t owner, struct problem *p)
 {
     struct stat st;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0 && errno != ENOTDIR && errno != ELOOP && errno != EACCES)
+        return problem_set(p, STATUS_OS, -errno, "runtime directory %s: %s", path, strerror(errno));
+    if (fd >= 0 && fstat(fd, &st) >= 0 && st.st_uid == owner)
+        return fd;
+    if (fd >= 0)
+        (void)close(fd);
+    return not_ours(path, p);
+}
+
+/*
+ * 0700 in /tmp must really be ours: anybody may make a directory of any name there. What we own
+ * there, nobody else can replace, since /tmp is sticky.
+ */
+static int make(const char *path, mode_t mode, struct problem *p)
+{
+    int fd, r = 0;
 
     if (mkdir(path, mode) < 0 && errno != EEXIST)
         return problem_set(
@@ -34,25 +60,36 @@ static int make(const char *path, mode_t mode, struct problem *p)
             "cannot create the runtime directory %s: %s; set RUNTIME_DIRECTORY to a directory "
             "that you may write to",
             path, strerror(errno));
-    if (lstat(path, &st) < 0)
-        return problem_set(p, STATUS_OS, -errno, "runtime directory %s: %s", path, strerror(errno));
-    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid())
-        return problem_set(
-            p, STATUS_OS, -EPERM,
-            "runtime directory %s: is not a directory, or belongs to another user; remove it, "
-            "or set RUNTIME_DIRECTORY",
-            path);
+    fd = open_directory(path, geteuid(), p);
+    if (fd < 0)
+        return fd;
     /* Whatever the umask is. */
-    if ((st.st_mode & 0777) != mode && chmod(path, mode) < 0)
-        return problem_set(p, STATUS_OS, -errno, "runtime directory %s: %s", path, strerror(errno));
-    return 0;
+    if (fchmod(fd, mode) < 0)
+        r = problem_set(p, STATUS_OS, -errno, "runtime directory %s: %s", path, strerror(errno));
+    (void)close(fd);
+    return r;
 }
 
-static int choose(struct rundir *d, const char *name, struct problem *p)
+static mode_t own_mode(void)
+{
+    return geteuid() == 0 ? 0711 : 0700;
+}
+
+/* The directory that several servers of one user may have in common, and ours in it. */
+static int make_own(const char *path, struct problem *p)
+{
+    char parent[sizeof(((struct rundir *)0)->path)];
+
+    (void)snprintf(parent, sizeof(parent), "%.*s", (int)(strrchr(path, '/') - path), path);
+    int r = make(parent, geteuid() == 0 ? 0755 : 0700, p);
+    return r < 0 ? r : make(path, own_mode(), p);
+}
+
+static int choose(struct rundir *d, struct problem *p)
 {
     const char *given = getenv("RUNTIME_DIRECTORY"), *xdg = getenv("XDG_RUNTIME_DIR");
     char parent[sizeof(d->path)];
-    int n, r;
+    int n;
 
     if (given && given[0] == '/') {
         /* Several are separated by colons; the first is the main one. */
@@ -67,14 +104,11 @@ static int choose(struct rundir *d, const char *name, struct problem *p)
         n = snprintf(parent, sizeof(parent), "/tmp/aiotools-sd-%u", (unsigned)geteuid());
     if (n >= (int)sizeof(parent))
         return too_long(xdg, p);
-    r = make(parent, geteuid() == 0 ? 0755 : 0700, p);
-    if (r < 0)
-        return r;
-    n = snprintf(d->path, sizeof(d->path), "%s/%s", parent, name);
+    n = snprintf(d->path, sizeof(d->path), "%s/%s", parent, d->name);
     if (n >= (int)sizeof(d->path))
         return too_long(d->path, p);
     d->ours = true;
-    return make(d->path, geteuid() == 0 ? 0711 : 0700, p);
+    return make_own(d->path, p);
 }
 
 /* errno is of open() or flock(). */
@@ -122,12 +156,12 @@ static int try_lock(const struct rundir *d, const char *file, int *ret, struct p
             return 0;
         }
         (void)close(fd);
-        (void)make(d->path, geteuid() == 0 ? 0711 : 0700, NULL);
+        if (d->ours)
+            (void)make(d->path, own_mode(), NULL);
     }
 }
 
-static int lock(struct rundir *d, const char *name, struct predecessor *predecessor,
-                struct problem *p)
+static int lock(struct rundir *d, struct predecessor *predecessor, struct problem *p)
 {
     int r;
 
@@ -138,7 +172,7 @@ static int lock(struct rundir *d, const char *name, struct predecessor *predeces
         return problem_set(p, STATUS_OS, r,
                            "--name=%s: a server of this name is already running (it holds "
                            "%s/" LOCK_NAME "); stop it, or choose another --name",
-                           name, d->path);
+                           d->name, d->path);
     if (r < 0)
         return r;
     do
@@ -149,7 +183,7 @@ static int lock(struct rundir *d, const char *name, struct predecessor *predeces
                            "--name=%s: the server of this name was killed, and its workers have "
                            "not ended yet (their guardian holds %s/" GUARDIAN_LOCK_NAME "); end "
                            "what `ps -e | grep aiotools-` shows, or choose another --name",
-                           name, d->path);
+                           d->name, d->path);
     return r;
 }
 
@@ -177,24 +211,166 @@ static void close_lock(int *fd)
     *fd = -1;
 }
 
+static int remember(struct rundir *d, struct problem *p)
+{
+    if (stat(d->path, &d->is) >= 0)
+        return 0;
+    return problem_set(p, STATUS_OS, -errno, "runtime directory %s: %s", d->path, strerror(errno));
+}
+
+static void close_locks(struct rundir *d)
+{
+    close_lock(&d->guardian_lock);
+    close_lock(&d->lock);
+}
+
 int rundir_open(struct rundir *ret, const char *name, struct predecessor *predecessor,
                 struct problem *ret_problem)
 {
     struct rundir d = RUNDIR_NONE;
     int r;
 
-    r = choose(&d, name, ret_problem);
+    d.name = name;
+    r = choose(&d, ret_problem);
     if (r >= 0)
-        r = lock(&d, name, predecessor, ret_problem);
+        r = lock(&d, predecessor, ret_problem);
+    if (r >= 0)
+        r = remember(&d, ret_problem);
     if (r < 0) {
-        close_lock(&d.guardian_lock);
-        close_lock(&d.lock);
+        close_locks(&d);
         return r;
     }
     sweep(&d);
     *ret = d;
     return 0;
 }
+
+/* ---- if it is removed ------------------------------------------------------------------------ */
+
+static bool lock_is_there(const struct rundir *d, const char *name, int fd)
+{
+    char path[LOCK_PATH_MAX];
+    struct stat st, ours;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", d->path, name);
+    return lstat(path, &st) >= 0 && fstat(fd, &ours) >= 0 && st.st_dev == ours.st_dev &&
+           st.st_ino == ours.st_ino;
+}
+
+/* Whether the path leads to the directory, whatever is in it. */
+static bool directory_is_there(const struct rundir *d)
+{
+    struct stat st;
+
+    return stat(d->path, &st) >= 0 && st.st_dev == d->is.st_dev && st.st_ino == d->is.st_ino;
+}
+
+bool rundir_owns_file(const char *name)
+{
+    return strcmp(name, LOCK_NAME) == 0 || strcmp(name, GUARDIAN_LOCK_NAME) == 0;
+}
+
+bool rundir_is_there(const struct rundir *d)
+{
+    return directory_is_there(d) && lock_is_there(d, LOCK_NAME, d->lock) &&
+           lock_is_there(d, GUARDIAN_LOCK_NAME, d->guardian_lock);
+}
+
+static int give_back(const struct rundir *d, struct problem *p)
+{
+    int r = 0, fd = open_directory(d->path, geteuid(), p);
+
+    if (fd < 0)
+        return fd;
+    if ((d->is.st_uid != geteuid() && fchown(fd, d->is.st_uid, d->is.st_gid) < 0) ||
+        fchmod(fd, d->is.st_mode & 07777) < 0)
+        r = problem_set(p, STATUS_OS, -errno,
+                        "runtime directory %s: cannot give it the owner and mode that it had: %s",
+                        d->path, strerror(errno));
+    (void)close(fd);
+    return r;
+}
+
+/* The directory that the service manager gave us, which it may have made for another user. */
+static int make_given(const struct rundir *d, struct problem *p)
+{
+    if (directory_is_there(d))
+        return 0;
+    if (mkdir(d->path, 0700) >= 0)
+        return give_back(d, p);
+    if (errno != EEXIST)
+        return problem_set(p, STATUS_OS, -errno,
+                           "runtime directory %s: it was removed, and cannot be made again: %s",
+                           d->path, strerror(errno));
+    int fd = open_directory(d->path, d->is.st_uid, p);
+    if (fd >= 0)
+        (void)close(fd);
+    return fd < 0 ? fd : 0;
+}
+
+static int retake_locks(struct rundir *d, const struct rundir *former, struct problem *p)
+{
+    int r = 0;
+
+    if (lock_is_there(d, LOCK_NAME, former->lock))
+        d->lock = fcntl(former->lock, F_DUPFD_CLOEXEC, 3);
+    else
+        r = try_lock(d, LOCK_NAME, &d->lock, p);
+    if (r >= 0 && lock_is_there(d, GUARDIAN_LOCK_NAME, former->guardian_lock))
+        d->guardian_lock = fcntl(former->guardian_lock, F_DUPFD_CLOEXEC, 3);
+    else if (r >= 0)
+        r = try_lock(d, GUARDIAN_LOCK_NAME, &d->guardian_lock, p);
+    if (r == -EWOULDBLOCK)
+        r = problem_set(p, STATUS_OS, r,
+                        "runtime directory %s: it had been removed, and another server of the name "
+                        "%s has made it again; stop one of the two, and choose another --name",
+                        d->path, d->name);
+    if (r >= 0 && (d->lock < 0 || d->guardian_lock < 0))
+        r = problem_set(p, STATUS_OS, -EMFILE,
+                        "runtime directory %s: too many open files; raise the limit (ulimit -n)",
+                        d->path);
+    return r;
+}
+
+static int make_again(struct rundir *fresh, const struct rundir *d, struct problem *p)
+{
+    int r = fresh->ours ? make_own(fresh->path, p) : make_given(fresh, p);
+
+    if (r >= 0)
+        r = retake_locks(fresh, d, p);
+    if (r >= 0)
+        r = remember(fresh, p);
+    if (r < 0)
+        close_locks(fresh);
+    return r;
+}
+
+static struct rundir without_locks(const struct rundir *d)
+{
+    struct rundir fresh = *d;
+
+    fresh.lock = fresh.guardian_lock = -1;
+    return fresh;
+}
+
+int rundir_repair(struct rundir *d, struct problem *ret_problem)
+{
+    struct rundir fresh = without_locks(d);
+    int r = make_again(&fresh, d, ret_problem);
+
+    if (r < 0 && r != -EWOULDBLOCK && d->ours) {
+        fresh = without_locks(d);
+        if (choose(&fresh, NULL) >= 0 && strcmp(fresh.path, d->path) != 0)
+            r = make_again(&fresh, d, NULL);
+    }
+    if (r < 0)
+        return r;
+    close_locks(d);
+    *d = fresh;
+    return 0;
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void remove_file(const struct rundir *d, const char *name)
 {
@@ -216,7 +392,6 @@ void rundir_close(struct rundir *d)
         *strrchr(d->path, '/') = '\0';
         (void)rmdir(d->path);
     }
-    close_lock(&d->guardian_lock);
-    close_lock(&d->lock);
+    close_locks(d);
     *d = RUNDIR_NONE;
 }

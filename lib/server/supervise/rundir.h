@@ -14,15 +14,18 @@
  */
 
 #include <stdbool.h>
+#include <sys/stat.h>
 
 #include "config/problem.h"
 #include "predecessor.h"
 
 struct rundir {
-    char path[80]; /* short: socket addresses have 108 bytes */
+    const char *name; /* of the server, borrowed */
+    char path[80];    /* short: socket addresses have 108 bytes */
     int lock;
     int guardian_lock; /* the guardian's: guardian_hold() */
     bool ours;         /* we created it and remove it at the end */
+    struct stat is;    /* the directory itself */
 };
 
 #define RUNDIR_NONE ((struct rundir){.lock = -1, .guardian_lock = -1})
@@ -30,3 +33,15 @@ struct rundir {
 int rundir_open(struct rundir *ret, const char *name, struct predecessor *predecessor,
                 struct problem *ret_problem);
 void rundir_close(struct rundir *d);
+
+/* Whether a file in it is a lock of ours. */
+bool rundir_owns_file(const char *name);
+/* Whether its path still leads to the directory, and both locks are in it. */
+bool rundir_is_there(const struct rundir *d);
+/*
+ * Makes it again after it, or a lock, was removed, with the owner and mode that it had. Fails
+ * closed: what is in its place now must be a directory of that owner, and nobody else may have the
+ * lock. If the place of our own choice cannot be used any more ($XDG_RUNTIME_DIR after a logout),
+ * another one is chosen: the path changes. The lock of the guardian is a new descriptor.
+ */
+int rundir_repair(struct rundir *d, struct problem *ret_problem);

@@ -18,6 +18,7 @@
 #include "scheduler.h"
 #include "signals.h"
 #include "trim.h"
+#include "upkeep.h"
 
 /*
  * The supervisor: a tree of tasks that mirrors the processes.
@@ -45,6 +46,7 @@ struct server {
     struct server_config *config;
     struct predecessor predecessor;
     struct rundir rundir;
+    struct upkeep upkeep;
     struct guardian guardian;
     struct revision *revision; /* the first; the scheduler's, once there is a loop */
     struct log_writer log_writer;
@@ -279,6 +281,13 @@ static void say_end(struct server *server, int r)
         log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "stopped");
 }
 
+static void before_start(void *userdata)
+{
+    struct server *server = userdata;
+
+    upkeep_look(&server->upkeep);
+}
+
 static void guarded_again(void *userdata)
 {
     struct server *server = userdata;
@@ -358,6 +367,8 @@ static int start_services(struct server *server, ait_scope *scope)
     if (r >= 0)
         r = ait_scope_spawn(scope, NULL, listeners_watch, &server->workers,
                             AIT_TASK_OPTIONS(.name = "listeners"));
+    if (r >= 0)
+        r = upkeep_start(&server->upkeep, scope);
     /* No signal must arrive before a task listens. */
     if (r >= 0)
         r = signals_start(&server->signals, scope);
@@ -385,6 +396,7 @@ static int server_main(void *userdata)
             r = run_slots(server);
         (void)ait_scope_cancel(services);
         r = ait_scope_exit(services, r);
+        upkeep_done(&server->upkeep);
     }
     log_writer_done(&server->log_writer);
     scheduler_done(&server->scheduler);
@@ -473,6 +485,9 @@ static int server_open(struct server *server)
         return r;
     server->workers.name = config->name;
     server->workers.guardian = &server->guardian;
+    server->upkeep =
+        (struct upkeep){.rundir = &server->rundir, .workers = &server->workers, .inotify = -1};
+    server->workers.before_start = before_start;
     server->workers.guardian_lock = server->rundir.guardian_lock;
     server->workers.directory = server->rundir.path;
     server->workers.first_started = announce;

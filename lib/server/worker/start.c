@@ -233,6 +233,8 @@ int worker_begin(struct worker *w)
     w->started = ait_now(NULL);
     if (workers_guardian_is_dead(all))
         return -EPIPE;
+    if (all->before_start)
+        all->before_start(all->userdata);
     repair_listeners(w);
     r = open_pipes(w, &far, p);
     if (r >= 0)

@@ -37,6 +37,7 @@ struct workers {
      * failure is reported in one line.
      */
     void (*first_started)(void *userdata);
+    void (*before_start)(void *userdata);  /* of each worker; may be NULL */
     void (*guarded_again)(void *userdata); /* after a guardian has died; may be NULL */
     void *userdata;
 
