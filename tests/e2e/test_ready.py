@@ -124,6 +124,10 @@ def auto_without_notify(pit):
     """Alive for 5 s."""
     server = pit.server("-n2", *pit.worker("--ready=none"))
     check_within(timed_ready(server), 4.8, 15, "seconds until ready")
+    for slot in "01":
+        server.err.wait(f"slot {slot}, .*: ready after 5")
+    told = [line for line in server.err.lines if b"it has not sent READY=1, so --ready=auto waited for 5.00s; --ready=delay:TIME" in line]
+    check_equal(len(told), 1, "lines that say why, and what to do")
     server.stop()
 
 

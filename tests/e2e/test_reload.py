@@ -195,7 +195,7 @@ def dies_after_ready(pit):
     load.wait_ok(50)
     failed_reload(server, pit, "rolled-back")
     server.err.wait(r"slot 0, pid \d+: error: reload: the replacement exited with status 3, [\d.]+m?s after it was ready")
-    server.err.wait("reload: rolled-back; 0 of 4 workers were replaced in .*, since a new one exited with status 3, .*; fix the cause")
+    server.err.wait(r"reload: rolled-back; 0 of 4 workers were replaced in .*, since the new one of slot 0 exited with status 3, .*; fix the cause")
     check_serving(server, load, old)
     check_equal(len(pit.trace.of("start")), 5, "workers started")
     Load.check_lossless(load.stop())
@@ -238,6 +238,23 @@ def settles_before_it_is_committed(pit):
     for r, s in zip(ready, stopped):
         check(s[0] - r[0] >= settle * 1000, f"stopped {s[0] - r[0]} us after the new one was ready, not {settle} ms")
     server.err.wait("reload: done; 2 of 2 workers were replaced in .*, generation 1")
+    server.stop()
+
+
+@scenario
+def old_workers_are_told(pit):
+    """Who was asked to stop, when each ended and how, and what became of all of them."""
+    command = pit.worker()
+    code = '[ $AIOTOOLS_SD_SLOT$AIOTOOLS_SD_GENERATION = 10 ] && exec "$0" "$@" --ignore=TERM; exec "$0" "$@"'
+    server = pit.server("-n2", "--stop-timeout=300ms", "--", "sh", "-c", code, *command[1:]).wait_ready()
+    slots = {e[2]: e[1] for e in pit.trace.of("start")}
+    server.reload(2)
+    server.err.wait(f"slot 0, pid {slots['0']}: asked to stop by SIGTERM")
+    server.err.wait(f"slot 0, pid {slots['0']}: exited with status 0, \\d+ms after SIGTERM")
+    server.err.wait(f"slot 1, pid {slots['1']}: asked to stop by SIGTERM")
+    server.err.wait(f"slot 1, pid {slots['1']}: warning: did not stop within 300ms of SIGTERM; killed")
+    server.err.wait("reload: done; 2 of 2 workers were replaced in .*, generation 1; "
+                    "of the old ones 1 ended within .*, 1 was killed after ")
     server.stop()
 
 

@@ -69,7 +69,7 @@ def broken_deploy(pit, options, preload):
     server.send(signal.SIGHUP)
     how = server.err.wait("reload: the replacement exited with status [13](.*); see its output above")[1]
     check_equal(b"after it was ready" in how, not preload, "it had said READY=1")
-    server.err.wait("reload: rolled-back; 0 of 4 workers were replaced in .*, since a new one exited with status [13]")
+    server.err.wait(r"reload: rolled-back; 0 of 4 workers were replaced in .*, since the new one of slot \d exited with status [13]")
     check_equal(sorted(server.wait_workers(4)), sorted(old), "workers")
     load.wait_ok(50)
     pit.file("site/wsgi.py", text)

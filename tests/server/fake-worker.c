@@ -68,6 +68,7 @@ void worker_stop(struct worker *w)
     if (w->state == WORKER_EXITED || w->asked_to_stop)
         return;
     w->asked_to_stop = true;
+    w->asked = ait_now(NULL);
     set_state(w, WORKER_DRAINING);
 }
 

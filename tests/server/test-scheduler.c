@@ -19,6 +19,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -33,7 +35,7 @@ enum fate { COMES_UP, EXITS, IS_LATE, NEVER_READY, DIES_SOON /* 1 s after it was
 struct play {
     /* the case */
     struct amount max_surge, max_unavailable;
-    uint64_t settle;
+    uint64_t settle, drain;      /* from the stop signal to the end; 0: 2 s */
     enum fate fate[SLOTS];       /* of workers of generation 1, by slot */
     enum fate first_fate[SLOTS]; /* of generation 0 */
 
@@ -42,6 +44,7 @@ struct play {
     struct systemd systemd;
     struct scheduler scheduler;
     ait_scope *scope;
+    int log; /* a file */
     unsigned least_ready, most_alive, n_started;
 };
 
@@ -60,7 +63,7 @@ static void direct_worker(struct play *p, struct worker *w)
         if (w->pid > 0) {
             w->pid = -w->pid;
             w->started = ait_now(NULL);
-        } else if (age >= 2 * SEC) {
+        } else if (age >= (p->drain > 0 ? p->drain : 2 * SEC)) {
             fake_exit(w, 0);
         }
     } else if (w->state == WORKER_STARTING && age >= SEC) {
@@ -105,7 +108,9 @@ static void open_play(struct play *p, ait_scope **scope)
     struct revision *first;
     ait_clock *clock;
     struct problem problem;
-    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    int out = memfd_create("log", MFD_CLOEXEC);
+
+    p->log = fcntl(out, F_DUPFD_CLOEXEC, 0);
 
     n_fakes = 0;
     server_config_init(&p->config);
@@ -115,8 +120,8 @@ static void open_play(struct play *p, ait_scope **scope)
     p->config.settle = p->settle;
     p->config.max_surge = p->max_surge;
     p->config.max_unavailable = p->max_unavailable;
-    assert_int_equal(log_new(&p->workers.log, "test", LOG_PREFIX, null, null), 0);
     assert_int_equal(listen_set_open(&p->workers.listen, &options, &problem), 0);
+    assert_int_equal(log_new(&p->workers.log, "test", LOG_PREFIX, out, out), 0);
     assert_int_equal(ait_vclock_new(&clock), 0);
     assert_int_equal(ait_loop_set_clock(ait_loop_current(), clock), 0);
     ait_clock_unref(clock);
@@ -143,8 +148,20 @@ static void close_play(struct play *p)
     assert_int_equal(n_fakes_alive, 0);
     listen_set_close(p->workers.listen);
     log_free(p->workers.log);
+    (void)close(p->log);
     p->config.argv = NULL;
     server_config_done(&p->config);
+}
+
+static void assert_logged(const struct play *p, const char *line)
+{
+    static char text[65536];
+    ssize_t n = pread(p->log, text, sizeof(text) - 1, 0);
+
+    assert_true(n >= 0);
+    text[n] = '\0';
+    if (!strstr(text, line))
+        fail_msg("not logged: \"%s\"; but:\n%s", line, text);
 }
 
 /* Generations of the slots' workers, ready ones only: "0011". */
@@ -388,6 +405,47 @@ static void dies_at_the_last_moment(struct play *p)
     assert_string_equal(p->scheduler.reload_state, "rolled-back");
 }
 
+/* What a reload waits for is said, with the limit; and how it ended, in one line. */
+static void says_what_it_does(struct play *p)
+{
+    struct slot *first = p->scheduler.slots[0];
+
+    p->fate[0] = NEVER_READY;
+    p->drain = 7 * SEC;
+    p->config.settle = 20 * SEC;
+    p->scheduler.slots[1]->current->killed = true;
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(6 * SEC), 0);
+    assert_logged(p, "slot 0, pid 1004: reload: has waited 5.00s for READY=1 (--ready=auto) of the "
+                     "new worker; the limit is --start-timeout=30.00s\n");
+    fake_ready(first->next);
+    assert_int_equal(ait_sleep(10 * SEC), 0);
+    assert_logged(p, "slot 0, pid 1004: reload: has waited 15.00s for the new worker to stay "
+                     "alive; the limit is --settle=20.00s\n");
+    scheduler_reload(&p->scheduler);
+    scheduler_reload(&p->scheduler);
+    assert_logged(p, "reload: another one follows when this one is over\n");
+    assert_int_equal(ait_sleep(16 * SEC), 0);
+    assert_logged(p, "slot 0: reload: has waited 5.00s for the old worker to end; the "
+                     "limit is --stop-timeout=30.00s\n");
+    assert_int_equal(ait_sleep(600 * SEC), 0);
+    assert_logged(p, "reload: done; 4 of 4 workers were replaced in ");
+    assert_logged(p, ", generation 1; of the old ones 3 ended within 7.");
+    assert_logged(p, "s, 1 was killed after 7.");
+    p->config.settle = 0;
+}
+
+/* One that fails says how many, which, and why. */
+static void says_why_it_failed(struct play *p)
+{
+    p->fate[2] = IS_LATE;
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(60 * SEC), 0);
+    assert_logged(p, "reload: partial; 2 of 4 workers were replaced in ");
+    assert_logged(p, ", since the new one of slot 2 was not ready within --start-timeout=30.00s; "
+                     "the others keep running unchanged; fix the cause and reload again\n");
+}
+
 static void more_and_fewer(struct play *p)
 {
     for (int i = 0; i < 3; i++)
@@ -462,9 +520,10 @@ static void refused(struct play *p)
 static void test_stories(void **state)
 {
     static const story_fn stories[] = {
-        asked_meanwhile, stopped_meanwhile,     the_failed_first,       crash_counts,
-        all_crash,       one_crashes_meanwhile, new_ones_crash,         dies_at_the_last_moment,
-        more_and_fewer,  more_meanwhile,        more_after_a_roll_back, refused};
+        asked_meanwhile,   stopped_meanwhile,     the_failed_first,       crash_counts,
+        all_crash,         one_crashes_meanwhile, new_ones_crash,         dies_at_the_last_moment,
+        more_and_fewer,    more_meanwhile,        more_after_a_roll_back, refused,
+        says_what_it_does, says_why_it_failed};
 
     for (size_t i = 0; i < sizeof(stories) / sizeof(stories[0]); i++)
         assert_int_equal(ait_run(tell, (void *)(uintptr_t)&stories[i], 0), 0);

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "scheduler.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "config/parse.h"
+
+/* A reload that waits says what for, ever more rarely. */
+#define NEWS_FIRST (5 * AIT_USEC_PER_SEC)
+#define NEWS_MAX   (60 * AIT_USEC_PER_SEC)
 
 static struct log *log_of(const struct scheduler *s)
 {
@@ -19,6 +24,7 @@ struct reload {
     struct slot **slots; /* in the order in which they come */
     struct replacement *replacements;
     uint64_t began;
+    uint64_t wait_began, news_at, news_after; /* of the wait that is under way */
 };
 
 /* The first that has failed, whichever batch it was in; NULL: none. */
@@ -47,6 +53,101 @@ struct batch {
     unsigned n;
 };
 
+/* ---- waiting, and saying so ------------------------------------------------------------------ */
+
+static void begin_wait(struct reload *reload)
+{
+    reload->wait_began = ait_now(NULL);
+    reload->news_after = NEWS_FIRST;
+    reload->news_at = reload->wait_began + NEWS_FIRST;
+}
+
+/* Waits for a change, or until it is time for news: then returns 1. */
+static int await_change(struct reload *reload)
+{
+    uint64_t now = ait_now(NULL);
+    AIT_SCOPE(limit);
+    int r = ait_scope_enter_after(&limit, AIT_SCOPE_MOVE_ON,
+                                  reload->news_at > now ? reload->news_at - now : 0);
+
+    if (r >= 0)
+        r = ait_scope_exit(limit, ait_event_wait(reload->scheduler->changed));
+    else if (r == -ENOMEM)
+        r = ait_event_wait(reload->scheduler->changed);
+    if (r < 0 || ait_now(NULL) < reload->news_at)
+        return r < 0 ? r : 0;
+    if (reload->news_after < NEWS_MAX)
+        reload->news_after *= 2;
+    reload->news_at = ait_now(NULL) + reload->news_after;
+    return 1;
+}
+
+/* What --ready waits for. */
+static const char *ready_text(const struct scheduler *s)
+{
+    static const char *const texts[] = {
+        [READY_AUTO] = "READY=1 (--ready=auto)",    [READY_NOTIFY] = "READY=1 (--ready=notify)",
+        [READY_EXEC] = "its exec (--ready=exec)",   [READY_FD] = "a newline (--ready=fd)",
+        [READY_DELAY] = "its time (--ready=delay)",
+    };
+
+    return texts[s->config->ready];
+}
+
+static void say_news(const struct reload *reload, const struct slot *slot,
+                     const struct worker *worker, const char *what, const char *option,
+                     uint64_t value)
+{
+    const struct scheduler *s = reload->scheduler;
+    char waited[FORMAT_TIME_MAX], limit[FORMAT_TIME_MAX];
+
+    log_event(log_of(s), LOG_LEVEL_INFO, (int)slot->index, worker ? worker->pid : 0,
+              "reload: has waited %s for %s; the limit is --%s=%s",
+              format_time(ait_now(NULL) - reload->wait_began, waited), what, option,
+              format_time(value, limit));
+}
+
+static void say_what_next_lacks(const struct reload *reload, const struct slot *slot)
+{
+    const struct server_config *config = reload->scheduler->config;
+    char what[96];
+
+    if (slot->next->state == WORKER_READY) {
+        say_news(reload, slot, slot->next, "the new worker to stay alive", "settle",
+                 config->settle);
+        return;
+    }
+    (void)snprintf(what, sizeof(what), "%s of the new worker", ready_text(reload->scheduler));
+    say_news(reload, slot, slot->next, what, "start-timeout", config->start_timeout);
+}
+
+static void say_what_is_missing(const struct batch *b)
+{
+    uint64_t stop_timeout = b->reload->scheduler->config->stop_timeout;
+
+    for (unsigned i = 0; i < b->n; i++) {
+        const struct slot *slot = b->slots[i];
+        const struct replacement *r = &b->replacements[i];
+
+        if (r->state == REPLACEMENT_ASKED && slot->current)
+            say_news(b->reload, slot, slot->current, "the old worker to end", "stop-timeout",
+                     stop_timeout);
+        else if (r->state == REPLACEMENT_STARTING && slot->next)
+            say_what_next_lacks(b->reload, slot);
+        else if (r->state == REPLACEMENT_COMMITTED && slot->old && slot->old_drains)
+            log_event(log_of(b->reload->scheduler), LOG_LEVEL_INFO, (int)slot->index,
+                      slot->old->pid,
+                      "reload: the old worker still accepts what waits at it, %zu connections; it "
+                      "is asked to stop afterwards",
+                      slot->old_drain.left);
+        else if (r->state == REPLACEMENT_COMMITTED && slot->old)
+            say_news(b->reload, slot, slot->old, "the old worker to end", "stop-timeout",
+                     stop_timeout);
+    }
+}
+
+/* ---- a batch --------------------------------------------------------------------------------- */
+
 /*
  * Waits until each of the batch is proved or over. Returns 1 if one has failed, of this batch or of
  * an earlier one.
@@ -56,13 +157,16 @@ static int await_proof(const struct batch *b)
     bool failed, waiting;
     int r;
 
+    begin_wait(b->reload);
     do {
         failed = first_failure(b->reload);
         waiting = false;
         for (unsigned i = 0; i < b->n; i++)
             waiting |=
                 b->replacements[i].state <= REPLACEMENT_READY && !slot_is_proved(b->slots[i]);
-        r = waiting && !failed ? ait_event_wait(b->reload->scheduler->changed) : 0;
+        r = waiting && !failed ? await_change(b->reload) : 0;
+        if (r > 0)
+            say_what_is_missing(b);
     } while (r >= 0 && waiting && !failed);
     return r < 0 ? r : failed;
 }
@@ -71,10 +175,14 @@ static int await_end(const struct batch *b)
 {
     int r = 0;
 
+    begin_wait(b->reload);
     for (unsigned i = 0; i < b->n && r >= 0; i++)
-        while (r >= 0 && !replacement_is_over(&b->replacements[i]))
-            r = ait_event_wait(b->reload->scheduler->changed);
-    return r;
+        while (r >= 0 && !replacement_is_over(&b->replacements[i])) {
+            r = await_change(b->reload);
+            if (r > 0)
+                say_what_is_missing(b);
+        }
+    return r < 0 ? r : 0;
 }
 
 static void say_why(const struct batch *b)
@@ -173,6 +281,22 @@ static bool may_be_stopped(const struct reload *reload, unsigned replaced, unsig
     return missing == 0 || missing + n <= limit;
 }
 
+static void say_who_is_unavailable(const struct reload *reload, unsigned replaced)
+{
+    char waited[FORMAT_TIME_MAX];
+
+    (void)format_time(ait_now(NULL) - reload->wait_began, waited);
+    for (unsigned i = 0; i < replaced; i++) {
+        const struct slot *slot = reload->slots[i];
+
+        if (!slot_is_over(slot) && !slot_is_ready(slot))
+            log_event(log_of(reload->scheduler), LOG_LEVEL_INFO, (int)slot->index, 0,
+                      "reload: has waited %s for this slot to be ready again, since "
+                      "--max-unavailable leaves no other way; SIGHUP begins anew",
+                      waited);
+    }
+}
+
 /*
  * How many slots come next, once they may. 0: none, since a new worker has died or another reload
  * was requested meanwhile.
@@ -182,6 +306,7 @@ static int await_turn(struct reload *reload, unsigned replaced)
     struct scheduler *s = reload->scheduler;
     int r = 0;
 
+    begin_wait(reload);
     while (r >= 0) {
         unsigned n_idle = put_idle_first(reload, replaced), left = s->n_slots - replaced,
                  n = at_a_time(s) < left ? at_a_time(s) : left;
@@ -196,7 +321,9 @@ static int await_turn(struct reload *reload, unsigned replaced)
             return (int)n;
         if (s->reload_wanted)
             return 0;
-        r = ait_event_wait(s->changed);
+        r = await_change(reload);
+        if (r > 0)
+            say_who_is_unavailable(reload, replaced);
     }
     return r;
 }
@@ -234,23 +361,62 @@ static int make_revision(void *userdata)
     return r;
 }
 
-static void say_end(const struct reload *reload, unsigned n_done, const char *state)
+/* "", or how the old workers have ended. */
+static void describe_old(const struct reload *reload, char *buf, size_t n)
+{
+    unsigned ended = 0, killed = 0;
+    uint64_t slowest = 0, patience = 0;
+    char time[FORMAT_TIME_MAX];
+    int len = 0;
+
+    for (unsigned i = 0; i < reload->scheduler->n_slots; i++) {
+        const struct replacement *r = &reload->replacements[i];
+        uint64_t *longest = r->old_killed ? &patience : &slowest;
+
+        ended += r->old_ended;
+        killed += r->old_killed;
+        *longest = r->old_took > *longest ? r->old_took : *longest;
+    }
+    buf[0] = '\0';
+    if (ended > 0)
+        len = snprintf(buf, n, "; of the old ones %u ended within %s", ended,
+                       format_time(slowest, time));
+    if (killed > 0)
+        (void)snprintf(buf + len, n - (size_t)len, "%s%u %s killed after %s",
+                       ended > 0 ? ", " : "; of the old ones ", killed,
+                       killed == 1 ? "was" : "were", format_time(patience, time));
+}
+
+static void say_done(const struct reload *reload, unsigned n_done)
+{
+    const struct scheduler *s = reload->scheduler;
+    char time[FORMAT_TIME_MAX], old[128];
+
+    describe_old(reload, old, sizeof(old));
+    log_event(log_of(s), LOG_LEVEL_INFO, LOG_NO_SLOT, 0,
+              "reload: done; %u of %u workers were replaced in %s, generation %llu%s", n_done,
+              s->n_slots, format_time(ait_now(NULL) - reload->began, time),
+              (unsigned long long)reload->revision->generation, old);
+}
+
+/* r: what stopped it, if no replacement has failed. */
+static void say_failed(const struct reload *reload, unsigned n_done, int r)
 {
     const struct scheduler *s = reload->scheduler;
     const struct replacement *failed = first_failure(reload);
-    const char *why = failed && failed->why[0] ? failed->why : NULL;
-    char time[FORMAT_TIME_MAX];
+    char time[FORMAT_TIME_MAX], why[REPLACEMENT_WHY_MAX + 64];
 
-    (void)format_time(ait_now(NULL) - reload->began, time);
-    if (!state)
-        log_event(log_of(s), LOG_LEVEL_INFO, LOG_NO_SLOT, 0,
-                  "reload: done; %u of %u workers were replaced in %s, generation %llu", n_done,
-                  s->n_slots, time, (unsigned long long)reload->revision->generation);
+    if (failed && failed->why[0])
+        (void)snprintf(why, sizeof(why), "the new one of slot %u %s",
+                       reload->slots[failed - reload->replacements]->index, failed->why);
     else
-        log_event(log_of(s), LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "reload: %s; %u of %u workers were replaced in %s%s%s; the others keep running "
-                  "unchanged; fix the cause and reload again",
-                  state, n_done, s->n_slots, time, why ? ", since a new one " : "", why ?: "");
+        (void)snprintf(why, sizeof(why), "%s",
+                       r < 0 ? strerror(-r) : "another reload was asked for");
+    log_event(log_of(s), LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
+              "reload: %s; %u of %u workers were replaced in %s, since %s; the others keep running "
+              "unchanged; fix the cause and reload again",
+              s->reload_state, n_done, s->n_slots, format_time(ait_now(NULL) - reload->began, time),
+              why);
 }
 
 static int reload_to(struct reload *reload)
@@ -283,7 +449,10 @@ static int reload_to(struct reload *reload)
     }
     if (r != 0)
         s->reload_state = n_done > 0 ? "partial" : "rolled-back";
-    say_end(reload, n_done, s->reload_state);
+    if (s->reload_state)
+        say_failed(reload, n_done, r);
+    else
+        say_done(reload, n_done);
     return 0;
 }
 
@@ -439,6 +608,9 @@ static int scheduler_main(void *userdata)
 
 void scheduler_reload(struct scheduler *s)
 {
+    if (s->reloading && !s->reload_wanted)
+        log_event(log_of(s), LOG_LEVEL_INFO, LOG_NO_SLOT, 0,
+                  "reload: another one follows when this one is over");
     s->reload_wanted = true;
     (void)ait_event_set(s->requested);
     /* A reload that waits for workers that it cannot repair gives way. */

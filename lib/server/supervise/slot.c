@@ -102,10 +102,14 @@ static void judge_given_up(struct slot *slot, const char *end)
 /* How it is replaced: at once, or after a rest. */
 static void judge_unplanned(struct slot *slot, const struct worker *w, const char *end)
 {
-    char time[FORMAT_TIME_MAX], ran[FORMAT_TIME_MAX];
+    char time[FORMAT_TIME_MAX], ran[FORMAT_TIME_MAX + 64];
     uint64_t end_time = w->ended > 0 ? w->ended : ait_now(NULL), usec;
 
     (void)format_time(end_time - w->started, ran);
+    /* Its READY=1 was worth nothing. */
+    if (w->became_ready > 0 && !slot->was_proved)
+        (void)snprintf(ran + strlen(ran), sizeof(ran) - strlen(ran), ", ready for %s of them",
+                       format_time(end_time - w->became_ready, time));
     if (w->became_ready > 0 && end_time - w->became_ready >= slot->config->stable) {
         slot->n_failures = 0;
         log_event(slot->workers->log, LOG_LEVEL_WARNING, (int)slot->index, w->pid,
@@ -182,12 +186,21 @@ static bool has_ended(const struct worker *w)
     return w && w->state == WORKER_EXITED;
 }
 
+static void note_old(struct replacement *r, const struct worker *w)
+{
+    r->old_killed = w->killed;
+    r->old_ended = !w->killed;
+    r->old_took = w->asked > 0 ? ait_now(NULL) - w->asked : 0;
+}
+
 static bool old_has_ended(struct slot *slot)
 {
     struct replacement *r = slot->replacement;
 
     if (!has_ended(slot->old))
         return false;
+    if (r && r->state == REPLACEMENT_COMMITTED && !slot->is_successor)
+        note_old(r, slot->old);
     if (!slot_old_has_successor(slot) && r && r->state == REPLACEMENT_COMMITTED) {
         r->state = REPLACEMENT_DONE;
         slot->replacement = NULL;
@@ -252,6 +265,8 @@ static bool current_has_ended(struct slot *slot)
     /* It may have come and gone between two looks. */
     if (w->became_ready > 0 && proved_at(slot, w) == w->became_ready)
         slot->was_proved = true;
+    if (w->asked_to_stop && slot->replacement && slot->replacement->in_place)
+        note_old(slot->replacement, w);
     if (!w->asked_to_stop && !trial_has_ended(slot, w))
         judge(slot, w);
     worker_unref(w);
@@ -301,11 +316,12 @@ static bool replacement_failed(struct slot *slot, const char *why)
 static bool next_has_ended(struct slot *slot)
 {
     struct worker *w = slot->next;
-    char why[REPLACEMENT_WHY_MAX] = "";
+    char why[REPLACEMENT_WHY_MAX] = "", time[FORMAT_TIME_MAX];
 
     slot->next = NULL;
     if (w->start_timed_out)
-        (void)snprintf(why, sizeof(why), "was not ready in time");
+        (void)snprintf(why, sizeof(why), "was not ready within --start-timeout=%s",
+                       format_time(slot->config->start_timeout, time));
     else if (!w->asked_to_stop)
         describe_end(w, why, sizeof(why));
     (void)slot_dismiss(slot, w);
@@ -579,6 +595,8 @@ int slot_replace(struct slot *slot, struct replacement *r)
     r->state = REPLACEMENT_ASKED;
     r->commit = r->roll_back = false;
     r->pid = 0;
+    r->old_ended = r->old_killed = false;
+    r->old_took = 0;
     r->why[0] = '\0';
     slot->replacement = r;
     slot->current_drain = (struct drain){0};

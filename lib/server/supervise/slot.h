@@ -62,6 +62,8 @@ struct replacement {
     /* set by the slot */
     enum replacement_state state;
     pid_t pid;
+    bool old_ended, old_killed; /* of the old worker; neither: there was none, or it runs */
+    uint64_t old_took;          /* from its stop signal to its end */
     char why[REPLACEMENT_WHY_MAX];
 };
 

@@ -117,6 +117,17 @@ static int await_newline(void *userdata)
     return 0;
 }
 
+static void say_auto(struct worker *w)
+{
+    char time[FORMAT_TIME_MAX];
+
+    w->all->told_auto = true;
+    log_event(w->all->log, LOG_LEVEL_INFO, (int)w->slot, w->pid,
+              "it has not sent READY=1, so --ready=auto waited for %s; --ready=delay:TIME waits as "
+              "long as the program needs, --ready=exec not at all",
+              format_time(w->revision->config->ready_auto_usec, time));
+}
+
 /* For --ready=delay:TIME, and for auto with programs that do not notify. */
 static int await_time(void *userdata)
 {
@@ -131,6 +142,8 @@ static int await_time(void *userdata)
         return 0;
     w->ready_by_age = true;
     worker_is_ready(w);
+    if (config->ready == READY_AUTO && !w->all->told_auto)
+        say_auto(w);
     return 0;
 }
 

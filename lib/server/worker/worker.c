@@ -161,6 +161,9 @@ static int stop_in_order(struct worker *w)
     int r;
 
     if (!w->all->at_once) {
+        w->asked = ait_now(NULL);
+        log_event(w->all->log, LOG_LEVEL_INFO, (int)w->slot, w->pid, "asked to stop by %s",
+                  stop_signal_name(w));
         (void)ait_child_kill(w->child, w->revision->config->stop_signal);
         /* A stopped process would not handle the signal. */
         (void)ait_child_kill(w->child, SIGCONT);
@@ -204,6 +207,7 @@ static void worker_terminate(struct worker *w)
 {
     int r = within(w, w->revision->config->stop_timeout, stop_in_order);
 
+    w->killed = r < 0;
     if (r < 0 && !w->all->at_once)
         (void)ait_call_on_thread_stack(say_killed, w);
 }
@@ -303,6 +307,15 @@ static void worker_over(struct worker *w, int r)
     }
 }
 
+static void say_stopped(struct worker *w)
+{
+    char end[WORKER_END_MAX], time[FORMAT_TIME_MAX];
+
+    worker_describe_end(w, end, sizeof(end));
+    log_event(w->all->log, LOG_LEVEL_INFO, (int)w->slot, w->pid, "%s, %s after %s", end,
+              format_time(ait_now(NULL) - w->asked, time), stop_signal_name(w));
+}
+
 /*
  * From the start of the process until it and all its descendants have ended. The scope life is
  * entered.
@@ -324,6 +337,8 @@ static void worker_live(struct worker *w, ait_scope *life)
         shield = NULL;
     worker_over(w, r);
     worker_sweep(w);
+    if (w->asked > 0 && !w->killed)
+        say_stopped(w);
     output_finish(w);
     w->life = NULL;
     (void)ait_scope_abort(life);

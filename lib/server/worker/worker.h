@@ -71,6 +71,7 @@ struct worker {
     ait_future *output_over; /* both pipes have reached their end */
     ait_scope *limit; /* its deadline is the start or the stop timeout; NULL: none is running */
     uint64_t started, became_ready; /* 0: never */
+    uint64_t asked;                 /* by the stop signal; 0: never */
     uint64_t ended;                 /* its main process; 0: not yet, or unknown */
     bool ready_by_age;              /* it is ready because it has been alive for some time */
 
@@ -78,6 +79,7 @@ struct worker {
     int spawn_status; /* if it could not be started: the exit status for that, else 0 */
     bool start_timed_out;
     bool asked_to_stop;
+    bool killed; /* it had been asked to stop, and its time was over */
     siginfo_t info;
 };
 

@@ -45,6 +45,7 @@ struct workers {
     bool any_started;       /* a process of ours has run */
     bool failure_reported;  /* of a start, once */
     bool seen_notify;       /* a worker has sent READY=1: from now on --ready=auto requires it */
+    bool told_auto;         /* what --ready=auto waits for without it, once */
     bool at_once;           /* no grace for any worker any more */
     struct problem problem; /* scratch: no suspension between filling and using it */
     _Alignas(16) char buffer[16384]; /* the same */
