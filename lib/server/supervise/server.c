@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "server.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -212,6 +213,20 @@ static bool root_writes_anywhere(const struct server *server)
            revision->sandbox.identity == 0 && server->config->sandbox.mode != SANDBOX_LOG;
 }
 
+/* What most servers need is in the example. The name of a link, so that a reload follows it. */
+static void warn_of_root(struct log *log, const struct revision *revision)
+{
+    char cwd[PATH_MAX];
+    const char *chdir = revision->config->chdir, *directory;
+
+    directory = chdir && *chdir == '/' ? chdir : revision->directory ?: getcwd(cwd, sizeof(cwd));
+    log_event(
+        log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
+        "workers run as root and may write all files that root may write; set --user=USER, or "
+        "confine their files: --sandbox=strict --read-only=%s --read-write=/tmp",
+        directory ?: "DIRECTORY");
+}
+
 static void announce(void *userdata)
 {
     static const char *const owners[] = {[LISTEN_OF_ALL] = "shared",
@@ -233,10 +248,7 @@ static void announce(void *userdata)
         log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "sandbox: %s",
                   ait_sandbox_text(revision->sandbox.sandbox));
     if (root_writes_anywhere(server))
-        log_event(log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-                  "workers run as root and may write all files that root may write; set --user=, "
-                  "or confine "
-                  "their files with --read-only= and --read-write=, or with --sandbox=strict");
+        warn_of_root(log, revision);
 }
 
 /* The loop itself has failed. A stack for a task that cannot be had is -EAGAIN. */

@@ -14,7 +14,10 @@
 #define INTERPRETERS_MAX 5 /* as in the kernel */
 #define FIRST_LINE_MAX   256
 
-/* Libraries, and the files that libc itself reads: names, hosts, times, languages. */
+/*
+ * Libraries with their data; the files that libc itself reads: names, hosts, times, languages; and
+ * whom TLS trusts. Everybody may read them anyway, and nothing in them is secret.
+ */
 static const char *const always_read[] = {
     "/lib",
     "/lib32",
@@ -26,8 +29,8 @@ static const char *const always_read[] = {
     "/usr/libx32",
     "/usr/local/lib",
     "/usr/local/lib64",
-    "/usr/share/zoneinfo",
-    "/usr/share/locale",
+    "/usr/share",
+    "/usr/local/share",
     "/etc/ld.so.cache",
     "/etc/ld.so.preload",
     "/etc/nsswitch.conf",
@@ -40,6 +43,21 @@ static const char *const always_read[] = {
     "/etc/passwd",
     "/etc/group",
     "/etc/localtime",
+    "/etc/timezone",
+    "/etc/mime.types",
+    "/run/systemd/resolve", /* what /etc/resolv.conf leads to is replaced now and then */
+    "/run/resolvconf",
+    /* not /etc/ssl, for the keys in it */
+    "/etc/ssl/openssl.cnf",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/certs",
+    "/etc/ca-certificates",
+    "/etc/crypto-policies",
+    "/etc/pki/ca-trust/extracted",
+    "/etc/pki/tls/certs",
+    "/etc/pki/tls/cert.pem",
+    "/etc/pki/tls/openssl.cnf",
+    "/etc/perl", /* it insists on each directory of its path */
     "/dev/random",
     "/dev/urandom",
 };
