@@ -8,6 +8,7 @@
 
 #include "config/parse.h"
 #include "slot-seats.h"
+#include "worker/advice.h"
 #include "worker/denials.h"
 
 #define MEMORY_PAUSE (100 * AIT_USEC_PER_MSEC) /* without memory to wait in */
@@ -269,6 +270,8 @@ static bool current_has_ended(struct slot *slot)
         note_old(slot->replacement, w);
     if (!w->asked_to_stop && !trial_has_ended(slot, w))
         judge(slot, w);
+    if (!w->asked_to_stop)
+        advice_give(w);
     worker_unref(w);
     return true;
 }
@@ -324,6 +327,8 @@ static bool next_has_ended(struct slot *slot)
                        format_time(slot->config->start_timeout, time));
     else if (!w->asked_to_stop)
         describe_end(w, why, sizeof(why));
+    if (!w->asked_to_stop)
+        advice_give(w);
     (void)slot_dismiss(slot, w);
     return replacement_failed(slot, why);
 }

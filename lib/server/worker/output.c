@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "advice.h"
 #include "readiness.h"
 
 /* For output that is still in the pipes when every process of the worker is gone. */
@@ -13,6 +14,7 @@
 
 /* Passes the data of one read to the log. */
 struct piece {
+    struct worker *worker;
     struct log_stream *stream;
     const char *data;
     ssize_t n;
@@ -22,10 +24,12 @@ static int log_piece(void *userdata)
 {
     struct piece *piece = userdata;
 
-    if (piece->n > 0)
+    if (piece->n > 0) {
         log_stream_feed(piece->stream, piece->data, (size_t)piece->n);
-    else
+        advice_listen(piece->worker, piece->data, (size_t)piece->n);
+    } else {
         log_stream_end(piece->stream);
+    }
     return 0;
 }
 
@@ -35,7 +39,7 @@ static int log_piece(void *userdata)
 static void read_output(struct worker *w, enum log_channel channel)
 {
     struct workers *all = w->all;
-    struct piece piece = {.stream = &w->streams[channel], .data = all->buffer};
+    struct piece piece = {.worker = w, .stream = &w->streams[channel], .data = all->buffer};
 
     piece.n = read(w->out_fds[channel], all->buffer, sizeof(all->buffer));
     if (piece.n < 0 && (errno == EAGAIN || errno == EINTR))

@@ -441,6 +441,7 @@ struct worker *worker_unref(struct worker *w)
     ait_task_unref(w->task);
     ait_child_unref(w->child);
     ait_explainer_free(w->explainer);
+    tail_clear(&w->tail);
     revision_unref(w->revision);
     free(w);
     return NULL;

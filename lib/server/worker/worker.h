@@ -26,6 +26,7 @@
 #include "process/process-tree.h"
 #include "notify.h"
 #include "revision.h"
+#include "tail.h"
 #include "workers.h"
 
 enum worker_state { WORKER_STARTING, WORKER_READY, WORKER_DRAINING, WORKER_EXITED };
@@ -64,6 +65,7 @@ struct worker {
     int ready_fd;                /* our end of --ready=fd:N's pipe */
     ait_task *readiness;         /* waits as --ready says; NULL if only notifications count */
     struct log_stream streams[LOG_CHANNELS];
+    struct tail tail;         /* of its output, while it is young */
     ait_explainer *explainer; /* of its sandbox; NULL: nothing is to be explained */
     uint64_t n_unreported;    /* denials that were not logged */
     bool shut_down_told;      /* the log says that it has shut down its listener */

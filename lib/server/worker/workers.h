@@ -19,6 +19,7 @@
 #include "log/log.h"
 #include "process/guardian.h"
 #include "sockets/set.h"
+#include "advice.h"
 
 struct worker;
 
@@ -47,6 +48,7 @@ struct workers {
     bool seen_notify;       /* a worker has sent READY=1: from now on --ready=auto requires it */
     bool told_auto;         /* what --ready=auto waits for without it, once */
     bool at_once;           /* no grace for any worker any more */
+    struct advice advice;   /* what has been said about ends */
     struct problem problem; /* scratch: no suspension between filling and using it */
     _Alignas(16) char buffer[16384]; /* the same */
 };
