@@ -9,18 +9,23 @@
 
 #define LINES_MAX 65536
 
-/* Whether the kernel reads 32 bits of an argument: then the upper half does not count. */
-static bool is_narrow(const char *name, unsigned arg)
+/* The bits of an argument that the kernel reads: the others do not count. */
+static uint64_t bits_of(const char *name, unsigned arg)
 {
     ait_policy *policy AIT_CLEANUP(ait_policy_unrefp) = NULL;
+    static const unsigned widths[] = {16, 32};
     uint64_t args[OCI_ARGUMENTS] = {0};
     char text[128];
     int n = snprintf(text, sizeof(text), "policy 1\n%s arg%u == 1\n", name, arg);
 
     if (ait_policy_from_text(&policy, name, text, (size_t)n, NULL) < 0)
-        return false;
-    args[arg] = (UINT64_C(1) << 32) | 1;
-    return ait_policy_evaluate(policy, ait_syscall_from_name(name), args).kind == AIT_POLICY_ALLOW;
+        return UINT64_MAX;
+    for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
+        args[arg] = (UINT64_C(1) << widths[i]) | 1;
+        if (ait_policy_evaluate(policy, ait_syscall_from_name(name), args).kind == AIT_POLICY_ALLOW)
+            return (UINT64_C(1) << widths[i]) - 1;
+    }
+    return UINT64_MAX;
 }
 
 /* Negative numbers are written with all 64 bits. */
@@ -29,14 +34,14 @@ static void narrow(const char *name, struct oci_rule *rule)
     for (size_t i = 0; i < rule->n_compares; i++) {
         ait_policy_compare *c = &rule->compares[i];
 
-        if ((c->value <= UINT32_MAX && (c->mask <= UINT32_MAX || c->mask == UINT64_MAX)) ||
-            !is_narrow(name, c->arg))
+        if (c->value <= UINT16_MAX && (c->mask <= UINT16_MAX || c->mask == UINT64_MAX))
             continue;
-        if (c->value >> 32 == UINT32_MAX)
-            c->value &= UINT32_MAX;
+        uint64_t bits = bits_of(name, c->arg);
+        if ((c->value | bits) == UINT64_MAX)
+            c->value &= bits;
         /* What remains too wide is refused by the parser of the text. */
-        if (c->mask != UINT64_MAX && c->value <= UINT32_MAX)
-            c->mask &= UINT32_MAX;
+        if (c->mask != UINT64_MAX && c->value <= bits)
+            c->mask &= bits;
     }
 }
 
@@ -84,7 +89,7 @@ static int put_alternatives(struct oci_import *im, const char *name, const struc
         return put_rule(im, name, rule);
     const ait_policy_compare *order = &rule->compares[from];
     ait_policy_compare *c = &one.compares[from];
-    uint64_t width = is_narrow(name, order->arg) ? UINT32_MAX : UINT64_MAX;
+    uint64_t width = bits_of(name, order->arg);
     bool less = order->op == AIT_POLICY_LT || order->op == AIT_POLICY_LE;
     if (order->value > width) /* the parser of the text refuses that */
         return put_rule(im, name, rule);

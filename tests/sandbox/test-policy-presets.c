@@ -162,6 +162,9 @@ static const struct call_row denied[] = {
     {"socket", {AF_UNIX, HIGH | SOCK_CLOEXEC | SOCK_PACKET}, EPERM_},
     {"socket", {AF_ALG, SOCK_SEQPACKET}, EPERM_},
     {"socket", {HIGH | AF_ALG, SOCK_SEQPACKET | SOCK_CLOEXEC}, EPERM_},
+    {"socket", {AF_VSOCK, SOCK_STREAM}, EPERM_},
+    {"socket", {43 /* AF_SMC */, SOCK_STREAM}, EPERM_},
+    {"socket", {AF_INET6, SOCK_STREAM, HIGH | 256 /* IPPROTO_SMC */}, EPERM_},
     {"socket", {44 /* AF_XDP */, SOCK_RAW}, EPERM_},
     {"socket", {HIGH | 44, SOCK_DGRAM}, EPERM_},
     /* Devices. */

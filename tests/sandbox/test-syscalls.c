@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <dirent.h>
+#include <limits.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "policy-check.h"
 #include "syscalls/syscalls.h"
@@ -218,23 +224,157 @@ static void test_like_systemd(void **unused)
 
 /* ---- types and suggestions ------------------------------------------------------------------- */
 
-static void test_types(void **unused)
+static void test_widths(void **unused)
 {
     static const struct {
         const char *name;
-        unsigned arguments;
+        unsigned arg;
+        uint64_t bits;
     } rows[] = {
-        {"ioctl", 0x3}, {"socket", 0x7}, {"clone", 0x1},  {"unshare", 0x1},     {"prctl", 0x1},
-        {"fcntl", 0x3}, {"mknod", 0x6},  {"openat", 0xd}, {"personality", 0x1}, {"brk", 0},
+        {"ioctl", 1, UINT32_MAX},         {"ioctl", 2, UINT64_MAX},   {"clone", 0, UINT32_MAX},
+        {"mknod", 1, UINT16_MAX},         {"mknod", 2, UINT32_MAX},   {"openat", 2, UINT32_MAX},
+        {"openat", 3, UINT16_MAX},        {"brk", 0, UINT64_MAX},     {"fchmodat", 2, UINT16_MAX},
+        {"set_mempolicy", 0, UINT32_MAX}, {"add_key", 4, UINT32_MAX}, {"mbind", 2, UINT32_MAX},
     };
 
     for (size_t i = 0; i < ELEMENTS(rows); i++) {
         int number = ait_syscall_from_name(rows[i].name);
         if (number >= 0)
-            assert_int_equal(syscall_int_arguments(number), rows[i].arguments);
+            assert_int_equal(syscall_argument_mask(number, rows[i].arg), rows[i].bits);
     }
-    assert_int_equal(syscall_int_arguments(-1), 0);
-    assert_int_equal(syscall_int_arguments(SYSCALL_NEWEST + 1), 0);
+    assert_int_equal(syscall_argument_mask(-1, 0), UINT64_MAX);
+    assert_int_equal(syscall_argument_mask(SYSCALL_NEWEST + 1, 0), UINT64_MAX);
+}
+
+/* The types that are narrower than a register. Pointers and the others are 64 bits. */
+static uint64_t bits_of_type(const char *type)
+{
+    static const char *const words[] = {
+        "int",
+        "unsigned int",
+        "unsigned",
+        "pid_t",
+        "uid_t",
+        "gid_t",
+        "u32",
+        "__u32",
+        "__s32",
+        "clockid_t",
+        "timer_t",
+        "mqd_t",
+        "key_t",
+        "rwf_t",
+        "key_serial_t",
+        "qid_t",
+        "enum landlock_rule_type",
+    };
+
+    if (strncmp(type, "const ", 6) == 0)
+        type += 6;
+    if (strcmp(type, "umode_t") == 0)
+        return UINT16_MAX;
+    for (size_t i = 0; i < ELEMENTS(words); i++)
+        if (strcmp(type, words[i]) == 0)
+            return UINT32_MAX;
+    return UINT64_MAX;
+}
+
+/* The names of some functions in the kernel are not those of the calls. */
+static int number_of_function(const char *name)
+{
+    static const char *const others[][2] = {
+        {"newfstat", "fstat"}, {"newstat", "stat"},        {"newlstat", "lstat"},
+        {"newuname", "uname"}, {"sendfile64", "sendfile"}, {"umount", "umount2"},
+    };
+
+    for (size_t i = 0; i < ELEMENTS(others); i++)
+        if (strcmp(name, others[i][0]) == 0)
+            name = others[i][1];
+    return ait_syscall_from_name(name);
+}
+
+/* Lines like "field:unsigned int fd;	offset:16;	size:8;	signed:0;", first some that all
+ * events have. */
+static unsigned check_declaration(FILE *file, const char *name, int number)
+{
+    char line[512], *type, *end;
+    unsigned arg = 0, wrong = 0;
+
+    while (fgets(line, sizeof(line), file)) {
+        if (!(type = strstr(line, "field:")) || strstr(type, "common_") ||
+            strstr(type, "__syscall_nr"))
+            continue;
+        type += strlen("field:");
+        if ((end = strchr(type, ';')))
+            *end = '\0';
+        if ((end = strrchr(type, ' ')))
+            *end = '\0';
+        /* Where the kernel declares a long, and reads the lower half, the table knows better. */
+        if (syscall_argument_mask(number, arg) > bits_of_type(type)) {
+            print_message("%s: argument %u is %s\n", name, arg, type);
+            wrong++;
+        }
+        arg++;
+    }
+    return wrong;
+}
+
+static unsigned check_declarations(const char *directory, unsigned *ret_checked)
+{
+    char path[NAME_MAX + 64];
+    unsigned wrong = 0;
+    struct dirent *entry;
+    DIR *dir = opendir(directory);
+
+    while (dir && (entry = readdir(dir))) {
+        int number = strncmp(entry->d_name, "sys_enter_", 10) == 0
+                         ? number_of_function(entry->d_name + 10)
+                         : -1;
+
+        (void)snprintf(path, sizeof(path), "%.40s/%s/format", directory, entry->d_name);
+        FILE *file = number >= 0 ? fopen(path, "re") : NULL;
+        if (!file)
+            continue;
+        wrong += check_declaration(file, entry->d_name + 10, number);
+        ++*ret_checked;
+        (void)fclose(file);
+    }
+    if (dir)
+        (void)closedir(dir);
+    return wrong;
+}
+
+/* In a mount namespace of its own. The status is 77 if there are no declarations here. */
+static int look_at_kernel(void)
+{
+    char directory[] = "/tmp/widths.XXXXXX", path[64];
+    unsigned checked = 0, wrong;
+
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        !mkdtemp(directory))
+        return 77;
+    int r = mount("none", directory, "tracefs", 0, NULL);
+    (void)snprintf(path, sizeof(path), "%s/events/syscalls", directory);
+    wrong = r < 0 ? 0 : check_declarations(path, &checked);
+    (void)umount2(directory, MNT_DETACH);
+    (void)rmdir(directory);
+    print_message("%u calls of this kernel\n", checked);
+    return checked == 0 ? 77 : wrong > 0;
+}
+
+static void test_widths_of_this_kernel(void **unused)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(look_at_kernel());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        print_message("SKIP: needs root, and a kernel that traces system calls\n");
+        skip();
+    }
+    assert_int_equal(status, 0);
 }
 
 static void test_nearest(void **unused)
@@ -248,10 +388,10 @@ static void test_nearest(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_groups),       cmocka_unit_test(test_expand),
-        cmocka_unit_test(test_types),        cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_like_systemd),
+        cmocka_unit_test(test_names),   cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_groups),  cmocka_unit_test(test_expand),
+        cmocka_unit_test(test_widths),  cmocka_unit_test(test_widths_of_this_kernel),
+        cmocka_unit_test(test_nearest), cmocka_unit_test(test_like_systemd),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

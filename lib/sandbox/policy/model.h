@@ -12,8 +12,8 @@
  * - Two rules of one call with different actions never hold for the same arguments (the parser
  *   refuses what it cannot prove), but for those that policy_protect() puts first. Compiler and
  *   verifier keep the order.
- * - A comparison of an argument that the kernel reads as 32 bits has a mask within 32 bits: high
- *   halves are noise that must not hide a value.
+ * - A comparison has a mask within the bits of the argument that the kernel reads: the others are
+ *   noise that must not hide a value.
  * - At most one ordering comparison (LT, LE, GT, GE) a call, over all its rules: libseccomp 2.5.4
  *   compiles two of one 64-bit argument fail-open (GHSA-4q85-33p6-j5g6).
  * - The whole is bounded (POLICY_RULES_MAX, POLICY_COMPARES_MAX) before libseccomp sees it.

@@ -135,15 +135,17 @@ static int parse_value(struct parser *p, struct scan_value *ret)
                 nearest ? ": is it " : "", nearest ? nearest : "", nearest ? "?" : "");
 }
 
-/* Fits a value into an argument of which the kernel reads 32 bits. */
-static int narrow(struct parser *p, unsigned column, struct scan_value *value)
+/* Fits a value into the bits of an argument that the kernel reads. */
+static int narrow(struct parser *p, unsigned column, uint64_t bits, struct scan_value *value)
 {
-    if (value->value <= UINT32_MAX)
+    if (value->value <= bits)
         return 0;
-    if (!value->negative || (int64_t)value->value < INT32_MIN)
+    /* The sign is the highest bit that is left. */
+    if (!value->negative || ~value->value > bits >> 1)
         return fail(p, column, -EINVAL,
-                    "the kernel reads 32 bits of this argument, and the value has more");
-    value->value &= UINT32_MAX;
+                    "the kernel reads %d bits of this argument, and the value has more",
+                    __builtin_popcountll(bits));
+    value->value &= bits;
     return 0;
 }
 
@@ -174,17 +176,17 @@ static int parse_op(struct parser *p, uint8_t *ret)
     return fail_here(p, "a comparison is expected: ==, !=, <, <=, > or >=");
 }
 
-static int parse_mask(struct parser *p, bool narrowed, uint64_t *mask)
+static int parse_mask(struct parser *p, uint64_t bits, uint64_t *mask)
 {
     struct scan_value value;
 
-    *mask = narrowed ? UINT32_MAX : UINT64_MAX;
+    *mask = bits;
     if (!accept_symbol(p, "&"))
         return 0;
     unsigned column = p->scan.column;
     int e = parse_value(p, &value);
-    if (e >= 0 && narrowed)
-        e = narrow(p, column, &value);
+    if (e >= 0)
+        e = narrow(p, column, bits, &value);
     if (e < 0)
         return e;
     if (value.value == 0)
@@ -194,15 +196,15 @@ static int parse_mask(struct parser *p, bool narrowed, uint64_t *mask)
 }
 
 /* argN, argN & MASK, or that in parentheses. */
-static int parse_left(struct parser *p, int number, ait_policy_compare *compare, bool *narrowed)
+static int parse_left(struct parser *p, int number, ait_policy_compare *compare, uint64_t *bits)
 {
     bool nested = accept_symbol(p, "(");
     int e = parse_argument(p, &compare->arg);
 
     if (e < 0)
         return e;
-    *narrowed = syscall_int_arguments(number) >> compare->arg & 1;
-    e = parse_mask(p, *narrowed, &compare->mask);
+    *bits = syscall_argument_mask(number, compare->arg);
+    e = parse_mask(p, *bits, &compare->mask);
     if (e < 0 || !nested)
         return e;
     return accept_symbol(p, ")") ? 0 : fail_here(p, "')' is expected");
@@ -226,8 +228,8 @@ static int parse_compare(struct parser *p, int number, ait_policy_compare *ret)
     ait_policy_compare compare = {0};
     struct scan_value value;
     unsigned column = p->scan.column;
-    bool narrowed;
-    int e = parse_left(p, number, &compare, &narrowed);
+    uint64_t bits;
+    int e = parse_left(p, number, &compare, &bits);
 
     if (e >= 0)
         e = parse_op(p, &compare.op);
@@ -237,8 +239,8 @@ static int parse_compare(struct parser *p, int number, ait_policy_compare *ret)
     if (e >= 0 && value.negative && compare_is_ordering(&compare))
         e = fail(p, value_column, -EINVAL,
                  "<, <=, > and >= compare unsigned values; a negative value has no meaning here");
-    if (e >= 0 && narrowed)
-        e = narrow(p, value_column, &value);
+    if (e >= 0)
+        e = narrow(p, value_column, bits, &value);
     if (e < 0)
         return e;
     compare.value = value.value;

@@ -105,12 +105,11 @@ static void value_text(const struct symbolic *symbolic, uint64_t value, char tex
 static void write_compare(FILE *out, const ait_policy_rule *rule, const ait_policy_compare *c)
 {
     static const char *const ops[] = {"==", "!=", "<", "<=", ">", ">="};
-    bool narrowed = syscall_int_arguments(rule->number) >> c->arg & 1;
     const struct symbolic *symbolic = find_symbolic(rule->name, c->arg);
     char text[TEXT_SIZE];
 
     (void)fprintf(out, "arg%u ", c->arg);
-    if (c->mask != (narrowed ? UINT32_MAX : UINT64_MAX)) {
+    if (c->mask != syscall_argument_mask(rule->number, c->arg)) {
         value_text(symbolic && symbolic->flags ? symbolic : NULL, c->mask, text);
         (void)fprintf(out, strchr(text, '|') ? "& (%s) " : "& %s ", text);
     }

@@ -42,5 +42,5 @@ int syscall_group_expand(const char *group, int (*fn)(int number, void *userdata
 /* The known call, or group if name begins with '@', whose name is most similar; NULL: none is. */
 const char *syscall_nearest(const char *name);
 
-/* One bit per argument that the kernel reads as 32 bits, or whose upper half it ignores. */
-unsigned syscall_int_arguments(int number);
+/* The bits of an argument that the kernel reads; all 64 if nothing else is known. */
+uint64_t syscall_argument_mask(int number, unsigned arg);
