@@ -29,7 +29,7 @@ def arguments():
     parser.add_argument("--build", help="build folder (the newest below build/)")
     parser.add_argument("--reloads", type=int, default=100)
     parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--options", default="--settle=200ms", help="more options of `aiotools-sd run` (%(default)s)")
+    parser.add_argument("--options", default="--settle=200ms --drain=500ms", help="more options of `aiotools-sd run` (%(default)s)")
     parser.add_argument("--alone", action="store_true", help="without us, to see what is a server's own flaw")
     parser.add_argument("names", nargs="*", metavar="NAME")
     return parser.parse_args()
@@ -66,7 +66,7 @@ class Recipe:
     kept = True               # serves many requests on one connection
     slow_start = 0.5          # seconds, about: from its start to ready
     broken = {}               # how a deploy breaks its application and its configuration: {file: text}
-    cuts = False              # it closes connections that it has just accepted when it is stopped, so it may lose requests
+    cuts = False              # when it is stopped, it closes what it has just accepted: it needs --drain
 
     def __init__(self, pit, listen=None):
         self.path = self.find()
@@ -240,7 +240,6 @@ class Go(Recipe):
 class PhpFpm(Recipe):
     """It speaks FastCGI only. nginx in front of it asks it once for each request, on a new connection, and tries nothing again."""
     name = "php-fpm"
-    cuts = True
     kept = False
     version = ("-v",)
     files = ("php-fpm.conf", "index.php", "preload.php", "front.conf")
