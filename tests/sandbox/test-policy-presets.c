@@ -316,7 +316,6 @@ static const struct call_row needed[] = {
     {"socket", {AF_INET, SOCK_DGRAM, IPPROTO_ICMP}, "allow"},
     {"socket", {AF_INET6, SOCK_STREAM}, "allow"},
     {"socket", {AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC}, "allow"},
-    {"socket", {AF_VSOCK, SOCK_STREAM}, "allow"},
     {"socketpair", {AF_UNIX, SOCK_SEQPACKET}, "allow"},
     {"sendmmsg", {0}, "allow"},
     {"recvmmsg", {0}, "allow"},
