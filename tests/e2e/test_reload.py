@@ -258,6 +258,26 @@ def old_workers_are_told(pit):
     server.stop()
 
 
+@scenario
+def old_worker_that_never_ends(pit):
+    """It holds up the reload, which says so; the next one goes on without it."""
+    command = pit.worker()
+    code = '[ $AIOTOOLS_SD_SLOT$AIOTOOLS_SD_GENERATION = 00 ] && exec "$0" "$@" --ignore=TERM; exec "$0" "$@"'
+    server = pit.server("-n2", "--stop-timeout=infinity", "--", "sh", "-c", code, *command[1:]).wait_ready()
+    stuck = [e[1] for e in pit.trace.of("start") if e[2] == "0"][0]
+    server.send(signal.SIGHUP)
+    server.err.wait(f"slot 0, pid {stuck}: reload: has waited 5.*s for the old worker to end; the limit is --stop-timeout=infinity, "
+                    "and SIGHUP begins anew")
+    server.send(signal.SIGHUP)
+    server.err.wait("warning: reload: partial; 1 of 2 workers were replaced in .*, since another reload was asked for; .*the next reload begins")
+    server.err.wait("reload: done; 2 of 2 workers were replaced in .*, generation 2")
+    check(stuck in server.workers(), "the old worker was killed")
+    check_equal(len(server.wait_workers(3)), 3, "workers")
+    os.kill(stuck, signal.SIGKILL)
+    server.wait_workers(2)
+    server.stop()
+
+
 # ---- more than one wish at a time ----------------------------------------------------------------------------
 
 def gated(pit, *options):

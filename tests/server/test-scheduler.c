@@ -417,22 +417,88 @@ static void says_what_it_does(struct play *p)
     scheduler_reload(&p->scheduler);
     assert_int_equal(ait_sleep(6 * SEC), 0);
     assert_logged(p, "slot 0, pid 1004: reload: has waited 5.00s for READY=1 (--ready=auto) of the "
-                     "new worker; the limit is --start-timeout=30.00s\n");
+                     "new worker; the limit is --start-timeout=30.00s, and SIGHUP begins anew\n");
     fake_ready(first->next);
     assert_int_equal(ait_sleep(10 * SEC), 0);
     assert_logged(p, "slot 0, pid 1004: reload: has waited 15.00s for the new worker to stay "
-                     "alive; the limit is --settle=20.00s\n");
-    scheduler_reload(&p->scheduler);
-    scheduler_reload(&p->scheduler);
-    assert_logged(p, "reload: another one follows when this one is over\n");
+                     "alive; the limit is --settle=20.00s, and SIGHUP begins anew\n");
     assert_int_equal(ait_sleep(16 * SEC), 0);
     assert_logged(p, "slot 0: reload: has waited 5.00s for the old worker to end; the "
-                     "limit is --stop-timeout=30.00s\n");
+                     "limit is --stop-timeout=30.00s, and SIGHUP begins anew\n");
     assert_int_equal(ait_sleep(600 * SEC), 0);
     assert_logged(p, "reload: done; 4 of 4 workers were replaced in ");
     assert_logged(p, ", generation 1; of the old ones 3 ended within 7.");
     assert_logged(p, "s, 1 was killed after 7.");
     p->config.settle = 0;
+}
+
+/* An old worker that does not end holds up the reload, but not the next one. */
+static void old_one_never_ends(struct play *p)
+{
+    struct worker *stuck = worker_ref(p->scheduler.slots[0]->current);
+
+    p->drain = 1000 * SEC;
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(3 * SEC), 0);
+    /* Soon: it may end in a moment. */
+    scheduler_reload(&p->scheduler);
+    assert_logged(p, "reload: another one follows when this one is over\n");
+    assert_int_equal(ait_sleep(SEC), 0);
+    assert_int_equal(p->scheduler.n_reloads, 0);
+    assert_int_equal(ait_sleep(4 * SEC), 0);
+    assert_int_equal(p->scheduler.n_reloads, 1);
+    assert_logged(p, "warning: reload: partial; 1 of 4 workers were replaced in ");
+    assert_logged(p, ", since another reload was asked for; the others keep running unchanged; the "
+                     "next reload begins\n");
+    /* Again and again, and each goes on where it can. */
+    for (int i = 2; i < 5; i++) {
+        assert_int_equal(ait_sleep(8 * SEC), 0);
+        scheduler_reload(&p->scheduler);
+        assert_int_equal(ait_sleep(SEC), 0);
+        assert_int_equal(p->scheduler.n_reloads, i);
+    }
+    assert_int_equal(stuck->state, WORKER_DRAINING);
+    p->drain = 0;
+    assert_int_equal(ait_sleep(60 * SEC), 0);
+    assert_int_equal(stuck->state, WORKER_EXITED);
+    worker_unref(stuck);
+    assert_string_equal(generations(p), "5555");
+    assert_null(p->scheduler.slots[0]->left);
+    assert_int_equal(n_fakes_alive, SLOTS);
+}
+
+/* The last one that has not ended yet is no reason to say that the reload has failed. */
+static void last_old_one_never_ends(struct play *p)
+{
+    p->config.max_surge = (struct amount){.value = 4};
+    p->drain = 1000 * SEC;
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(9 * SEC), 0);
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(SEC), 0);
+    assert_logged(p, "reload: done; 4 of 4 workers were replaced in ");
+    assert_logged(p, ", generation 1; of the old ones 4 have not ended yet\n");
+    p->drain = 0;
+    assert_int_equal(ait_sleep(60 * SEC), 0);
+    assert_string_equal(generations(p), "2222");
+    assert_int_equal(n_fakes_alive, SLOTS);
+}
+
+/* A new one that is never ready does not hold up the reload that is to mend it. */
+static void new_one_is_never_ready(struct play *p)
+{
+    p->fate[0] = NEVER_READY;
+    p->drain = 1000 * SEC; /* nor does it end */
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(6 * SEC), 0);
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(SEC / 10), 0);
+    assert_logged(p, "warning: reload: rolled-back; 0 of 4 workers were replaced in ");
+    assert_int_equal(ait_sleep(6 * SEC), 0);
+    p->drain = 0;
+    assert_int_equal(ait_sleep(60 * SEC), 0);
+    assert_string_equal(generations(p), "2222");
+    assert_int_equal(n_fakes_alive, SLOTS);
 }
 
 /* One that fails says how many, which, and why. */
@@ -519,11 +585,23 @@ static void refused(struct play *p)
 
 static void test_stories(void **state)
 {
-    static const story_fn stories[] = {
-        asked_meanwhile,   stopped_meanwhile,     the_failed_first,       crash_counts,
-        all_crash,         one_crashes_meanwhile, new_ones_crash,         dies_at_the_last_moment,
-        more_and_fewer,    more_meanwhile,        more_after_a_roll_back, refused,
-        says_what_it_does, says_why_it_failed};
+    static const story_fn stories[] = {asked_meanwhile,
+                                       stopped_meanwhile,
+                                       the_failed_first,
+                                       crash_counts,
+                                       all_crash,
+                                       one_crashes_meanwhile,
+                                       new_ones_crash,
+                                       dies_at_the_last_moment,
+                                       more_and_fewer,
+                                       more_meanwhile,
+                                       more_after_a_roll_back,
+                                       refused,
+                                       says_what_it_does,
+                                       says_why_it_failed,
+                                       old_one_never_ends,
+                                       last_old_one_never_ends,
+                                       new_one_is_never_ready};
 
     for (size_t i = 0; i < sizeof(stories) / sizeof(stories[0]); i++)
         assert_int_equal(ait_run(tell, (void *)(uintptr_t)&stories[i], 0), 0);

@@ -24,6 +24,7 @@ struct reload {
     struct slot **slots; /* in the order in which they come */
     struct replacement *replacements;
     uint64_t began;
+    bool gave_way;                            /* to another one */
     uint64_t wait_began, news_at, news_after; /* of the wait that is under way */
 };
 
@@ -82,6 +83,17 @@ static int await_change(struct reload *reload)
     return 1;
 }
 
+/*
+ * Another reload was asked for, and this one has waited for so long that it has said so: what it
+ * waits for may take for ever.
+ */
+static bool gives_way(struct reload *reload)
+{
+    if (reload->scheduler->reload_wanted && reload->news_after > NEWS_FIRST)
+        reload->gave_way = true;
+    return reload->gave_way;
+}
+
 /* What --ready waits for. */
 static const char *ready_text(const struct scheduler *s)
 {
@@ -102,7 +114,7 @@ static void say_news(const struct reload *reload, const struct slot *slot,
     char waited[FORMAT_TIME_MAX], limit[FORMAT_TIME_MAX];
 
     log_event(log_of(s), LOG_LEVEL_INFO, (int)slot->index, worker ? worker->pid : 0,
-              "reload: has waited %s for %s; the limit is --%s=%s",
+              "reload: has waited %s for %s; the limit is --%s=%s, and SIGHUP begins anew",
               format_time(ait_now(NULL) - reload->wait_began, waited), what, option,
               format_time(value, limit));
 }
@@ -150,7 +162,7 @@ static void say_what_is_missing(const struct batch *b)
 
 /*
  * Waits until each of the batch is proved or over. Returns 1 if one has failed, of this batch or of
- * an earlier one.
+ * an earlier one, or if another reload is to begin.
  */
 static int await_proof(const struct batch *b)
 {
@@ -159,7 +171,7 @@ static int await_proof(const struct batch *b)
 
     begin_wait(b->reload);
     do {
-        failed = first_failure(b->reload);
+        failed = first_failure(b->reload) || gives_way(b->reload);
         waiting = false;
         for (unsigned i = 0; i < b->n; i++)
             waiting |=
@@ -171,13 +183,24 @@ static int await_proof(const struct batch *b)
     return r < 0 ? r : failed;
 }
 
+/* What is only waiting for a worker to end need not be over for another reload to begin. */
+static bool may_be_left(const struct batch *b, unsigned i)
+{
+    const struct replacement *r = &b->replacements[i];
+    const struct worker *next = b->slots[i]->next;
+
+    return (r->state == REPLACEMENT_COMMITTED ||
+            (r->roll_back && next && next->state == WORKER_DRAINING)) &&
+           gives_way(b->reload);
+}
+
 static int await_end(const struct batch *b)
 {
     int r = 0;
 
     begin_wait(b->reload);
     for (unsigned i = 0; i < b->n && r >= 0; i++)
-        while (r >= 0 && !replacement_is_over(&b->replacements[i])) {
+        while (r >= 0 && !replacement_is_over(&b->replacements[i]) && !may_be_left(b, i)) {
             r = await_change(b->reload);
             if (r > 0)
                 say_what_is_missing(b);
@@ -311,7 +334,7 @@ static int await_turn(struct reload *reload, unsigned replaced)
         unsigned n_idle = put_idle_first(reload, replaced), left = s->n_slots - replaced,
                  n = at_a_time(s) < left ? at_a_time(s) : left;
 
-        if (first_failure(reload))
+        if (first_failure(reload) || reload->gave_way)
             return 0;
         if (!reload->replacements[replaced].in_place)
             return (int)n;
@@ -364,7 +387,7 @@ static int make_revision(void *userdata)
 /* "", or how the old workers have ended. */
 static void describe_old(const struct reload *reload, char *buf, size_t n)
 {
-    unsigned ended = 0, killed = 0;
+    unsigned ended = 0, killed = 0, left = count(reload, REPLACEMENT_COMMITTED);
     uint64_t slowest = 0, patience = 0;
     char time[FORMAT_TIME_MAX];
     int len = 0;
@@ -382,9 +405,12 @@ static void describe_old(const struct reload *reload, char *buf, size_t n)
         len = snprintf(buf, n, "; of the old ones %u ended within %s", ended,
                        format_time(slowest, time));
     if (killed > 0)
-        (void)snprintf(buf + len, n - (size_t)len, "%s%u %s killed after %s",
-                       ended > 0 ? ", " : "; of the old ones ", killed,
-                       killed == 1 ? "was" : "were", format_time(patience, time));
+        len += snprintf(buf + len, n - (size_t)len, "%s%u %s killed after %s",
+                        len > 0 ? ", " : "; of the old ones ", killed, killed == 1 ? "was" : "were",
+                        format_time(patience, time));
+    if (left > 0)
+        (void)snprintf(buf + len, n - (size_t)len, "%s%u %s not ended yet",
+                       len > 0 ? ", " : "; of the old ones ", left, left == 1 ? "has" : "have");
 }
 
 static void say_done(const struct reload *reload, unsigned n_done)
@@ -412,11 +438,11 @@ static void say_failed(const struct reload *reload, unsigned n_done, int r)
     else
         (void)snprintf(why, sizeof(why), "%s",
                        r < 0 ? strerror(-r) : "another reload was asked for");
-    log_event(log_of(s), LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
+    log_event(log_of(s), s->reload_wanted ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
               "reload: %s; %u of %u workers were replaced in %s, since %s; the others keep running "
-              "unchanged; fix the cause and reload again",
+              "unchanged; %s",
               s->reload_state, n_done, s->n_slots, format_time(ait_now(NULL) - reload->began, time),
-              why);
+              why, s->reload_wanted ? "the next reload begins" : "fix the cause and reload again");
 }
 
 static int reload_to(struct reload *reload)
@@ -436,7 +462,9 @@ static int reload_to(struct reload *reload)
     if (reload->slots && reload->replacements) {
         plan(reload);
         r = replace_all(reload);
-        n_done = count(reload, REPLACEMENT_DONE);
+        n_done = count(reload, REPLACEMENT_DONE) + count(reload, REPLACEMENT_COMMITTED);
+        if (r > 0 && n_done == s->n_slots)
+            r = 0;
     }
     for (unsigned i = 0; i < s->n_slots; i++)
         slot_withdraw(s->slots[i]);

@@ -209,6 +209,31 @@ static bool old_has_ended(struct slot *slot)
     return true;
 }
 
+/* It has been asked to stop, and has its time, but is in the way. */
+static void leave_alone(struct slot *slot, struct worker *w)
+{
+    w->left = slot->left;
+    slot->left = w;
+}
+
+static bool left_have_ended(struct slot *slot)
+{
+    bool changed = false;
+
+    for (struct worker **p = &slot->left; *p;) {
+        struct worker *w = *p;
+
+        if (!has_ended(w)) {
+            p = &w->left;
+            continue;
+        }
+        *p = w->left;
+        (void)slot_dismiss(slot, w);
+        changed = true;
+    }
+    return changed;
+}
+
 /* How it ended and, if it was ready, how soon after that. */
 static void describe_end(const struct worker *w, char *buf, size_t n)
 {
@@ -356,6 +381,8 @@ static bool commit(struct slot *slot)
 {
     struct replacement *r = slot->replacement;
 
+    if (slot->old)
+        leave_alone(slot, slot->old);
     slot->old = slot->current;
     slot->current = slot->next;
     slot->next = NULL;
@@ -430,8 +457,8 @@ static bool replacement_goes_on(struct slot *slot)
     before = r->state;
     /* One that was ready and is dying is not ready any more. */
     r->state = is_proved(slot, slot->next) ? REPLACEMENT_READY : REPLACEMENT_STARTING;
-    /* The old worker of the replacement before may be there still. */
-    if (r->state == REPLACEMENT_READY && !slot->old && (r->commit || next_serves(slot)))
+    /* The old worker of the replacement before may be there still, and have something to accept. */
+    if (r->state == REPLACEMENT_READY && !slot->old_drains && (r->commit || next_serves(slot)))
         return commit(slot);
     return r->state != before;
 }
@@ -470,8 +497,9 @@ static void tell(struct slot *slot)
 
 void slot_step(struct slot *slot)
 {
-    static bool (*const looks[])(struct slot *) = {
-        old_has_ended, current_has_ended, replacement_goes_on, old_is_drained, start_is_due};
+    static bool (*const looks[])(struct slot *) = {old_has_ended,     left_have_ended,
+                                                   current_has_ended, replacement_goes_on,
+                                                   old_is_drained,    start_is_due};
     bool changed;
 
     slot->look_at = AIT_USEC_INFINITY;
@@ -578,6 +606,7 @@ static int slot_main(void *userdata)
     slot->scope = NULL;
     slot->next = slot_dismiss(slot, slot->next);
     slot->old = slot_dismiss(slot, slot->old);
+    (void)left_have_ended(slot);
     slot->current = worker_unref(slot->current);
     if (slot->leaving)
         slot_say_lost(slot, slot->seat);
@@ -620,6 +649,10 @@ void slot_decide(struct slot *slot, bool commit)
 
 void slot_withdraw(struct slot *slot)
 {
+    if (slot->replacement && slot->next && slot->next->state == WORKER_DRAINING) {
+        leave_alone(slot, slot->next);
+        slot->next = NULL;
+    }
     slot->replacement = slot->trial = NULL;
     slot->previous = revision_unref(slot->previous);
 }

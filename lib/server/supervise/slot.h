@@ -12,6 +12,8 @@
  *                revision
  *     next       of another revision, being proved; nothing depends on it yet
  *     old        has been replaced, and drains
+ *     left       were old, or next and rolled back, and had not ended when they stood in the way of
+ *                another replacement
  *
  * To commit is to make next current, and its revision the slot's. To roll back is to drop next. By
  * default a replacement starts before the old worker stops; with in_place it starts afterwards, for
@@ -88,6 +90,7 @@ struct slot {
     enum slot_state state;
     struct revision *revision;
     struct worker *current, *next, *old;
+    struct worker *left;             /* a list */
     struct replacement *replacement; /* under way; NULL: none */
     struct replacement *trial;       /* the one that current is on trial for; NULL: none */
     struct revision *previous;       /* to go back to then; NULL: it was no better */

@@ -53,6 +53,7 @@ struct worker {
 
     enum worker_state state;
     struct worker *next; /* of the living ones */
+    struct worker *left; /* the owner's: another one that it has left to itself */
 
     ait_task *task;
     ait_scope *life;  /* of the tasks that its process has; NULL: none */
