@@ -7,7 +7,7 @@ import re
 import signal
 import time
 
-from harness import (Load, WORKER, alive, check, check_equal, check_within, main, need_program, scenario, stays,
+from harness import (Load, PYTHON, Skip, WORKER, alive, check, check_equal, check_within, main, need_program, need_root, scenario, stays,
                      wait_gone)
 
 # Says that it got TERM, and goes on for as long as $1 says.
@@ -33,7 +33,7 @@ def wrapper_that_does_not_exec(pit):
     Load.check_lossless(load.stop())
     server.stop()
     check_equal(len(pit.trace.of("exit")), 4, "workers that left by themselves")
-    check("killed" not in server.err.text(), "somebody was killed")
+    check(not re.search("SIGKILL|; killed|killed what", server.err.text()), "somebody was killed")
 
 
 @scenario
@@ -129,7 +129,7 @@ def helpers_end_without_a_word(pit):
     server.stop()
     text = server.err.text()
     check("warning: workers run as root" in text or "warning" not in text, "a warning")
-    check("killed" not in text and "cat[" not in text, "the log is noisy")
+    check("; killed" not in text and "cat[" not in text, "the log is noisy")
     check("line 2 of slot 0" in server.out.text(), "the helper's output")
 
 
@@ -138,13 +138,89 @@ def daemons_nobody_recognises(pit):
     """A session and an environment of their own: they end with the server, in order, or are named."""
     done = pit.file("done")
     server = pit.server("-n1", "--ready=exec", *shell(
-        f"env -i setsid sh -c 'trap \"sleep 0.2; echo yes > {done}; exit\" TERM; while :; do sleep 0.02; done' &"
-        "env -i setsid sh -c 'trap : TERM; while :; do sleep 0.02; done' &"
-        "sleep 0.3; echo go; exec sleep 1000"))
+        f"env -i setsid sh -c 'trap \"sleep 0.2; echo yes > {done}; exit\" TERM; : >{done}.1; while :; do sleep 0.02; done' >/dev/null 2>&1 &"
+        f"env -i setsid sh -c 'trap : TERM; : >{done}.2; while :; do sleep 0.02; done' >/dev/null 2>&1 &"
+        f"while ! [ -e {done}.1 -a -e {done}.2 ]; do sleep 0.02; done; echo go; exec sleep 1000"))
     server.out.wait("go")
     server.stop()
     check(os.path.exists(done), "the daemon was not asked")
-    check(re.search(r"were left behind by workers, and are killed: .*sh\[\d+\]", server.err.text()), "nobody was named")
+    check(re.search(r"killed what workers had left behind: .*sh\[\d+\]", server.err.text()), "nobody was named")
+
+
+@scenario
+def goes_into_the_background(pit):
+    """The log says at once, and once, that a worker must stay in the foreground."""
+    server = pit.server("-n2", "--backoff=1ms..1ms", "--give-up=3/1min", *shell("(exec setsid sleep 1000) & exit 0"))
+    line = server.err.wait(r"exited with status 0 after \S+ and left \w+\[\d+\] behind; .* foreground").string.decode()
+    check("--nodaemon" in line, line)
+    server.wait_exit(69)
+    check_equal(server.err.text().count("must stay in the foreground"), 1, "how often it says so")
+
+
+@scenario
+def background_of_known_servers(pit):
+    """With the option that this server has for it, whatever its environment looks like afterwards."""
+    sleep = need_program("sleep")
+    for name, option in (("nginx", "daemon off;"), ("php-fpm8.2", "--nodaemonize"), ("redis-server", "--daemonize no")):
+        os.symlink(sleep, pit.file(name))
+        server = pit.server("-n1", "--backoff=1ms..1ms", "--give-up=2/1min",
+                            *shell(f"(exec env -i setsid {pit.file(name)} 1000) & sleep 0.2; exit 0"))
+        check(option in server.err.wait(rf"left {re.escape(name)}\[\d+\] behind").string.decode(), "the option")
+        server.wait_exit(69)
+        script = pit.file(f"bin-{name}", "#!/bin/sh\nexit 0\n", 0o755)
+        os.makedirs(pit.file("bin"), exist_ok=True)
+        os.rename(script, pit.file(f"bin/{name}"))
+        status, _, err = pit.run("-n1", "--backoff=1ms..1ms", "--give-up=2/1min", "--", pit.file(f"bin/{name}"))
+        check(re.search(rf"before it was ready; if it goes into the background, .*{option}", err), err)
+
+
+@scenario
+def a_job_is_not_in_the_background(pit):
+    for options in (["--restart=no"], ["--restart=on-failure"]):
+        status, _, err = pit.run("-n1", *options, "--", "/bin/true")
+        check("foreground" not in err, err)
+
+
+def own_memory_group():
+    """(folder, file of the limit, file of the processes) of a new control group with a limit of 24M."""
+    need_root()
+    for root, limit in (("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")):
+        folder = f"{root}/ait-e2e-{os.getpid()}"
+        try:
+            os.mkdir(folder)
+            with open(f"{folder}/{limit}", "r+") as f:  # it exists, in a control group
+                f.write("25165824")
+            return folder
+        except OSError:
+            if os.path.isdir(folder):
+                os.rmdir(folder)
+    raise Skip("no control group with a limit of memory can be made here")
+
+
+@scenario
+def out_of_memory(pit):
+    """The OOM killer is named, with the limit; another's SIGKILL is not taken for its."""
+    folder = own_memory_group()
+    try:
+        hungry = "import os, time; time.sleep(0.2); a = []\nwhile True: a.append(os.urandom(1 << 20))"
+        server = pit.server("-n1", "--backoff=1h..1h", "--sandbox=none", "--", PYTHON, "-c", hungry,
+                            wrapper=["/bin/sh", "-c", f'echo $$ >{folder}/cgroup.procs && exec "$@"', "sh"])
+        server.err.wait(r"out of memory: the kernel's OOM killer has ended 1 process of this control group, whose limit is 24M; .*MemoryMax=")
+        server.err.wait(r"was killed by SIGKILL \(by the OOM killer\) after")
+        server.stop()
+        server = pit.server("-n1", "--backoff=1h..1h", "--sandbox=none", "--ready=exec", "--", "/bin/sleep", 1000,
+                            wrapper=["/bin/sh", "-c", f'echo $$ >{folder}/cgroup.procs && exec "$@"', "sh"]).wait_ready()
+        os.kill(server.wait_workers(1)[0], signal.SIGKILL)
+        server.err.wait(r"was killed by SIGKILL \(not by aiotools-sd\) after")
+        server.stop()
+        check("out of memory" not in server.err.text(), "the OOM killer is blamed")
+    finally:
+        for _ in range(100):
+            try:
+                os.rmdir(folder)
+                break
+            except OSError:
+                time.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -216,7 +216,7 @@ def dies_after_the_commit(pit):
     server.send(signal.SIGHUP)
     second = pit.trace.wait("start", 4)
     os.kill(second[2][1], signal.SIGKILL)
-    server.err.wait(r"slot 0, pid \d+: error: reload: the new worker was killed by SIGKILL, .* goes back to what it ran before")
+    server.err.wait(r"slot 0, pid \d+: error: reload: the new worker was killed by SIGKILL.*, .* goes back to what it ran before")
     server.err.wait("reload: rolled-back; 0 of 2 workers were replaced")
     now = server.wait_workers(2)
     check_equal([p for p in old if slots[p] == "1"], [p for p in now if p in old], "old workers that are left")

@@ -78,6 +78,10 @@ ssize_t guardian_tree_look(const struct guardian_tree *tree, guardian_known_fn i
 int guardian_tree_has(const struct guardian_tree *tree, pid_t pid, guardian_known_fn is_known,
                       void *userdata);
 
+/* Counts orphans that show no sign of the worker that they were started by. */
+ssize_t guardian_look_for_strays(guardian_known_fn is_known, void *userdata,
+                                 struct process_names *names);
+
 /*
  * Handles children of the calling process that is_known() does not claim: orphans that were
  * reparented to us. Dead ones are reaped. Living ones get the signal, unless it is 0; signals are

@@ -495,6 +495,7 @@ static int server_open(struct server *server)
     r = start_guardian(server, p);
     if (r < 0)
         return r;
+    oom_counter_init(&server->workers.oom, "/proc/self/cgroup", "/sys/fs/cgroup", "/proc/vmstat");
     server->workers.name = config->name;
     server->workers.guardian = &server->guardian;
     server->upkeep =
@@ -541,8 +542,7 @@ static void stop_orphans(struct server *server)
         if (server->workers.at_once || i == ORPHANS_GRACE / ORPHANS_PAUSE) {
             (void)orphans(server, 0, &names);
             log_event(server->workers.log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-                      "%u processes were left behind by workers, and are killed: %s", names.n,
-                      process_names_text(&names));
+                      "killed what workers had left behind: %s", process_names_text(&names));
             return;
         }
         (void)poll(NULL, 0, ORPHANS_PAUSE);

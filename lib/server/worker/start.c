@@ -231,6 +231,7 @@ int worker_begin(struct worker *w)
     int r;
 
     w->started = ait_now(NULL);
+    w->oom_before = oom_count(&all->oom);
     if (workers_guardian_is_dead(all))
         return -EPIPE;
     if (all->before_start)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "config/parse.h"
+#include "cause.h"
 #include "denials.h"
 #include "output.h"
 #include "readiness.h"
@@ -303,6 +304,7 @@ static void worker_over(struct worker *w, int r)
                   "cannot be supervised: %s; killed", strerror(-r));
     } else {
         w->ended = ait_now(NULL);
+        (void)ait_call_on_thread_stack(cause_background, w);
         worker_left_behind(w);
     }
 }
@@ -339,6 +341,8 @@ static void worker_live(struct worker *w, ait_scope *life)
     worker_sweep(w);
     if (w->asked > 0 && !w->killed)
         say_stopped(w);
+    if (r == 0)
+        (void)ait_call_on_thread_stack(cause_kill, w);
     output_finish(w);
     w->life = NULL;
     (void)ait_scope_abort(life);
@@ -516,8 +520,8 @@ void worker_describe_end(const struct worker *w, char *buf, size_t n)
     if (!w->child)
         (void)snprintf(buf, n, "could not be started");
     else if (w->info.si_code == CLD_EXITED)
-        (void)snprintf(buf, n, "exited with status %d", w->info.si_status);
+        (void)snprintf(buf, n, "exited with status %d%s", w->info.si_status, w->end_cause ?: "");
     else
-        (void)snprintf(buf, n, "was killed by %s%s", signal_name(w->info.si_status) ?: "a signal",
-                       w->info.si_code == CLD_DUMPED ? " (core dumped)" : "");
+        (void)snprintf(buf, n, "was killed by %s%s%s", signal_name(w->info.si_status) ?: "a signal",
+                       w->info.si_code == CLD_DUMPED ? " (core dumped)" : "", w->end_cause ?: "");
 }

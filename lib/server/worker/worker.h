@@ -84,6 +84,8 @@ struct worker {
     bool asked_to_stop;
     bool killed; /* it had been asked to stop, and its time was over */
     siginfo_t info;
+    uint64_t oom_before;   /* the count of the OOM killer when it was started */
+    const char *end_cause; /* of a kill, in parentheses; NULL: nothing is known */
 };
 
 /* Makes a worker whose process is about to be started. Returns a reference in ret. */
@@ -101,7 +103,7 @@ void worker_expire(struct worker *w);
 void worker_close_pipes(struct worker *w);
 /* As in a shell: the exit status, or 128 + signal. */
 int worker_exit_status(const struct worker *w);
-#define WORKER_END_MAX 96
+#define WORKER_END_MAX 128
 void worker_describe_end(const struct worker *w, char *buf, size_t n);
 
 /* ---- all that have a process ----------------------------------------------------------------- */

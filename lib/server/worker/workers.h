@@ -18,6 +18,7 @@
 #include "config/problem.h"
 #include "log/log.h"
 #include "process/guardian.h"
+#include "process/oom.h"
 #include "sockets/set.h"
 #include "advice.h"
 
@@ -42,11 +43,15 @@ struct workers {
     void (*guarded_again)(void *userdata); /* after a guardian has died; may be NULL */
     void *userdata;
 
-    struct worker *living;  /* those that have a process */
-    bool any_started;       /* a process of ours has run */
-    bool failure_reported;  /* of a start, once */
-    bool seen_notify;       /* a worker has sent READY=1: from now on --ready=auto requires it */
-    bool told_auto;         /* what --ready=auto waits for without it, once */
+    struct worker *living;    /* those that have a process */
+    bool any_started;         /* a process of ours has run */
+    bool failure_reported;    /* of a start, once */
+    bool seen_notify;         /* a worker has sent READY=1: from now on --ready=auto requires it */
+    bool told_auto;           /* what --ready=auto waits for without it, once */
+    uint64_t background_said; /* 1 + the generation of which the log has said that its workers go
+                                 into the background */
+    struct oom_counter oom;
+    uint64_t oom_explained; /* its count for which workers have been found that were killed */
     bool at_once;           /* no grace for any worker any more */
     struct advice advice;   /* what has been said about ends */
     struct problem problem; /* scratch: no suspension between filling and using it */
