@@ -60,7 +60,7 @@ def rejected(pit, server, load, old):
     since = server.err.mark()
     server.send(signal.SIGHUP)
     why = server.err.wait(r"reload: (rolled.back; 0 of \d+ .*|refused.*)", since=since, patience=90).group(0).decode()
-    check(re.search(r"since the new one of slot \d .|refused, .*: .", why), f"does not say why: {why}")
+    check(re.search(r"since the new one of slot \d+ .|refused, .*: .", why), f"does not say why: {why}")
     check_equal(sorted(server.wait_workers(len(old))), sorted(old), "workers")
     load.wait_ok(30)
     return why

@@ -177,11 +177,10 @@ void advice_give(const struct worker *w)
 {
     struct advice *a = &w->all->advice;
 
-    if (!w->child || !is_young(w))
+    if (!w->child || worker_exit_status(w) == 0 || !is_young(w))
         return;
     if (a->generation != w->revision->generation)
         *a = (struct advice){.generation = w->revision->generation};
-    /* Some say that the address is in use, and end as if all were well: daphne. */
-    if (!about_rivals(w) && worker_exit_status(w) != 0)
+    if (!about_rivals(w))
         about_files(w);
 }
