@@ -19,6 +19,7 @@ int proc_read_stat(pid_t pid, struct proc_stat *ret)
 {
     char path[32], text[1024];
     struct proc_stat p;
+    uint64_t system;
 
     (void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
     ssize_t n = read_text(path, text, sizeof(text));
@@ -26,11 +27,12 @@ int proc_read_stat(pid_t pid, struct proc_stat *ret)
         return no_process((int)n);
     /* The command's name may hold anything, parentheses and blanks too. */
     const char *rest = strrchr(text, ')');
-    if (!rest ||
-        sscanf(rest + 1,
-               " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
-               &p.state, &p.parent, &p.group, &p.session, &p.start) != 5)
+    if (!rest || sscanf(rest + 1,
+                        " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
+                        " %*d %*d %*d %*d %*d %*d %" SCNu64,
+                        &p.state, &p.parent, &p.group, &p.session, &p.cpu, &system, &p.start) != 7)
         return -EBADMSG;
+    p.cpu += system;
     *ret = p;
     return 0;
 }

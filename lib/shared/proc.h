@@ -11,6 +11,7 @@
 struct proc_stat {
     char state; /* as in ps(1): 'Z' is a zombie */
     pid_t parent, group, session;
+    uint64_t cpu;   /* clock ticks that it has used */
     uint64_t start; /* clock ticks since boot: with the pid, the identity */
 };
 

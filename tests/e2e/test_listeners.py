@@ -129,5 +129,49 @@ def shut_down_for_all(pit):
     server.stop()
 
 
+def connect(port):
+    s = socket.create_connection(("127.0.0.1", port), timeout=60)
+    s.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    return s
+
+
+def answers(s):
+    with s:
+        return b"pid=" in s.recv(4096)
+
+
+@scenario
+def nobody_accepts(pit):
+    """Workers that are stopped, hang, or listen elsewhere: the log says so, and others get the connections."""
+    port, other, path = pit.port(), pit.port(), pit.file("x.sock")
+    server, listen = hasty(pit, n=3, listen=f"127.0.0.1:{port}")
+    stopped, deaf, _ = server.workers()
+    os.kill(stopped, signal.SIGSTOP)
+    os.kill(deaf, signal.SIGUSR2)
+    # Neither takes its socket.
+    elsewhere = pit.server("-n1", f"--listen=127.0.0.1:{other}", f"--listen={path}", "--ready=exec", "--", "sleep", "1000",
+                           env={"RUNTIME_DIRECTORY": pit.directory("elsewhere")})
+    elsewhere.err.wait("all 1 workers are ready")
+    waiting = [connect(port) for _ in range(30)]
+    waiting += [connect(other) for _ in range(3)]
+    with socket.socket(socket.AF_UNIX) as one:
+        one.connect(path)
+        server.err.wait(f"pid {stopped}: warning: [0-9]+ connections wait, and none was accepted for 1[0-9.]+s; new ones go to other workers; .*kill -CONT {stopped}",
+                        patience=40)
+        server.err.wait(f"pid {deaf}: warning: [0-9]+ connections wait, .*does it hang, or .*LISTEN_FDS", patience=40)
+        elsewhere.err.wait("warning: 3 connections wait, and none was accepted for 1[0-9.]+s; does it hang, or .*LISTEN_FDS", patience=40)
+        elsewhere.err.wait("1 connections wait at .*x.sock, and no worker has accepted one for 1[0-9.]+s; .*fd 4", patience=40)
+    elsewhere.stop()
+    # The third worker gets all now.
+    check(all(answered(port) for _ in range(20)), f"a connection still goes where nobody accepts\n{server.log()}")
+    os.kill(stopped, signal.SIGCONT)
+    server.err.wait(f"pid {stopped}: accepts connections again", patience=40)
+    # Whoever replaces the one that hangs accepts what waits for it.
+    server.reload(3)
+    check(all(answers(s) for s in waiting[:30]), "a connection that waited has got no answer")
+    server.stop()
+    check_equal(server.err.text().count("none was accepted"), 2, "accusations")
+
+
 if __name__ == "__main__":
     main()

@@ -15,6 +15,7 @@
 #include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -642,6 +643,84 @@ static void test_add_is_all_or_nothing(void **state)
     listen_set_close(s);
 }
 
+/* How many connections wait, whatever the kind of the socket. */
+static void test_queue(void **state)
+{
+    char path[64];
+    const char *const texts[] = {"127.0.0.1:0", in_folder(path, "", "x"), "@test-listen-queue",
+                                 "seqpacket:@test-listen-queue-2"};
+
+    for (size_t i = 0; i < 4; i++) {
+        struct listen_set *s = open_set(&(struct given){{texts[i]}, LISTEN_SHARED, 1});
+        struct listener_queue queue;
+        int fd, clients[3];
+
+        assert_int_equal(listen_set_fds(s, 0, 0, &fd), 0);
+        for (size_t k = 0; k < 3; k++) {
+            assert_int_equal(listen_set_shared_queue(s, 0, &queue), 0);
+            assert_int_equal(queue.waiting, k);
+            assert_false(queue.full);
+            clients[k] = connect_to(s, 0);
+            assert_true(clients[k] >= 0);
+        }
+        assert_int_equal(listen(fd, 2), 0);
+        assert_int_equal(listen_set_shared_queue(s, 0, &queue), 0);
+        assert_true(queue.full);
+        close(accept(fd, NULL, NULL));
+        assert_int_equal(listen_set_shared_queue(s, 0, &queue), 0);
+        assert_int_equal(queue.waiting, 2);
+        assert_false(queue.full);
+        for (size_t k = 0; k < 3; k++)
+            close(clients[k]);
+        listen_set_close(s);
+    }
+    struct listen_set *s = open_set(&(struct given){{"udp:127.0.0.1:0"}, LISTEN_SHARED, 1});
+    struct listener_queue queue;
+    assert_int_equal(listen_set_shared_queue(s, 0, &queue), -EOPNOTSUPP);
+    listen_set_close(s);
+}
+
+/* The same, found by the watch, without a worker that is about to start. */
+static void test_mend(void **state)
+{
+    char path[64];
+    struct given g = {
+        {"127.0.0.1:0", in_folder(path, "", "x"), "udp:127.0.0.1:0"}, LISTEN_DEFAULT, 2};
+
+    for (size_t i = 0; i < 3; i++) {
+        struct listen_set *s = open_set(&g);
+        struct pollfd p = {.fd = listen_set_watch_fd(s), .events = POLLIN};
+        struct listen_cursor c = {0};
+        struct problem problem = {0};
+        int fds[3];
+
+        assert_int_equal(listen_set_take_seat(s, &problem), 0);
+        assert_int_equal(listen_set_take_seat(s, &problem), 1);
+        assert_int_equal(poll(&p, 1, 0), 0);
+        assert_int_equal(listen_set_mend(s, &c, &problem), 0);
+        assert_int_equal(listen_set_fds(s, 1, 1, fds), 0);
+        (void)shutdown(fds[i], SHUT_RDWR);
+        assert_int_equal(poll(&p, 1, 1000), 1);
+        c = (struct listen_cursor){0};
+        assert_int_equal(listen_set_mend(s, &c, &problem), 1);
+        assert_int_equal(c.entry, i);
+        assert_int_equal(c.member, i == 1 ? 0 : 1);
+        assert_int_equal(listen_set_mend(s, &c, &problem), 0);
+        assert_int_equal(poll(&p, 1, 0), 0);
+
+        /* That of a worker that goes is left as it is, until the seat is needed. */
+        if (i == 0) {
+            assert_int_equal(listen_set_steer_seat(s, 1, STEER_AWAY), 0);
+            (void)shutdown(fds[0], SHUT_RDWR);
+            c = (struct listen_cursor){0};
+            assert_int_equal(listen_set_mend(s, &c, &problem), 0);
+            assert_int_equal(listen_set_steer_seat(s, 1, STEER_READY), 0);
+            assert_serves(s, 0, fds[0]);
+        }
+        listen_set_close(s);
+    }
+}
+
 /* A worker shuts down what it was given; afterwards the set serves again under the same fd numbers.
  */
 static void test_repair(void **state)
@@ -787,6 +866,8 @@ int main(void)
         cmocka_unit_test(test_seats_come_and_go),
         cmocka_unit_test(test_new_seat_is_away),
         cmocka_unit_test(test_add_is_all_or_nothing),
+        cmocka_unit_test(test_queue),
+        cmocka_unit_test(test_mend),
         cmocka_unit_test(test_repair),
         cmocka_unit_test(test_removed_file),
         cmocka_unit_test(test_repair_waits_for_the_name),

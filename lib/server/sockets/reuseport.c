@@ -2,14 +2,12 @@
 #include "reuseport.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "socket.h"
 #include "steering.h"
 
 #ifndef SO_DETACH_REUSEPORT_BPF
@@ -302,19 +300,17 @@ int reuseport_make_way(struct reuseport *g, const uint8_t *states, unsigned n_st
     return g->address.type == SOCK_STREAM ? steer(g, states, n_states, true) : 0;
 }
 
-ssize_t reuseport_pending(const struct reuseport *g, unsigned member)
+int reuseport_queue(const struct reuseport *g, unsigned member, struct listener_queue *ret)
 {
-    struct tcp_info info;
-    socklen_t size = sizeof info;
     int fd = reuseport_fd(g, member);
 
-    if (fd < 0)
-        return -ENOENT;
-    if (g->address.type != SOCK_STREAM)
-        return 0;
-    memset(&info, 0, sizeof info);
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
-        return -errno;
-    /* On a listener this field is the length of the accept queue. */
-    return info.tcpi_state == TCP_LISTEN ? (ssize_t)info.tcpi_unacked : 0;
+    return fd < 0 ? -ENOENT : listener_queue(fd, &g->address, ret);
+}
+
+ssize_t reuseport_pending(const struct reuseport *g, unsigned member)
+{
+    struct listener_queue queue;
+    int r = reuseport_queue(g, member, &queue);
+
+    return r < 0 ? r : (ssize_t)queue.waiting;
 }

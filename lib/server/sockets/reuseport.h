@@ -25,7 +25,7 @@
  * There is no global state. The fds belong to the group.
  */
 
-#include "config/address.h"
+#include "socket.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -78,7 +78,9 @@ int reuseport_steer(struct reuseport *g, const uint8_t *states, unsigned n_state
  */
 int reuseport_make_way(struct reuseport *g, const uint8_t *states, unsigned n_states);
 
-/* The number of connections in the accept queue of the member's listener (TCP; 0 for UDP). */
+/* The accept queue of the member's listener (TCP; empty for UDP). -ENOENT: there is none. */
+int reuseport_queue(const struct reuseport *g, unsigned member, struct listener_queue *ret);
+/* The number of connections in it. */
 ssize_t reuseport_pending(const struct reuseport *g, unsigned member);
 
 /* Finds listeners that were shut down. Returns how many are dead. */

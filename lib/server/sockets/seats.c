@@ -151,19 +151,41 @@ void listen_set_release_seat(struct listen_set *s, unsigned seat)
     s->taken[seat] = false;
 }
 
-ssize_t listen_set_pending(const struct listen_set *s, unsigned seat)
+int listen_set_queue(const struct listen_set *s, unsigned seat, struct listener_queue *ret)
 {
-    ssize_t sum = 0;
+    struct listener_queue sum = {0};
 
     for (size_t i = 0; i < s->n_entries; i++) {
-        const struct listen_entry *e = &s->entries[i];
-        ssize_t n = e->owner == LISTEN_OF_WORKER ? reuseport_pending(&e->group, seat) : 0;
+        struct listener_queue queue;
+        int r;
 
-        if (n < 0)
-            return n;
-        sum += n;
+        if (s->entries[i].owner != LISTEN_OF_WORKER)
+            continue;
+        r = reuseport_queue(&s->entries[i].group, seat, &queue);
+        if (r < 0)
+            return r;
+        sum.waiting += queue.waiting;
+        sum.full |= queue.full;
     }
-    return sum;
+    *ret = sum;
+    return 0;
+}
+
+ssize_t listen_set_pending(const struct listen_set *s, unsigned seat)
+{
+    struct listener_queue queue;
+    int r = listen_set_queue(s, seat, &queue);
+
+    return r < 0 ? r : (ssize_t)queue.waiting;
+}
+
+int listen_set_shared_queue(const struct listen_set *s, size_t i, struct listener_queue *ret)
+{
+    const struct listen_entry *e = &s->entries[i];
+
+    if (e->owner != LISTEN_OF_ALL || !e->listens || e->address.type == SOCK_DGRAM)
+        return -EOPNOTSUPP;
+    return listener_queue(e->fd, &e->address, ret);
 }
 
 /* ---- repairs --------------------------------------------------------------------------------- */

@@ -112,6 +112,11 @@ bool listen_set_is_avoided(const struct listen_set *s, unsigned seat);
  * together. Shared ones do not count.
  */
 ssize_t listen_set_pending(const struct listen_set *s, unsigned seat);
+/* The same; full if one of its queues is. */
+int listen_set_queue(const struct listen_set *s, unsigned seat, struct listener_queue *ret);
+/* Of a shared socket. -EOPNOTSUPP: it is not shared, does not listen, or the kernel does not tell.
+ */
+int listen_set_shared_queue(const struct listen_set *s, size_t i, struct listener_queue *ret);
 
 /*
  * Listens again if a worker has shut down a listener, or a socket file was removed. Call it before

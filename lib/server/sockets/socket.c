@@ -4,8 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "path.h"
@@ -162,6 +167,93 @@ bool listener_is_dead(int fd, const struct address *a)
 int listener_restore(const struct address *a, const struct listener_file *file)
 {
     return address_path(a) ? listener_path_restore(a, file) : 0;
+}
+
+/* The kernel's answer about one socket: its attribute with the lengths of the queues. */
+static int find_queue(const char *answer, ssize_t n, struct listener_queue *ret)
+{
+    const struct nlmsghdr *h = (const void *)answer;
+    const struct unix_diag_msg *m = NLMSG_DATA(h);
+    size_t left;
+
+    if (n < (ssize_t)NLMSG_LENGTH(sizeof *m) || h->nlmsg_len > (size_t)n ||
+        h->nlmsg_type != SOCK_DIAG_BY_FAMILY)
+        return -EOPNOTSUPP;
+    left = h->nlmsg_len - NLMSG_LENGTH(sizeof *m);
+    for (const struct nlattr *a = (const void *)(m + 1);
+         left >= sizeof *a && a->nla_len >= sizeof *a && a->nla_len <= left;) {
+        size_t step = NLA_ALIGN(a->nla_len);
+
+        if (a->nla_type == UNIX_DIAG_RQLEN &&
+            a->nla_len >= NLA_HDRLEN + sizeof(struct unix_diag_rqlen)) {
+            const struct unix_diag_rqlen *q = (const void *)((const char *)a + NLA_HDRLEN);
+
+            *ret = (struct listener_queue){.waiting = q->udiag_rqueue,
+                                           .full = q->udiag_rqueue > q->udiag_wqueue};
+            return 0;
+        }
+        if (step >= left)
+            break;
+        left -= step;
+        a = (const void *)((const char *)a + step);
+    }
+    return -EOPNOTSUPP;
+}
+
+/* Nothing but the diagnosis of sockets, as in ss(8), knows how many wait at a unix socket. */
+static int queue_of_unix(int fd, struct listener_queue *ret)
+{
+    _Alignas(struct nlmsghdr) char answer[1024];
+    struct {
+        struct nlmsghdr header;
+        struct unix_diag_req request;
+    } ask = {
+        .header = {.nlmsg_len = sizeof ask,
+                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                   .nlmsg_flags = NLM_F_REQUEST},
+        .request = {.sdiag_family = AF_UNIX,
+                    .udiag_states = UINT32_MAX,
+                    .udiag_show = UDIAG_SHOW_RQLEN,
+                    .udiag_cookie = {UINT32_MAX, UINT32_MAX}},
+    };
+    struct stat st;
+    ssize_t n = -1;
+    int diag;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    ask.request.udiag_ino = (uint32_t)st.st_ino;
+    diag = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    if (diag < 0)
+        return -EOPNOTSUPP;
+    if (send(diag, &ask, sizeof ask, 0) == sizeof ask)
+        n = recv(diag, answer, sizeof answer, MSG_DONTWAIT);
+    close(diag);
+    return n < 0 ? -EOPNOTSUPP : find_queue(answer, n, ret);
+}
+
+static int queue_of_tcp(int fd, struct listener_queue *ret)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+        return -errno;
+    /* On a listener these fields are the length of the accept queue, and its limit. */
+    *ret = (struct listener_queue){0};
+    if (info.tcpi_state == TCP_LISTEN)
+        *ret = (struct listener_queue){.waiting = info.tcpi_unacked,
+                                       .full = info.tcpi_unacked > info.tcpi_sacked};
+    return 0;
+}
+
+int listener_queue(int fd, const struct address *a, struct listener_queue *ret)
+{
+    if (a->type == SOCK_DGRAM) {
+        *ret = (struct listener_queue){0};
+        return 0;
+    }
+    return address_is_inet(a) ? queue_of_tcp(fd, ret) : queue_of_unix(fd, ret);
 }
 
 void listener_unlink(const struct address *a, struct listener_file *file)

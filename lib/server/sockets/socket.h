@@ -59,5 +59,15 @@ bool listener_is_dead(int fd, const struct address *a);
  */
 int listener_restore(const struct address *a, const struct listener_file *file);
 
+/*
+ * Connections that wait to be accepted. 0 for datagrams, and where the kernel does not tell
+ * (-EOPNOTSUPP: of other than TCP sockets).
+ */
+struct listener_queue {
+    size_t waiting;
+    bool full;
+};
+int listener_queue(int fd, const struct address *a, struct listener_queue *ret);
+
 /* Unlinks the file that listener_open() made, if it is still the same. */
 void listener_unlink(const struct address *a, struct listener_file *file);

@@ -15,6 +15,7 @@
 #include "log/writer.h"
 #include "listeners.h"
 #include "predecessor.h"
+#include "queues.h"
 #include "rundir.h"
 #include "scheduler.h"
 #include "signals.h"
@@ -362,6 +363,9 @@ static int run_slots(struct server *server)
     if (server->stopping)
         (void)ait_scope_cancel(slots);
     r = scheduler_start(&server->scheduler, slots);
+    if (r >= 0)
+        r = ait_scope_spawn(slots, NULL, queues_watch, &server->scheduler,
+                            AIT_TASK_OPTIONS(.name = "queues"));
     if (r >= 0)
         r = await_end(server);
     r = ait_scope_exit(slots, r);

@@ -45,9 +45,9 @@ unsigned slot_take_seat(struct slot *slot)
     struct problem *p = &slot->workers->problem;
     int seat;
 
-    /* Without a ready worker, what waits at the slot's seat waits for this one. */
+    /* Without a worker that accepts, what waits at the slot's seat waits for this one. */
     if (!listen_set_has(sockets(slot), LISTEN_OF_WORKER) || !slot->current ||
-        slot->current->state != WORKER_READY)
+        slot->current->state != WORKER_READY || slot->acceptance.stuck)
         return slot->seat;
     seat = listen_set_take_seat(sockets(slot), p);
     if (seat >= 0)
@@ -100,6 +100,7 @@ void slot_change_seat(struct slot *slot)
     unsigned seat = slot->seat;
 
     slot->seat = slot->current->seat;
+    slot->acceptance = (struct acceptance){0};
     slot->is_successor = false;
     slot->old_drain = (struct drain){0};
     slot->old_drains = has_own_seat(slot, slot->old);

@@ -288,6 +288,7 @@ static bool current_has_ended(struct slot *slot)
     if (!has_ended(w))
         return false;
     slot->current = NULL;
+    slot->acceptance = (struct acceptance){0};
     /* It may have come and gone between two looks. */
     if (w->became_ready > 0 && proved_at(slot, w) == w->became_ready)
         slot->was_proved = true;
@@ -370,6 +371,9 @@ static enum steer where_to(const struct slot *slot)
 
     if (slot->leaving || (slot_is_over(slot) && !next_serves(slot)))
         return STEER_AWAY;
+    /* Others can serve meanwhile. */
+    if (slot->acceptance.stuck && is_ready(slot->current))
+        return STEER_WAIT;
     /* Its worker is about to be stopped. */
     if (r && r->in_place && r->state == REPLACEMENT_ASKED && !r->roll_back)
         return STEER_WAIT;

@@ -31,6 +31,7 @@
  * caller, and must stay valid until slot_withdraw().
  */
 
+#include "acceptance.h"
 #include "drain.h"
 #include "worker/worker.h"
 
@@ -99,6 +100,9 @@ struct slot {
     bool leaving;     /* gets no new connections, and starts nothing */
     uint64_t wake_at; /* SLOT_BACKOFF: the next start */
     uint64_t look_at; /* a drain: the next look */
+
+    struct acceptance acceptance; /* queues.c looks whether current accepts what waits */
+    unsigned n_stuck;             /* how often a worker did not */
 
     bool old_drains;   /* old gets no new connections, and is not asked to stop yet */
     bool is_successor; /* old was started for what waited at the seat of one that has gone */
