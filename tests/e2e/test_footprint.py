@@ -5,7 +5,7 @@ import signal
 import statistics
 import time
 
-from harness import (SANITIZED, SLOWER, Skip, check, fd_count, kilobytes, main, scenario, status_field, wait_for, wait_gone)
+from harness import (Failure, SANITIZED, SLOWER, Skip, check, fd_count, kilobytes, main, scenario, status_field, wait_for, wait_gone)
 
 WORKERS, KILLS = 16, 100
 
