@@ -95,6 +95,19 @@ def policies_of_the_manual_are_right():
 
 
 @case
+def readme_says_how_to_begin():
+    """On a machine that is fresh, and before anything is installed."""
+    text = read("README.md")
+    install = text.index("apt-get install")
+    check("apt-get update" in text[:install], "apt-get install without apt-get update before it")
+    pages = re.findall(r"man -l (\S+)`", text)
+    check(len(pages) >= 2, f"how pages are read before the installation: {pages}")
+    for page in pages:
+        path = os.path.join(BUILD, page.removeprefix("build/")) if page.startswith("build/") else os.path.join(ROOT, page)
+        check(os.path.exists(path), f"{page} is not there")
+
+
+@case
 def manual_pages_format_without_warnings():
     if not shutil.which("man"):
         raise Skip("man is not installed")

@@ -177,10 +177,11 @@ void advice_give(const struct worker *w)
 {
     struct advice *a = &w->all->advice;
 
-    if (!w->child || worker_exit_status(w) == 0 || !is_young(w))
+    if (!w->child || !is_young(w))
         return;
     if (a->generation != w->revision->generation)
         *a = (struct advice){.generation = w->revision->generation};
-    if (!about_rivals(w))
+    /* Some say that the address is in use, and end as if all were well: daphne. */
+    if (!about_rivals(w) && worker_exit_status(w) != 0)
         about_files(w);
 }
