@@ -199,7 +199,7 @@ def strict_after_an_installation(pit):
     path, text = pit.file("script"), "#!/bin/sh\necho version {}\nexec {} --trace={}\n"
     worker = pit.worker()[1]
     pit.file("script", text.format(1, worker, pit.trace.path), 0o755)
-    server = pit.server("-n2", "--sandbox=strict", f"--read-write={pit.path}", f"--read-only={os.path.dirname(worker)}",
+    server = pit.server("-n2", "--sandbox=strict", f"--read-write={pit.trace.path}", f"--read-only={os.path.dirname(worker)}",
                         "--", path).wait_ready()
     pit.file("script.new", text.format(2, worker, pit.trace.path), 0o755)
     os.rename(pit.file("script.new"), path)

@@ -86,22 +86,17 @@ static int add_real(char ***list, size_t *n, char *const *paths)
 static int find_allowed(const struct revision *revision, struct allowed *a)
 {
     const struct worker_sandbox *s = &revision->sandbox;
-    char **need_read = NULL, **need_write = NULL;
     size_t n_read = 0, n_write = 0, n_given = 0;
-    int r = sandbox_needs(revision->real_program, getenv("PATH"), &need_read, &need_write);
+    int r = add_real(&a->read_only, &n_read, s->need_read_only);
 
-    if (r >= 0)
-        r = add_real(&a->read_only, &n_read, need_read);
     if (r >= 0)
         r = add_real(&a->read_only, &n_read, s->read_only);
     if (r >= 0)
         r = add_real(&a->given, &n_given, s->read_only);
     if (r >= 0)
-        r = add_real(&a->read_write, &n_write, need_write);
+        r = add_real(&a->read_write, &n_write, s->need_read_write);
     if (r >= 0)
         r = add_real(&a->read_write, &n_write, s->read_write);
-    strv_free(need_read);
-    strv_free(need_write);
     return r;
 }
 

@@ -85,12 +85,17 @@ static int read_environment(struct revision *rev, struct problem *p)
     return r;
 }
 
+static const char *path_of(const struct revision *rev)
+{
+    return spawn_environment_lookup(environ, (const char *const *)rev->env, "PATH");
+}
+
 static int find_program(struct revision *rev, struct problem *p)
 {
-    const char *path = spawn_environment_lookup(environ, (const char *const *)rev->env, "PATH");
     struct stat st;
 
-    int r = spawn_resolve_program(rev->config->argv[0], path, rev->directory, &rev->program, p);
+    int r =
+        spawn_resolve_program(rev->config->argv[0], path_of(rev), rev->directory, &rev->program, p);
     if (r < 0)
         return r;
     rev->real_program = realpath(rev->program, NULL);
@@ -111,7 +116,9 @@ static int try_access(struct revision *rev, struct problem *p)
 
 static int make_sandbox(struct revision *rev, struct problem *p)
 {
-    return worker_sandbox_open(&rev->sandbox, &rev->config->sandbox, rev->real_program, p);
+    const struct sandbox_program program = {rev->real_program, path_of(rev), rev->directory};
+
+    return worker_sandbox_open(&rev->sandbox, &rev->config->sandbox, &program, p);
 }
 
 int revision_new(struct revision **ret, const struct server_config *config, uint64_t generation,
@@ -180,7 +187,7 @@ const char *revision_program(const struct revision *r, bool *ret_replaced)
 
 int revision_refresh(struct revision *r, struct problem *ret_problem)
 {
-    return worker_sandbox_update(&r->sandbox, &r->config->sandbox, r->real_program, ret_problem);
+    return worker_sandbox_update(&r->sandbox, &r->config->sandbox, ret_problem);
 }
 
 uid_t revision_uid(const struct revision *r)

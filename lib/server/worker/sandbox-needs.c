@@ -69,53 +69,82 @@ struct needs {
     size_t n_read_only, n_read_write;
 };
 
-/* Empty if the file is not a script, or cannot be read. */
-static void read_first_line(const char *path, char line[FIRST_LINE_MAX])
-{
-    ssize_t n = read_text(path, line, FIRST_LINE_MAX);
+struct script {
+    char line[FIRST_LINE_MAX];
+    const char *interpreter, *argument; /* argument: "" if there is none */
+};
 
-    line[n > 2 && line[0] == '#' && line[1] == '!' ? strcspn(line, "\n") : 0] = '\0';
+/*
+ * The first line as the kernel reads it: blanks are spaces and tabs, the name of the interpreter
+ * ends at one of them, and the rest is one argument. False: no script, or one that the kernel would
+ * refuse.
+ */
+static bool read_script(const char *path, struct script *ret)
+{
+    static const char blanks[] = " \t";
+    ssize_t n = read_text(path, ret->line, sizeof(ret->line));
+
+    if (n < 3 || memcmp(ret->line, "#!", 2) != 0)
+        return false;
+    char *begin = ret->line + 2, *end = strchr(begin, '\n');
+    begin += strspn(begin, blanks);
+    char *name_end = begin + strcspn(begin, " \t\n");
+    /* What does not fit may be the beginning of another name. */
+    if (name_end == begin || (!end && !*name_end && (size_t)n >= sizeof(ret->line) - 1))
+        return false;
+    if (end)
+        *end = '\0';
+    ret->interpreter = begin;
+    ret->argument = *name_end ? name_end + 1 + strspn(name_end + 1, blanks) : name_end;
+    *name_end = '\0';
+    return true;
 }
 
 /* The program that `#!/usr/bin/env NAME` runs. */
-static char *found_by_env(const char *arguments, const char *path)
+static char *found_by_env(const char *arguments, const struct sandbox_program *program)
 {
-    char name[FIRST_LINE_MAX], *program = NULL;
+    char name[FIRST_LINE_MAX], *found = NULL;
 
-    arguments += strspn(arguments, " \t");
     if (strncmp(arguments, "-S", 2) == 0)
         arguments += 2;
     if (sscanf(arguments, "%255s", name) != 1 ||
-        spawn_resolve_program(name, path, NULL, &program, NULL) < 0)
+        spawn_resolve_program(name, program->path, program->directory, &found, NULL) < 0)
         return NULL;
-    return program;
+    return found;
 }
 
-static char *interpreter_of(const char *program, const char *path, struct needs *needs,
-                            int *ret_error)
+static char *absolute(const char *name, const struct sandbox_program *program)
 {
-    char line[FIRST_LINE_MAX], name[FIRST_LINE_MAX];
-    int end = 0;
+    char *path;
 
-    read_first_line(program, line);
-    if (!line[0] || sscanf(line + 2, " %255s%n", name, &end) != 1)
+    if (*name == '/' || !program->directory)
+        return strdup(name);
+    return asprintf(&path, "%s/%s", program->directory, name) < 0 ? NULL : path;
+}
+
+static char *interpreter_of(const char *file, const struct sandbox_program *program,
+                            struct needs *needs, int *ret_error)
+{
+    struct script script;
+
+    if (!read_script(file, &script))
         return NULL;
-    const char *base = strrchr(name, '/');
+    const char *base = strrchr(script.interpreter, '/');
     if (base && strcmp(base, "/env") == 0) {
-        *ret_error = strv_append(&needs->read_only, &needs->n_read_only, name);
-        return found_by_env(line + 2 + end, path);
+        *ret_error = strv_append(&needs->read_only, &needs->n_read_only, script.interpreter);
+        return found_by_env(script.argument, program);
     }
-    return strdup(name);
+    return absolute(script.interpreter, program);
 }
 
-static int add_program(struct needs *needs, const char *program, const char *path)
+static int add_program(struct needs *needs, const struct sandbox_program *program)
 {
-    char *at = strdup(program);
+    char *at = strdup(program->file);
     int r = at ? 0 : -ENOMEM;
 
     for (int i = 0; at && r >= 0 && i <= INTERPRETERS_MAX; i++) {
         r = strv_append(&needs->read_only, &needs->n_read_only, at);
-        char *next = r < 0 ? NULL : interpreter_of(at, path, needs, &r);
+        char *next = r < 0 ? NULL : interpreter_of(at, program, needs, &r);
         free(at);
         at = next;
     }
@@ -133,12 +162,13 @@ static int add_existing(char ***list, size_t *n, const char *const *paths, size_
     return r;
 }
 
-int sandbox_needs(const char *program, const char *path, char ***ret_read_only,
-                  char ***ret_read_write)
+int sandbox_needs(const struct sandbox_program *program, char ***ret_read_only,
+                  size_t *ret_n_programs, char ***ret_read_write)
 {
     struct needs needs = {0};
-    int r = add_program(&needs, program, path);
+    int r = add_program(&needs, program);
 
+    *ret_n_programs = needs.n_read_only;
     if (r >= 0)
         r = add_existing(&needs.read_only, &needs.n_read_only, always_read,
                          sizeof(always_read) / sizeof(always_read[0]));

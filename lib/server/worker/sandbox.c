@@ -57,28 +57,21 @@ static const char **join(char *const *a, char *const *b)
 }
 
 struct paths {
-    char **need_read_only, **need_read_write;
     const char **read_only, **read_write;
 };
 
 static void paths_done(struct paths *paths)
 {
-    strv_free(paths->need_read_only);
-    strv_free(paths->need_read_write);
     free(paths->read_only);
     free(paths->read_write);
 }
 
-static int make_paths(const struct worker_sandbox *s, const struct sandbox_options *c,
-                      const char *program, struct paths *paths)
+static int make_paths(const struct worker_sandbox *s, struct paths *paths)
 {
-    if (c->mode != SANDBOX_STRICT && c->n_read_only == 0 && c->n_read_write == 0)
+    if (!s->need_read_only)
         return 0;
-    int r = sandbox_needs(program, getenv("PATH"), &paths->need_read_only, &paths->need_read_write);
-    if (r < 0)
-        return r;
-    paths->read_only = join(paths->need_read_only, s->read_only);
-    paths->read_write = join(paths->need_read_write, s->read_write);
+    paths->read_only = join(s->need_read_only, s->read_only);
+    paths->read_write = join(s->need_read_write, s->read_write);
     return paths->read_only && paths->read_write ? 0 : -ENOMEM;
 }
 
@@ -174,14 +167,14 @@ static int renew(struct worker_sandbox *s, const struct sandbox_options *o,
 }
 
 int worker_sandbox_update(struct worker_sandbox *s, const struct sandbox_options *o,
-                          const char *program, struct problem *ret_problem)
+                          struct problem *ret_problem)
 {
     struct paths paths = {0};
 
     /* Without paths there will be no other sandbox. */
     if (o->mode == SANDBOX_NONE || (s->sandbox && s->identity == 0))
         return 0;
-    int r = make_paths(s, o, program, &paths);
+    int r = make_paths(s, &paths);
     r = r < 0 ? problem_set(ret_problem, STATUS_OS, r, "--sandbox: %s", strerror(-r))
               : renew(s, o, &paths, ret_problem);
     paths_done(&paths);
@@ -204,8 +197,88 @@ static int find_paths(const char *option, char *const *given, char ***ret, struc
     return 0;
 }
 
+/* ---- what a worker may write ----------------------------------------------------------------- */
+
+static bool is_below(const char *path, const char *folder)
+{
+    size_t n = strlen(folder);
+
+    return strncmp(path, folder, n) == 0 && path[n] == '/';
+}
+
+/*
+ * The folder in which a worker may write, and which has the path in it; NULL: none. To write
+ * everywhere is to reach everything already.
+ */
+static const char *writable_above(const struct worker_sandbox *s, const char *path)
+{
+    char *real = realpath(path, NULL);
+    char **at = s->read_write;
+
+    while (at && *at && !(is_below(path, *at) || (real && is_below(real, *at))))
+        at++;
+    free(real);
+    return at ? *at : NULL;
+}
+
+/* Drops what is writable already, lest a worker replace it by a link. */
+static int drop_writable(const struct worker_sandbox *s, char ***list)
+{
+    char **kept = calloc(1, sizeof(*kept));
+    size_t n = 0;
+    int r = kept ? 0 : -ENOMEM;
+
+    for (char **at = *list; at && *at && r >= 0; at++)
+        if (!writable_above(s, *at))
+            r = strv_append(&kept, &n, *at);
+    if (r < 0) {
+        strv_free(kept);
+        return r;
+    }
+    strv_free(*list);
+    *list = kept;
+    return 0;
+}
+
+static int refuse_writable(const struct worker_sandbox *s, const char *path, const char *what,
+                           const char *remedy, struct problem *p)
+{
+    const char *folder = writable_above(s, path);
+
+    return folder ? problem_set(p, STATUS_CONFIG, -EPERM,
+                                "%s%s lies in --read-write=%s: a worker could replace it, and so "
+                                "decide what the next one may reach; %s",
+                                what, path, folder, remedy)
+                  : 0;
+}
+
+static int find_needs(struct worker_sandbox *s, const struct sandbox_options *o,
+                      const struct sandbox_program *program, struct problem *p)
+{
+    size_t n_programs;
+    int r;
+
+    if (o->mode != SANDBOX_STRICT && o->n_read_only == 0 && o->n_read_write == 0)
+        return 0;
+    r = sandbox_needs(program, &s->need_read_only, &n_programs, &s->need_read_write);
+    if (r < 0)
+        return problem_set(p, STATUS_OS, r, "--sandbox: %s", strerror(-r));
+    for (size_t i = 0; i < n_programs && r >= 0; i++)
+        r = refuse_writable(s, s->need_read_only[i], i == 0 ? "program " : "interpreter ",
+                            "keep programs elsewhere, or let workers write a folder of data only",
+                            p);
+    for (char **at = s->read_only; at && *at && r >= 0; at++)
+        r = refuse_writable(s, *at, "--read-only=", "leave it out, or move it", p);
+    if (r < 0)
+        return r;
+    r = drop_writable(s, &s->need_read_only);
+    if (r >= 0)
+        r = drop_writable(s, &s->read_write);
+    return r < 0 ? problem_set(p, STATUS_OS, r, "--sandbox: %s", strerror(-r)) : 0;
+}
+
 int worker_sandbox_open(struct worker_sandbox *ret, const struct sandbox_options *o,
-                        const char *program, struct problem *ret_problem)
+                        const struct sandbox_program *program, struct problem *ret_problem)
 {
     struct worker_sandbox s = {0};
     int r;
@@ -218,9 +291,11 @@ int worker_sandbox_open(struct worker_sandbox *ret, const struct sandbox_options
     if (r >= 0)
         r = find_paths("read-write", o->read_write, &s.read_write, ret_problem);
     if (r >= 0)
+        r = find_needs(&s, o, program, ret_problem);
+    if (r >= 0)
         r = load_policy(o, &s.policy, ret_problem);
     if (r >= 0)
-        r = worker_sandbox_update(&s, o, program, ret_problem);
+        r = worker_sandbox_update(&s, o, ret_problem);
     if (r < 0) {
         worker_sandbox_close(&s);
         return r;
@@ -237,5 +312,7 @@ void worker_sandbox_close(struct worker_sandbox *s)
     ait_policy_unref(s->policy);
     strv_free(s->read_only);
     strv_free(s->read_write);
+    strv_free(s->need_read_only);
+    strv_free(s->need_read_write);
     *s = (struct worker_sandbox){0};
 }

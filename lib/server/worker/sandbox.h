@@ -16,8 +16,21 @@
 struct worker_sandbox {
     ait_sandbox *sandbox; /* NULL: none */
     ait_policy *policy;   /* as it was read; kept if the sandbox may have to be made again */
-    char **read_only, **read_write; /* the paths that were given, without symbolic links */
+    /*
+     * The paths that were given, without symbolic links, and what a program needs: NULL if files
+     * are not confined. Nothing in them lies in a place that a worker may write, so that no worker
+     * decides what the next one may reach.
+     */
+    char **read_only, **read_write;
+    char **need_read_only, **need_read_write;
     uint64_t identity; /* of the files that workers are confined to; 0: files are not confined */
+};
+
+/* The program of which the needs are found out, and how: as its worker would. */
+struct sandbox_program {
+    const char *file;      /* without symbolic links */
+    const char *path;      /* PATH, for env in its first line; may be NULL */
+    const char *directory; /* that relative names of interpreters begin at; NULL: this one */
 };
 
 /*
@@ -25,20 +38,21 @@ struct worker_sandbox {
  * free.
  */
 int worker_sandbox_open(struct worker_sandbox *ret, const struct sandbox_options *o,
-                        const char *program, struct problem *ret_problem);
+                        const struct sandbox_program *program, struct problem *ret_problem);
 /*
  * Call this before each start. Makes the sandbox again, from the same policy and paths, if a path
  * that files are confined to refers to another file, such as the program after an upgrade: Landlock
  * knows files, not names. On failure nothing changes.
  */
 int worker_sandbox_update(struct worker_sandbox *s, const struct sandbox_options *o,
-                          const char *program, struct problem *ret_problem);
+                          struct problem *ret_problem);
 void worker_sandbox_close(struct worker_sandbox *s);
 
 /*
- * What a program needs in any case: itself, the interpreters in its first line (found in path, for
- * env), the directories of libraries, the files that libc reads, and the harmless devices. Returns
- * NULL-terminated lists, to be freed with strv_free(). Files that do not exist are left out.
+ * What a program needs in any case: itself and the interpreters in its first line, n_programs of
+ * them, then the directories of libraries and the files that libc reads; and the harmless devices.
+ * Returns NULL-terminated lists, to be freed with strv_free(). Files that do not exist are left
+ * out.
  */
-int sandbox_needs(const char *program, const char *path, char ***ret_read_only,
-                  char ***ret_read_write);
+int sandbox_needs(const struct sandbox_program *program, char ***ret_read_only,
+                  size_t *ret_n_programs, char ***ret_read_write);
