@@ -175,6 +175,17 @@ def background_of_known_servers(pit):
 
 
 @scenario
+def background_without_a_sign(pit):
+    """Servers overwrite their environment. What they leave is stopped all the same, before the next one is started."""
+    sleep = need_program("sleep")
+    server = pit.server("-n2", "--backoff=1ms..1ms", "--give-up=3/1min",
+                        *shell(f"(exec env -i setsid {sleep} 1000) & sleep 0.2; exit 0"))
+    server.err.wait("gave up")
+    server.wait_exit(69)
+    check("killed" not in server.err.text(), "a daemon was left to the end")
+
+
+@scenario
 def a_job_is_not_in_the_background(pit):
     for options in (["--restart=no"], ["--restart=on-failure"]):
         status, _, err = pit.run("-n1", *options, "--", "/bin/true")

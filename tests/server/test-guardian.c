@@ -507,6 +507,22 @@ static void tree_kill_finds_all_and_spares_others(void **state)
     }
 }
 
+static void await_exec(pid_t pid)
+{
+    char path[32], name[32] = "";
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+    for (int i = 0; i < 5000 && strcmp(name, "sleep\n") != 0; i++) {
+        FILE *f = fopen(path, "re");
+
+        if (!f || !fgets(name, sizeof(name), f))
+            name[0] = '\0';
+        if (f)
+            fclose(f);
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
+}
+
 /* Its members ignore TERM, not INT. */
 static void rest_is_named_and_asked(void **state)
 {
@@ -598,6 +614,52 @@ static void each_process_has_a_tree(void **state)
         (void)guardian_reap_orphans(is_one_of, &(pid_t){0}, 0, NULL);
         assert_int_equal(count_children(), 0);
     }
+}
+
+/* A daemon that bears no token: nobody's, unless the tree claims it. */
+static void strays_are_claimed(void **state)
+{
+    struct spawned s;
+    struct family f;
+
+    spawned_init(&s, "family", NULL);
+    s.argv[2] = "end";
+    assert_int_equal(spawned_start(&s), 0);
+    read_family(&s, &f);
+    hold_family(&f);
+    assert_true(has_ended_within(s.pidfd, WAIT_MS));
+
+    pid_t known[] = {s.pid, 0};
+    struct guardian_tree tree = s.tree;
+    (void)strcpy(tree.token, "another");
+    tree.claims_strays = true;
+    /* Two are in its session; the others bear the sign of a worker, which is not this one. */
+    assert_int_equal(guardian_tree_look(&tree, is_one_of, known, NULL), 2);
+    kill_until_none(&s.tree, known);
+    expect_gone(&f, "family");
+    spawned_done(&s);
+    (void)guardian_reap_orphans(is_one_of, &(pid_t){0}, 0, NULL);
+
+    for (int claims = 0; claims < 2; claims++) {
+        pid_t stray = fork();
+
+        if (stray == 0) {
+            char *nothing[] = {NULL};
+
+            (void)setsid();
+            (void)execle("/bin/sleep", "sleep", "1000", NULL, nothing);
+            _exit(1);
+        }
+        assert_true(stray > 0);
+        await_exec(stray);
+        tree = (struct guardian_tree){.pid = INT32_MAX, .start = 1, .claims_strays = claims};
+        assert_int_equal(guardian_tree_look(&tree, is_one_of, known, NULL), claims);
+        tree.start = UINT64_MAX; /* a worker that is younger */
+        assert_int_equal(guardian_tree_look(&tree, is_one_of, known, NULL), 0);
+        kill(stray, SIGKILL);
+        assert_int_equal(waitpid(stray, NULL, 0), stray);
+    }
+    assert_int_equal(count_children(), 0);
 }
 
 static void names_are_bounded(void **state)
@@ -725,6 +787,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(tree_kill_finds_all_and_spares_others),
         cmocka_unit_test(rest_is_named_and_asked),
         cmocka_unit_test(each_process_has_a_tree),
+        cmocka_unit_test(strays_are_claimed),
         cmocka_unit_test(names_are_bounded),
         cmocka_unit_test(group_goes_while_its_leader_is_not_reaped),
         cmocka_unit_test(known_children_are_not_read),

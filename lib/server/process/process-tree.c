@@ -107,6 +107,14 @@ static void reap(const struct scan_process *p)
         (void)waitpid(p->pid, NULL, WNOHANG);
 }
 
+static bool is_stray(const struct scan_process *p, struct known *known)
+{
+    char instance[SCAN_INSTANCE_MAX];
+
+    return !p->dead && p->parent == getpid() && !is_known(p->session, known) &&
+           !scan_instance(p->pid, instance);
+}
+
 /* The processes of the worker are those that are marked. */
 static int find(struct scan *scan, const struct guardian_tree *tree, guardian_known_fn known_fn,
                 void *userdata, bool by_number)
@@ -117,7 +125,9 @@ static int find(struct scan *scan, const struct guardian_tree *tree, guardian_kn
     if (r < 0)
         return r;
     for (size_t i = 0; i < scan->n; i++)
-        scan->items[i].marked = belongs(tree, &scan->items[i], by_number);
+        scan->items[i].marked = belongs(tree, &scan->items[i], by_number) ||
+                                (tree->claims_strays && scan->items[i].start >= tree->start &&
+                                 is_stray(&scan->items[i], &known));
     scan_mark_descendants(scan);
     return 0;
 }
@@ -288,30 +298,6 @@ int guardian_tree_has(const struct guardian_tree *tree, pid_t pid, guardian_know
             return 0;
     }
     return 0;
-}
-
-static bool is_stray(const struct scan_process *p, struct known *known)
-{
-    char instance[SCAN_INSTANCE_MAX];
-
-    return !p->dead && p->parent == getpid() && !is_known(p->session, known) &&
-           !scan_instance(p->pid, instance);
-}
-
-ssize_t guardian_look_for_strays(guardian_known_fn known_fn, void *userdata,
-                                 struct process_names *names)
-{
-    struct known known = {.fn = known_fn, .userdata = userdata, .never = -1};
-    struct scan scan = {0};
-    ssize_t r = descendants(&scan, &known), n = 0;
-
-    for (size_t i = 0; r >= 0 && i < scan.n; i++)
-        if (is_stray(&scan.items[i], &known)) {
-            process_names_add(names, scan.items[i].pid);
-            n++;
-        }
-    scan_done(&scan);
-    return r < 0 ? r : n;
 }
 
 ssize_t guardian_reap_orphans(guardian_known_fn known_fn, void *userdata, int signo,

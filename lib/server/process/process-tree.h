@@ -7,7 +7,8 @@
  * A worker leads a session and a process group of its own. The processes that it starts are
  * recognised by that session or group, by the token in their environment (daemons that called
  * setsid), and by descent from a recognised process. A daemon that has also cleared its environment
- * is not recognised; the supervisor finds it as an orphan when the server ends.
+ * is a stray: it is not recognised, unless the tree claims strays. The supervisor finds it as an
+ * orphan when the server ends.
  *
  * The supervisor looks only at its own descendants (/proc/PID/task/TID/children, or all of /proc if
  * the kernel lacks that file). The guardian has no descendants and looks at all of /proc.
@@ -36,6 +37,7 @@ struct guardian_tree {
     pid_t pid;      /* leader = process group = session */
     uint64_t start; /* the leader's start time in clock ticks, 0: unknown */
     char token[SPAWN_TOKEN_SIZE];
+    bool claims_strays; /* orphans younger than it that show no sign of any worker are its own */
 };
 
 /*
@@ -77,10 +79,6 @@ ssize_t guardian_tree_look(const struct guardian_tree *tree, guardian_known_fn i
  */
 int guardian_tree_has(const struct guardian_tree *tree, pid_t pid, guardian_known_fn is_known,
                       void *userdata);
-
-/* Counts orphans that show no sign of the worker that they were started by. */
-ssize_t guardian_look_for_strays(guardian_known_fn is_known, void *userdata,
-                                 struct process_names *names);
 
 /*
  * Handles children of the calling process that is_known() does not claim: orphans that were

@@ -90,12 +90,13 @@ int cause_background(void *userdata)
     struct process_names names = {};
     char ran[FORMAT_TIME_MAX];
 
-    if (w->ended - w->started > SOON || !ended_well(w) ||
-        all->background_said > w->revision->generation)
+    if (w->ended - w->started > SOON || !ended_well(w))
         return 0;
-    if (guardian_tree_look(&w->tree, workers_know_pid, all, &names) <= 0)
-        /* One that has also overwritten its environment. */
-        (void)guardian_look_for_strays(workers_know_pid, all, &names);
+    /* Servers that go into the background overwrite their environment, for a title in ps(1). */
+    w->tree.claims_strays = true;
+    if (all->background_said > w->revision->generation)
+        return 0;
+    (void)guardian_tree_look(&w->tree, workers_know_pid, all, &names);
     /* A job that is done ends in the same way. */
     if (names.n == 0 && (w->became_ready > 0 || w->revision->config->restart != RESTART_ALWAYS))
         return 0;
