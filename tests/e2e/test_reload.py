@@ -6,7 +6,7 @@ import signal
 import socket
 
 from harness import (FULL, HTTP_HELLO, SANITIZED, WORKER, Load, Skip, check, check_equal, fd_count, kilobytes,
-                     main, scenario, seconds, stays, status_field, wait_for)
+                     main, milliseconds, scenario, seconds, stays, status_field, wait_for)
 
 RELOADS = int(os.environ.get("AIT_E2E_RELOADS", "1000" if FULL else "20" if SANITIZED else "100"))
 
@@ -222,6 +222,22 @@ def dies_after_the_commit(pit):
     check_equal([p for p in old if slots[p] == "1"], [p for p in now if p in old], "old workers that are left")
     pit.trace.wait("ready", 4)
     check_equal([e[2:4] for e in pit.trace.of("start")][-1], ("0", "0"), "slot and generation of the last start")
+    server.stop()
+
+
+@scenario
+def dies_soon_after_the_reload(pit):
+    """The reload is done, and for --settle the slot can still go back."""
+    server = pit.server("-n1", f"--settle={seconds(1)}", "--ready=notify",
+                        *by_generation(pit, "", f"--exit=3 --exit-after={milliseconds(1.5)}")).wait_ready()
+    since = pit.notify.mark()
+    server.send(signal.SIGHUP)
+    server.err.wait("reload: done; 1 of 1 workers were replaced")
+    server.err.wait("slot 0, pid .*: error: reload: the new worker exited with status 3, .*; the slot goes back to what it ran before; "
+                    "see its output above, fix the cause, and reload again")
+    pit.trace.wait("ready", 3)
+    check_equal(pit.trace.of("start")[-1][3], "0", "generation of the last start")
+    pit.notify.wait("STATUS", "1 went back", since=since)
     server.stop()
 
 

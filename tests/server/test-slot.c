@@ -763,6 +763,7 @@ static void crash_after_commit(struct stage *s)
     surge_done(s);
     settle();
     slot_withdraw(s->slot);
+    settle();
     assert_int_equal(s->revisions[0].refs, 1);
     fake_exit(current(s), 1);
     advance(3600 * SEC);
@@ -835,6 +836,39 @@ static void commit_waits_for_the_proof(struct stage *s)
     assert_non_null(strstr(s->replacement.why, "exited with status 3, 2.0"));
     assert_ptr_equal(current(s)->revision, &s->revisions[0]);
     assert_int_equal(s->revisions[1].refs, 1);
+}
+
+/* For --settle after the reload was over, the slot can still go back. */
+static void crash_soon_after_the_reload(struct stage *s)
+{
+    surge_done(s);
+    settle();
+    s->config.settle = 2 * SEC;
+    slot_withdraw(s->slot);
+    memset(&s->replacement, 0xff, sizeof(s->replacement));
+    advance(2 * SEC - 10);
+    fake_exit(current(s), 3);
+    settle();
+    assert_ptr_equal(current(s)->revision, &s->revisions[0]);
+    assert_int_equal(s->revisions[1].refs, 1);
+    assert_int_equal(s->slot->n_exits, 0);
+    assert_true(s->slot->went_back);
+    assert_int_equal((int)s->replacement.state, -1);
+}
+
+/* And not any more. Nothing but time has passed. */
+static void crash_later_after_the_reload(struct stage *s)
+{
+    surge_done(s);
+    settle();
+    s->config.settle = 2 * SEC;
+    slot_withdraw(s->slot);
+    advance(2 * SEC + 10);
+    assert_int_equal(s->revisions[0].refs, 1);
+    fake_exit(current(s), 3);
+    advance(3600 * SEC);
+    assert_ptr_equal(current(s)->revision, &s->revisions[1]);
+    assert_false(s->slot->went_back);
 }
 
 /* A replacement that is to be rolled back is the only one that serves: it stays until the old one
@@ -1012,7 +1046,9 @@ static void test_stories(void **state)
                                        age_is_a_proof,
                                        a_job_need_not_settle,
                                        commit_waits_for_the_proof,
-                                       serves_until_the_old_one_is_back};
+                                       serves_until_the_old_one_is_back,
+                                       crash_soon_after_the_reload,
+                                       crash_later_after_the_reload};
 
     for (size_t i = 0; i < sizeof(stories) / sizeof(stories[0]); i++)
         play_story(stories[i], (struct rate){.count = 20, .usec = 300 * SEC});

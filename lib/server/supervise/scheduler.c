@@ -714,6 +714,15 @@ unsigned scheduler_n_ready(const struct scheduler *s)
     return n;
 }
 
+unsigned scheduler_n_back(const struct scheduler *s)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < s->n_slots; i++)
+        n += s->slots[i]->went_back;
+    return n;
+}
+
 bool scheduler_all_were_proved(const struct scheduler *s)
 {
     for (unsigned i = 0; i < s->n_slots; i++)

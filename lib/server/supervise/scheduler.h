@@ -58,5 +58,7 @@ void scheduler_reload(struct scheduler *s);
 void scheduler_scale(struct scheduler *s, int by);
 
 unsigned scheduler_n_ready(const struct scheduler *s);
+/* Slots that have gone back to what they ran before their last replacement. */
+unsigned scheduler_n_back(const struct scheduler *s);
 /* Each slot has had a worker that stayed alive for --settle. */
 bool scheduler_all_were_proved(const struct scheduler *s);

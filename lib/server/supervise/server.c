@@ -324,6 +324,8 @@ static int look_around(void *userdata)
         (void)snprintf(note, sizeof(note), ", reloading");
     else if (s->reload_state)
         (void)snprintf(note, sizeof(note), ", the last reload: %s", s->reload_state);
+    else if (scheduler_n_back(s) > 0)
+        (void)snprintf(note, sizeof(note), ", the last reload: %u went back", scheduler_n_back(s));
     if (ready)
         log_event(server->workers.log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "all %u workers are ready",
                   s->n_slots);

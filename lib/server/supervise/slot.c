@@ -109,7 +109,7 @@ static void judge_unplanned(struct slot *slot, const struct worker *w, const cha
     (void)format_time(end_time - w->started, ran);
     /* Its READY=1 was worth nothing. */
     if (w->became_ready > 0 && !slot->was_proved)
-        (void)snprintf(ran + strlen(ran), sizeof(ran) - strlen(ran), ", ready for %s of them",
+        (void)snprintf(ran + strlen(ran), sizeof(ran) - strlen(ran), " (%s after it was ready)",
                        format_time(end_time - w->became_ready, time));
     if (w->became_ready > 0 && end_time - w->became_ready >= slot->config->stable) {
         slot->n_failures = 0;
@@ -163,11 +163,14 @@ static void judge(struct slot *slot, const struct worker *w)
  * When a ready worker is proved, if it stays alive. One that is ready because it has been alive for
  * some time has already proved that much. What runs to completion need not stay.
  */
+static uint64_t settle_of(const struct slot *slot)
+{
+    return slot->config->restart == RESTART_NO ? 0 : slot->config->settle;
+}
+
 static uint64_t proved_at(const struct slot *slot, const struct worker *w)
 {
-    uint64_t settle = slot->config->restart == RESTART_NO ? 0 : slot->config->settle;
-
-    return (w->ready_by_age ? w->started : w->became_ready) + settle;
+    return (w->ready_by_age ? w->started : w->became_ready) + settle_of(slot);
 }
 
 static bool is_ready(const struct worker *w)
@@ -254,28 +257,41 @@ static void go_back(struct slot *slot)
     slot->revision = slot->previous;
     slot->previous = NULL;
     slot->state = SLOT_ACTIVE;
+    slot->went_back = true;
+}
+
+static bool trial_is_over(struct slot *slot)
+{
+    if (slot->trial || !slot->previous || ait_now(NULL) < slot->trial_ends)
+        return false;
+    slot->previous = revision_unref(slot->previous);
+    return true;
 }
 
 /* Its end while it is on trial tells against its revision. True if the slot has gone back. */
 static bool trial_has_ended(struct slot *slot, const struct worker *w)
 {
     struct replacement *r = slot->trial;
+    char why[REPLACEMENT_WHY_MAX];
 
-    if (!r || (is_complete(slot, w) && worker_exit_status(w) == 0))
+    if (is_complete(slot, w) && worker_exit_status(w) == 0)
         return false;
-    describe_end(w, r->why, sizeof(r->why));
-    r->pid = w->pid;
-    r->state = REPLACEMENT_DIED;
-    slot->trial = NULL;
-    if (slot->replacement == r)
-        slot->replacement = NULL;
+    describe_end(w, why, sizeof(why));
+    if (r) {
+        (void)strcpy(r->why, why);
+        r->pid = w->pid;
+        r->state = REPLACEMENT_DIED;
+        slot->trial = NULL;
+        if (slot->replacement == r)
+            slot->replacement = NULL;
+    }
     if (!slot->previous || is_complete(slot, w))
         return false;
     go_back(slot);
     log_event(slot->workers->log, LOG_LEVEL_ERROR, (int)slot->index, w->pid,
               "reload: the new worker %s; the slot goes back to what it ran before; see its output "
-              "above",
-              r->why);
+              "above, fix the cause, and reload again",
+              why);
     return true;
 }
 
@@ -391,6 +407,8 @@ static bool commit(struct slot *slot)
     slot->current = slot->next;
     slot->next = NULL;
     slot->trial = r;
+    slot->went_back = false;
+    slot->previous = revision_unref(slot->previous);
     if (slot_is_over(slot))
         revision_unref(slot->revision);
     else
@@ -501,9 +519,9 @@ static void tell(struct slot *slot)
 
 void slot_step(struct slot *slot)
 {
-    static bool (*const looks[])(struct slot *) = {old_has_ended,     left_have_ended,
-                                                   current_has_ended, replacement_goes_on,
-                                                   old_is_drained,    start_is_due};
+    static bool (*const looks[])(struct slot *) = {
+        old_has_ended,       left_have_ended, current_has_ended, trial_is_over,
+        replacement_goes_on, old_is_drained,  start_is_due};
     bool changed;
 
     slot->look_at = AIT_USEC_INFINITY;
@@ -542,6 +560,8 @@ static uint64_t until_next_look(const struct slot *slot)
 
     if (slot->state == SLOT_BACKOFF && may_start(slot))
         at = earlier(at, slot->wake_at);
+    if (slot->previous && !slot->trial)
+        at = earlier(at, slot->trial_ends);
     if (!slot->was_proved && is_ready(slot->current))
         at = earlier(at, proved_at(slot, slot->current));
     if (r && r->state == REPLACEMENT_STARTING && is_ready(slot->next) &&
@@ -657,8 +677,10 @@ void slot_withdraw(struct slot *slot)
         leave_alone(slot, slot->next);
         slot->next = NULL;
     }
+    if (slot->trial)
+        slot->trial_ends = ait_now(NULL) + settle_of(slot);
     slot->replacement = slot->trial = NULL;
-    slot->previous = revision_unref(slot->previous);
+    (void)ait_event_set(slot->event);
 }
 
 void slot_leave(struct slot *slot)

@@ -25,7 +25,8 @@
  * there is nothing to lose.
  *
  * A committed worker stays on trial until the requester withdraws, which is when the whole reload
- * is over. If it ends by itself before that, the slot goes back to the revision that it had before.
+ * is over, and for --settle after that. If it ends by itself before, the slot goes back to the
+ * revision that it had before.
  *
  * Ownership: a slot owns its workers and holds its revision. A struct replacement belongs to the
  * caller, and must stay valid until slot_withdraw().
@@ -93,8 +94,10 @@ struct slot {
     struct worker *current, *next, *old;
     struct worker *left;             /* a list */
     struct replacement *replacement; /* under way; NULL: none */
-    struct replacement *trial;       /* the one that current is on trial for; NULL: none */
-    struct revision *previous;       /* to go back to then; NULL: it was no better */
+    struct replacement *trial; /* the one that current is on trial for; NULL: that one is over */
+    struct revision *previous; /* to go back to while on trial; NULL: none, or it was no better */
+    uint64_t trial_ends;       /* if the replacement is over */
+    bool went_back;            /* and nothing was committed since then */
     int status;       /* exit status of the slot: failed 69, 77 or 78; ended: the worker's */
     bool was_proved;  /* some worker of it, at any time */
     bool leaving;     /* gets no new connections, and starts nothing */
@@ -132,8 +135,8 @@ int slot_replace(struct slot *slot, struct replacement *r);
 /* Decides about a replacement that is ready. Rolling back is also possible before it is ready. */
 void slot_decide(struct slot *slot, bool commit);
 /*
- * The requester has seen the end of all that it asked for, or is ending, with the server: no worker
- * is on trial any more. Workers that were started for a request that is not over end with the slot.
+ * The requester has seen the end of all that it asked for, or is ending, with the server. Workers
+ * that were started for a request that is not over end with the slot.
  */
 void slot_withdraw(struct slot *slot);
 /*
