@@ -104,12 +104,18 @@ static int teardown(void **state)
 static void fill(char *to, const char *from)
 {
     for (; *from; from++)
-        if (*from == '%')
+        if (from[0] == '%' && from[1] == '%')
+            *to++ = *from++;
+        else if (*from == '%')
             to = stpcpy(to, root);
         else
             *to++ = *from;
     *to = '\0';
 }
+
+#define DENIED_ONE                                                                                 \
+    "if it was denied a file, `strace -f -e trace=%%file` shows which one; add --read-only= or "   \
+    "--read-write="
 
 static const struct {
     const char *output;
@@ -130,6 +136,16 @@ static const struct {
     {"EACCES: '%/data/x y'", "%/data/x y cannot be read; add --read-only=%/data"},
     {"EACCES: %/app", "%/app cannot be read; add --read-only=%/app"},
     {"EACCES: %/current/main.py", "%/app/main.py cannot be read; add --read-only=%/app"},
+
+    /* without a directory */
+    {"sh: 1: made-up: Permission denied", DENIED_ONE},
+    {"SemLock(kind): Permission denied", "/dev/shm cannot be written; add --read-write=/dev/shm"},
+    {"could not find a temporary directory", "/tmp cannot be written; add --read-write=/tmp"},
+    {"PermissionError: Permission denied", DENIED_ONE},
+    {"Operation not permitted", NULL},
+
+    /* of each process */
+    {"EACCES: /proc/self/status", "/proc/self/status cannot be read; add --read-only=/proc"},
 
     /* several, each once, the wider instead of the narrower */
     {"EACCES: %/app/lib/a.py\nEACCES: %/app/main.py\nEACCES: %/app",
@@ -153,14 +169,14 @@ static const struct {
     {"EACCES: /etc/shadow", "/etc/shadow cannot be read; add --read-only=/etc/shadow"},
 
     /* what is allowed, is not there, or is no path */
-    {"%/given/conf:12: Permission denied in a function of it", NULL},
-    {"EACCES: /etc/hosts /usr/lib/x /dev/null", NULL},
+    {"%/given/conf:12: cannot open", NULL},
+    {"not found: /etc/hosts /usr/lib/x /dev/null", NULL},
     {"loaded %/given", NULL},
-    {"EACCES: %/none/none", NULL},
+    {"EACCES: %/none/none", DENIED_ONE},
     {"no such file: %/app/none", NULL},
-    {"EACCES: http://%/app/main.py x%/app .%/app", NULL},
-    {"EACCES: / // '/' \"", NULL},
-    {"EACCES: '", NULL},
+    {"not found: http://%/app/main.py x%/app .%/app", NULL},
+    {"not found: / // '/' \"", NULL},
+    {"not found: '", NULL},
     {"", NULL},
 };
 
@@ -216,7 +232,16 @@ static void test_start(void **state)
                  "%/app cannot be read; add --read-only=%/app");
     check_output(revision_of("%/app", "/bin/true", plain), "EACCES: %/app/lib/a.py",
                  "%/app/lib/a.py cannot be read; add --read-only=%/app");
-    check_output(revision_of("%/given", "/bin/true", plain), "EACCES: conf", NULL);
+    check_output(revision_of("%/given", "/bin/true", plain), "cannot open conf", NULL);
+    check_output(revision_of("%/given", "/bin/true", plain), "Permission denied: 'conf'",
+                 "%/given/conf cannot be written; add --read-write=%/given");
+    check_output(revision_of("%/given", "/bin/true", plain), "Permission denied: 'new.txt'",
+                 "%/given/new.txt cannot be written; add --read-write=%/given");
+    check_output(revision_of("%/app", "/bin/true", plain),
+                 "Permission denied @ rb_sysopen - lib/a.py",
+                 "%/app/lib/a.py cannot be read; add --read-only=%/app");
+    check_output(revision_of("%/given", "/bin/true", plain), "sh: 1: env: Permission denied",
+                 "/usr/bin/env cannot be read; add --read-only=/usr/bin/env");
     check_output(revision_of("/", "%/venv/bin/run", plain), "No module named x",
                  "%/venv cannot be read; add --read-only=%/venv");
     check_output(revision_of("/", "/bin/true", with), "",

@@ -11,14 +11,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "find-program.h"
 #include "strv.h"
+#include "tail.h"
 
 #define NAMED_MAX 4
 #define PATH_SIZE 256 /* longer ones are not looked at */
 
-/* What it was told: "no" */
-static const char *const denied_words[] = {"permission denied", "eacces", "errno 13",     "(13)",
-                                           "not permitted",     "eperm",  "accessdenied", NULL};
+/* What it was told: "no". Landlock never says EPERM to an open. */
+#define DENIED "permission denied"
+static const char *const denied_words[] = {DENIED, "eacces",       "errno 13",
+                                           "(13)", "accessdenied", NULL};
 /* or "there is none", which is what many make of it. */
 static const char *const missing_words[] = {"no such file",
                                             "not found",
@@ -50,7 +53,15 @@ static const struct {
 };
 
 /* One of them is enough. */
-static const char *const temporary[] = {"/tmp", "/var/tmp", "/dev/shm", NULL};
+static const char *const temporary[] = {"/tmp", "/var/tmp", NULL};
+
+/* What programs speak of without a name. */
+static const struct {
+    const char *words, *path;
+} unnamed[] = {
+    {"temporary directory", "/tmp"}, {"semlock", "/dev/shm"},       {"sem_open", "/dev/shm"},
+    {"shm_open", "/dev/shm"},        {"shared memory", "/dev/shm"},
+};
 
 /* Without symbolic links */
 struct allowed {
@@ -239,12 +250,26 @@ static bool find_real(const char *path, char real[static PATH_MAX], bool *ret_ex
     return true;
 }
 
+/* Those of each process are different; ours are none of the worker's. */
+static bool consider_proc(struct reach *reach, const char *path)
+{
+    if (!is_below(path, "/proc"))
+        return false;
+    if (!can_read(reach, "/proc") && reach->n_named < NAMED_MAX) {
+        name(reach, "/proc", false, true);
+        (void)snprintf(reach->named[reach->n_named - 1].path, PATH_SIZE, "%s", path);
+    }
+    return true;
+}
+
 /* `source`: a position in a program's text, which has been read. */
 static void consider(struct reach *reach, const char *path, bool denied, bool source)
 {
     char real[PATH_MAX];
     bool exists;
 
+    if (consider_proc(reach, path))
+        return;
     if (!find_real(path, real, &exists) || (!exists && !denied))
         return;
     if (is_below_any(real, reach->allowed.read_write))
@@ -289,9 +314,76 @@ static void consider_line(struct reach *reach, const char *line, const char *end
     }
 }
 
+/* ---- what it named by halves ----------------------------------------------------------------- */
+
+static void consider_read(struct reach *reach, const char *path)
+{
+    char real[PATH_MAX];
+
+    if (realpath(path, real) && !can_read(reach, real))
+        name(reach, real, false, true);
+}
+
+static void consider_command(struct reach *reach, const char *word)
+{
+    char *path = NULL, *refused = NULL;
+
+    if (program_search(word, getenv("PATH"), NULL, &path, &refused) >= 0 && *path == '/')
+        consider_read(reach, path);
+    free(path);
+    free(refused);
+}
+
+/* A file of its directory; with `sure`, also one that is to be made there, or a command. */
+static void consider_word(struct reach *reach, const char *word, bool sure)
+{
+    char path[2 * PATH_SIZE];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", reach->directory, word);
+    if (access(path, F_OK) == 0)
+        consider(reach, path, sure, false);
+    else if (sure && !strpbrk(word, "./"))
+        consider_command(reach, word);
+    else if (sure)
+        consider(reach, path, true, false);
+}
+
+/* "ls: Permission denied", "Permission denied: 'a.txt'", "Permission denied @ rb_sysopen - a.txt"
+ */
+static void consider_words(struct reach *reach, const char *line, const char *end)
+{
+    static const char separators[] = " \t\r\n\"'`,;()[]{}<>|=";
+    char word[PATH_SIZE];
+
+    for (const char *p = line; p < end;) {
+        size_t n = strcspn(p, separators), k = n;
+
+        if (n > (size_t)(end - p))
+            k = n = (size_t)(end - p);
+        while (k > 0 && p[k - 1] == ':')
+            k--;
+        if (k > 0 && k < sizeof(word) && *p != '/') {
+            bool quoted = p > line && strchr("\"'`", p[-1]);
+            bool named = strncasecmp(p + k, ": " DENIED, strlen(": " DENIED)) == 0;
+
+            (void)snprintf(word, sizeof(word), "%.*s", (int)k, p);
+            consider_word(reach, word, quoted || named || (p >= line + 2 && p[-2] == '-'));
+        }
+        p += n + 1;
+    }
+}
+
+static void consider_unnamed(struct reach *reach, const char *output)
+{
+    for (size_t i = 0; i < sizeof(unnamed) / sizeof(unnamed[0]); i++)
+        if (strcasestr(output, unnamed[i].words) && access(unnamed[i].path, F_OK) == 0 &&
+            !is_below_any(unnamed[i].path, reach->allowed.read_write))
+            name(reach, unnamed[i].path, true, true);
+}
+
 static bool has_word(const char *line, const char *end, const char *const *words)
 {
-    char copy[512];
+    char copy[TAIL_MAX];
 
     (void)snprintf(copy, sizeof(copy), "%.*s", (int)(end - line), line);
     while (*words && !strcasestr(copy, *words))
@@ -308,19 +400,13 @@ static void read_output(struct reach *reach, const char *output, bool all)
 
         if (all || denied || has_word(line, end, missing_words))
             consider_line(reach, line, end, denied);
+        if (denied && reach->n_named == 0)
+            consider_words(reach, line, end);
         line = end + (*end == '\n');
     }
 }
 
 /* ---- where it was started -------------------------------------------------------------------- */
-
-static void consider_read(struct reach *reach, const char *path)
-{
-    char real[PATH_MAX];
-
-    if (realpath(path, real) && !can_read(reach, real))
-        name(reach, real, false, true);
-}
 
 /* A program in DIR/bin has its libraries below DIR. */
 static void consider_prefix(struct reach *reach, const char *program)
@@ -385,10 +471,17 @@ const char *reach_describe(const struct revision *revision, const char *output,
     if (find_allowed(revision, &reach.allowed) >= 0) {
         read_output(&reach, output, false);
         if (reach.n_named == 0)
+            consider_unnamed(&reach, output);
+        if (reach.n_named == 0)
             read_output(&reach, output, true);
         if (reach.n_named == 0)
             consider_start(&reach, revision);
     }
     allowed_done(&reach.allowed);
-    return reach.n_named > 0 ? write_text(&reach, buffer) : NULL;
+    if (reach.n_named > 0)
+        return write_text(&reach, buffer);
+    if (!has_word(output, output + strlen(output), denied_words))
+        return NULL;
+    return "if it was denied a file, `strace -f -e trace=%file` shows which one; add --read-only= "
+           "or --read-write=";
 }
