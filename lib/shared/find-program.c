@@ -11,6 +11,15 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+int program_may_execute(const char *path)
+{
+    int r = faccessat(AT_FDCWD, path, X_OK, AT_EACCESS);
+
+    if (r < 0 && errno == EPERM && geteuid() == getuid() && getegid() == getgid())
+        r = access(path, X_OK);
+    return r < 0 ? -errno : 0;
+}
+
 int program_check(const char *path)
 {
     struct stat st;
@@ -22,8 +31,9 @@ int program_check(const char *path)
         return -EISDIR;
     if (!S_ISREG(st.st_mode))
         return -EINVAL;
-    if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0)
-        return -errno;
+    int r = program_may_execute(path);
+    if (r < 0)
+        return r;
     if (statvfs(path, &fs) == 0 && fs.f_flag & ST_NOEXEC)
         return -EPERM;
     return 0;

@@ -9,6 +9,14 @@
 #include <stddef.h>
 
 /*
+ * Whether our effective user may execute the file, or enter the directory; 0, or a negative errno.
+ * faccessat2(2) never says EPERM: that is an outer sandbox which does not know the call, while libc
+ * falls back only at ENOSYS. Where the effective user is the real one, the older call says the
+ * same.
+ */
+int program_may_execute(const char *path);
+
+/*
  * Returns 0, or why exec would refuse this file itself, with our effective user: -EISDIR, -EINVAL
  * if it is not a regular file, -EPERM if it lies on a file system mounted noexec, or an error of
  * stat(2) or access(2). Does not check interpreters.

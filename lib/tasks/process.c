@@ -134,22 +134,71 @@ static bool is_ours(const struct ait_child *c)
     return c->parent == getpid();
 }
 
+static bool is_refusal(int error)
+{
+    return error == EPERM || error == ENOSYS;
+}
+
+/* As waitid() tells it. */
+static int reap_by_waitpid(pid_t pid, siginfo_t *ret)
+{
+    int status;
+    pid_t r = waitpid(pid, &status, WNOHANG);
+
+    if (r <= 0)
+        return r < 0 ? -errno : 0;
+    ret->si_pid = pid;
+    if (WIFEXITED(status)) {
+        ret->si_code = CLD_EXITED;
+        ret->si_status = WEXITSTATUS(status);
+    } else {
+        ret->si_code = WCOREDUMP(status) ? CLD_DUMPED : CLD_KILLED;
+        ret->si_status = WTERMSIG(status);
+    }
+    return 0;
+}
+
+/*
+ * waitid() by the pidfd; where an outer sandbox refuses it, or the kernel is older than 5.4, by the
+ * pid, which the process keeps until it is reaped; and where waitid() is refused altogether, with
+ * older calls. si_pid is 0 if it runs.
+ */
+static int look_at(const struct ait_child *c, siginfo_t *ret, int flags)
+{
+    struct pollfd p = {.fd = c->pidfd, .events = POLLIN};
+
+    if (waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, ret, WEXITED | WNOHANG | flags) >= 0)
+        return 0;
+    if (!is_refusal(errno) && errno != EINVAL)
+        return -errno;
+    if (waitid(P_PID, (id_t)c->pid, ret, WEXITED | WNOHANG | flags) >= 0)
+        return 0;
+    if (!is_refusal(errno))
+        return -errno;
+    if (!(flags & WNOWAIT))
+        return reap_by_waitpid(c->pid, ret);
+    ret->si_pid = poll(&p, 1, 0) > 0 ? c->pid : 0;
+    return 0;
+}
+
 /* 1: it has ended and is reaped, 0: it runs. */
 static int child_reap(struct ait_child *c)
 {
     siginfo_t info = {};
+    int r;
 
     if (c->reaped)
         return 1;
-    if (waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
-        return -errno;
-    if (info.si_pid == 0)
-        return 0;
+    r = look_at(c, &info, WNOWAIT);
+    if (r < 0 || info.si_pid == 0)
+        return r;
     /* It must be now: once the process is reaped, its group's number may be reused. */
     if (c->group)
         (void)kill(-c->pid, SIGKILL);
-    if (waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG) < 0)
-        return -errno;
+    info.si_pid = 0;
+    r = look_at(c, &info, 0);
+    if (r < 0 || info.si_pid == 0)
+        return r;
     c->info = info;
     c->reaped = true;
     return 1;
@@ -244,10 +293,14 @@ static bool wait_shielded(struct ait_child *c, uint64_t usec)
  */
 static void wait_blocking(struct ait_child *c)
 {
+    struct pollfd p = {.fd = c->pidfd, .events = POLLIN};
     siginfo_t info = {};
+    int r;
 
-    while (waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+    while ((r = waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOWAIT)) < 0 && errno == EINTR)
         ;
+    if (r < 0 && is_refusal(errno))
+        (void)poll(&p, 1, -1);
     (void)child_reap(c);
 }
 
