@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "policy/problem.h"
@@ -85,6 +86,23 @@ static const struct {
     {1, offsetof(struct ruleset_attr, handled_access_net)},
 };
 
+/* Linux 5.13 has it, unless it was built without. */
+static bool kernel_should_have_it(void)
+{
+    struct utsname name;
+    unsigned major, minor;
+
+    return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
+           (major > 5 || (major == 5 && minor >= 13));
+}
+
+bool landlock_is_refused(void)
+{
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_VERSION) >= 0)
+        return false;
+    return errno == EPERM || errno == EACCES || (errno == ENOSYS && kernel_should_have_it());
+}
+
 int landlock_abi(void)
 {
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_VERSION);
@@ -115,6 +133,12 @@ static uint64_t known_rights(int abi)
 
 static int lacks(ait_sandbox_problem *problem, const char *option, int needed, int abi)
 {
+    if (abi == 0 && landlock_is_refused())
+        return problem_at(
+            problem, -EOPNOTSUPP, "", 0, 0,
+            "%s needs Landlock, and landlock_create_ruleset(2) is refused by an outer sandbox (or "
+            "missing in this kernel); allow it there, or leave the option out",
+            option);
     if (abi == 0)
         return problem_at(
             problem, -EOPNOTSUPP, "", 0, 0,
@@ -189,8 +213,18 @@ static void choose_scope(const ait_sandbox_options *o, int abi, struct ruleset_a
 
 /* ---- rules ----------------------------------------------------------------------------------- */
 
+static bool is_refusal(int error)
+{
+    return error == -EPERM || error == -ENOSYS;
+}
+
 static int bad_path(ait_sandbox_problem *problem, const char *option, const char *path, int error)
 {
+    if (is_refusal(error))
+        return problem_at(problem, error, path, 0, 0,
+                          "%s=%s: landlock_add_rule(2) is refused (%s) by an outer sandbox; let "
+                          "that allow it, or leave the option out",
+                          option, path, strerror(-error));
     return problem_at(problem, error, path, 0, 0,
                       "%s=%s: %s; name a path that exists and may be opened", option, path,
                       strerror(-error));
@@ -235,7 +269,10 @@ static int add_ports(int ruleset, const ait_sandbox_options *o, ait_sandbox_prob
             int r = -errno;
             return problem_at(
                 problem, r, "", 0, 0,
-                "connect=%u: %s; this kernel may be built without TCP, leave the option out",
+                is_refusal(r) ? "connect=%u: landlock_add_rule(2) is refused (%s) by an outer "
+                                "sandbox; let that allow it, or leave the option out"
+                              : "connect=%u: %s; this kernel may be built without TCP, leave the "
+                                "option out",
                 (unsigned)o->connect_ports[i], strerror(-r));
         }
     }

@@ -41,6 +41,8 @@ struct landlock_result {
 
 /* The kernel's ABI, 0 to LANDLOCK_ABI_NEWEST. 0: no Landlock, or an outer sandbox denies it. */
 int landlock_abi(void);
+/* Whether an outer sandbox is why there is none, and not the kernel's age or how it was booted. */
+bool landlock_is_refused(void);
 
 /*
  * abi: from landlock_abi(), or less. -EOPNOTSUPP: an option needs more than that; -ENOENT and

@@ -80,13 +80,14 @@ static int choose_filter_flags(struct ait_sandbox *s, ait_sandbox_problem *probl
         return problem_at(
             problem, -EOPNOTSUPP, "", 0, 0, "%s; use a newer kernel, or one that is built with it",
             filter_listens(s->deny)
-                ? "explaining and learning need seccomp's user notification (Linux 5.0)"
-                : "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER, Linux 4.14)");
+                ? "explaining and learning need seccomp's user notification (Linux 5.0), which an "
+                  "outer sandbox may hide"
+                : "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER, Linux 4.14), or an "
+                  "outer sandbox hides seccomp(2)");
     if (r < 0)
-        return problem_at(
-            problem, r, "", 0, 0,
-            "seccomp: %s; an outer sandbox may be in the way, let it allow seccomp(2)",
-            strerror(-r));
+        return problem_at(problem, r, "", 0, 0,
+                          "seccomp(2) is refused (%s) by an outer sandbox; let that allow it",
+                          strerror(-r));
     /* A call that waits for its answer is then not begun anew by each signal. */
     if (filter_listens(s->deny) && try_flags(flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) >= 0)
         flags |= SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
@@ -166,7 +167,12 @@ static void describe(struct ait_sandbox *s, const struct landlock_result *landlo
     if (landlock->text[0])
         say(s, "; Landlock ABI %d: %s", abi, landlock->text);
     if (landlock->lacking[0])
-        say(s, "; this kernel lacks: %s", landlock->lacking);
+        say(s, "; %s: %s",
+            abi == 0 && landlock_is_refused()
+                ? "landlock_create_ruleset(2) is refused by an outer sandbox (or missing in this "
+                  "kernel)"
+                : "this kernel lacks",
+            landlock->lacking);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

@@ -40,7 +40,10 @@ struct compiler {
 static int fail(const struct compiler *c, int error, const char *what)
 {
     return problem_at(c->problem, error, c->terms.policy ? c->terms.policy->name : NULL, 0, 0,
-                      "%s: %s", what, strerrordesc_np(-error));
+                      error == -EPERM || error == -ENOSYS
+                          ? "%s: %s; an outer sandbox refuses a call, let that allow it"
+                          : "%s: %s",
+                      what, strerrordesc_np(-error));
 }
 
 /* The child's last step is to seal the file: seals are the proof of its success. */
@@ -148,7 +151,7 @@ static int compile_to_file(struct compiler *c, struct sandbox_filter *ret)
     c->scratch = make_file("seccomp-part", 0);
     int r = c->fd < 0 ? c->fd : c->scratch < 0 ? c->scratch : 0;
 
-    r = r < 0 ? fail(c, r, "a file for the seccomp program") : compile(c, ret);
+    r = r < 0 ? fail(c, r, "memfd_create(2), a file for the seccomp program") : compile(c, ret);
     close_file(c->fd);
     close_file(c->scratch);
     return r;
@@ -178,7 +181,7 @@ static int draw_keys(struct compiler *c, unsigned flags)
     int r = draw(keys, sizeof(keys));
 
     if (r < 0)
-        return fail(c, r, "random numbers");
+        return fail(c, r, "getrandom(2)");
     if (flags & AIT_SANDBOX_EXEC)
         c->terms.exec_key = keys[0] | UINT64_C(0x8000000080000000);
     if (filter_listens(c->terms.deny))
