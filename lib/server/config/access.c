@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "find-program.h"
 #include "parse.h"
 
 enum { STEP_USER, STEP_DIRECTORY, STEP_PROGRAM, STEPS };
@@ -35,7 +36,8 @@ static int try_all(const struct account *a, const char *directory, const char *p
         return STEP_USER;
     if (directory && chdir(directory) < 0)
         return STEP_DIRECTORY;
-    if (faccessat(AT_FDCWD, program, X_OK, AT_EACCESS) < 0)
+    errno = -program_may_execute(program);
+    if (errno != 0)
         return STEP_PROGRAM;
     return STEPS;
 }
@@ -50,8 +52,9 @@ static int barred(const char *path)
 
     for (const char *end = path; (end = strchr(end + 1, '/')) && end - path < PATH_MAX;) {
         *(char *)mempcpy(part, path, (size_t)(end - path)) = '\0';
-        if (faccessat(AT_FDCWD, part, X_OK, AT_EACCESS) < 0)
-            return errno == EACCES ? (int)(end - path) : 0;
+        int r = program_may_execute(part);
+        if (r < 0)
+            return r == -EACCES ? (int)(end - path) : 0;
     }
     return 0;
 }
@@ -63,6 +66,9 @@ static int describe(const struct finding *f, const struct account *a, const char
 
     switch (f->step) {
     case STEP_USER:
+        if (error == ENOSYS)
+            return problem_set_refused(p, -error, "setgroups, setresgid or setresuid",
+                                       "--user, --group");
         return problem_set(
             p, STATUS_OS, -error,
             "--user, --group: cannot become user %u, group %u: %s; start aiotools-sd as root, or "

@@ -26,6 +26,7 @@ int problem_set(struct problem *p, int status, int error, const char *format, ..
         return error;
 
     p->status = status;
+    p->final = false;
     va_start(ap, format);
     vsnprintf(p->text, sizeof p->text, format, ap);
     va_end(ap);
@@ -44,9 +45,8 @@ bool problem_is_refusal(int error)
 
 int problem_set_refused(struct problem *p, int error, const char *call, const char *what)
 {
-    return problem_set(p, STATUS_OS, error,
-                       "%s: %s(2) is refused (%s) by an outer sandbox, or the kernel is too old; "
-                       "allow the call in the container's seccomp profile or the unit's "
-                       "SystemCallFilter=",
-                       what, call, strerror(-error));
+    (void)problem_set(p, STATUS_OS, error, "%s: " PROBLEM_REFUSED, what, call, strerror(-error));
+    if (p)
+        p->final = true;
+    return error;
 }

@@ -24,6 +24,7 @@ enum {
 
 struct problem {
     int status;     /* exit status, one of the above */
+    bool final;     /* trying again cannot help: an outer sandbox refuses a call */
     char text[768]; /* one line, no newline, control characters replaced */
 };
 
@@ -41,5 +42,12 @@ int problem_set(struct problem *p, int status, int error, const char *format, ..
  */
 bool problem_is_refusal(int error);
 
-/* "WHAT: CALL(2) is refused (...) by an outer sandbox or an old kernel; ...". Returns `error`. */
+/*
+ * "WHAT: CALL(2) is refused (...) by an outer sandbox, or the kernel is too old; ...", STATUS_OS
+ * and final. Returns `error`.
+ */
 int problem_set_refused(struct problem *p, int error, const char *call, const char *what);
+/* The part of that behind "WHAT: ", for messages that have more to say. */
+#define PROBLEM_REFUSED                                                                            \
+    "%s(2) is refused (%s) by an outer sandbox, or the kernel is too old; allow the call in the "  \
+    "container's seccomp profile or the unit's SystemCallFilter="

@@ -311,6 +311,9 @@ static int try_calls(const struct watch *w, const char **ret_call)
     if (fd < 0)
         return fd;
     (void)close(fd);
+    *ret_call = "recvmsg";
+    if (recvmsg(w->socket, &(struct msghdr){0}, MSG_DONTWAIT | MSG_PEEK) < 0 && errno != EAGAIN)
+        return -errno;
     *ret_call = "pidfd_send_signal";
     if (syscall(SYS_pidfd_send_signal, w->supervisor, 0, NULL, 0) < 0)
         return -errno;
@@ -344,7 +347,8 @@ static void __attribute__((noreturn)) guardian_main(int socket, int supervisor, 
     report.error = take_post(&w, &call);
     if (report.error < 0)
         (void)snprintf(report.call, sizeof(report.call), "%s", call);
-    if (send(w.socket, &report, sizeof(report), MSG_NOSIGNAL) < 0 || report.error < 0)
+    /* Nobody refuses read() and write(). */
+    if (write(w.socket, &report, sizeof(report)) < 0 || report.error < 0)
         _exit(1);
     stand_guard(&w);
 }
@@ -411,9 +415,12 @@ static int await_report(const struct guardian *g, struct problem *p)
     do
         n = poll(&fd, 1, START_PATIENCE);
     while (n < 0 && errno == EINTR);
-    if (n <= 0 || recv(g->fd, &report, sizeof(report), MSG_DONTWAIT) != sizeof(report))
+    if (n <= 0 || read(g->fd, &report, sizeof(report)) != sizeof(report))
         return describe_death(p, g, n == 0);
-    return report.error < 0 ? describe(p, report.error, report.call) : 0;
+    if (report.error < 0)
+        return describe(p, report.error, report.call);
+    int r = guardian_send(g->fd, &(struct guardian_message){.kind = GUARDIAN_HOLD}, -1);
+    return r < 0 ? describe(p, r, "sendmsg") : 0;
 }
 
 /*

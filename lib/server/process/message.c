@@ -28,6 +28,12 @@ void guardian_registration_init(struct guardian_registration *r, const struct gu
     };
 }
 
+/* A guardian that has died with a message unread is as dead as any. */
+RAW_CODE static int sent(long r)
+{
+    return r == -ECONNRESET ? -EPIPE : r < 0 ? (int)r : 0;
+}
+
 RAW_CODE int guardian_register_self(struct guardian_registration *r, int fd)
 {
     pid_t self = (pid_t)raw_call(SYS_getpid);
@@ -38,7 +44,7 @@ RAW_CODE int guardian_register_self(struct guardian_registration *r, int fd)
     *(int *)(void *)CMSG_DATA(control_of(r)) = (int)pidfd;
     long n = raw_call(SYS_sendmsg, fd, &r->header, MSG_DONTWAIT | MSG_NOSIGNAL);
     (void)raw_call(SYS_close, pidfd);
-    return n < 0 ? (int)n : 0;
+    return sent(n);
 }
 
 int guardian_send(int fd, const struct guardian_message *message, int pidfd)
@@ -52,5 +58,5 @@ int guardian_send(int fd, const struct guardian_message *message, int pidfd)
         r.header.msg_control = NULL;
         r.header.msg_controllen = 0;
     }
-    return sendmsg(fd, &r.header, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+    return sent(sendmsg(fd, &r.header, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0);
 }

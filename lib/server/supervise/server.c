@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -60,6 +63,7 @@ struct server {
     ait_scope *slots; /* NULL: none run */
     unsigned n_interrupts;
     unsigned n_reloads; /* that have been seen to end */
+    int unprotected;    /* errno: workers of our user can look into our memory */
     bool stopping;
     int status; /* exit status, once stopping */
 };
@@ -85,7 +89,8 @@ static bool must_stop(const struct server *server, const struct slot *slot)
     if (slot->state != SLOT_FAILED)
         return false;
     return slot->status == STATUS_SANDBOX ||
-           (slot->status == STATUS_CONFIG && !server->workers.any_started);
+           ((slot->status == STATUS_CONFIG || slot->status == STATUS_OS) &&
+            !server->workers.any_started);
 }
 
 /* Whether nothing is left to run, and the exit status for that. */
@@ -246,8 +251,18 @@ static void announce(void *userdata)
               server->scheduler.n_slots, revision->program,
               sandbox_mode_words[server->config->sandbox.mode]);
     if (revision->sandbox.sandbox)
-        log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "sandbox: %s",
-                  ait_sandbox_text(revision->sandbox.sandbox));
+        log_event(log,
+                  strstr(ait_sandbox_text(revision->sandbox.sandbox), "refused by")
+                      ? LOG_LEVEL_WARNING
+                      : LOG_LEVEL_INFO,
+                  LOG_NO_SLOT, 0, "sandbox: %s", ait_sandbox_text(revision->sandbox.sandbox));
+    if (server->unprotected)
+        log_event(
+            log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
+            "workers of the same user could look into the memory of the supervisor: prctl(2) "
+            "with PR_SET_DUMPABLE is refused (%s) by an outer sandbox; allow it there, or set "
+            "--user=",
+            strerror(server->unprotected));
     if (root_writes_anywhere(server))
         warn_of_root(log, revision);
 }
@@ -464,10 +479,48 @@ static int open_log(struct server *server, struct problem *p)
  * Workers of the same user must not read its memory or open descriptors: /proc shows nothing, and
  * ptrace is refused.
  */
-static void protect_from_workers(const struct server *server)
+static void protect_from_workers(struct server *server)
 {
-    if (server->revision->sandbox.sandbox)
-        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (server->revision->sandbox.sandbox && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        server->unprotected = errno;
+}
+
+static int try_epoll(void)
+{
+    return epoll_create1(EPOLL_CLOEXEC);
+}
+
+static int try_eventfd(void)
+{
+    return eventfd(0, EFD_CLOEXEC);
+}
+
+static int try_signalfd(void)
+{
+    sigset_t none;
+
+    (void)sigemptyset(&none);
+    return signalfd(-1, &none, SFD_CLOEXEC);
+}
+
+/* What the loop cannot do without: it would only report an errno, when it is too late for words. */
+static int check_calls(struct problem *p)
+{
+    static const struct {
+        const char *name;
+        int (*try)(void);
+    } calls[] = {
+        {"epoll_create1", try_epoll}, {"eventfd2", try_eventfd}, {"signalfd4", try_signalfd}};
+
+    for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++) {
+        int fd = calls[i].try();
+
+        if (fd < 0 && problem_is_refusal(-errno))
+            return problem_set_refused(p, -errno, calls[i].name, "cannot wait for events");
+        if (fd >= 0)
+            (void)close(fd);
+    }
+    return 0;
 }
 
 static int start_guardian(struct server *server, struct problem *p)
@@ -488,7 +541,9 @@ static int server_open(struct server *server)
     struct problem *p = &server->workers.problem;
     int r;
 
-    r = revision_new(&server->revision, config, 0, p);
+    r = check_calls(p);
+    if (r >= 0)
+        r = revision_new(&server->revision, config, 0, p);
     if (r >= 0)
         r = open_sockets(server, p);
     if (r >= 0)

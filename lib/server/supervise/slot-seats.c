@@ -157,10 +157,14 @@ void slot_steer(struct slot *slot, enum steer to)
         r = listen_set_steer_seat(s, slot->old->seat, old_serves(slot) ? STEER_READY : STEER_AWAY);
         result = r < 0 ? r : result;
     }
-    if (result < 0)
+    if (result < 0 && !slot->workers->steering_told)
         log_event(slot->workers->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-                  "new connections cannot be kept away from slots that are not ready: %s",
-                  strerror(-result));
+                  "new connections cannot be kept away from slots that are not ready: %s%s",
+                  strerror(-result),
+                  problem_is_refusal(result) ? "; an outer sandbox refuses setsockopt(2) with "
+                                               "SO_ATTACH_REUSEPORT_CBPF, let it allow that"
+                                             : "");
+    slot->workers->steering_told |= result < 0;
 }
 
 /* ---- draining -------------------------------------------------------------------------------- */

@@ -70,7 +70,8 @@ static void rest(struct slot *slot, uint64_t usec)
 
 static void judge_failed_start(struct slot *slot, const struct worker *w)
 {
-    if (w->spawn_status == STATUS_SANDBOX || w->spawn_status == STATUS_CONFIG)
+    if (w->spawn_status == STATUS_SANDBOX || w->spawn_status == STATUS_CONFIG ||
+        w->spawn_is_hopeless)
         fail(slot, w->spawn_status);
 }
 

@@ -80,8 +80,11 @@ static int bind_and_publish(struct notify_socket *s, const char *directory, uid_
     return 0;
 }
 
-static int describe(int error, const char *directory, struct problem *p)
+static int describe(int error, const char *call, const char *directory, struct problem *p)
 {
+    if (error == -ENOSYS || (call && problem_is_refusal(error)))
+        return problem_set_refused(p, error, call ?: "chmod, chown or rename",
+                                   "cannot open the worker's notification socket");
     if (error == -ENAMETOOLONG)
         return problem_set(p, STATUS_CONFIG, error,
                            "runtime directory %s: the path is too long for a socket in it; choose "
@@ -98,16 +101,27 @@ static int describe(int error, const char *directory, struct problem *p)
         strerror(-error));
 }
 
-/* s->path is set. */
-static int open_at(struct notify_socket *s, const char *directory, uid_t uid, gid_t gid)
+/* s->path is set. *ret_call is the call that failed, unless it may be refused for a reason. */
+static int open_at(struct notify_socket *s, const char *directory, uid_t uid, gid_t gid,
+                   const char **ret_call)
 {
     int r;
 
+    *ret_call = "socket";
     s->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    r = s->fd < 0 ? -errno : set_options(s->fd);
-    if (r == 0)
-        r = bind_and_publish(s, directory, uid, gid);
-    if (r < 0 && s->fd >= 0)
+    r = s->fd < 0 ? -errno : 0;
+    if (r == 0) {
+        *ret_call = "setsockopt";
+        r = set_options(s->fd);
+    }
+    if (r < 0) {
+        if (s->fd >= 0)
+            close(s->fd);
+        return r;
+    }
+    *ret_call = NULL;
+    r = bind_and_publish(s, directory, uid, gid);
+    if (r < 0)
         close(s->fd);
     return r;
 }
@@ -116,12 +130,13 @@ int notify_socket_open(struct notify_socket *ret, const char *directory, unsigne
                        gid_t gid, struct problem *ret_problem)
 {
     struct notify_socket s = NOTIFY_SOCKET_CLOSED;
+    const char *call = "getrandom";
     int r = make_name(s.path, directory, slot);
 
     if (r == 0)
-        r = open_at(&s, directory, uid, gid);
+        r = open_at(&s, directory, uid, gid, &call);
     if (r < 0)
-        return describe(r, directory, ret_problem);
+        return describe(r, call, directory, ret_problem);
     *ret = s;
     return 0;
 }
@@ -143,12 +158,13 @@ int notify_socket_renew(struct notify_socket *ret, const struct notify_socket *o
 {
     struct notify_socket s = *old;
     char directory[sizeof s.path];
+    const char *call;
     int r;
 
     snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(s.path, '/') - s.path), s.path);
-    r = open_at(&s, directory, uid, gid);
+    r = open_at(&s, directory, uid, gid, &call);
     if (r < 0)
-        return describe(r, directory, ret_problem);
+        return describe(r, call, directory, ret_problem);
     *ret = s;
     return 0;
 }

@@ -28,16 +28,18 @@ struct step_words {
     const char *name;
     int status;
     const char *remedy;
+    const char *call; /* that only an outer sandbox refuses; NULL: there are other reasons */
 };
 
 static const struct step_words step_words[] = {
-    [SPAWN_STEP_SESSION] = {"new session", STATUS_OS, "please report this as a bug"},
-    [SPAWN_STEP_SIGNALS] = {"signals", STATUS_OS, "an outer sandbox may be in the way"},
-    [SPAWN_STEP_UNBLOCK] = {"signals", STATUS_OS, "an outer sandbox may be in the way"},
+    [SPAWN_STEP_SESSION] = {"new session", STATUS_OS, "please report this as a bug", "setsid"},
+    [SPAWN_STEP_SIGNALS] = {"signals", STATUS_OS, "please report this as a bug", "rt_sigaction"},
+    [SPAWN_STEP_UNBLOCK] = {"signals", STATUS_OS, "please report this as a bug", "rt_sigprocmask"},
     [SPAWN_STEP_GUARDIAN] = {"registering with the guardian", STATUS_OS,
-                             "the guardian process has died; it is started again"},
+                             "the guardian process has died; it is started again",
+                             "pidfd_open or sendmsg"},
     [SPAWN_STEP_FDS] = {"arranging descriptors", STATUS_OS,
-                        "raise the limit of open files (ulimit -n)"},
+                        "raise the limit of open files (ulimit -n)", "fcntl or dup3"},
     [SPAWN_STEP_RLIMIT] = {"--rlimit", STATUS_CONFIG, "only root may go above the hard limit"},
     [SPAWN_STEP_NICE] = {"--nice", STATUS_CONFIG, "only root may lower the value"},
     [SPAWN_STEP_GROUPS] = {"supplementary groups", STATUS_OS,
@@ -47,8 +49,8 @@ static const struct step_words step_words[] = {
     [SPAWN_STEP_UID] = {"changing the user", STATUS_OS, "run as root, or leave out --user"},
     [SPAWN_STEP_DIRECTORY] = {"--chdir", STATUS_CONFIG,
                               "name a directory that the worker's user may enter"},
-    [SPAWN_STEP_DEATH_SIGNAL] = {"parent-death signal", STATUS_OS,
-                                 "an outer sandbox may be in the way"},
+    [SPAWN_STEP_DEATH_SIGNAL] = {"parent-death signal", STATUS_OS, "please report this as a bug",
+                                 "prctl"},
     [SPAWN_STEP_PARENT] = {"checking the parent", STATUS_OS, "the supervisor has died"},
     [SPAWN_STEP_PREPARE_SANDBOX] = {"sandbox", STATUS_SANDBOX, NO_SANDBOX},
     [SPAWN_STEP_SANDBOX] = {"sandbox", STATUS_SANDBOX, NO_SANDBOX},
@@ -86,6 +88,36 @@ static int describe_exec(const struct spawn_params *params, int error, struct pr
                        params->path, strerror(-error));
 }
 
+/* The call of a step of the sandbox, or its name, which will do. */
+static const char *call_of(const char *detail)
+{
+    static const struct {
+        const char *detail, *call;
+    } calls[] = {{"capability bounding set", "prctl"},
+                 {"no_new_privs", "prctl"},
+                 {"Landlock", "landlock_restrict_self"},
+                 {"capabilities", "capget or capset"}};
+
+    for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+        if (strcmp(detail, calls[i].detail) == 0)
+            return calls[i].call;
+    return "seccomp";
+}
+
+static int describe_refusal(const struct spawn_params *params, const struct exec_report *report,
+                            const char *call, const char *what, struct problem *p)
+{
+    int status = step_words[report->step].status;
+
+    (void)problem_set(p, status, report->error, "starting %s: %s: " PROBLEM_REFUSED "%s",
+                      params->path, what, call, strerror(-report->error),
+                      status == STATUS_SANDBOX ? ", or leave the sandbox out (--sandbox=none)"
+                                               : "");
+    if (p)
+        p->final = true;
+    return report->error;
+}
+
 static int describe(const struct spawn_params *params, const struct exec_report *report,
                     struct problem *p)
 {
@@ -93,6 +125,10 @@ static int describe(const struct spawn_params *params, const struct exec_report 
         return describe_exec(params, report->error, p);
     const struct step_words *words = &step_words[report->step];
     const char *detail = report->detail;
+    if (problem_is_refusal(report->error) && words->call)
+        return describe_refusal(params, report, words->call, words->name, p);
+    if (problem_is_refusal(report->error) && words->status == STATUS_SANDBOX && detail)
+        return describe_refusal(params, report, call_of(detail), detail, p);
     /* A chain of filters can have only one listener. */
     const char *remedy =
         detail && report->error == -EBUSY ? "leave out --deny=explain" : words->remedy;
@@ -256,6 +292,15 @@ static int fail(struct spawn *s, int error, struct problem *p)
             -1);
     if (s->plan.exec.failed.error < 0)
         return describe(params, &s->plan.exec.failed, p);
+    if (problem_is_refusal(s->hand_over.error)) {
+        (void)problem_set(p, STATUS_SANDBOX, error,
+                          "starting %s: taking the sandbox's listener: " PROBLEM_REFUSED
+                          ", or leave out --deny=explain",
+                          params->path, "seccomp or ioctl", strerror(-error));
+        if (p)
+            p->final = true;
+        return error;
+    }
     if (s->hand_over.error < 0)
         return fail_os(p, error, params, "taking the sandbox's listener",
                        remedy_for(error, "raise the limit of memory"));

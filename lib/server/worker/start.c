@@ -65,6 +65,8 @@ static int open_pipes(struct worker *w, struct far_ends *far, struct problem *p)
         r = make_pipe(&w->out_fds[i], &far->out[i]);
     if (r >= 0 && w->revision->config->ready == READY_FD)
         r = make_pipe(&w->ready_fd, &far->ready);
+    if (problem_is_refusal(r))
+        return problem_set_refused(p, r, "pipe2", "cannot create a pipe for the worker");
     if (r < 0)
         return problem_set(
             p, STATUS_OS, r,
@@ -218,6 +220,7 @@ static void report_failure(struct worker *w, const struct problem *p)
     struct workers *all = w->all;
 
     w->spawn_status = p->status;
+    w->spawn_is_hopeless = p->final;
     if (all->any_started || !all->failure_reported)
         log_event(all->log, LOG_LEVEL_ERROR, (int)w->slot, 0, "cannot start: %s", p->text);
     all->failure_reported = true;

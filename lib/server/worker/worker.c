@@ -176,9 +176,9 @@ static int stop_in_order(struct worker *w)
 
 static bool main_has_ended(const struct worker *w)
 {
-    siginfo_t info = {};
+    struct pollfd p = {.fd = ait_child_pidfd(w->child), .events = POLLIN};
 
-    return waitid(P_PID, (id_t)w->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid != 0;
+    return poll(&p, 1, 0) > 0;
 }
 
 /* Before they are killed: afterwards they have no names. */

@@ -79,7 +79,8 @@ struct worker {
     bool ready_by_age;              /* it is ready because it has been alive for some time */
 
     /* how it ended */
-    int spawn_status; /* if it could not be started: the exit status for that, else 0 */
+    int spawn_status;       /* if it could not be started: the exit status for that, else 0 */
+    bool spawn_is_hopeless; /* it would fail again */
     bool start_timed_out;
     bool asked_to_stop;
     bool killed; /* it had been asked to stop, and its time was over */

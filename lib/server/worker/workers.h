@@ -46,6 +46,7 @@ struct workers {
     struct worker *living;    /* those that have a process */
     bool any_started;         /* a process of ours has run */
     bool failure_reported;    /* of a start, once */
+    bool steering_told;       /* that connections cannot be steered */
     bool seen_notify;         /* a worker has sent READY=1: from now on --ready=auto requires it */
     bool told_auto;           /* what --ready=auto waits for without it, once */
     uint64_t background_said; /* 1 + the generation of which the log has said that its workers go
