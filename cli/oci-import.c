@@ -242,8 +242,11 @@ static int read_errno(struct oci_import *im, const json_t *object, const char *n
         return r;
     oci_enter_key(im, key);
     char letter = (char)(action->word >> 16);
-    if (letter != 'E' && letter != 'T')
-        return oci_leave(im, oci_fail(im, "only SCMP_ACT_ERRNO has an errno; leave it out"));
+    if (letter != 'E' && letter != 'T') {
+        oci_note(im,
+                 "only SCMP_ACT_ERRNO has an errno; it is ignored, as runc does (crun refuses it)");
+        return oci_leave(im, 0);
+    }
     if (error < 1 || error > ERRNO_MAX)
         return oci_leave(
             im, oci_fail(im, "an errno from 1 to %d is expected%s", ERRNO_MAX,

@@ -19,6 +19,7 @@
 
 #define OCI_PATH_SIZE 128
 #define OCI_ARGUMENTS 6
+#define OCI_COMPARES  12 /* a rule */
 
 /* word tells actions apart that libseccomp tells apart, though they have one meaning here. */
 struct oci_action {
@@ -32,7 +33,7 @@ struct oci_rule {
     size_t entry;
     struct oci_action action;
     size_t n_compares; /* 0: whatever the arguments are */
-    ait_policy_compare compares[OCI_ARGUMENTS];
+    ait_policy_compare compares[OCI_COMPARES];
 };
 
 struct oci_import {
@@ -70,3 +71,8 @@ int oci_check_keys(struct oci_import *im, const json_t *object, const char *cons
 int oci_applies(struct oci_import *im, const json_t *entry, bool *ret);
 
 int oci_make_policy(struct oci_import *im, ait_policy **ret);
+
+/* The bits of an argument that the kernel reads: the others do not count. */
+uint64_t oci_bits_of(const char *name, unsigned arg);
+/* Makes rules that do not overlap of the call's, none of which is without comparisons. */
+int oci_separate(struct oci_import *im, int number);

@@ -9,8 +9,7 @@
 
 #define LINES_MAX 65536
 
-/* The bits of an argument that the kernel reads: the others do not count. */
-static uint64_t bits_of(const char *name, unsigned arg)
+uint64_t oci_bits_of(const char *name, unsigned arg)
 {
     ait_policy *policy AIT_CLEANUP(ait_policy_unrefp) = NULL;
     static const unsigned widths[] = {16, 32};
@@ -36,7 +35,7 @@ static void narrow(const char *name, struct oci_rule *rule)
 
         if (c->value <= UINT16_MAX && (c->mask <= UINT16_MAX || c->mask == UINT64_MAX))
             continue;
-        uint64_t bits = bits_of(name, c->arg);
+        uint64_t bits = oci_bits_of(name, c->arg);
         if ((c->value | bits) == UINT64_MAX)
             c->value &= bits;
         /* What remains too wide is refused by the parser of the text. */
@@ -89,7 +88,7 @@ static int put_alternatives(struct oci_import *im, const char *name, const struc
         return put_rule(im, name, rule);
     const ait_policy_compare *order = &rule->compares[from];
     ait_policy_compare *c = &one.compares[from];
-    uint64_t width = bits_of(name, order->arg);
+    uint64_t width = oci_bits_of(name, order->arg);
     bool less = order->op == AIT_POLICY_LT || order->op == AIT_POLICY_LE;
     if (order->value > width) /* the parser of the text refuses that */
         return put_rule(im, name, rule);
@@ -147,15 +146,15 @@ static int put_call(struct oci_import *im, int number)
 {
     const char *name = ait_syscall_name(number);
     const struct oci_rule *plain = find_plain(im->calls[number]);
-    unsigned orderings = count_orderings(im->calls[number]);
 
     if (plain)
         return put_plain(im, name, im->calls[number], plain);
-    int r = 0;
-    for (struct oci_rule *rule = im->calls[number]; rule && r >= 0; rule = rule->next) {
+    for (struct oci_rule *rule = im->calls[number]; rule; rule = rule->next)
         narrow(name, rule);
+    int r = oci_separate(im, number);
+    unsigned orderings = count_orderings(im->calls[number]);
+    for (struct oci_rule *rule = im->calls[number]; rule && r >= 0; rule = rule->next)
         r = orderings > 1 ? put_alternatives(im, name, rule, 0) : put_rule(im, name, rule);
-    }
     return r;
 }
 
