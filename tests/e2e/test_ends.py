@@ -193,14 +193,14 @@ def a_job_is_not_in_the_background(pit):
 
 
 def own_memory_group():
-    """(folder, file of the limit, file of the processes) of a new control group with a limit of 24M."""
+    """(folder, file of the limit, file of the processes) of a new control group with a limit of 96M."""
     need_root()
     for root, limit in (("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")):
         folder = f"{root}/ait-e2e-{os.getpid()}"
         try:
             os.mkdir(folder)
             with open(f"{folder}/{limit}", "r+") as f:  # it exists, in a control group
-                f.write("25165824")
+                f.write(str(96 << 20))
             return folder
         except OSError:
             if os.path.isdir(folder):
@@ -213,12 +213,17 @@ def out_of_memory(pit):
     """The OOM killer is named, with the limit; another's SIGKILL is not taken for its."""
     folder = own_memory_group()
     try:
-        hungry = "import os, time; time.sleep(0.2); a = []\nwhile True: a.append(os.urandom(1 << 20))"
-        server = pit.server("-n1", "--backoff=1h..1h", "--sandbox=none", "--", PYTHON, "-c", hungry,
-                            wrapper=["/bin/sh", "-c", f'echo $$ >{folder}/cgroup.procs && exec "$@"', "sh"])
-        server.err.wait(r"out of memory: the kernel's OOM killer has ended 1 process of this control group, whose limit is 24M; .*MemoryMax=")
-        server.err.wait(r"was killed by SIGKILL \(by the OOM killer\) after")
-        server.stop()
+        hungry = pit.file("hungry.py", "import os, time\n"
+                          "open('/proc/self/oom_score_adj', 'w').write('1000')\n"
+                          "time.sleep(0.2)\na = []\n"
+                          "while True: a.append(os.urandom(1 << 20))\n")
+        for command, end in (([PYTHON, hungry], "was killed by SIGKILL"),
+                             (["/bin/sh", "-c", f"{PYTHON} {hungry}; exit $?"], "exited with status 137")):
+            server = pit.server("-n1", "--backoff=1h..1h", "--sandbox=none", "--", *command,
+                                wrapper=["/bin/sh", "-c", f'echo $$ >{folder}/cgroup.procs && exec "$@"', "sh"])
+            server.err.wait(r"out of memory: the kernel's OOM killer has ended 1 process of this control group, whose limit is 96M; .*MemoryMax=")
+            server.err.wait(rf"{end} \(by the OOM killer\) after")
+            server.stop()
         server = pit.server("-n1", "--backoff=1h..1h", "--sandbox=none", "--ready=exec", "--", "/bin/sleep", 1000,
                             wrapper=["/bin/sh", "-c", f'echo $$ >{folder}/cgroup.procs && exec "$@"', "sh"]).wait_ready()
         os.kill(server.wait_workers(1)[0], signal.SIGKILL)

@@ -127,7 +127,7 @@ def help_names_every_option(pit):
 def addresses(pit):
     bad = ["", "localhost:80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1", "300.0.0.1:80",
            "1.2.3:80", "[::1]", "[::1", "[::1]:", "[::1]80", "[::g]:80", "::1:80", "99999", "0x50", "80 ", "@",
-           "relative/x.sock", "/" + "x" * 200, "@" + "x" * 200, "tcp:80", "udp:", "udp:x", "seqpacket:80", "=80", "a b=80",
+           "relative/x.sock", "/" + "x" * 200, "@" + "x" * 200, "udp:", "udp:x", "seqpacket:80", "=80", "a b=80",
            "x:y=80"]
     expect_all(pit, [([f"--listen={a}"], USAGE, "--listen") for a in bad])
 
