@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "find-program.h"
 
 #define MAX_COMMANDS 32
 
@@ -13,6 +16,16 @@ const struct command *find_command(const struct command *const *table, const cha
         if (strcmp((*table)->name, name) == 0)
             return *table;
     return NULL;
+}
+
+static bool is_program(const char *word)
+{
+    char *path = NULL, *refused = NULL;
+    int r = program_search(word, getenv("PATH"), NULL, &path, &refused);
+
+    free(path);
+    free(refused);
+    return r >= 0;
 }
 
 int unknown_command(const struct command *const *table, const char *word)
@@ -28,6 +41,11 @@ int unknown_command(const struct command *const *table, const char *word)
         (void)problem_set(&p, STATUS_USAGE, -EINVAL,
                           "%s%s%s: unknown command; did you mean %s%s%s?", parent, space, word,
                           parent, space, names[nearest]);
+    else if (!*parent && is_program(word))
+        (void)problem_set(&p, STATUS_USAGE, -EINVAL,
+                          "%s: unknown command; to run that program, write aiotools-sd run "
+                          "[OPTION...] -- %s [ARG...]",
+                          word, word);
     else
         (void)problem_set(&p, STATUS_USAGE, -EINVAL,
                           "%s%s%s: unknown command; %s%s--help lists them", parent, space, word,

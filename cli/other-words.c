@@ -65,10 +65,19 @@ const struct other_words other_words[] = {
      "sockets that a service manager passes are taken without an option; leave it out"},
     {"reload R hotreload watch", NULL,
      "leave it out; a SIGHUP to aiotools-sd replaces the workers"},
+    {"nice ionice rlimit ulimit limitnofile memory maxmemory memorymax cpus cpuaffinity "
+     "oomscoreadjust",
+     NULL,
+     "aiotools-sd has no such option; set it for aiotools-sd itself, in its unit or with nice(1), "
+     "ulimit or taskset(1): its workers inherit it"},
+    {"health healthcheck healthcmd status metrics watchdog maxrequests maxlifetime check "
+     "configtest "
+     "dryrun test",
+     NULL, "aiotools-sd has no such option; leave it out"},
     {"threads k workerclass workerconnections preload preloadapp loglevel accesslogfile "
      "accesslog errorlogfile errorlog interface loop ws factory app module wsgi wsgifile plugin "
      "master lifespan proxyheaders rootpath certfile keyfile sslkeyfile sslcertfile cert key ssl "
-     "backlog keepalive maxrequests maxrequestsjitter limitmaxrequests limitconcurrency "
+     "backlog keepalive maxrequestsjitter limitmaxrequests limitconcurrency "
      "stats buffersize harakiri vacuum pythonpath virtualenv home debug quiet q verbose",
      NULL, THE_PROGRAMS},
     {0},

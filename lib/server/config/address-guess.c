@@ -10,10 +10,10 @@
 static const struct {
     const char *theirs, *ours;
 } prefixes[] = {
-    {"abns@", "@"},       {"unix@", ""},       {"ipv4@", ""},      {"ipv6@", ""},
-    {"udp4:", "udp:"},    {"udp6:", "udp:"},   {"udp://", "udp:"}, {"tcp4:", ""},
-    {"tcp6:", ""},        {"file://", ""},     {"stream:", ""},    {"dgram:", "udp:"},
-    {"unix-listen:", ""}, {"tcp-listen:", ""},
+    {"abns@", "@"},    {"unix@", ""},      {"ipv4@", ""},        {"ipv6@", ""},
+    {"udp4:", "udp:"}, {"udp6:", "udp:"},  {"udp://", "udp:"},   {"tcp://", ""},
+    {"tcp:", ""},      {"tcp4:", ""},      {"tcp6:", ""},        {"file://", ""},
+    {"stream:", ""},   {"dgram:", "udp:"}, {"unix-listen:", ""}, {"tcp-listen:", ""},
 };
 
 static const char *const schemes[] = {"http", "https", "ws", "wss", "ssl", "tls", "fcgi"};
@@ -21,10 +21,7 @@ static const char *const schemes[] = {"http", "https", "ws", "wss", "ssl", "tls"
 static const struct {
     const char *theirs, *ours;
 } hosts[] = {
-    {"localhost:", "127.0.0.1:"},
-    {"*:", ""},
-    {"[*]:", ""},
-    {":", ""},
+    {"localhost:", "127.0.0.1:"}, {"0:", "0.0.0.0:"}, {"*:", ""}, {"[*]:", ""}, {":", ""},
 };
 
 static const struct {
@@ -90,13 +87,14 @@ static void drop_second_port(char *text)
     before = strrchr(text, ':');
     before = before ? before + 1 : text;
     /* ::1:80 is an address of IPv6. */
-    if (!*before || before[strspn(before, "0123456789")] || strstr(text, "::"))
+    if (!*before || strcmp(before, "0") == 0 || before[strspn(before, "0123456789")] ||
+        strstr(text, "::"))
         *last = ':';
 }
 
 static void name_host(char *text)
 {
-    size_t n = strncmp(text, "udp:", 4) == 0 || strncmp(text, "tcp:", 4) == 0 ? 4 : 0;
+    size_t n = strncmp(text, "udp:", 4) == 0 ? 4 : 0;
 
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
         if (strncasecmp(text + n, hosts[i].theirs, strlen(hosts[i].theirs)) == 0) {

@@ -21,6 +21,7 @@
     "has a host name, and names are not looked up; write an address, such as 127.0.0.1:8080 or "   \
     "[::1]:8080"
 #define WHY_PASSED   "names a socket that is passed; those are taken without an option, leave it out"
+#define WHY_SEVERAL  "is more than one address; write --listen once for each"
 #define WHY_URL      "is a URL; write the address alone, such as 127.0.0.1:8080"
 #define WHY_BRACKETS "is an IPv6 address without brackets; write [::1]:8080"
 #define WHY_RELATIVE "is a relative path; a socket's path begins with /"
@@ -131,6 +132,8 @@ static int refuse_host(const char *text, const char *colon, const char **ret_why
 
     if (strncmp(text, "fd", 2) == 0 && text[2] && strchr(":@=", text[2]))
         return fail(-EINVAL, WHY_PASSED, ret_why);
+    if (strchr(text, ','))
+        return fail(-EINVAL, WHY_SEVERAL, ret_why);
     if (strstr(text, "://"))
         return fail(-EINVAL, WHY_URL, ret_why);
     if (inet_pton(AF_INET6, text, &in6) == 1 ||

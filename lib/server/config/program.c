@@ -153,6 +153,17 @@ static char *join_path(const char *directory, size_t length, const char *name)
 }
 
 /* As execvp: the first that can be executed; what only resembles it gets into the message. */
+/* The usual slips, beside a program that is absent. */
+static const char *remedy_of(const char *program)
+{
+    if (*program == '-')
+        return "options of aiotools-sd stand before the --, and the program follows it";
+    if (strchr(program, ' '))
+        return "write the program and its arguments as separate words, without quotes around all "
+               "of them";
+    return "install it, or give its path";
+}
+
 static int search_path(const char *program, const char *path, const char *working_directory,
                        char **ret, struct problem *p)
 {
@@ -164,9 +175,8 @@ static int search_path(const char *program, const char *path, const char *workin
     else if (r == -ENOMEM)
         r = problem_set(p, STATUS_OS, r, "program %s: out of memory", program);
     else if (r < 0)
-        r = problem_set(p, STATUS_CONFIG, r,
-                        "program %s: not found in PATH (%s); install it, or give its path", program,
-                        path);
+        r = problem_set(p, STATUS_CONFIG, r, "program %s: not found in PATH (%s); %s", program,
+                        path, remedy_of(program));
     free(refused);
     return r;
 }
