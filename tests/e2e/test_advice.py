@@ -7,7 +7,7 @@ import shlex
 import signal
 import socket
 
-from harness import (APPS, PYTHON, Skip, check, check_equal, main, need_landlock, need_program, need_root, scenario, seconds, wait_for)
+from harness import (APPS, PYTHON, Skip, check, check_equal, main, need_landlock, need_program, need_root, scenario, wait_for)
 
 # Opens the address by itself, as redis-server, memcached and php -S do, and takes a lock first if it is told to.
 OPENS = """
@@ -27,11 +27,14 @@ if where:
     except OSError as e:
         sys.exit(os.environ.get("COMPLAINT") or f"cannot listen: {e}")
     s.listen()
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as n:
+    n.connect(os.environ["NOTIFY_SOCKET"])
+    n.send(b"READY=1")
 while True:
     time.sleep(60)
 """
 
-QUICK = ["--backoff=1ms..1ms", "--settle=0", f"--ready=delay:{seconds(0.3)}"]
+QUICK = ["--backoff=1ms..1ms", "--settle=0", "--ready=notify"]
 LISTEN_FDS = "does it take its sockets from LISTEN_FDS[?] if it opens its port itself, leave out --listen"
 IN_PLACE = "--max-surge=0 --max-unavailable=1"
 
@@ -89,7 +92,7 @@ def another_process_has_the_address(pit):
 @scenario
 def an_old_end_is_no_reason(pit):
     """What a worker has written that was told to end is not looked at."""
-    server = pit.server("-n1", *QUICK, f"--listen=127.0.0.1:{pit.port()}", "--", "sh", "-c",
+    server = pit.server("-n1", *QUICK, "--ready=exec", f"--listen=127.0.0.1:{pit.port()}", "--", "sh", "-c",
                         "echo Address already in use; exec sleep 60")
     server.err.wait("workers are ready")
     for _ in range(2):

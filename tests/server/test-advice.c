@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "strv.h"
 #include "worker/reach.h"
 #include "worker/tail.h"
 
@@ -198,16 +199,27 @@ static struct revision *revision_of(const char *directory, const char *program, 
     static struct server_config config;
     static struct revision revision;
     static char dir[PATH_MAX], file[PATH_MAX], given[PATH_MAX], *read_only[] = {given, NULL};
+    struct worker_sandbox *s = &revision.sandbox;
+    char **need_read_only, **need_read_write;
+    size_t n;
 
     fill(dir, directory);
     fill(file, program);
     fill(given, "%/given");
     config.argv = argv;
+    assert_int_equal(sandbox_needs(&(struct sandbox_program){.file = file}, &need_read_only, &n,
+                                   &need_read_write),
+                     0);
+    strv_free(s->need_read_only);
+    strv_free(s->need_read_write);
     revision = (struct revision){.config = &config,
                                  .directory = dir,
                                  .program = file,
                                  .real_program = file,
-                                 .sandbox = {.read_only = read_only, .identity = 1}};
+                                 .sandbox = {.read_only = read_only,
+                                             .need_read_only = need_read_only,
+                                             .need_read_write = need_read_write,
+                                             .identity = 1}};
     return &revision;
 }
 

@@ -226,11 +226,12 @@ static void warn_of_root(struct log *log, const struct revision *revision)
     const char *chdir = revision->config->chdir, *directory;
 
     directory = chdir && *chdir == '/' ? chdir : revision->directory ?: getcwd(cwd, sizeof(cwd));
+    directory = directory ?: "DIRECTORY";
     log_event(
         log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
         "workers run as root and may write all files that root may write; set --user=USER, or "
-        "confine their files: --sandbox=strict --read-only=%s --read-write=/tmp",
-        directory ?: "DIRECTORY");
+        "confine their files: --sandbox=strict --read-only=%s --read-write=%s",
+        directory, strncmp(directory, "/tmp/", 5) == 0 ? "/var/tmp" : "/tmp");
 }
 
 static void announce(void *userdata)

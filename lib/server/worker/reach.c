@@ -59,7 +59,8 @@ static const char *const temporary[] = {"/tmp", "/var/tmp", NULL};
 static const struct {
     const char *words, *path;
 } unnamed[] = {
-    {"temporary directory", "/tmp"}, {"semlock", "/dev/shm"},       {"sem_open", "/dev/shm"},
+    {"temporary directory", "/tmp"}, {"temporary directory", "/var/tmp"},
+    {"semlock", "/dev/shm"},         {"sem_open", "/dev/shm"},
     {"shm_open", "/dev/shm"},        {"shared memory", "/dev/shm"},
 };
 
@@ -213,6 +214,9 @@ static void name(struct reach *reach, const char *path, bool write, bool exists)
     (void)snprintf(n->path, sizeof(n->path), "%s", path);
     n->write = write;
     choose_option(reach, n, exists);
+    /* What lies in a folder that a worker may write is refused. */
+    if (write && strcmp(reach->directory, n->option) != 0 && is_below(reach->directory, n->option))
+        return;
     if (is_named(reach, n))
         return;
     for (unsigned i = reach->n_named; i-- > 0;)
