@@ -94,8 +94,9 @@ int ait_policy_from_preset(ait_policy **ret, const char *name,
 /*
  * Makes a policy from the values of SystemCallFilter=, one per line in the order of the unit file
  * ("@system-service", "~@resources:EACCES"), or from a unit file, of which the lines
- * SystemCallFilter= and SystemCallErrorNumber= are used. Without the latter, denied calls get
- * EPERM.
+ * SystemCallFilter= and SystemCallErrorNumber= are used. In a unit file all is as in systemd, so
+ * without the latter denied calls kill, and what systemd ignores becomes a note. In bare lists they
+ * get EPERM.
  */
 int ait_policy_from_systemd(ait_policy **ret, const char *name, const char *lists,
                             ait_sandbox_problem *problem) AIT_MUST_CHECK;

@@ -167,7 +167,7 @@ BAD = [
     ("policy 1\ninclude bad.policy\n", "2:1", "include each other"),
     ("policy 1\ninclude nowhere.policy\n", "2:1", "No such file"),
     ("policy 1\ninclude .\n", "2:1", "a directory"),
-    ("SystemCallFilter=@system-service openatt\n", "1:34", "is it openat?"),
+    ("@system-service openatt\n", "1:17", "is it openat?"),
     ("read\nioctl arg1 == TIOCSTI: errno(EPERM)\n", "2:7", 'begins with the line "policy 1"'),
     ("ExecStart=/bin/true\n", "", "not a policy"),
     ("{\n", "", "JSON"),
@@ -210,6 +210,11 @@ def notes():
         path = write(folder, "a.json", '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["open"], "action": "SCMP_ACT_ERRNO"}]}')
         done = sandbox("check", path)
         check(done.returncode == 0 and done.stderr.startswith(f"{path}: note: open is denied"), done.stderr)
+        unit = write(folder, "a.service", "[Service]\nSystemCallFilter=@system-service openatt\nSystemCallErrorNumber=EPERM\nRestrictRealtime=yes\n")
+        done = sandbox("check", unit)
+        check_equal((done.returncode, done.stderr), (0,
+            f"{unit}:2:34: note: unknown system call 'openatt': is it openat?; it is ignored, as by systemd\n"
+            f"{unit}:4:1: note: RestrictRealtime is a filter of its own in systemd and is not read; write rules for it\n"), "notes of a unit")
         write(folder, "a.json", """{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
             {"names": ["setns", "reed"], "action": "SCMP_ACT_ALLOW"},
             {"names": ["setns"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]}""")

@@ -72,7 +72,12 @@ static void test_languages(void **unused)
         {"policies 1\n", -EINVAL, "begins with the line \"policy 1\""},
         {"read\nioctl arg1 == 1: errno(EPERM)\n", -EINVAL, "begins with the line \"policy 1\""},
         {"@aio\nioctl arg1==1\n", -EINVAL, "unknown system call 'arg1==1'"},
-        {"SystemCallFilter=opennat\n", -EINVAL, "is it openat?"},
+        {"SystemCallFilter=opennat\n", 0, ""},
+        {"opennat\n", -EINVAL, "is it openat?"},
+        {"\xef\xbb\xbfpolicy 1\nread\n", 0, ""},
+        {"\xef\xbb\xbf# mark\npolicy 1\n", 0, ""},
+        {"\xef\xbb\xbf@aio\n", 0, ""},
+        {"\xef\xbb\xbf{}", 0, ""},
     };
     int n_imported = 0;
 
@@ -86,7 +91,7 @@ static void test_languages(void **unused)
             fail_msg("case %zu: %d: %s", i, r, problem.message);
         ait_policy_unref(policy);
     }
-    assert_int_equal(n_imported, 3);
+    assert_int_equal(n_imported, 4);
 }
 
 static void test_a_language_that_is_named(void **unused)
@@ -141,26 +146,29 @@ static void test_notes_of_json_have_no_lines(void **unused)
 
 /* ---- unit files ------------------------------------------------------------------------------ */
 
+/* as systemd does by default */
+#define KILL "SystemCallErrorNumber=kill\n"
+
 static void test_unit_files(void **unused)
 {
     static const struct {
         const char *text, *same; /* as these lists */
     } cases[] = {
         {"@aio\n~@mount:EACCES\n", "@aio\n~@mount:EACCES"},
-        {"[Service]\nSystemCallFilter=@aio\n# no\n; no\nUser = me\n", "@aio"},
+        {"[Service]\nSystemCallFilter=@aio\n# no\n; no\nUser = me\n", KILL "@aio"},
         {"SystemCallFilter = @aio read\nSystemCallErrorNumber=EACCES\n",
          "SystemCallErrorNumber=EACCES\n@aio read"},
         {"SystemCallErrorNumber=7\n@aio", "SystemCallErrorNumber=7\n@aio"},
         {"SystemCallErrorNumber=7\nSystemCallErrorNumber=\n@aio", "@aio"},
         {"SystemCallErrorNumber=kill\nSystemCallFilter=~@aio\n", "~@aio:kill"},
-        {"SystemCallFilter=@aio\nSystemCallFilter=\nSystemCallFilter=read\n", "read"},
-        {"SystemCallFilter=@aio \\\n  read\n", "@aio read"},
-        {"X-Comment=read\nSystemCallFilter=write\n", "write"},
+        {"SystemCallFilter=@aio\nSystemCallFilter=\nSystemCallFilter=read\n", KILL "read"},
+        {"SystemCallFilter=@aio \\\n  read\n", KILL "@aio read"},
+        {"X-Comment=read\nSystemCallFilter=write\n", KILL "write"},
         /* A comment does not go on in the next line, and does not end the lines that it stands
            between. */
-        {"SystemCallFilter=@aio\n# no \\\nSystemCallFilter=~@mount\n", "@aio\n~@mount"},
-        {"SystemCallFilter=~@aio \\\n ; no \\\n  @mount\n", "~@aio @mount"},
-        {"SystemCallFilter=~@aio \\\n# no\n  @mount\n", "~@aio @mount"},
+        {"SystemCallFilter=@aio\n# no \\\nSystemCallFilter=~@mount\n", KILL "@aio\n~@mount"},
+        {"SystemCallFilter=~@aio \\\n ; no \\\n  @mount\n", KILL "~@aio @mount"},
+        {"SystemCallFilter=~@aio \\\n# no\n  @mount\n", KILL "~@aio @mount"},
     };
     ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
 

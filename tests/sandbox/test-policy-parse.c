@@ -22,6 +22,7 @@ static const struct {
     struct call_row calls[4];
 } right[] = {
     {P, {{"read", {0}, "errno(EPERM)"}}},
+    {"\xef\xbb\xbf" P "read\n", {{"read", {0}, "allow"}}},
     {"# a comment\n\n   \t\npolicy 1 # and one more\r\n read\t\r\n",
      {{"read", {0}, "allow"}, {"write", {0}, "errno(EPERM)"}}},
     {P "default allow\nread: errno(EACCES)",
@@ -188,7 +189,8 @@ static const struct {
     {P "include nosuchpreset\n", -ENOENT, 2, 1,
      "include 'nosuchpreset': No such file or directory"},
     {P "include \"service\"\n", -ENOENT, 2, 1, "include 'service'"},
-    {"\xef\xbb\xbfpolicy 1\n", -EINVAL, 1, 1, "the first line must be"},
+    {"\xef\xbb\xbf\xef\xbb\xbfpolicy 1\n", -EINVAL, 1, 1, "the first line must be"},
+    {"\xef\xbb\xbfpolicy 2\n", -EINVAL, 1, 8, ""},
 };
 
 static void test_wrong(void **unused)

@@ -253,6 +253,7 @@ AIT_PUBLIC int ait_policy_from_preset(ait_policy **ret, const char *name,
 
 static const char *first_line(const char *text)
 {
+    text += text_mark(text, strlen(text));
     for (;;) {
         text += strspn(text, " \t\r\n");
         if (*text != '#' && *text != ';')

@@ -549,7 +549,8 @@ int policy_parse_text(struct draft *draft, const struct reading *reading, const 
     if (length > POLICY_TEXT_MAX)
         return problem_at(problem, -E2BIG, reading->source->name, 0, 0, "larger than %d bytes",
                           POLICY_TEXT_MAX);
-    int e = parse_lines(&p, text, length);
+    size_t mark = text ? text_mark(text, length) : 0;
+    int e = parse_lines(&p, text + mark, length - mark);
     if (e >= 0)
         e = draft_put(draft, layer, problem);
     if (e >= 0 && reading->depth == 0 && !reading->preset)

@@ -12,6 +12,7 @@
  * The draft belongs to the caller; a failed parse leaves it fit for draft_done() only.
  */
 
+#include <string.h>
 #include <sys/types.h>
 
 #include "draft.h"
@@ -37,6 +38,12 @@ struct reading {
 
 int policy_parse_text(struct draft *draft, const struct reading *reading, const char *text,
                       size_t length, ait_sandbox_problem *problem);
+
+/* How many bytes of a text are a mark of the order of bytes, which editors put there: 3 or 0. */
+static inline size_t text_mark(const char *text, size_t length)
+{
+    return length >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0;
+}
 
 /* "allow", "errno" and so on; false: no such action. */
 bool policy_action_kind(const char *name, size_t n, ait_policy_action *ret);

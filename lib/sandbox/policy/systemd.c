@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "parse.h"
 #include "problem.h"
@@ -15,8 +16,8 @@
 
 static const ait_policy_action refuse = {.kind = AIT_POLICY_ERRNO, .error = EPERM};
 
-/* The meaning of a line's value. */
-enum value_kind { VALUE_LIST, VALUE_ERROR, VALUE_OTHER };
+/* The meaning of a line's value. VALUE_APART: it makes another filter in systemd. */
+enum value_kind { VALUE_LIST, VALUE_ERROR, VALUE_ARCHITECTURES, VALUE_APART, VALUE_OTHER };
 
 /* What the lists say about a call. */
 struct entry {
@@ -29,7 +30,9 @@ struct import {
     struct draft *draft;
     const struct source *source;
     ait_sandbox_problem *problem;
+    bool has_refusal;
     ait_policy_action refusal; /* for what is denied without an errno of its own */
+    bool is_unit;              /* what systemd ignores, it ignores; else it is a mistake */
     bool has_list;             /* the first one decides which kind they all are */
     bool is_allow_list;
     struct entry entries[SYSCALL_NEWEST + 1];
@@ -37,6 +40,7 @@ struct import {
     /* Where it is. */
     unsigned line;
     const char *start; /* of the line */
+    bool in_other;     /* a section that has no such lines */
     enum value_kind kind;
     bool inverted;
     bool begun;     /* the value has been seen to hold something */
@@ -65,6 +69,19 @@ __attribute__((format(printf, 3, 4))) static int fail(struct import *im, const c
                       (unsigned)(at - im->start) + 1, "%s", message);
 }
 
+__attribute__((format(printf, 3, 4))) static void note(struct import *im, const char *at,
+                                                       const char *format, ...)
+{
+    struct place place = {im->source, im->line, (unsigned)(at - im->start) + 1};
+    char message[sizeof(im->problem->message)];
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    draft_note(im->draft, place, "%s", message);
+}
+
 static bool is_space(char c)
 {
     return c == ' ' || c == '\t' || c == '\r';
@@ -87,15 +104,34 @@ static int read_action(struct import *im, const char *text, size_t n, ait_policy
     return 0;
 }
 
+/* 0: systemd ignores the word. */
 static int read_word(struct import *im, struct word *word)
 {
     const char *colon = memchr(word->text, ':', word->n);
     size_t n = colon ? (size_t)(colon - word->text) : word->n;
+    ait_sandbox_problem *problem = im->problem;
 
     (void)snprintf(word->name, sizeof(word->name), "%.*s", n < WORD_SIZE ? (int)n : WORD_SIZE - 1,
                    word->text);
     word->has_action = colon;
-    return colon ? read_action(im, colon + 1, word->n - n - 1, &word->action) : 0;
+    if (!colon)
+        return 1;
+    if (im->is_unit && im->is_allow_list && !im->inverted) {
+        note(im, word->text,
+             "a call that is allowed takes no errno: '%.*s' is ignored, as by systemd; write "
+             "SystemCallFilter=~%.*s",
+             word->n < 40 ? (int)word->n : 40, word->text, word->n < 40 ? (int)word->n : 40,
+             word->text);
+        return 0;
+    }
+    im->problem = im->is_unit ? NULL : problem;
+    int e = read_action(im, colon + 1, word->n - n - 1, &word->action);
+    im->problem = problem;
+    if (e >= 0 || !im->is_unit)
+        return e < 0 ? e : 1;
+    note(im, word->text, "'%.*s' has no errno that is known; it is ignored, as by systemd",
+         word->n < 40 ? (int)word->n : 40, word->text);
+    return 0;
 }
 
 /* In an allow list a call stays listed if it is denied with an errno of its own. */
@@ -125,6 +161,12 @@ static int unknown(struct import *im, const struct word *word)
 {
     const char *nearest = syscall_nearest(word->name);
 
+    if (im->is_unit) {
+        note(im, word->text, "unknown %s '%s'%s%s%s; it is ignored, as by systemd",
+             *word->name == '@' ? "group" : "system call", word->name, nearest ? ": is it " : "",
+             nearest ? nearest : "", nearest ? "?" : "");
+        return 0;
+    }
     return fail(im, word->text, "unknown %s '%s'%s%s%s",
                 *word->name == '@' ? "group" : "system call", word->name, nearest ? ": is it " : "",
                 nearest ? nearest : "", nearest ? "?" : "");
@@ -135,7 +177,7 @@ static int say_word(struct import *im, struct word *word)
     struct saying s = {im, word};
     int e = read_word(im, word);
 
-    if (e < 0)
+    if (e <= 0)
         return e;
     if (*word->name == '@') {
         e = syscall_group_expand(word->name, say_member, &s);
@@ -145,9 +187,7 @@ static int say_word(struct import *im, struct word *word)
     if (number == -ENOENT)
         return unknown(im, word);
     if (number < 0) {
-        struct place place = {im->source, im->line, (unsigned)(word->text - im->start) + 1};
-        draft_note(im->draft, place, "this architecture has no system call %s: it is skipped",
-                   word->name);
+        note(im, word->text, "this architecture has no system call %s: it is skipped", word->name);
         return 0;
     }
     say(im, word, number);
@@ -210,12 +250,56 @@ static int read_list(struct import *im, const char *p, const char *end)
 
 static int read_error(struct import *im, const char *p, const char *end)
 {
-    if (p < end) {
-        im->begun = true;
-        return read_action(im, p, (size_t)(end - p), &im->refusal);
+    ait_sandbox_problem *problem = im->problem;
+
+    if (p == end) {
+        if (!im->begun && !im->goes_on)
+            im->has_refusal = false;
+        return 0;
     }
-    if (!im->begun && !im->goes_on)
-        im->refusal = refuse;
+    im->begun = true;
+    im->problem = im->is_unit ? NULL : problem;
+    int e = read_action(im, p, (size_t)(end - p), &im->refusal);
+    im->problem = problem;
+    if (e < 0 && !im->is_unit)
+        return e;
+    if (e < 0)
+        note(im, p, "'%.*s' is no errno that is known; it is ignored, as by systemd",
+             end - p < 40 ? (int)(end - p) : 40, p);
+    else
+        im->has_refusal = true;
+    return 0;
+}
+
+/* The policy is for this architecture only, and kills the others. */
+static void read_architectures(struct import *im, const char *p, const char *end)
+{
+    if (p < end && !(end - p == 6 && !memcmp(p, "native", 6)))
+        note(im, p, "only calls of this architecture are allowed, whatever is listed here");
+}
+
+static bool is_off(const char *p, const char *end)
+{
+    static const char *const words[] = {"", "0", "no", "n", "false", "f", "off"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strlen(words[i]) == (size_t)(end - p) && !strncasecmp(words[i], p, (size_t)(end - p)))
+            return true;
+    return false;
+}
+
+static int read_value(struct import *im, const char *p, const char *end)
+{
+    if (im->kind == VALUE_LIST)
+        return read_list(im, p, end);
+    if (im->kind == VALUE_ERROR)
+        return read_error(im, p, end);
+    if (im->kind == VALUE_ARCHITECTURES && !im->continued)
+        read_architectures(im, p, end);
+    if (im->kind == VALUE_APART && !im->continued && !is_off(p, end))
+        note(im, im->start,
+             "%.*s is a filter of its own in systemd and is not read; write rules for it",
+             (int)strcspn(im->start, "= \t"), im->start);
     return 0;
 }
 
@@ -234,7 +318,22 @@ static const char *read_key(struct import *im, const char *p, const char *end)
     static const struct {
         const char *name;
         enum value_kind kind;
-    } keys[] = {{"SystemCallFilter", VALUE_LIST}, {"SystemCallErrorNumber", VALUE_ERROR}};
+    } keys[] = {
+        {"SystemCallFilter", VALUE_LIST},
+        {"SystemCallErrorNumber", VALUE_ERROR},
+        {"SystemCallArchitectures", VALUE_ARCHITECTURES},
+        {"SystemCallLog", VALUE_APART},
+        {"LockPersonality", VALUE_APART},
+        {"MemoryDenyWriteExecute", VALUE_APART},
+        {"ProtectClock", VALUE_APART},
+        {"ProtectHostname", VALUE_APART},
+        {"ProtectKernelLogs", VALUE_APART},
+        {"ProtectKernelModules", VALUE_APART},
+        {"RestrictAddressFamilies", VALUE_APART},
+        {"RestrictNamespaces", VALUE_APART},
+        {"RestrictRealtime", VALUE_APART},
+        {"RestrictSUIDSGID", VALUE_APART},
+    };
     const char *value = value_of(p, end);
     size_t n = strcspn(p, " \t\r=");
 
@@ -244,9 +343,24 @@ static const char *read_key(struct import *im, const char *p, const char *end)
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
         if (strlen(keys[i].name) == n && !memcmp(keys[i].name, p, n))
             im->kind = keys[i].kind;
+    if (im->in_other && im->kind != VALUE_OTHER) {
+        note(im, p, "this section has no %.*s; it is ignored, as by systemd", (int)n, p);
+        im->kind = VALUE_OTHER;
+    }
     while (value < end && is_space(*value))
         value++;
     return value;
+}
+
+/* Sections of units that run programs. */
+static void read_section(struct import *im, const char *p, const char *end)
+{
+    static const char *const sections[] = {"[Service]", "[Socket]", "[Mount]", "[Swap]"};
+
+    im->in_other = true;
+    for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
+        if (strlen(sections[i]) == (size_t)(end - p) && !memcmp(sections[i], p, (size_t)(end - p)))
+            im->in_other = false;
 }
 
 static int read_line(struct import *im, const char *p, const char *end)
@@ -261,6 +375,8 @@ static int read_line(struct import *im, const char *p, const char *end)
     if (im->goes_on)
         end--;
     if (!im->continued) {
+        if (p < end && *p == '[')
+            read_section(im, p, end);
         if (p == end || *p == '[')
             return 0;
         p = read_key(im, p, end);
@@ -268,15 +384,29 @@ static int read_line(struct import *im, const char *p, const char *end)
     }
     while (end > p && is_space(end[-1]))
         end--;
-    int e = im->kind == VALUE_LIST    ? read_list(im, p, end)
-            : im->kind == VALUE_ERROR ? read_error(im, p, end)
-                                      : 0;
+    int e = read_value(im, p, end);
     im->continued = im->goes_on;
     return e;
 }
 
+/* Whether it is more than bare lists. */
+static bool is_unit(const char *text)
+{
+    static const char key[] = "SystemCallFilter";
+
+    for (; text; text = strchr(text, '\n')) {
+        text += strspn(text, " \t\r\n");
+        if (!strncmp(text, key, strlen(key)) &&
+            text[strlen(key) + strspn(text + strlen(key), " \t")] == '=')
+            return true;
+    }
+    return false;
+}
+
 static int read_lines(struct import *im, const char *text)
 {
+    text += text_mark(text, strlen(text));
+    im->is_unit = is_unit(text);
     while (*text) {
         size_t n = strcspn(text, "\n");
         im->line++;
@@ -323,6 +453,15 @@ static int import_lists(struct import *im, const char *lists)
         return problem_at(
             im->problem, -EINVAL, im->source->name, 0, 0,
             "it contains no list of system calls; a line SystemCallFilter=... is expected");
+    im->line = 0;
+    im->start = lists;
+    if (!im->has_refusal && im->is_unit) {
+        im->refusal = (ait_policy_action){.kind = AIT_POLICY_KILL};
+        note(im, lists,
+             "denied calls kill, which is systemd's default; SystemCallErrorNumber=EPERM lets them "
+             "fail");
+    } else if (!im->has_refusal)
+        im->refusal = refuse;
     fill_layer(im, layer);
     return draft_put(im->draft, layer, im->problem);
 }
@@ -347,7 +486,6 @@ AIT_PUBLIC int ait_policy_from_systemd(ait_policy **ret, const char *name, const
         im->problem = problem;
         im->draft = calloc(1, sizeof(*im->draft));
         im->source = im->draft ? draft_source(im->draft, name) : NULL;
-        im->refusal = refuse;
     }
     int e = im && im->source ? import_lists(im, lists) : -ENOMEM;
     if (e >= 0)
