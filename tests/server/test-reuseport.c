@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "sockets/reuseport.h"
+#include "sockets/steering.h"
 
 #define MANY 256
 
@@ -253,6 +254,30 @@ static void test_many_slots(void **state)
         reuseport_remove(&g, slot);
     assert_map(&g);
     assert_int_equal(reuseport_add(&g, REUSEPORT_MEMBERS_MAX), -ERANGE);
+    reuseport_done(&g);
+}
+
+/* As many runs as there can be, twice over: whatever the order, the kernel takes the program. */
+static void test_longest_program(void **state)
+{
+    unsigned indices[REUSEPORT_MEMBERS_MAX / 2];
+    struct reuseport g;
+
+    for (unsigned i = 0; i < REUSEPORT_MEMBERS_MAX / 2; i++)
+        indices[i] = 2 * i + 1;
+    open_group(&g, "127.0.0.1:0", 2);
+    for (int hash = 0; hash < 2; hash++) {
+        struct steering s = {0};
+
+        assert_int_equal(hash ? steering_by_sender(&s, indices, REUSEPORT_MEMBERS_MAX / 2, 7)
+                              : steering_random(&s, indices, REUSEPORT_MEMBERS_MAX / 2),
+                         0);
+        struct sock_fprog program = {.len = (unsigned short)s.n, .filter = s.code};
+        assert_int_equal(setsockopt(reuseport_fd(&g, 1), SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF,
+                                    &program, sizeof program),
+                         0);
+        steering_done(&s);
+    }
     reuseport_done(&g);
 }
 
@@ -660,6 +685,7 @@ int main(void)
         cmocka_unit_test(test_removed_despite_copies),
         cmocka_unit_test(test_all_gone_and_back),
         cmocka_unit_test(test_many_slots),
+        cmocka_unit_test(test_longest_program),
         cmocka_unit_test(test_nobody_ready),
         cmocka_unit_test(test_random_walk),
         cmocka_unit_test(test_one_shut_down),
