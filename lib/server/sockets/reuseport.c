@@ -121,10 +121,10 @@ bool reuseport_is_dead(const struct reuseport *g, unsigned member)
     return g->address.type == SOCK_DGRAM ? listener_is_dead(fd, &g->address) : !in_group(g, member);
 }
 
-unsigned reuseport_sync(struct reuseport *g)
+/* Takes those that were shut down out of the mirror. */
+static void follow(struct reuseport *g)
 {
     struct epoll_event events[16];
-    unsigned dead = 0;
     int n = 0;
 
     do {
@@ -133,6 +133,13 @@ unsigned reuseport_sync(struct reuseport *g)
             if (g->address.type == SOCK_STREAM)
                 order_remove(g, events[i].data.u32);
     } while (n > 0);
+}
+
+unsigned reuseport_sync(struct reuseport *g)
+{
+    unsigned dead = 0;
+
+    follow(g);
     for (unsigned member = 0; member < g->n_fds; member++)
         dead += reuseport_is_dead(g, member);
     return dead;
@@ -170,7 +177,7 @@ void reuseport_remove(struct reuseport *g, unsigned member)
 {
     if (reuseport_fd(g, member) < 0)
         return;
-    reuseport_sync(g);
+    follow(g);
     /* Copies of other processes would keep it in the epoll. */
     (void)epoll_ctl(g->watch, EPOLL_CTL_DEL, g->fds[member], NULL);
     /* Takes it out of the group at once, even if other processes have copies. */
@@ -188,7 +195,7 @@ int reuseport_repair(struct reuseport *g, unsigned member)
 
     if (fd < 0)
         return 0;
-    reuseport_sync(g);
+    follow(g);
     if (!reuseport_is_dead(g, member))
         return 0;
     if (g->address.type == SOCK_DGRAM) {
@@ -267,7 +274,7 @@ static int steer(struct reuseport *g, const uint8_t *states, unsigned n_states, 
     unsigned *indices, n;
     int fd, r;
 
-    reuseport_sync(g);
+    follow(g);
     if (g->n_order == 0)
         return 0;
     fd = g->fds[g->order[0]];

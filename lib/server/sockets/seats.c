@@ -81,10 +81,12 @@ int listen_set_steer_seat(struct listen_set *s, unsigned seat, enum steer to)
         return -ERANGE;
     news = s->seats[seat] != to;
     s->seats[seat] = (uint8_t)to;
+    if (!news)
+        return 0;
     for (size_t i = 0; i < s->n_entries && to > STEER_AWAY; i++)
         if (s->entries[i].owner == LISTEN_OF_WORKER)
-            news |= reuseport_repair(&s->entries[i].group, seat) > 0;
-    return news ? steer_all(s, LISTEN_OF_WORKER) : 0;
+            (void)reuseport_repair(&s->entries[i].group, seat);
+    return steer_all(s, LISTEN_OF_WORKER);
 }
 
 bool listen_set_is_avoided(const struct listen_set *s, unsigned seat)
