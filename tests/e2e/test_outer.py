@@ -298,6 +298,14 @@ def locks_that_cannot_be_had(pit):
 
 
 @scenario
+def directory_of_another_name(pit):
+    """One RUNTIME_DIRECTORY for two servers: another --name would not help."""
+    server = pit.server("-n1", "--name=one", *pit.worker()).wait_ready()
+    refused_lock(pit, "RUNTIME_DIRECTORY=.*: the server one uses this directory; give each server a directory of its own")
+    server.stop()
+
+
+@scenario
 def locks_of_others(pit):
     need_nobody()
     lock = os.path.join(pit.runtime, "lock")

@@ -131,11 +131,28 @@ def given_place_is_gone(pit):
     server.err.wait("runtime directory .* was removed, and cannot be made again: No such file")
     stays("one error", lambda: count(server, "cannot be made again") == 1)
     os.mkdir(parent)
-    server.err.wait("had been removed; it is there again")
+    server.err.wait("the notification sockets of 2 workers had been removed; they are there again")
     check_equal(len(sockets_in(home)), 2, "sockets")
     server.reload(2)
     server.stop()
     check_equal(os.listdir(home), [], "left behind")
+
+
+@scenario
+def parents_are_moved(pit):
+    """Not the directory itself: nothing happens in it."""
+    parent = pit.directory("a")
+    home = os.path.join(parent, "b", "run")
+    os.makedirs(home, 0o700)
+    server = pit.server("-n2", "--name=shop", *pit.worker(), env={"RUNTIME_DIRECTORY": home}).wait_ready()
+    os.rename(parent, pit.file("aside"))
+    server.err.wait("cannot be made again: No such file")
+    os.makedirs(os.path.join(parent, "b"))
+    server.err.wait("had been removed; it is there again")
+    server.reload(2)
+    server.stop()
+    check_equal(os.listdir(home), [], "left behind")
+    shutil.rmtree(pit.file("aside"))
 
 
 @scenario

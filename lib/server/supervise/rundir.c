@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "slurp.h"
+
 #define LOCK_NAME          "lock"
 #define GUARDIAN_LOCK_NAME "guardian"
 #define LOCK_PATH_MAX      (sizeof(((struct rundir *)0)->path) + sizeof("/" GUARDIAN_LOCK_NAME))
@@ -161,6 +163,32 @@ static int try_lock(const struct rundir *d, const char *file, int *ret, struct p
     }
 }
 
+/* For the one that meets the lock. */
+static void sign(const struct rundir *d)
+{
+    (void)!ftruncate(d->lock, 0);
+    (void)dprintf(d->lock, "%s\n", d->name);
+}
+
+/* Servers of several names have one directory in common only if it was given to them. */
+static int describe_holder(const struct rundir *d, struct problem *p)
+{
+    char path[LOCK_PATH_MAX], holder[128] = "";
+
+    (void)snprintf(path, sizeof(path), "%s/" LOCK_NAME, d->path);
+    (void)read_text(path, holder, sizeof(holder));
+    holder[strcspn(holder, "\n")] = '\0';
+    if (d->ours || !holder[0] || strcmp(holder, d->name) == 0)
+        return problem_set(p, STATUS_OS, -EWOULDBLOCK,
+                           "--name=%s: a server of this name is already running (it holds %s); "
+                           "stop it, or choose another --name",
+                           d->name, path);
+    return problem_set(p, STATUS_OS, -EWOULDBLOCK,
+                       "RUNTIME_DIRECTORY=%s: the server %s uses this directory; give each server "
+                       "a directory of its own, or unset RUNTIME_DIRECTORY",
+                       d->path, holder);
+}
+
 static int lock(struct rundir *d, struct predecessor *predecessor, struct problem *p)
 {
     int r;
@@ -169,12 +197,10 @@ static int lock(struct rundir *d, struct predecessor *predecessor, struct proble
         r = try_lock(d, LOCK_NAME, &d->lock, p);
     while (r == -EWOULDBLOCK && predecessor_may_end(predecessor));
     if (r == -EWOULDBLOCK)
-        return problem_set(p, STATUS_OS, r,
-                           "--name=%s: a server of this name is already running (it holds "
-                           "%s/" LOCK_NAME "); stop it, or choose another --name",
-                           d->name, d->path);
+        return describe_holder(d, p);
     if (r < 0)
         return r;
+    sign(d);
     do
         r = try_lock(d, GUARDIAN_LOCK_NAME, &d->guardian_lock, p);
     while (r == -EWOULDBLOCK && predecessor_may_end(predecessor));
@@ -314,8 +340,8 @@ static int retake_locks(struct rundir *d, const struct rundir *former, struct pr
 
     if (lock_is_there(d, LOCK_NAME, former->lock))
         d->lock = fcntl(former->lock, F_DUPFD_CLOEXEC, 3);
-    else
-        r = try_lock(d, LOCK_NAME, &d->lock, p);
+    else if ((r = try_lock(d, LOCK_NAME, &d->lock, p)) >= 0)
+        sign(d);
     if (r >= 0 && lock_is_there(d, GUARDIAN_LOCK_NAME, former->guardian_lock))
         d->guardian_lock = fcntl(former->guardian_lock, F_DUPFD_CLOEXEC, 3);
     else if (r >= 0)

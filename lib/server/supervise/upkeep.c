@@ -20,14 +20,18 @@
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
-static void watch_parent(const struct upkeep *u, const char *path)
+/* The directory of a file with `mask`, and those above it, which may be moved away. */
+static void watch_above(const struct upkeep *u, const char *path, uint32_t mask)
 {
     char parent[sizeof(((struct sockaddr_un *)0)->sun_path)];
-    const char *slash = strrchr(path, '/');
-    int n = slash == path ? 1 : (int)(slash - path);
+    char *slash;
 
-    (void)snprintf(parent, sizeof(parent), "%.*s", n, path);
-    (void)inotify_add_watch(u->inotify, parent, REMOVALS | IN_MOVED_TO | IN_MASK_ADD);
+    (void)snprintf(parent, sizeof(parent), "%s", path);
+    while ((slash = strrchr(parent, '/')) && slash[1]) {
+        slash[slash == parent] = '\0'; /* at last "/" itself */
+        (void)inotify_add_watch(u->inotify, parent, mask | IN_ONLYDIR | IN_MASK_ADD);
+        mask = IN_DELETE_SELF | IN_MOVE_SELF;
+    }
 }
 
 /* What is watched already is not watched twice. */
@@ -38,9 +42,10 @@ static void watch(const struct upkeep *u)
     if (u->inotify < 0)
         return;
     (void)inotify_add_watch(u->inotify, u->rundir->path, REMOVALS | IN_MASK_ADD);
+    watch_above(u, u->rundir->path, IN_DELETE_SELF | IN_MOVE_SELF);
     for (size_t i = 0; i < listen_set_count(listen); i++)
         if (listen_set_path(listen, i))
-            watch_parent(u, listen_set_path(listen, i));
+            watch_above(u, listen_set_path(listen, i), REMOVALS | IN_MOVED_TO);
 }
 
 static void rundir_repaired(struct upkeep *u, const char *before)
