@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "architecture.h"
 #include "prove.h"
@@ -444,12 +445,14 @@ static int follow_numbers(struct prover *p, struct place place)
 int filter_prove(const struct proof_terms *terms, const struct sock_filter *program, size_t n,
                  struct proof_gap *ret_gap)
 {
-    struct prover *p = calloc(1, sizeof(*p));
+    /* Given back at once, and not taken for a reason to keep larger blocks from now on. */
+    struct prover *p =
+        mmap(NULL, sizeof(*p), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     const struct place begin = {.at = 0};
     int r;
 
     *ret_gap = (struct proof_gap){0};
-    if (!p)
+    if (p == MAP_FAILED)
         return -ENOMEM;
     p->terms = terms;
     p->program = program;
@@ -458,6 +461,6 @@ int filter_prove(const struct proof_terms *terms, const struct sock_filter *prog
     p->call_is_empty = true;
     r = follow_numbers(p, begin);
     free(p->goals);
-    free(p);
+    (void)munmap(p, sizeof(*p));
     return r == UNPROVED ? -EBADMSG : r;
 }

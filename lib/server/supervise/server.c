@@ -2,6 +2,7 @@
 #include "server.h"
 
 #include <limits.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -545,6 +546,8 @@ static int server_open(struct server *server)
     r = check_calls(p);
     if (r >= 0)
         r = revision_new(&server->revision, config, 0, p);
+    /* What stays is not to lie among the pages that the compiler has needed. */
+    (void)malloc_trim(0);
     if (r >= 0)
         r = open_sockets(server, p);
     if (r >= 0)
