@@ -275,6 +275,11 @@ def limit_of_open_files(pit):
             check(f"the limit of open files is {n}; raise it (ulimit -n, LimitNOFILE=)" in err, f"{n} files: {err}")
             check(err.count("open files is") == 1 and "bug" not in err, f"{n} files: {err}")
     check(refused > 5 and status == 0, f"{refused} refused")
+    for n in range(5, 40):
+        pit.run("-n1", "--restart=no", "--name=few", "--", "true", wrapper=under("n", n),
+                env={"RUNTIME_DIRECTORY": "", "XDG_RUNTIME_DIR": pit.runtime})
+    for parent in ("/run/aiotools-sd", f"{pit.runtime}/aiotools-sd"):
+        check(not os.path.exists(f"{parent}/few"), "the runtime directory is left")
     pit.note(f"{refused} limits refused")
 
 

@@ -250,6 +250,17 @@ static void close_locks(struct rundir *d)
     close_lock(&d->lock);
 }
 
+/* After a failure: what is ours alone goes, what another server holds stays. */
+static void retreat(struct rundir *d, int error)
+{
+    if (d->ours && d->lock < 0)
+        (void)rmdir(d->path);
+    if (error == -EWOULDBLOCK)
+        close_locks(d);
+    else
+        rundir_close(d);
+}
+
 int rundir_open(struct rundir *ret, const char *name, struct predecessor *predecessor,
                 struct problem *ret_problem)
 {
@@ -263,7 +274,7 @@ int rundir_open(struct rundir *ret, const char *name, struct predecessor *predec
     if (r >= 0)
         r = remember(&d, ret_problem);
     if (r < 0) {
-        close_locks(&d);
+        retreat(&d, r);
         return r;
     }
     sweep(&d);
