@@ -31,6 +31,13 @@
 
 #define RANDOM_PROFILES 400U
 
+/* libseccomp keeps some of what it allocates, even after seccomp_release(). */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libseccomp\n";
+}
+
 /* ---- chance ---------------------------------------------------------------------------------- */
 
 static uint64_t state = 1;
