@@ -32,7 +32,7 @@
 #define RANDOM_PROFILES 400U
 
 /* libseccomp keeps some of what it allocates, even after seccomp_release(). */
-const char *__lsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
     return "leak:libseccomp\n";

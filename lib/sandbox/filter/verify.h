@@ -38,8 +38,8 @@ uint32_t filter_expected(const struct filter_terms *terms, const struct seccomp_
 uint32_t filter_expected_quiet(const struct filter_terms *terms, const struct seccomp_data *data);
 
 /*
- * -EBADMSG: the program is wrong, or cannot be proved right; problem (may be NULL) has an input with
- * what was expected and answered, or the instruction where the proof ended.
+ * -EBADMSG: the program is wrong, or cannot be proved right; problem (may be NULL) has an input
+ * with what was expected and answered, or the instruction where the proof ended.
  */
 int filter_verify(const struct filter_terms *terms, const struct sock_filter *program, size_t n,
                   ait_sandbox_problem *problem);
