@@ -467,6 +467,23 @@ static void old_one_never_ends(struct play *p)
     assert_int_equal(n_fakes_alive, SLOTS);
 }
 
+/* Nor does it keep the next reloads from the other slots. */
+static void none_of_the_old_ever_ends(struct play *p)
+{
+    p->drain = 1000 * SEC;
+    for (unsigned i = 0; i < SLOTS; i++) {
+        scheduler_reload(&p->scheduler);
+        assert_int_equal(ait_sleep(7 * SEC), 0);
+    }
+    assert_string_equal(generations(p), "1234");
+    p->drain = 0;
+    assert_int_equal(ait_sleep(60 * SEC), 0);
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(60 * SEC), 0);
+    assert_string_equal(generations(p), "5555");
+    assert_int_equal(n_fakes_alive, SLOTS);
+}
+
 /* The last one that has not ended yet is no reason to say that the reload has failed. */
 static void last_old_one_never_ends(struct play *p)
 {
@@ -495,6 +512,25 @@ static void new_one_is_never_ready(struct play *p)
     assert_int_equal(ait_sleep(SEC / 10), 0);
     assert_logged(p, "warning: reload: rolled-back; 0 of 4 workers were replaced in ");
     assert_int_equal(ait_sleep(6 * SEC), 0);
+    p->drain = 0;
+    assert_int_equal(ait_sleep(60 * SEC), 0);
+    assert_string_equal(generations(p), "2222");
+    assert_int_equal(n_fakes_alive, SLOTS);
+}
+
+/* The last new one is never ready, nor does it end: that reload is not done. */
+static void last_new_one_is_never_ready(struct play *p)
+{
+    p->fate[3] = NEVER_READY;
+    scheduler_reload(&p->scheduler);
+    while (!p->scheduler.slots[3]->next)
+        assert_int_equal(ait_sleep(SEC / 10), 0);
+    p->drain = 1000 * SEC;
+    assert_int_equal(ait_sleep(6 * SEC), 0);
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(SEC / 10), 0);
+    assert_logged(p, "warning: reload: partial; 3 of 4 workers were replaced in ");
+    assert_logged(p, ", since another reload was asked for; ");
     p->drain = 0;
     assert_int_equal(ait_sleep(60 * SEC), 0);
     assert_string_equal(generations(p), "2222");
@@ -566,6 +602,40 @@ static void more_after_a_roll_back(struct play *p)
     assert_string_equal(generations(p), "22222");
 }
 
+/* The same if all have gone back after the reload. */
+static void more_after_all_went_back(struct play *p)
+{
+    p->config.settle = 2 * SEC;
+    p->config.max_surge = (struct amount){.value = SLOTS};
+    scheduler_reload(&p->scheduler);
+    while (p->scheduler.n_reloads == 0)
+        assert_int_equal(ait_sleep(SEC / 10), 0);
+    assert_string_equal(generations(p), "1111");
+    for (unsigned i = 0; i < SLOTS; i++)
+        fake_exit(p->scheduler.slots[i]->current, 3);
+    assert_int_equal(ait_sleep(10 * SEC), 0);
+    assert_string_equal(generations(p), "0000");
+    scheduler_scale(&p->scheduler, 1);
+    assert_int_equal(ait_sleep(10 * SEC), 0);
+    assert_string_equal(generations(p), "00000");
+}
+
+/* Whoever asks for something while something else is done is told that it comes. */
+static void says_what_comes(struct play *p)
+{
+    scheduler_reload(&p->scheduler);
+    assert_int_equal(ait_sleep(SEC / 2), 0);
+    scheduler_scale(&p->scheduler, -1);
+    assert_logged(p, "there will be 3 workers when the reload is over\n");
+    assert_int_equal(ait_sleep(600 * SEC), 0);
+    scheduler_scale(&p->scheduler, -1);
+    assert_int_equal(ait_sleep(SEC / 100), 0); /* it drains */
+    scheduler_reload(&p->scheduler);
+    assert_logged(p, "reload: follows when the worker that leaves has ended\n");
+    assert_int_equal(ait_sleep(600 * SEC), 0);
+    assert_string_equal(generations(p), "22");
+}
+
 static void refused(struct play *p)
 {
     static char absent[] = "no-such-program-here";
@@ -601,7 +671,11 @@ static void test_stories(void **state)
                                        says_why_it_failed,
                                        old_one_never_ends,
                                        last_old_one_never_ends,
-                                       new_one_is_never_ready};
+                                       new_one_is_never_ready,
+                                       none_of_the_old_ever_ends,
+                                       last_new_one_is_never_ready,
+                                       more_after_all_went_back,
+                                       says_what_comes};
 
     for (size_t i = 0; i < sizeof(stories) / sizeof(stories[0]); i++)
         assert_int_equal(ait_run(tell, (void *)(uintptr_t)&stories[i], 0), 0);

@@ -237,12 +237,22 @@ static int replace_batch(const struct batch *b)
 
 /* ---- reload ---------------------------------------------------------------------------------- */
 
+/*
+ * The slots that run the oldest come first: one whose old worker never ends holds up each reload,
+ * and must not be the first of each.
+ */
 static void plan(struct reload *reload)
 {
     const struct scheduler *s = reload->scheduler;
 
     for (unsigned i = 0; i < s->n_slots; i++) {
-        reload->slots[i] = s->slots[i];
+        unsigned at = i;
+
+        for (; at > 0 &&
+               reload->slots[at - 1]->revision->generation > s->slots[i]->revision->generation;
+             at--)
+            reload->slots[at] = reload->slots[at - 1];
+        reload->slots[at] = s->slots[i];
         reload->replacements[i] = (struct replacement){
             .revision = reload->revision,
             .in_place = amount_of(s->config->max_surge, s->n_slots, true) == 0,
@@ -368,7 +378,7 @@ static int replace_all(struct reload *reload)
             return r;
         i += (unsigned)n;
     }
-    return first_failure(reload) ? 1 : 0;
+    return first_failure(reload) || reload->gave_way ? 1 : 0;
 }
 
 static int make_revision(void *userdata)
@@ -516,6 +526,15 @@ static int reload(struct scheduler *s)
 
 /* ---- scaling --------------------------------------------------------------------------------- */
 
+/* What a new slot runs: the last that was committed, unless all slots have gone back from it. */
+static struct revision *revision_in_use(const struct scheduler *s)
+{
+    for (unsigned i = 0; i < s->n_slots; i++)
+        if (s->slots[i]->revision == s->revision)
+            return s->revision;
+    return s->n_slots > 0 ? s->slots[0]->revision : s->revision;
+}
+
 /* Its listeners are missing only if the server was not started with it. */
 static int make_slot(struct scheduler *s, struct problem *ret_problem)
 {
@@ -528,8 +547,8 @@ static int make_slot(struct scheduler *s, struct problem *ret_problem)
     seat = listen_set_take_seat(s->workers->listen, ret_problem);
     if (seat < 0)
         return seat;
-    r = slot_new(&slots[s->n_slots], s->config, s->workers, s->changed, s->revision, s->n_slots,
-                 (unsigned)seat);
+    r = slot_new(&slots[s->n_slots], s->config, s->workers, s->changed, revision_in_use(s),
+                 s->n_slots, (unsigned)seat);
     if (r < 0) {
         listen_set_release_seat(s->workers->listen, (unsigned)seat);
         return problem_set(ret_problem, STATUS_OS, r, "out of memory");
@@ -591,10 +610,12 @@ static int scale(struct scheduler *s)
     unsigned before = s->n_slots;
     int r = 1;
 
+    s->scaling = true;
     while (r > 0 && s->n_slots < s->n_workers_wanted)
         r = add_slot(s);
     while (r > 0 && s->n_slots > s->n_workers_wanted)
         r = remove_slot(s);
+    s->scaling = false;
     /*
      * A change that failed is not retried for ever. Otherwise the number may have changed
      * meanwhile.
@@ -639,6 +660,9 @@ void scheduler_reload(struct scheduler *s)
     if (s->reloading && !s->reload_wanted)
         log_event(log_of(s), LOG_LEVEL_INFO, LOG_NO_SLOT, 0,
                   "reload: another one follows when this one is over");
+    if (s->scaling && !s->reload_wanted)
+        log_event(log_of(s), LOG_LEVEL_INFO, LOG_NO_SLOT, 0,
+                  "reload: follows when the worker that leaves has ended");
     s->reload_wanted = true;
     (void)ait_event_set(s->requested);
     /* A reload that waits for workers that it cannot repair gives way. */
@@ -655,6 +679,9 @@ void scheduler_scale(struct scheduler *s, int by)
                   "SIGTTOU ignored: this is the last worker; SIGTERM stops the server");
     } else {
         s->n_workers_wanted += by > 0 ? 1 : -1u;
+        if (s->reloading)
+            log_event(log_of(s), LOG_LEVEL_INFO, LOG_NO_SLOT, 0,
+                      "there will be %u workers when the reload is over", s->n_workers_wanted);
         (void)ait_event_set(s->requested);
     }
 }

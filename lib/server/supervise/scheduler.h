@@ -32,6 +32,7 @@ struct scheduler {
     bool reload_wanted;
     unsigned n_workers_wanted;
     bool reloading;
+    bool scaling;       /* a worker comes or leaves */
     unsigned n_reloads; /* that have ended */
     const char
         *reload_state; /* of the last reload, if it failed: "partial", "rolled-back", "refused" */
