@@ -129,7 +129,7 @@ static int try_policy(uint64_t seed, const struct files *files)
     ssize_t n = make(&terms, files, code);
     int r = n < 0 ? (int)n : ask_all(&terms, code, (size_t)n, &state);
 
-    if (r == 0)
+    if (r == 0 && seed % 8 == 0)
         r = filter_verify(&terms, code, (size_t)n, NULL);
     (void)ait_policy_unref((ait_policy *)terms.policy);
     return r;
