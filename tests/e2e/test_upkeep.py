@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import stat
+import time
 
 from harness import (NOBODY, PYTHON, Load, check, check_equal, main, need_nobody, need_root, scenario, stays, wait_for)
 
@@ -79,6 +80,19 @@ def directory_is_removed(pit):
     talker.open()
     talker.says("d")
     server.stop()
+
+
+@scenario
+def directory_is_removed_at_once_again(pit):
+    """Who removes it a moment after it has come meets each step of its repair, also those at which nobody watches it yet."""
+    talker = Talker(pit)
+    for moment in range(30):
+        wait_for("the runtime directory", lambda: os.path.isdir(pit.runtime), step=0)
+        time.sleep(moment * 0.0001)
+        shutil.rmtree(pit.runtime, ignore_errors=True)
+    wait_for("its files", lambda: len(sockets_in(pit.runtime)) == 1 and os.path.exists(os.path.join(pit.runtime, "guardian")))
+    talker.says("a")
+    talker.server.stop()
 
 
 def own_directory(pit, options=(), **kwargs):

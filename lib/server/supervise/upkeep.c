@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "upkeep.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #define SETTLE      (50 * AIT_USEC_PER_MSEC) /* who removes one file removes more */
 #define PAUSE_FIRST AIT_USEC_PER_SEC
 #define PAUSE_MAX   (30 * AIT_USEC_PER_SEC)
+#define LOOKS       3                      /* in a row, at most */
 #define PERIOD      (5 * AIT_USEC_PER_SEC) /* without inotify */
 
 /* And a file that is moved in the place of another one: IN_MOVED_TO. */
@@ -20,32 +22,50 @@
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
-/* The directory of a file with `mask`, and those above it, which may be moved away. */
-static void watch_above(const struct upkeep *u, const char *path, uint32_t mask)
+/*
+ * True if it is new, or not there: what was removed before has not been seen. What is watched
+ * already keeps its number; those of new ones rise.
+ */
+static bool watch_one(struct upkeep *u, const char *path, uint32_t mask)
 {
+    int number = inotify_add_watch(u->inotify, path, mask | IN_ONLYDIR | IN_MASK_ADD);
+    bool missed = number > u->newest || (number < 0 && errno == ENOENT);
+
+    if (number > u->newest)
+        u->newest = number;
+    return missed;
+}
+
+/* The directory of a file with `mask`, and those above it, which may be moved away. */
+static bool watch_above(struct upkeep *u, const char *path, uint32_t mask)
+{
+    bool missed = false;
     char parent[sizeof(((struct sockaddr_un *)0)->sun_path)];
     char *slash;
 
     (void)snprintf(parent, sizeof(parent), "%s", path);
     while ((slash = strrchr(parent, '/')) && slash[1]) {
         slash[slash == parent] = '\0'; /* at last "/" itself */
-        (void)inotify_add_watch(u->inotify, parent, mask | IN_ONLYDIR | IN_MASK_ADD);
+        missed |= watch_one(u, parent, mask);
         mask = IN_DELETE_SELF | IN_MOVE_SELF;
     }
+    return missed;
 }
 
-/* What is watched already is not watched twice. */
-static void watch(const struct upkeep *u)
+/* True if something may have been removed without being seen: look again. */
+static bool watch(struct upkeep *u)
 {
     const struct listen_set *listen = u->workers->listen;
+    bool missed;
 
     if (u->inotify < 0)
-        return;
-    (void)inotify_add_watch(u->inotify, u->rundir->path, REMOVALS | IN_MASK_ADD);
-    watch_above(u, u->rundir->path, IN_DELETE_SELF | IN_MOVE_SELF);
+        return false;
+    missed = watch_one(u, u->rundir->path, REMOVALS);
+    missed |= watch_above(u, u->rundir->path, IN_DELETE_SELF | IN_MOVE_SELF);
     for (size_t i = 0; i < listen_set_count(listen); i++)
         if (listen_set_path(listen, i))
-            watch_above(u, listen_set_path(listen, i), REMOVALS | IN_MOVED_TO);
+            missed |= watch_above(u, listen_set_path(listen, i), REMOVALS | IN_MOVED_TO);
+    return missed;
 }
 
 static void rundir_repaired(struct upkeep *u, const char *before)
@@ -106,7 +126,7 @@ static bool look_at_paths(struct upkeep *u)
     return well;
 }
 
-static void look_at_all(struct upkeep *u)
+static bool look_once(struct upkeep *u)
 {
     bool well = look_at_directory(u);
     unsigned n = well ? workers_renew_notify(u->workers) : 0;
@@ -115,16 +135,27 @@ static void look_at_all(struct upkeep *u)
         log_event(u->workers->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
                   "the notification sockets of %u workers had been removed; they are there again",
                   n);
-    well &= look_at_paths(u);
-    watch(u);
-    if (well) {
-        u->pause = 0;
+    return look_at_paths(u) && well;
+}
+
+/* Whoever removes a directory may come again before the new one is watched. */
+static void look_at_all(struct upkeep *u)
+{
+    bool well, missed;
+    unsigned n = 0;
+
+    do {
+        well = look_once(u);
+        missed = watch(u);
+    } while (well && missed && ++n < LOOKS);
+    if (well)
         u->told.text[0] = '\0';
-    } else {
-        u->pause = u->pause == 0              ? PAUSE_FIRST
-                   : u->pause < PAUSE_MAX / 2 ? 2 * u->pause
-                                              : PAUSE_MAX;
-    }
+    if (well && !missed)
+        u->pause = 0;
+    else if (well || u->pause == 0)
+        u->pause = PAUSE_FIRST;
+    else
+        u->pause = u->pause < PAUSE_MAX / 2 ? 2 * u->pause : PAUSE_MAX;
 }
 
 void upkeep_look(void *userdata)
@@ -227,7 +258,7 @@ static int upkeep_main(void *userdata)
 int upkeep_start(struct upkeep *u, ait_scope *scope)
 {
     u->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    watch(u);
+    (void)watch(u);
     return ait_scope_spawn(scope, NULL, upkeep_main, u, AIT_TASK_OPTIONS(.name = "upkeep"));
 }
 

@@ -22,6 +22,7 @@ struct upkeep {
     struct rundir *rundir;
     struct workers *workers;
     int inotify;         /* -1: none */
+    int newest;          /* of the watches */
     uint64_t pause;      /* until the next try; 0: all is well */
     struct problem told; /* what was reported */
 };
