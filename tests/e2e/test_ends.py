@@ -8,7 +8,7 @@ import signal
 import time
 
 from harness import (Load, PYTHON, Skip, WORKER, alive, check, check_equal, check_within, main, need_program, need_root, scenario, stays,
-                     wait_gone)
+                     status_field, wait_gone)
 
 # Says that it got TERM, and goes on for as long as $1 says.
 CHILD = """child() { trap "echo child got TERM; sleep $1; echo child ends; exit" TERM
@@ -63,6 +63,21 @@ def rest_of_the_stop_timeout(pit):
     check(line, "the log does not say who was killed")
     check(line.group().count("worker[") == 5 and "and 5 more" in line.group(), line.group())
     check(not alive(one), "the worker lives")
+
+
+@scenario
+def waits_ever_more_rarely(pit):
+    """With --stop-timeout=infinity it may be for ever, and each look reads all of /proc."""
+    server = pit.server("-n1", "--stop-timeout=infinity", "--ready=notify",
+                        *shell(f"{WORKER} --trace={pit.trace.path} --ignore=TERM; :"))
+    pit.trace.wait("ready", 1)
+    server.send(signal.SIGTERM)
+    server.err.wait("has ended, but 1 of its processes has not: .* are waited for")
+    before = int(status_field(server.pid, "voluntary_ctxt_switches"))
+    time.sleep(2)  # what is counted: the looks of two seconds
+    looks = int(status_field(server.pid, "voluntary_ctxt_switches")) - before
+    check(0 < looks < 25, f"{looks} looks in the two seconds after the first")
+    server.stop(number=signal.SIGQUIT)
 
 
 @scenario

@@ -23,7 +23,8 @@
 #define LEFT_NEWS  AIT_USEC_PER_SEC /* after this time, the log says what is waited for */
 
 #define PAUSE_MIN   (2 * AIT_USEC_PER_MSEC)
-#define PAUSE_MAX   (50 * AIT_USEC_PER_MSEC)
+#define PAUSE_MAX   AIT_USEC_PER_SEC
+#define PAUSE_SHARE 8 /* of the time that was waited: each look reads all of /proc */
 #define SWEEP_PAUSE (2 * AIT_USEC_PER_MSEC)
 #define SWEEP_LIMIT (5 * AIT_USEC_PER_SEC) /* for processes in uninterruptible sleep */
 
@@ -109,6 +110,14 @@ static int say_rest(void *userdata)
     return 0;
 }
 
+/* Ever longer: some wait for hours, with --stop-timeout=infinity. */
+static uint64_t pause_after(uint64_t waited)
+{
+    uint64_t pause = waited / PAUSE_SHARE;
+
+    return pause < PAUSE_MIN ? PAUSE_MIN : pause < PAUSE_MAX ? pause : PAUSE_MAX;
+}
+
 /*
  * The main process has ended. What it has left behind gets the stop signal, too, and is waited for.
  * -ETIME: the time that is left for the worker has not sufficed.
@@ -124,7 +133,7 @@ static int wait_for_rest(struct worker *w)
         r = ait_sleep(pause);
         if (r < 0)
             return r;
-        pause = pause < PAUSE_MAX / 2 ? 2 * pause : PAUSE_MAX;
+        pause = pause_after(ait_now(NULL) - begun);
         left = ait_call_on_thread_stack(count_rest, w);
         if (left > 0 && !said && ait_now(NULL) - begun >= LEFT_NEWS) {
             (void)ait_call_on_thread_stack(say_rest, w);
