@@ -312,6 +312,36 @@ static void new_one_dies(struct stage *s)
     assert_int_equal(s->replacement.state, REPLACEMENT_COMMITTED);
 }
 
+/* Two old workers have one seat: it is given back once, when the second has ended. */
+static void old_ones_share_a_seat(struct stage *s)
+{
+    struct slot *slot = s->slot;
+    struct worker *first = slot->current, *second;
+    struct problem p;
+
+    slot->acceptance.stuck = true;
+    replace(s, false);
+    assert_int_equal(slot->next->seat, first->seat);
+    commit(s);
+    assert_int_equal(first->state, WORKER_DRAINING);
+    second = slot->current;
+    slot_withdraw(slot);
+    replace(s, false);
+    commit(s);
+    advance(SEC);
+    assert_int_equal(second->state, WORKER_DRAINING);
+    fake_exit(second, 0);
+    settle();
+    assert_true(is_open(s, 0));
+    int other = listen_set_take_seat(s->workers.listen, &p);
+    assert_true(other > 0);
+    fake_exit(first, 0);
+    settle();
+    assert_false(is_open(s, 0));
+    assert_true(is_open(s, (unsigned)other));
+    assert_true(is_open(s, slot->seat));
+}
+
 /* Where others serve, one that is replaced in place is let alone as well, and keeps its seat. */
 static void in_place(struct stage *s)
 {
@@ -403,7 +433,7 @@ static void test_stories(void **state)
                                        old_accepts_nothing,    old_dies_while_it_drains,
                                        new_one_dies,           in_place,
                                        in_place_alone,         leaves,
-                                       no_seat_is_left};
+                                       no_seat_is_left,        old_ones_share_a_seat};
 
     for (size_t i = 0; i < sizeof(stories) / sizeof(stories[0]); i++) {
         story_fn story = stories[i];

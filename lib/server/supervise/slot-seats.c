@@ -68,12 +68,26 @@ void slot_say_lost(const struct slot *slot, unsigned seat)
                   "%zu connections are lost: they waited for a worker that has gone", n);
 }
 
+/* Unless another worker than w has it, which then gives it back. */
+static void give_back(struct slot *slot, unsigned seat, const struct worker *w)
+{
+    const struct worker *others[] = {slot->current, slot->next, slot->old};
+    bool taken = false;
+
+    for (unsigned i = 0; i < sizeof(others) / sizeof(*others); i++)
+        taken |= others[i] && others[i] != w && others[i]->seat == seat;
+    for (const struct worker *other = slot->left; other; other = other->left)
+        taken |= other != w && other->seat == seat;
+    if (taken)
+        return;
+    slot_say_lost(slot, seat);
+    listen_set_release_seat(sockets(slot), seat);
+}
+
 struct worker *slot_dismiss(struct slot *slot, struct worker *w)
 {
-    if (has_own_seat(slot, w)) {
-        slot_say_lost(slot, w->seat);
-        listen_set_release_seat(sockets(slot), w->seat);
-    }
+    if (has_own_seat(slot, w))
+        give_back(slot, w->seat, w);
     return worker_unref(w);
 }
 
@@ -106,8 +120,7 @@ void slot_change_seat(struct slot *slot)
     slot->old_drains = has_own_seat(slot, slot->old);
     if (slot->old || seat == slot->seat || start_for_waiting(slot, seat))
         return;
-    slot_say_lost(slot, seat);
-    listen_set_release_seat(sockets(slot), seat);
+    give_back(slot, seat, NULL);
 }
 
 bool slot_old_has_successor(struct slot *slot)
