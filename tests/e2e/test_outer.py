@@ -33,7 +33,8 @@ def need_calls():
 
 def warnings(server):
     lines = [line.decode() for line in server.err.lines if re.search(rb"(warning|error): ", line)]
-    return [line for line in lines if "run as root" not in line]
+    # Without steering, a connection may arrive at a worker that is about to go.
+    return [line for line in lines if not re.search("run as root|connections wait for a worker that has gone", line)]
 
 
 def serves(port):

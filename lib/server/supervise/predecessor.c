@@ -28,15 +28,22 @@ static bool signal_waits(void)
             sigismember(&set, SIGQUIT) > 0);
 }
 
-bool predecessor_may_end(struct predecessor *p)
+bool predecessor_may_end(struct predecessor *p, bool is_lock)
 {
-    static const uint64_t limits[] = {
-        [GUARDIANS_NONE] = 0, [GUARDIANS_STAND] = MOMENT_USEC, [GUARDIANS_KILL] = LIMIT_USEC};
-    uint64_t now = now_usec();
+    enum guardians guardians = guardians_of_others();
+    uint64_t now = now_usec(), end;
 
     if (p->since == 0)
         p->since = now;
-    if (now - p->since >= limits[guardians_of_others()] || signal_waits())
+    if (guardians == GUARDIANS_KILL)
+        p->seen = now;
+    if (guardians == GUARDIANS_KILL)
+        end = p->since + LIMIT_USEC;
+    else if (p->seen > 0)
+        end = p->seen + MOMENT_USEC;
+    else
+        end = p->since + (is_lock || guardians == GUARDIANS_STAND ? MOMENT_USEC : 0);
+    if (now >= end || signal_waits())
         return false;
     (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_NSEC}, NULL);
     return true;

@@ -195,7 +195,7 @@ static int lock(struct rundir *d, struct predecessor *predecessor, struct proble
 
     do
         r = try_lock(d, LOCK_NAME, &d->lock, p);
-    while (r == -EWOULDBLOCK && predecessor_may_end(predecessor));
+    while (r == -EWOULDBLOCK && predecessor_may_end(predecessor, true));
     if (r == -EWOULDBLOCK)
         return describe_holder(d, p);
     if (r < 0)
@@ -203,7 +203,7 @@ static int lock(struct rundir *d, struct predecessor *predecessor, struct proble
     sign(d);
     do
         r = try_lock(d, GUARDIAN_LOCK_NAME, &d->guardian_lock, p);
-    while (r == -EWOULDBLOCK && predecessor_may_end(predecessor));
+    while (r == -EWOULDBLOCK && predecessor_may_end(predecessor, true));
     if (r == -EWOULDBLOCK)
         return problem_set(p, STATUS_OS, r,
                            "--name=%s: the server of this name was killed, and its workers have "

@@ -460,7 +460,7 @@ static int open_sockets(struct server *server, struct problem *p)
     /* What a killed server has left may still hold the port. */
     do
         r = listen_set_open(&server->workers.listen, &options, p);
-    while (r == -EADDRINUSE && predecessor_may_end(&server->predecessor));
+    while (r == -EADDRINUSE && predecessor_may_end(&server->predecessor, false));
     inherited_done(&inherited);
     if (r < 0)
         return r;
