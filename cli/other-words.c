@@ -71,14 +71,13 @@ const struct other_words other_words[] = {
      "aiotools-sd has no such option; set it for aiotools-sd itself, in its unit or with nice(1), "
      "ulimit or taskset(1): its workers inherit it"},
     {"health healthcheck healthcmd status metrics watchdog maxrequests maxlifetime check "
-     "configtest "
-     "dryrun test",
+     "configtest dryrun test",
      NULL, "aiotools-sd has no such option; leave it out"},
-    {"threads k workerclass workerconnections preload preloadapp loglevel accesslogfile "
-     "accesslog errorlogfile errorlog interface loop ws factory app module wsgi wsgifile plugin "
-     "master lifespan proxyheaders rootpath certfile keyfile sslkeyfile sslcertfile cert key ssl "
-     "backlog keepalive maxrequestsjitter limitmaxrequests limitconcurrency "
-     "stats buffersize harakiri vacuum pythonpath virtualenv home debug quiet q verbose",
+    {"threads k workerclass workerconnections preload preloadapp loglevel accesslogfile accesslog "
+     "errorlogfile errorlog interface loop ws factory app module wsgi wsgifile plugin master "
+     "lifespan proxyheaders rootpath certfile keyfile sslkeyfile sslcertfile cert key ssl backlog "
+     "keepalive maxrequestsjitter limitmaxrequests limitconcurrency stats buffersize harakiri "
+     "vacuum pythonpath virtualenv home debug quiet q verbose",
      NULL, THE_PROGRAMS},
     {0},
 };

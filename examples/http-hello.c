@@ -247,8 +247,7 @@ static int send_answer(struct connection *c, const struct request *r, bool last)
                  "Content-Type: text/plain\r\n"
                  "Content-Length: %d\r\n"
                  "X-Worker-Pid: %d\r\n"
-                 "%s"
-                 "\r\n"
+                 "%s\r\n"
                  "%s",
                  status, n, (int)getpid(),
                  last          ? "Connection: close\r\n"

@@ -77,9 +77,7 @@ static int print_verdict(const char *name, const ait_policy *policy, const ait_s
         return r;
     (void)ait_sandbox_program(sandbox, &n);
     printf("%s: %u system calls allowed, %u denied, %u by their arguments (%u rules); %zu "
-           "instructions, "
-           "verified; "
-           "%.1f ms\n",
+           "instructions, verified; %.1f ms\n",
            name, view.n_allowed, view.n_denied, view.n_by_arguments, view.n_rules, n, took);
     view_done(&view);
     return 0;

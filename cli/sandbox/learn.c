@@ -276,8 +276,7 @@ static void tell_of_those_left(const struct learner *l)
 {
     fprintf(stderr,
             "aiotools-sd: %s has ended; learning continues until the processes that it left behind "
-            "end, or a "
-            "signal arrives\n",
+            "end, or a signal arrives\n",
             l->name);
 }
 

@@ -108,8 +108,7 @@ static int refuse(const struct writer *w, const char *call)
     (void)snprintf(
         w->problem->message, sizeof(w->problem->message),
         "%s has rules on its arguments that the JSON of container runtimes cannot express; export "
-        "the program "
-        "(--to=bpf), or replace its rules by one without conditions",
+        "the program (--to=bpf), or replace its rules by one without conditions",
         call);
     return -EOPNOTSUPP;
 }

@@ -241,8 +241,7 @@ static int show_policy(const char *name, ait_policy_format from)
         return report(&p);
     }
     printf("%s: of %u system calls, %u are allowed, %u are denied, and %u depend on their "
-           "arguments; others: "
-           "%s\n",
+           "arguments; others: %s\n",
            name, view.n_allowed + view.n_denied + view.n_by_arguments, view.n_allowed,
            view.n_denied, view.n_by_arguments, ait_policy_action_text(view.fallback, text));
     show_plain_calls(&view);

@@ -129,39 +129,27 @@ static always_inline void context_prepare(struct context *ctx, void *bottom, voi
 
 static always_inline void context_jump(struct context *from, struct context *to)
 {
-    __asm__ volatile("leaq 1f(%%rip), %%rax\n\t"
-                     "movq %%rsp, 0(%0)\n\t"
-                     "movq %%rax, 8(%0)\n\t"
-                     "movq %%rbp, 16(%0)\n\t"
-                     "stmxcsr 24(%0)\n\t"
-                     "fnstcw 28(%0)\n\t"
-                     "movq 8(%1), %%rax\n\t"
-                     "ldmxcsr 24(%1)\n\t"
-                     "fldcw 28(%1)\n\t"
-                     "movq 0(%1), %%rsp\n\t"
-                     "movq 16(%1), %%rbp\n\t"
-                     "jmp *%%rax\n"
-                     "1:\tendbr64\n"
-                     : "+D"(from), "+S"(to)
-                     :
-                     : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
-                       "r15", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
-                       "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
-                       "xmm15" CONTEXT_CLOBBER_AVX512, "st", "st(1)", "st(2)", "st(3)", "st(4)",
-                       "st(5)", "st(6)", "st(7)", "mm0", "mm1", "mm2", "mm3", "mm4", "mm5", "mm6",
-                       "mm7", "cc", "memory");
+    __asm__ volatile(
+        "leaq 1f(%%rip), %%rax\n\tmovq %%rsp, 0(%0)\n\tmovq %%rax, 8(%0)\n\tmovq %%rbp, "
+        "16(%0)\n\tstmxcsr 24(%0)\n\tfnstcw 28(%0)\n\tmovq 8(%1), %%rax\n\tldmxcsr 24(%1)\n\tfldcw "
+        "28(%1)\n\tmovq 0(%1), %%rsp\n\tmovq 16(%1), %%rbp\n\tjmp *%%rax\n"
+        "1:\tendbr64\n"
+        : "+D"(from), "+S"(to)
+        :
+        : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0",
+          "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
+          "xmm12", "xmm13", "xmm14", "xmm15" CONTEXT_CLOBBER_AVX512, "st", "st(1)", "st(2)",
+          "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "mm0", "mm1", "mm2", "mm3", "mm4", "mm5",
+          "mm6", "mm7", "cc", "memory");
 }
 
 __attribute__((noreturn)) static always_inline void context_goto(struct context *to)
 {
-    __asm__ volatile("ldmxcsr 24(%0)\n\t"
-                     "fldcw 28(%0)\n\t"
-                     "movq 0(%0), %%rsp\n\t"
-                     "movq 16(%0), %%rbp\n\t"
-                     "jmp *8(%0)\n"
-                     :
-                     : "S"(to)
-                     : "memory");
+    __asm__ volatile(
+        "ldmxcsr 24(%0)\n\tfldcw 28(%0)\n\tmovq 0(%0), %%rsp\n\tmovq 16(%0), %%rbp\n\tjmp *8(%0)\n"
+        :
+        : "S"(to)
+        : "memory");
     __builtin_unreachable();
 }
 
@@ -173,18 +161,9 @@ static always_inline void context_jump(struct context *from, struct context *to)
     register struct context *x1 __asm__("x1") = to;
 
     /* Through x16, the register that a BTI landing pad accepts from any kind of target. */
-    __asm__ volatile("mov x9, sp\n\t"
-                     "adr x10, 1f\n\t"
-                     "mrs x11, fpcr\n\t"
-                     "stp x9, x10, [x0]\n\t"
-                     "str x29, [x0, #16]\n\t"
-                     "str x11, [x0, #24]\n\t"
-                     "ldp x9, x16, [x1]\n\t"
-                     "ldr x29, [x1, #16]\n\t"
-                     "ldr x11, [x1, #24]\n\t"
-                     "msr fpcr, x11\n\t"
-                     "mov sp, x9\n\t"
-                     "br x16\n"
+    __asm__ volatile("mov x9, sp\n\tadr x10, 1f\n\tmrs x11, fpcr\n\tstp x9, x10, [x0]\n\tstr x29, "
+                     "[x0, #16]\n\tstr x11, [x0, #24]\n\tldp x9, x16, [x1]\n\tldr x29, [x1, "
+                     "#16]\n\tldr x11, [x1, #24]\n\tmsr fpcr, x11\n\tmov sp, x9\n\tbr x16\n"
                      "1:\thint #36\n"
                      : "+r"(x0), "+r"(x1)
                      :
@@ -200,12 +179,8 @@ __attribute__((noreturn)) static always_inline void context_goto(struct context 
 {
     register struct context *x1 __asm__("x1") = to;
 
-    __asm__ volatile("ldp x9, x16, [x1]\n\t"
-                     "ldr x29, [x1, #16]\n\t"
-                     "ldr x11, [x1, #24]\n\t"
-                     "msr fpcr, x11\n\t"
-                     "mov sp, x9\n\t"
-                     "br x16\n"
+    __asm__ volatile("ldp x9, x16, [x1]\n\tldr x29, [x1, #16]\n\tldr x11, [x1, #24]\n\tmsr fpcr, "
+                     "x11\n\tmov sp, x9\n\tbr x16\n"
                      :
                      : "r"(x1)
                      : "memory");

@@ -41,11 +41,10 @@ static void shuffle_from_environment(struct ait_loop *loop)
 static struct ait_loop *loop_free(struct ait_loop *loop)
 {
     if (unlikely(loop->n_tasks > 0)) {
-        (void)fprintf(
-            stderr,
-            "aiotools-sd: the last reference to a loop is dropped while %zu of its tasks are live; "
-            "wait for them first\n",
-            loop->n_tasks);
+        (void)fprintf(stderr,
+                      "aiotools-sd: the last reference to a loop is dropped while %zu of its tasks "
+                      "are live; wait for them first\n",
+                      loop->n_tasks);
         abort();
     }
     loop_delist(loop);

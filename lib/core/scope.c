@@ -434,11 +434,11 @@ __attribute__((noreturn)) static cold void scope_left_by_another(const struct ai
 {
     const struct ait_task *t = s->loop->current;
 
-    (void)fprintf(
-        stderr,
-        "aiotools-sd: %s%s%s leaves a scope that it has not entered; only the task that entered it "
-        "can leave it\n",
-        t ? "task '" : "a callback", t ? ait_task_name(s->loop->current) : "", t ? "'" : "");
+    (void)fprintf(stderr,
+                  "aiotools-sd: %s%s%s leaves a scope that it has not entered; only the task that "
+                  "entered it can leave it\n",
+                  t ? "task '" : "a callback", t ? ait_task_name(s->loop->current) : "",
+                  t ? "'" : "");
     abort();
 }
 

@@ -42,15 +42,9 @@ void bare_run(void);
 static inline __attribute__((always_inline)) void bare_switch(struct bare_fiber *from,
                                                               struct bare_fiber *to)
 {
-    __asm__ volatile("leaq 1f(%%rip), %%rax\n\t"
-                     "movq %%rsp, 0(%0)\n\t"
-                     "movq %%rax, 8(%0)\n\t"
-                     "movq %%rbp, 16(%0)\n\t"
-                     "movq 0(%1), %%rsp\n\t"
-                     "movq 16(%1), %%rbp\n\t"
-                     "jmp *8(%1)\n"
-                     "1:\n\t"
-                     "endbr64"
+    __asm__ volatile("leaq 1f(%%rip), %%rax\n\tmovq %%rsp, 0(%0)\n\tmovq %%rax, 8(%0)\n\tmovq "
+                     "%%rbp, 16(%0)\n\tmovq 0(%1), %%rsp\n\tmovq 16(%1), %%rbp\n\tjmp *8(%1)\n"
+                     "1:\n\tendbr64"
                      : "+D"(from), "+S"(to)
                      :
                      : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14",

@@ -346,8 +346,8 @@ static const struct shape {
     {"{'defaultAction': 'SCMP_ACT_LOG'}", NULL, NULL},
 
     /* keys */
-    {"{'_comment': 'x', '$schema': 'y', '//': 1, 'defaultAction': 'SCMP_ACT_ERRNO', 'syscalls': ["
-     "{'names': ['dup'], 'action': 'SCMP_ACT_ALLOW', 'x-comment': 1}," ENTRY(
+    {"{'_comment': 'x', '$schema': 'y', '//': 1, 'defaultAction': 'SCMP_ACT_ERRNO', 'syscalls': "
+     "[{'names': ['dup'], 'action': 'SCMP_ACT_ALLOW', 'x-comment': 1}," ENTRY(
          "'lseek'", "ALLOW",
          ARGS("{'index': 1, 'op': 'SCMP_CMP_EQ', 'value': 3, 'comment': 'three'}")) "]}",
      NULL, NULL},
@@ -486,8 +486,8 @@ static void test_overlaps(void **unused)
 
     for (unsigned i = 0; i < n; i++) {
         char json[4096], verdict[700];
-        size_t at = (size_t)sprintf(json, "{\"defaultAction\":\"SCMP_ACT_TRAP\",\"syscalls\":["
-                                          "{\"names\":[],\"action\":\"SCMP_ACT_LOG\"}");
+        size_t at = (size_t)sprintf(json, "{\"defaultAction\":\"SCMP_ACT_TRAP\",\"syscalls\":[{"
+                                          "\"names\":[],\"action\":\"SCMP_ACT_LOG\"}");
 
         for (unsigned k = 2 + (unsigned)(chance() % 3); k > 0; k--)
             at += put_entry(json + at);

@@ -331,11 +331,10 @@ static void test_orderings(void **unused)
         ait_policy *policy AIT_CLEANUP(ait_policy_unrefp) = NULL;
         char text[512];
         int n = snprintf(text, sizeof(text),
-                         "{\"defaultAction\":\"SCMP_ACT_KILL\",\"syscalls\":["
-                         "{\"names\":[\"%s\"],\"action\":\"SCMP_ACT_ALLOW\","
-                         "\"args\":[{\"index\":1,\"value\":%llu,\"op\":\"SCMP_CMP_%s\"}]},"
-                         "{\"names\":[\"%s\"],\"action\":\"SCMP_ACT_ALLOW\","
-                         "\"args\":[{\"index\":2,\"value\":3,\"op\":\"SCMP_CMP_GE\"}]}]}",
+                         "{\"defaultAction\":\"SCMP_ACT_KILL\",\"syscalls\":[{\"names\":[\"%s\"],"
+                         "\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":1,\"value\":%llu,"
+                         "\"op\":\"SCMP_CMP_%s\"}]},{\"names\":[\"%s\"],\"action\":\"SCMP_ACT_"
+                         "ALLOW\",\"args\":[{\"index\":2,\"value\":3,\"op\":\"SCMP_CMP_GE\"}]}]}",
                          call, (unsigned long long)value, op, call);
 
         if (oci_import(&policy, "test", text, (size_t)n, &problem, NULL) < 0)

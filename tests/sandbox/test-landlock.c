@@ -572,10 +572,8 @@ static int make_place(void **state)
         return -1;
     (void)snprintf(command, sizeof(command),
                    "cd %s && mkdir ro rw rw/sub both && for d in ro rw both; do cp -L /bin/true "
-                   "$d/true && echo text "
-                   ">$d/file; "
-                   "done && echo text >other && echo text >single && echo text >single2 && ln -s "
-                   "../other ro/link",
+                   "$d/true && echo text >$d/file; done && echo text >other && echo text >single "
+                   "&& echo text >single2 && ln -s ../other ro/link",
                    directory);
     return system(command);
 }

@@ -94,9 +94,9 @@ static void mutants_of(struct mutants *m, const char *name, const ait_policy *po
 
 static void mutants_done(struct mutants *m)
 {
-    print_message("%s: %zu instructions, %u mutants: %u no programs, %u caught, %u proved to do "
-                  "the same\n",
-                  m->name, m->filter.n, m->made, m->refused, m->caught, m->same);
+    print_message(
+        "%s: %zu instructions, %u mutants: %u no programs, %u caught, %u proved to do the same\n",
+        m->name, m->filter.n, m->made, m->refused, m->caught, m->same);
     assert_int_equal(m->made, m->refused + m->caught + m->same);
     filter_done(&m->filter);
 }

@@ -178,8 +178,7 @@ static const struct {
     {P "socket arg0 == 3 && arg0 & 1 != 1\n", -EINVAL, 2, 21, "never applies"},
     {P "read "
        "arg0==0&&arg1==0&&arg2==0&&arg3==0&&arg4==0&&arg5==0&&arg0==0&&arg1==0&&arg2==0&&arg3==0&&"
-       "arg4==0&&"
-       "arg5==0&&arg0==0\n",
+       "arg4==0&&arg5==0&&arg0==0\n",
      -E2BIG, 2, 114, "more than 12 conditions"},
     {P "read\n\ninclude service\n", -EINVAL, 4, 1, "before the first rule"},
     {P "include\n", -EINVAL, 2, 8, "a preset or a path is expected"},

@@ -494,18 +494,15 @@ static const struct {
 } also_allowed[] = {
     {"base",
      "fcntl madvise mremap mincore poll ppoll getcpu sysinfo uname tgkill read rt_sigaction"},
-    {"strict",
-     "accept getpeername getsockname getsockopt listen recvmmsg recvmsg sendmmsg sendto setsockopt "
-     "copy_file_range fadvise64 fallocate fchmod fdatasync flock fstatfs fsync ftruncate "
-     "getdents64 "
-     "memfd_create pipe pipe2 readahead sendfile splice tee vmsplice sync_file_range syncfs "
-     "seccomp landlock_restrict_self getpriority getrusage sched_get_priority_max "
-     "sched_get_priority_min sched_getattr sched_getparam sched_getscheduler times umask wait4 "
-     "waitid"},
-    {"service",
-     "landlock_add_rule landlock_create_ruleset lsm_get_self_attr lsm_list_modules "
-     "lsm_set_self_attr "
-     "memfd_secret process_madvise process_mrelease statmount listmount cachestat setxattrat"},
+    {"strict", "accept getpeername getsockname getsockopt listen recvmmsg recvmsg sendmmsg sendto "
+               "setsockopt copy_file_range fadvise64 fallocate fchmod fdatasync flock fstatfs "
+               "fsync ftruncate getdents64 memfd_create pipe pipe2 readahead sendfile splice tee "
+               "vmsplice sync_file_range syncfs seccomp landlock_restrict_self getpriority "
+               "getrusage sched_get_priority_max sched_get_priority_min sched_getattr "
+               "sched_getparam sched_getscheduler times umask wait4 waitid"},
+    {"service", "landlock_add_rule landlock_create_ruleset lsm_get_self_attr lsm_list_modules "
+                "lsm_set_self_attr memfd_secret process_madvise process_mrelease statmount "
+                "listmount cachestat setxattrat"},
 };
 
 static const struct call_row strict_values[] = {

@@ -71,8 +71,7 @@ static void report_process(void)
     (void)getrlimit(RLIMIT_NOFILE, &limit);
     mode_t mask = umask(0);
     printf("pid=%d\nparent=%d\nsession=%d\ngroup=%d\nuid=%d\ngid=%d\ncwd=%s\ndeath_signal=%"
-           "d\numask=%o\nnice="
-           "%d\n"
+           "d\numask=%o\nnice=%d\n"
            "nofile=%llu\n",
            getpid(), getppid(), getsid(0), getpgrp(), getuid(), getgid(), getcwd(cwd, sizeof(cwd)),
            death_signal, mask, getpriority(PRIO_PROCESS, 0), (unsigned long long)limit.rlim_cur);

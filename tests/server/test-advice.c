@@ -151,9 +151,8 @@ static const struct {
     /* several, each once, the wider instead of the narrower */
     {"EACCES: %/app/lib/a.py\nEACCES: %/app/main.py\nEACCES: %/app",
      "%/app/main.py cannot be read; add --read-only=%/app"},
-    {"EACCES: %/app/main.py %/data/x.pid",
-     "%/app/main.py cannot be read, %/data/x.pid cannot be written; add --read-only=%/app "
-     "--read-write=%/data"},
+    {"EACCES: %/app/main.py %/data/x.pid", "%/app/main.py cannot be read, %/data/x.pid cannot be "
+                                           "written; add --read-only=%/app --read-write=%/data"},
     {"no temporary directory in ['/tmp', '/var/tmp', '%/none']",
      "/tmp cannot be written; add --read-write=/tmp"},
 

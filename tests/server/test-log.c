@@ -258,8 +258,7 @@ static void test_json_records(void **state)
           .text = "x",
           .n = 1},
          "{\"time\":\"2025-01-01T00:00:00.000001Z\",\"name\":\"web\",\"level\":\"info\",\"slot\":4,"
-         "\"pid\":9,"
-         "\"message\":\"x\"}\n"},
+         "\"pid\":9,\"message\":\"x\"}\n"},
         {{.time = 0,
           .event = true,
           .slot = LOG_NO_SLOT,
@@ -324,8 +323,7 @@ static void test_json_strings(void **state)
         *t.p = '\0';
         snprintf(wanted, sizeof(wanted),
                  "{\"time\":\"1970-01-01T00:00:00.000000Z\",\"name\":\"w\",\"level\":\"debug\","
-                 "\"message\":"
-                 "\"%s\"}\n",
+                 "\"message\":\"%s\"}\n",
                  cases[i].json);
         assert_string_equal(buf, wanted);
     }

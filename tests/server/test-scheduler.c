@@ -423,8 +423,8 @@ static void says_what_it_does(struct play *p)
     assert_logged(p, "slot 0, pid 1004: reload: has waited 15.00s for the new worker to stay "
                      "alive; the limit is --settle=20.00s, and SIGHUP begins anew\n");
     assert_int_equal(ait_sleep(16 * SEC), 0);
-    assert_logged(p, "slot 0: reload: has waited 5.00s for the old worker to end; the "
-                     "limit is --stop-timeout=30.00s, and SIGHUP begins anew\n");
+    assert_logged(p, "slot 0: reload: has waited 5.00s for the old worker to end; the limit is "
+                     "--stop-timeout=30.00s, and SIGHUP begins anew\n");
     assert_int_equal(ait_sleep(600 * SEC), 0);
     assert_logged(p, "reload: done; 4 of 4 workers were replaced in ");
     assert_logged(p, ", generation 1; of the old ones 3 ended within 7.");

@@ -216,8 +216,7 @@ static const struct row rows[] = {
     {"long cleanup", .run = long_cleanup, .trace = "job-cancelled@50 job-cleaned@150 waited:0@150"},
     {"shield in the middle", .run = cancel_in_each_part,
      .trace = "begin@0 result:ECANCELED@50 begin@50 shielded@250 result:ECANCELED@250 begin@250 "
-              "shielded@450 "
-              "result:ECANCELED@500"},
+              "shielded@450 result:ECANCELED@500"},
     {"shield, giving up by itself", .run = shield_self_cancellation,
      .trace = "result:ECANCELED@100"},
     {"shields, nested, cancelled in the outer",
@@ -238,28 +237,24 @@ static const struct row rows[] = {
      .trace = "bad@100 a-cancelled@100 a-cleaned@600 exit:EIO@600 error:bad:EIO@600 waited:0@600 "
               "result:EIO@600"},
     {"group, a child fails while it is cancelled", .plan = &plans[5],
-     .trace =
-         "bad@100 a-cancelled@100 a-cleaned@600 exit:EIO@600 error:bad:EIO@600 error:a:EBADF@600 "
-         "waited:0@600 result:EIO@600"},
+     .trace = "bad@100 a-cancelled@100 a-cleaned@600 exit:EIO@600 error:bad:EIO@600 "
+              "error:a:EBADF@600 waited:0@600 result:EIO@600"},
     {"group, cancelled before the child fails", .plan = &plans[6],
      .trace = "bad-cancelled@100 exit:ECANCELED@100 waited:0@100 result:ECANCELED@100"},
     {"scope, a child had failed", .plan = &plans[7],
      .trace = "bad@100 handler:bad:EIO@100 a-cancelled@150 exit:ECANCELED@150 error:bad:EIO@150 "
-              "waited:0@150 "
-              "result:ECANCELED@150"},
+              "waited:0@150 result:ECANCELED@150"},
     {"scope, a child had failed, cleanup under way", .plan = &plans[8],
      .trace = "bad@100 handler:bad:EIO@100 a-cancelled@150 a-cleaned@650 exit:ECANCELED@650 "
               "error:bad:EIO@650 waited:0@650 result:ECANCELED@650"},
     {"scope, a child fails while it is cancelled", .plan = &plans[9],
-     .trace =
-         "bad@100 handler:bad:EIO@100 a-cancelled@150 a-cleaned@650 handler:a:EBADF@650 exit:0@650 "
-         "error:bad:EIO@650 error:a:EBADF@650 waited:1@650 result:0@650"},
+     .trace = "bad@100 handler:bad:EIO@100 a-cancelled@150 a-cleaned@650 handler:a:EBADF@650 "
+              "exit:0@650 error:bad:EIO@650 error:a:EBADF@650 waited:1@650 result:0@650"},
     {"group, a third party cancels twice", .plan = &plans[10],
      .trace = "a-cancelled@10 a-cleaned@110 exit:ECANCELED@110 waited:0@110 result:ECANCELED@110"},
     {"several at once", .run = grouped,
-     .trace =
-         "d@100 c@130 a-cancelled@150 b-cancelled@150 e-cancelled@150 b-cleaned@250 a-cleaned@250 "
-         "a:ECANCELED@250 b:ECANCELED@250 c:EIO@250 d:4@250 e:ECANCELED@250"},
+     .trace = "d@100 c@130 a-cancelled@150 b-cancelled@150 e-cancelled@150 b-cleaned@250 "
+              "a-cleaned@250 a:ECANCELED@250 b:ECANCELED@250 c:EIO@250 d:4@250 e:ECANCELED@250"},
     {"cancelling who cancels", .run = cancelling_cancellation,
      .trace =
          "job-cancelled@50 job-cleaned@550 third:0@550 second:ECANCELED@550 first:ECANCELED@550"},

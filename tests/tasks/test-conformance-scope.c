@@ -225,12 +225,10 @@ static const struct row rows[] = {
               "result:0@1000"},
     {"scope, partial failure", .plan = &plans[1],
      .trace = "body@100 a@100 bad@200 handler:bad:EIO@200 body-more@250 b@300 exit:0@300 "
-              "error:bad:EIO@300 "
-              "result:0@300"},
+              "error:bad:EIO@300 result:0@300"},
     {"shielded scope, partial failure", .plan = &plans[2],
      .trace = "body@100 a@100 bad@200 handler:bad:EIO@200 body-more@250 b@300 exit:0@300 "
-              "error:bad:EIO@300 "
-              "result:0@300"},
+              "error:bad:EIO@300 result:0@300"},
     {"scope, a child gives up by itself", .plan = &plans[3],
      .trace = "body@100 a@100 self@200 body-more@250 b@300 exit:0@300 result:0@300"},
     {"shielded scope, a child gives up by itself", .plan = &plans[4],
@@ -268,9 +266,8 @@ static const struct row rows[] = {
                 {true, SHIELD, 11000}},
      .cancel_at = 450,
      .trace = "begin0@0 begin1@100 begin2@200 begin3@300 begin4@400 child0-cancelled@450 end4@500 "
-              "child4@11400 "
-              "end3@11500 child3@12300 end2@12400 child2@13200 end1@13300 child1@14100 "
-              "result:ECANCELED@14100"},
+              "child4@11400 end3@11500 child3@12300 end2@12400 child2@13200 end1@13300 "
+              "child1@14100 result:ECANCELED@14100"},
     {"five levels of scopes and groups",
      .levels = {{true, GROUP, 15000},
                 {true, SHIELD, 14000},
@@ -279,9 +276,8 @@ static const struct row rows[] = {
                 {true, SHIELD, 11000}},
      .cancel_at = 450,
      .trace = "begin0@0 begin1@100 begin2@200 begin3@300 begin4@400 child0-cancelled@450 end4@500 "
-              "child4@11400 "
-              "end3@11500 child3@12300 end2@12400 child2@13200 end1@13300 child1@14100 "
-              "result:ECANCELED@14100"},
+              "child4@11400 end3@11500 child3@12300 end2@12400 child2@13200 end1@13300 "
+              "child1@14100 result:ECANCELED@14100"},
     {"six levels of tasks",
      .levels = {{true, 0, 30000},
                 {true, 0, 28000},

@@ -203,8 +203,7 @@ static const struct row rows[] = {
      .trace = "job-cancelled@50 job-cancelled@50 job-cancelled@50 gone@50"},
     {"set, shut down by another task", .run = shut_down_by_another,
      .trace = "job@0 job@100 job@200 job@300 job@400 job-cancelled@490 job-cancelled@490 "
-              "job-cancelled@490 "
-              "job-cancelled@490 job-cancelled@490 on@490"},
+              "job-cancelled@490 job-cancelled@490 job-cancelled@490 on@490"},
     {"set, shut down after all", .run = shut_down_after_all, .trace = "job@100 job@100 job@100"},
     {"set, shut down before they begin", .run = shut_down_before_they_begin, .trace = ""},
     {"set, a task's result", .run = await_result,

@@ -140,11 +140,10 @@ static int lacks(ait_sandbox_problem *problem, const char *option, int needed, i
             "missing in this kernel); allow it there, or leave the option out",
             option);
     if (abi == 0)
-        return problem_at(
-            problem, -EOPNOTSUPP, "", 0, 0,
-            "%s needs Landlock, which this kernel does not offer; boot it with landlock among its "
-            "security modules (lsm=), or leave the option out",
-            option);
+        return problem_at(problem, -EOPNOTSUPP, "", 0, 0,
+                          "%s needs Landlock, which this kernel does not offer; boot it with "
+                          "landlock among its security modules (lsm=), or leave the option out",
+                          option);
     return problem_at(problem, -EOPNOTSUPP, "", 0, 0,
                       "%s needs Landlock ABI %d, and this kernel has ABI %d; use a newer kernel, "
                       "or leave the option out",
@@ -269,10 +268,10 @@ static int add_ports(int ruleset, const ait_sandbox_options *o, ait_sandbox_prob
             int r = -errno;
             return problem_at(
                 problem, r, "", 0, 0,
-                is_refusal(r) ? "connect=%u: landlock_add_rule(2) is refused (%s) by an outer "
-                                "sandbox; let that allow it, or leave the option out"
-                              : "connect=%u: %s; this kernel may be built without TCP, leave the "
-                                "option out",
+                is_refusal(r)
+                    ? "connect=%u: landlock_add_rule(2) is refused (%s) by an outer sandbox; let "
+                      "that allow it, or leave the option out"
+                    : "connect=%u: %s; this kernel may be built without TCP, leave the option out",
                 (unsigned)o->connect_ports[i], strerror(-r));
         }
     }
@@ -330,11 +329,10 @@ int landlock_make(const ait_sandbox_options *options, int abi, struct landlock_r
     if (attr.handled_access_fs || attr.handled_access_net || attr.scoped) {
         result.fd = create(&attr, abi);
         if (result.fd < 0)
-            return problem_at(
-                problem, result.fd, "", 0, 0,
-                "Landlock: %s; raise the limit of open files (ulimit -n), or look for an outer "
-                "sandbox that denies it",
-                strerror(-result.fd));
+            return problem_at(problem, result.fd, "", 0, 0,
+                              "Landlock: %s; raise the limit of open files (ulimit -n), or look "
+                              "for an outer sandbox that denies it",
+                              strerror(-result.fd));
         r = add_rules(result.fd, options, attr.handled_access_fs, problem);
         if (r < 0) {
             (void)close(result.fd);

@@ -47,10 +47,9 @@ static int read_options(ait_sandbox_options *o, const ait_sandbox_options *optio
                           "know; use a newer library");
     if (r < 0 || o->flags & ~(unsigned)ALL_FLAGS || (unsigned)o->deny > AIT_SANDBOX_DENY_LEARN ||
         (o->n_connect_ports > 0 && !o->connect_ports) || o->protect < 0)
-        return problem_at(
-            problem, -EINVAL, "", 0, 0,
-            "the options are invalid; set them with AIT_SANDBOX_OPTIONS(), and flags to "
-            "AIT_SANDBOX_... only");
+        return problem_at(problem, -EINVAL, "", 0, 0,
+                          "the options are invalid; set them with AIT_SANDBOX_OPTIONS(), and flags "
+                          "to AIT_SANDBOX_... only");
     if (!o->policy && o->deny == AIT_SANDBOX_DENY_EXPLAIN)
         return problem_at(
             problem, -EINVAL, "", 0, 0,
@@ -79,11 +78,10 @@ static int choose_filter_flags(struct ait_sandbox *s, ait_sandbox_problem *probl
     if (r == -ENOSYS || r == -EINVAL)
         return problem_at(
             problem, -EOPNOTSUPP, "", 0, 0, "%s; use a newer kernel, or one that is built with it",
-            filter_listens(s->deny)
-                ? "explaining and learning need seccomp's user notification (Linux 5.0), which an "
-                  "outer sandbox may hide"
-                : "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER, Linux 4.14), or an "
-                  "outer sandbox hides seccomp(2)");
+            filter_listens(s->deny) ? "explaining and learning need seccomp's user notification "
+                                      "(Linux 5.0), which an outer sandbox may hide"
+                                    : "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER, "
+                                      "Linux 4.14), or an outer sandbox hides seccomp(2)");
     if (r < 0)
         return problem_at(problem, r, "", 0, 0,
                           "seccomp(2) is refused (%s) by an outer sandbox; let that allow it",
@@ -168,10 +166,9 @@ static void describe(struct ait_sandbox *s, const struct landlock_result *landlo
         say(s, "; Landlock ABI %d: %s", abi, landlock->text);
     if (landlock->lacking[0])
         say(s, "; %s: %s",
-            abi == 0 && landlock_is_refused()
-                ? "landlock_create_ruleset(2) is refused by an outer sandbox (or missing in this "
-                  "kernel)"
-                : "this kernel lacks",
+            abi == 0 && landlock_is_refused() ? "landlock_create_ruleset(2) is refused by an outer "
+                                                "sandbox (or missing in this kernel)"
+                                              : "this kernel lacks",
             landlock->lacking);
 }
 
@@ -188,10 +185,9 @@ static int protect(struct ait_sandbox *s, pid_t process, bool signals, ait_sandb
     if (r == -ESRCH)
         return problem_at(problem, r, "", 0, 0, "there is no process %d to protect", (int)process);
     if (r == -E2BIG)
-        return problem_at(
-            problem, r, "", 0, 0,
-            "the policy has no room for the rules that protect a process; use fewer rules that "
-            "look at arguments");
+        return problem_at(problem, r, "", 0, 0,
+                          "the policy has no room for the rules that protect a process; use fewer "
+                          "rules that look at arguments");
     if (r < 0)
         return problem_at(problem, r, "", 0, 0, "a process cannot be protected: %s", strerror(-r));
     ait_policy_unref(s->policy);

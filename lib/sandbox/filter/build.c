@@ -69,12 +69,10 @@ fail(char *failure, int error, const char *format, ...)
 
 static int too_long(const struct builder *b)
 {
-    return fail(
-        b->failure, -E2BIG,
-        "the policy needs more instructions than the %d that a program may have; use fewer rules "
-        "that look at "
-        "arguments",
-        BPF_MAXINSNS);
+    return fail(b->failure, -E2BIG,
+                "the policy needs more instructions than the %d that a program may have; use fewer "
+                "rules that look at arguments",
+                BPF_MAXINSNS);
 }
 
 /* ---- a part, made by libseccomp -------------------------------------------------------------- */
@@ -632,12 +630,11 @@ int program_is_bounded(const ait_policy *policy, char failure[PROGRAM_FAILURE_MA
     for (int number = 0; policy && number < N_CALLS; number++)
         for (unsigned i = 0; i < policy->calls[number].n_rules; i++)
             n += policy->calls[number].rules[i].n_compares;
-    return n <= BPF_MAXINSNS
-               ? 0
-               : fail(failure, -E2BIG,
-                      "the policy compares arguments %zu times, and a program has room for %d "
-                      "comparisons",
-                      n, BPF_MAXINSNS);
+    return n <= BPF_MAXINSNS ? 0
+                             : fail(failure, -E2BIG,
+                                    "the policy compares arguments %zu times, and a program has "
+                                    "room for %d comparisons",
+                                    n, BPF_MAXINSNS);
 }
 
 /* ---- designed ENOSYS ------------------------------------------------------------------------- */

@@ -133,8 +133,8 @@ static int mismatch(const struct verifier *v, const struct seccomp_data *data, u
     (void)snprintf(number, sizeof(number), "call %d", data->nr);
     return problem_at(
         v->problem, -EBADMSG, v->terms->policy ? v->terms->policy->name : NULL, 0, 0,
-        "the compiled program does not do what the policy says, and is not used: "
-        "%s(%#llx, %#llx, %#llx, %#llx, %#llx, %#llx) on architecture %#x: wanted %s, got %s",
+        "the compiled program does not do what the policy says, and is not used: %s(%#llx, %#llx, "
+        "%#llx, %#llx, %#llx, %#llx) on architecture %#x: wanted %s, got %s",
         name ? name : number, a[0], a[1], a[2], a[3], a[4], a[5], data->arch, wanted_text,
         got_text);
 }

@@ -280,10 +280,9 @@ static int guess_lists(ait_policy **ret, const char *path, const char *text,
     if (e != -EINVAL || !problem)
         return e;
     if (problem->line == 0)
-        return problem_at(
-            problem, e, path, 0, 0,
-            "this is not a policy; begin it with the line \"policy 1\", or write lists as for "
-            "SystemCallFilter=");
+        return problem_at(problem, e, path, 0, 0,
+                          "this is not a policy; begin it with the line \"policy 1\", or write "
+                          "lists as for SystemCallFilter=");
     if (!strchr("@~[", *first_line(text)) && !strstr(text, "SystemCall")) {
         size_t n = strlen(problem->message);
         (void)snprintf(problem->message + n, sizeof(problem->message) - n,

@@ -120,9 +120,8 @@ static int check_pair(const struct draft_rule *rule, const struct draft_rule *ot
         return 0;
     return fail_at(problem, -EINVAL, rule->place,
                    "conflicting: a call of %s can match both this rule and the one at %s %u, which "
-                   "has another action; "
-                   "compare one argument with different values in both, or replace both by a rule "
-                   "without conditions",
+                   "has another action; compare one argument with different values in both, or "
+                   "replace both by a rule without conditions",
                    ait_syscall_name(number), other->place);
 }
 
@@ -135,11 +134,10 @@ static int check_ordering(struct draft_rule *rules, int number, ait_sandbox_prob
             if (!compare_is_ordering(&r->compares[i]))
                 continue;
             if (seen)
-                return fail_at(
-                    problem, -EINVAL, r->place,
-                    "a second comparison by <, <=, > or >= for %s (the first: %s %u); only one "
-                    "per system call is possible, use == with a mask",
-                    ait_syscall_name(number), seen->place);
+                return fail_at(problem, -EINVAL, r->place,
+                               "a second comparison by <, <=, > or >= for %s (the first: %s %u); "
+                               "only one per system call is possible, use == with a mask",
+                               ait_syscall_name(number), seen->place);
             seen = r;
         }
     return 0;
@@ -225,8 +223,7 @@ static void note_opened(struct draft *draft, const struct draft_call *call,
         if (ait_policy_action_is_denial(r->action)) {
             draft_note(draft, upper->action_place,
                        "%s is allowed with any arguments: this replaces the rules that deny some "
-                       "of them (%s "
-                       "%u); rules with conditions would be added to them",
+                       "of them (%s %u); rules with conditions would be added to them",
                        ait_syscall_name(number), r->place.source->name, r->place.line);
             return;
         }

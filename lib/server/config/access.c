@@ -69,11 +69,10 @@ static int describe(const struct finding *f, const struct account *a, const char
         if (error == ENOSYS)
             return problem_set_refused(p, -error, "setgroups, setresgid or setresuid",
                                        "--user, --group");
-        return problem_set(
-            p, STATUS_OS, -error,
-            "--user, --group: cannot become user %u, group %u: %s; start aiotools-sd as root, or "
-            "leave the options out",
-            (unsigned)a->uid, (unsigned)a->gid, strerror(error));
+        return problem_set(p, STATUS_OS, -error,
+                           "--user, --group: cannot become user %u, group %u: %s; start "
+                           "aiotools-sd as root, or leave the options out",
+                           (unsigned)a->uid, (unsigned)a->gid, strerror(error));
     case STEP_DIRECTORY:
         return problem_set(p, STATUS_CONFIG, -error,
                            "--chdir=%s: user %u: %s; name a directory that it may enter", directory,
@@ -101,11 +100,10 @@ int access_check(const struct account *account, const char *directory, const cha
     int p[2], status;
 
     if (pipe2(p, O_CLOEXEC) < 0)
-        return problem_set(
-            ret_problem, STATUS_OS, -errno,
-            "cannot check what the worker's user can reach: pipe: %s; raise the limit of open "
-            "files (ulimit -n)",
-            strerror(errno));
+        return problem_set(ret_problem, STATUS_OS, -errno,
+                           "cannot check what the worker's user can reach: pipe: %s; raise the "
+                           "limit of open files (ulimit -n)",
+                           strerror(errno));
     pid_t pid = fork();
     if (pid == 0) {
         found.step = try_all(account, directory, program);
@@ -118,11 +116,10 @@ int access_check(const struct account *account, const char *directory, const cha
     close(p[1]);
     if (pid < 0) {
         close(p[0]);
-        return problem_set(
-            ret_problem, STATUS_OS, -error,
-            "cannot check what the worker's user can reach: fork: %s; raise the limit of "
-            "processes (ulimit -u)",
-            strerror(error));
+        return problem_set(ret_problem, STATUS_OS, -error,
+                           "cannot check what the worker's user can reach: fork: %s; raise the "
+                           "limit of processes (ulimit -u)",
+                           strerror(error));
     }
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;

@@ -62,8 +62,7 @@ int parse_capabilities(const char *text, uint64_t *ret, const char **ret_why)
         r = parse_names(text, ret);
     if (r < 0 && ret_why)
         *ret_why = "is not a list of capabilities; write names such as net_bind_service,chown, or "
-                   "all, none "
-                   "or service";
+                   "all, none or service";
     return r;
 }
 

@@ -376,9 +376,9 @@ static int fork_guardian(int socket, int supervisor, const char *name, pid_t *re
 static int describe(struct problem *p, int error, const char *call)
 {
     if (problem_is_refusal(error))
-        return problem_set_refused(p, error, call,
-                                   "cannot start the guardian, which ends all workers if the "
-                                   "supervisor is killed");
+        return problem_set_refused(
+            p, error, call,
+            "cannot start the guardian, which ends all workers if the supervisor is killed");
     return problem_set(p, STATUS_OS, error,
                        "cannot start the guardian: %s: %s; raise the limits of processes and open "
                        "files (ulimit -u, ulimit -n) or of memory",
@@ -401,8 +401,8 @@ static int describe_death(struct problem *p, const struct guardian *g, bool slow
                        info.si_code == CLD_EXITED ? "exited with status" : "was killed by signal",
                        info.si_status,
                        info.si_status == SIGSYS && info.si_code != CLD_EXITED
-                           ? " (SIGSYS: an outer sandbox kills it for a system call; allow that "
-                             "in the container's or the service's profile)"
+                           ? " (SIGSYS: an outer sandbox kills it for a system call; allow that in "
+                             "the container's or the service's profile)"
                            : "");
 }
 

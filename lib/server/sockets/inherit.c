@@ -33,11 +33,10 @@ int inherited_take(struct inherited *ret, struct problem *ret_problem)
     int n = sd_listen_fds_with_names(1, &names);
 
     if (n < 0)
-        return problem_set(
-            ret_problem, STATUS_CONFIG, n,
-            "LISTEN_FDS, LISTEN_FDNAMES: the sockets they announce were not passed (%s); "
-            "start aiotools-sd from a service manager, or unset them",
-            strerror(-n));
+        return problem_set(ret_problem, STATUS_CONFIG, n,
+                           "LISTEN_FDS, LISTEN_FDNAMES: the sockets they announce were not passed "
+                           "(%s); start aiotools-sd from a service manager, or unset them",
+                           strerror(-n));
     if (n > 0) {
         i.fds = calloc((size_t)n, sizeof *i.fds);
         i.stored = calloc((size_t)n, sizeof *i.stored);

@@ -123,11 +123,10 @@ static int check_model(enum listen_model model, bool inherited, const char *what
 {
     if (model != LISTEN_SLOT || (address_is_inet(a) && !inherited))
         return 0;
-    return problem_set(
-        p, STATUS_USAGE, -EOPNOTSUPP,
-        "--listeners=slot: %s is %s, which all workers share (leave the option out, or write "
-        "--listeners=shared)",
-        what, inherited ? "an inherited socket" : "a unix socket");
+    return problem_set(p, STATUS_USAGE, -EOPNOTSUPP,
+                       "--listeners=slot: %s is %s, which all workers share (leave the option out, "
+                       "or write --listeners=shared)",
+                       what, inherited ? "an inherited socket" : "a unix socket");
 }
 
 static int plan_option(struct listen_set *s, const struct listen_options *o, const char *option,

@@ -100,10 +100,10 @@ static int watch_all(struct listen_set *s, struct problem *p)
     for (size_t i = 0; i < s->n_entries && r >= 0; i++)
         r = listen_watch(s, &s->entries[i]);
     if (r < 0)
-        return problem_set(p, STATUS_OS, r,
-                           "cannot watch the listening sockets: %s; raise the limit of open files "
-                           "(ulimit -n)",
-                           strerror(-r));
+        return problem_set(
+            p, STATUS_OS, r,
+            "cannot watch the listening sockets: %s; raise the limit of open files (ulimit -n)",
+            strerror(-r));
     return 0;
 }
 

@@ -29,11 +29,10 @@ static void report_seat(const struct workers *all, const char *address, unsigned
 
 static void report_slot(const struct workers *all, const char *address, unsigned slot)
 {
-    log_event(
-        all->log, LOG_LEVEL_WARNING, (int)slot, 0,
-        "its worker has shut down the socket %s; there is a new one, but only the next worker "
-        "gets it: reload (SIGHUP)",
-        address);
+    log_event(all->log, LOG_LEVEL_WARNING, (int)slot, 0,
+              "its worker has shut down the socket %s; there is a new one, but only the next "
+              "worker gets it: reload (SIGHUP)",
+              address);
 }
 
 /* Once for each address: a server may do so whenever it stops. */

@@ -17,8 +17,8 @@ struct predecessor {
 /*
  * Something that we need is taken. Sleeps for a moment and returns true if it is worth another try:
  * for some seconds while a guardian kills, and for a moment after that, since a process that ends
- * is not seen any more before its locks are released; and for a moment while any stands guard, since
- * its supervisor may be about to die. With is_lock, that moment is granted in any case. False also
- * if a signal to us waits.
+ * is not seen any more before its locks are released; and for a moment while any stands guard,
+ * since its supervisor may be about to die. With is_lock, that moment is granted in any case. False
+ * also if a signal to us waits.
  */
 bool predecessor_may_end(struct predecessor *p, bool is_lock);

@@ -79,9 +79,9 @@ static void accuse(struct queues *q, struct slot *slot)
         (void)snprintf(remedy, sizeof(remedy),
                        "its main process is stopped: kill -CONT %d lets it go on", pid);
     else
-        (void)snprintf(remedy, sizeof(remedy),
-                       "does it hang, or use a port of its own instead of the socket of "
-                       "LISTEN_FDS (fd 3)?");
+        (void)snprintf(
+            remedy, sizeof(remedy),
+            "does it hang, or use a port of its own instead of the socket of LISTEN_FDS (fd 3)?");
     log_event(log_of(q), LOG_LEVEL_WARNING, (int)slot->index, pid,
               "%zu connections wait, and none was accepted for %s; %s%s", a->waiting,
               format_time((ait_now(NULL) - a->since) / AIT_USEC_PER_SEC * AIT_USEC_PER_SEC, time),
@@ -148,13 +148,12 @@ static void look_at_shared(struct queues *q, size_t i)
         break;
     case ACCEPTANCE_NONE:
         if (!a->stuck)
-            log_event(log_of(q), LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-                      "%zu connections wait at %s, and no worker has accepted one for %s; do they "
-                      "hang, or use an address of their own instead of the socket of LISTEN_FDS "
-                      "(fd %zu)?",
-                      a->waiting, listen_set_address(listen, i),
-                      format_time((now - a->since) / AIT_USEC_PER_SEC * AIT_USEC_PER_SEC, time),
-                      3 + i);
+            log_event(
+                log_of(q), LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
+                "%zu connections wait at %s, and no worker has accepted one for %s; do they hang, "
+                "or use an address of their own instead of the socket of LISTEN_FDS (fd %zu)?",
+                a->waiting, listen_set_address(listen, i),
+                format_time((now - a->since) / AIT_USEC_PER_SEC * AIT_USEC_PER_SEC, time), 3 + i);
         a->stuck = true;
         break;
     default:

@@ -18,11 +18,10 @@
 
 static int too_long(const char *path, struct problem *p)
 {
-    return problem_set(
-        p, STATUS_CONFIG, -ENAMETOOLONG,
-        "runtime directory %s: the path is too long for sockets in it; choose a shorter "
-        "--name, or set RUNTIME_DIRECTORY",
-        path);
+    return problem_set(p, STATUS_CONFIG, -ENAMETOOLONG,
+                       "runtime directory %s: the path is too long for sockets in it; choose a "
+                       "shorter --name, or set RUNTIME_DIRECTORY",
+                       path);
 }
 
 static int not_ours(const char *path, struct problem *p)
@@ -57,11 +56,10 @@ static int make(const char *path, mode_t mode, struct problem *p)
     int fd, r = 0;
 
     if (mkdir(path, mode) < 0 && errno != EEXIST)
-        return problem_set(
-            p, STATUS_OS, -errno,
-            "cannot create the runtime directory %s: %s; set RUNTIME_DIRECTORY to a directory "
-            "that you may write to",
-            path, strerror(errno));
+        return problem_set(p, STATUS_OS, -errno,
+                           "cannot create the runtime directory %s: %s; set RUNTIME_DIRECTORY to a "
+                           "directory that you may write to",
+                           path, strerror(errno));
     fd = open_directory(path, geteuid(), p);
     if (fd < 0)
         return fd;
@@ -130,10 +128,10 @@ static int describe_lock(const char *path, struct problem *p)
                            path, strerror(error), (unsigned)geteuid());
     if (error == EPERM || error == ENOSYS)
         return problem_set_refused(p, -error, "flock", "cannot lock the runtime directory");
-    return problem_set(p, STATUS_OS, -error,
-                       "cannot lock %s: %s; set RUNTIME_DIRECTORY to an existing directory that "
-                       "you may write to",
-                       path, strerror(error));
+    return problem_set(
+        p, STATUS_OS, -error,
+        "cannot lock %s: %s; set RUNTIME_DIRECTORY to an existing directory that you may write to",
+        path, strerror(error));
 }
 
 /* -EWOULDBLOCK, without a problem: another one holds it. */
@@ -207,8 +205,8 @@ static int lock(struct rundir *d, struct predecessor *predecessor, struct proble
     if (r == -EWOULDBLOCK)
         return problem_set(p, STATUS_OS, r,
                            "--name=%s: the server of this name was killed, and its workers have "
-                           "not ended yet (their guardian holds %s/" GUARDIAN_LOCK_NAME "); end "
-                           "what `ps -e | grep aiotools-` shows, or choose another --name",
+                           "not ended yet (their guardian holds %s/" GUARDIAN_LOCK_NAME
+                           "); end what `ps -e | grep aiotools-` shows, or choose another --name",
                            d->name, d->path);
     return r;
 }

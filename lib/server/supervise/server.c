@@ -228,11 +228,10 @@ static void warn_of_root(struct log *log, const struct revision *revision)
 
     directory = chdir && *chdir == '/' ? chdir : revision->directory ?: getcwd(cwd, sizeof(cwd));
     directory = directory ?: "DIRECTORY";
-    log_event(
-        log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-        "workers run as root and may write all files that root may write; set --user=USER, or "
-        "confine their files: --sandbox=strict --read-only=%s --read-write=%s",
-        directory, strncmp(directory, "/tmp/", 5) == 0 ? "/var/tmp" : "/tmp");
+    log_event(log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
+              "workers run as root and may write all files that root may write; set --user=USER, "
+              "or confine their files: --sandbox=strict --read-only=%s --read-write=%s",
+              directory, strncmp(directory, "/tmp/", 5) == 0 ? "/var/tmp" : "/tmp");
 }
 
 static void announce(void *userdata)
@@ -261,9 +260,8 @@ static void announce(void *userdata)
     if (server->unprotected)
         log_event(
             log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-            "workers of the same user could look into the memory of the supervisor: prctl(2) "
-            "with PR_SET_DUMPABLE is refused (%s) by an outer sandbox; allow it there, or set "
-            "--user=",
+            "workers of the same user could look into the memory of the supervisor: prctl(2) with "
+            "PR_SET_DUMPABLE is refused (%s) by an outer sandbox; allow it there, or set --user=",
             strerror(server->unprotected));
     if (root_writes_anywhere(server))
         warn_of_root(log, revision);
@@ -298,14 +296,12 @@ static void say_end(struct server *server, int r)
     else if (server->status == STATUS_UNAVAILABLE)
         log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
                   "stopped: every slot gave up; see the workers' output above, or run %s by hand; "
-                  "fix the "
-                  "cause, and start again",
+                  "fix the cause, and start again",
                   program);
     else if (server->status == STATUS_CONFIG)
         log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
                   "stopped: %s reports a wrong configuration (exit status 78); see its output "
-                  "above, correct "
-                  "it, and start again",
+                  "above, correct it, and start again",
                   program);
     else
         log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "stopped");

@@ -79,8 +79,7 @@ static void judge_hopeless(struct slot *slot, const struct worker *w, int status
 {
     log_event(slot->workers->log, LOG_LEVEL_ERROR, (int)slot->index, w->pid,
               "exited with status %d, which means that a restart cannot help; see its output "
-              "above, fix the "
-              "cause, and reload",
+              "above, fix the cause, and reload",
               status);
     fail(slot, status == STATUS_CONFIG ? STATUS_CONFIG : STATUS_UNAVAILABLE);
 }
@@ -90,14 +89,11 @@ static void judge_given_up(struct slot *slot, const char *end)
     const struct server_config *config = slot->config;
     char window[FORMAT_TIME_MAX];
 
-    log_event(
-        slot->workers->log, LOG_LEVEL_ERROR, (int)slot->index, 0,
-        "gave up after %u unplanned exit%s within %s (--give-up); the last worker %s; see its "
-        "output "
-        "above, or run "
-        "%s by hand",
-        config->give_up.count, config->give_up.count == 1 ? "" : "s",
-        format_time(config->give_up.usec, window), end, config->argv[0]);
+    log_event(slot->workers->log, LOG_LEVEL_ERROR, (int)slot->index, 0,
+              "gave up after %u unplanned exit%s within %s (--give-up); the last worker %s; see "
+              "its output above, or run %s by hand",
+              config->give_up.count, config->give_up.count == 1 ? "" : "s",
+              format_time(config->give_up.usec, window), end, config->argv[0]);
     fail(slot, STATUS_UNAVAILABLE);
 }
 

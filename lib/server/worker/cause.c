@@ -108,11 +108,11 @@ int cause_background(void *userdata)
                   "foreground, as the process that was started: %s",
                   ran, process_names_text(&names), find_remedy(w, names.text));
     else
-        log_event(all->log, LOG_LEVEL_WARNING, (int)w->slot, w->pid,
-                  "exited with status 0 after %s, before it was ready; if it goes into the "
-                  "background, keep it in the foreground: %s; if its work is done, use "
-                  "--restart=on-failure",
-                  ran, find_remedy(w, ""));
+        log_event(
+            all->log, LOG_LEVEL_WARNING, (int)w->slot, w->pid,
+            "exited with status 0 after %s, before it was ready; if it goes into the background, "
+            "keep it in the foreground: %s; if its work is done, use --restart=on-failure",
+            ran, find_remedy(w, ""));
     return 0;
 }
 
