@@ -441,9 +441,11 @@ class Load:
 
 def quick(args):
     """Options of `run`. Workers are trusted as soon as they are ready, and stopped as soon as they have accepted what
-    waits, except where --settle or --drain is what is tested."""
+    waits, except where --settle or --drain is what is tested. On
+    a slow machine, programs have more time to start."""
     given = {a.split("=")[0] for a in args}
-    return [*(f"{o}=0" for o in ("--settle", "--drain") if o not in given), *args]
+    slow = [f"--start-timeout={int(30 * SLOWER)}s"] if SLOWER > 4 and "--start-timeout" not in given else []
+    return [*(f"{o}=0" for o in ("--settle", "--drain") if o not in given), *slow, *args]
 
 
 class Server:
