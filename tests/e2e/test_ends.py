@@ -12,6 +12,7 @@ from harness import (Load, PYTHON, Skip, WORKER, alive, check, check_equal, chec
 
 # Says that it got TERM, and goes on for as long as $1 says.
 CHILD = """child() { trap "echo child got TERM; sleep $1; echo child ends; exit" TERM
+                     echo child is there
                      while :; do sleep 0.02; done; }; """
 
 
@@ -96,10 +97,11 @@ def main_process_dies(pit):
     server = pit.server("-n1", "--ready=exec", "--backoff=1ms..1ms", *shell(
         CHILD + "child 0.3 & echo go $$; while :; do sleep 0.02; done"))
     victim = int(server.out.wait(r"go (\d+)").group(1))
+    server.out.wait("child is there")
     seen = server.out.mark()
     os.kill(victim, signal.SIGKILL)
     server.out.wait("child ends")
-    server.out.wait("go", since=seen)
+    server.out.wait(r"go \d", since=seen)
     server.stop()
     check("killed:" not in server.err.text(), "the child was killed")
 

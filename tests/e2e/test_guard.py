@@ -2,6 +2,7 @@
 """The guardian, and the start after a sudden death: no worker runs unguarded, and what a killed server has left is waited
 for."""
 import os
+import re
 import signal
 
 from harness import (NOBODY, SANITIZED, check, check_equal, comm_of, main, need_nobody, proc_stat, read_proc, scenario, stays,
@@ -49,9 +50,15 @@ def guardian_dies_again_and_again(pit):
     workers = server.wait_workers(2)
     kill_guardian(server)
     server.err.wait("the guardian was killed by SIGKILL; starting another$")
-    for pause in ("100ms", "200ms", "400ms", "800ms"):
+    for _ in range(4):
+        seen = server.err.mark()
         kill_guardian(server)
-        server.err.wait(f"the guardian was killed by SIGKILL; starting another in {pause}, and no worker before that")
+        # One that is killed before it has reported has not been started.
+        server.err.wait("the guardian was killed by SIGKILL; starting another in .*, and no worker before that|"
+                        "cannot start the guardian", since=seen)
+    pauses = re.findall("starting another in ([^ ,]*),", b"".join(server.err.lines).decode())
+    steps = ["100ms", "200ms", "400ms", "800ms", "1.60s", "3.20s"]
+    check(pauses and set(pauses) <= set(steps) and sorted(set(pauses), key=steps.index) == pauses, f"pauses {pauses}")
     check_equal(sorted(server.workers()), sorted(workers), "workers")
     wait_for("a guardian", server.guardians)
     server.kill()
