@@ -75,8 +75,11 @@ static void config_for(struct server_config *c)
     assert_non_null(c->chdir = strdup("/tmp"));
     assert_int_equal(strv_append(&c->env_files, &c->n_env_files, env_path), 0);
     assert_int_equal(server_config_add_env(c, "C=3", NULL), 0);
-    assert_non_null(c->user = strdup("0"));
-    assert_non_null(c->group = strdup("0"));
+    /* Nobody else may ask for an account. */
+    if (geteuid() == 0) {
+        assert_non_null(c->user = strdup("0"));
+        assert_non_null(c->group = strdup("0"));
+    }
     c->sandbox.mode = SANDBOX_NONE;
     c->workers = SLOTS;
 }
@@ -88,11 +91,6 @@ static void test_revision(void **state)
     bool failed;
 
     config_for(&c);
-    if (geteuid() != 0) {
-        free(c.user);
-        free(c.group);
-        c.user = c.group = NULL;
-    }
     long live = faults.n_live;
     int fds = count_fds();
     for (n = 1, failed = true; failed; n++) {
@@ -242,7 +240,8 @@ static int run(struct play *p)
         assert_int_equal(r, 0);
         check_goes_on(p);
     } else {
-        assert_true(p->failed);
+        if (!p->failed)
+            fail_msg("%d: %s", r, p->workers.problem.text);
     }
     hoard_leave(&hoard);
     (void)ait_scope_cancel(scope);
