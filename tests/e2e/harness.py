@@ -502,7 +502,8 @@ class Server:
         """Pids of living workers."""
         own = self.identity(self.pid)
         return [p for p in children_of(self.pid)
-                if comm_of(p) != GUARDIAN and self.identity(p) not in (own, self.GONE) and (proc_stat(p) or (0, 0, 0))[2] == p]
+                if comm_of(p) != GUARDIAN and not read_proc(p, "cmdline").startswith(b"aiotools-sd: guardian of ")
+                and self.identity(p) not in (own, self.GONE) and (proc_stat(p) or (0, 0, 0))[2] == p]
 
     GONE = ("", b"")
 
