@@ -133,7 +133,7 @@ build_folder()
 # lives on (resolve). qemu 7.2 knows no CLONE_PIDFD and does not survive a fork with threads (process, group, memory-rest, fork, offload, growth).
 not_under_tsan=tree,unload,memory-rest
 not_under_valgrind=unload,resolve
-not_under_qemu=process,group,memory-rest,fork,offload,growth
+not_under_qemu=process,process-end,group,memory-rest,fork,offload,growth
 valgrind_command="valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite"
 
 # try_aarch64 SEEDS: builds the library and its tests for aarch64, and runs those of core and tasks under qemu.
