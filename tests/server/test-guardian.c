@@ -64,6 +64,16 @@ static void hold_family(struct family *f)
         f->pidfds[i] = open_pidfd(f->pids[i]);
 }
 
+/* how: "end" lets the leader end at once; NULL lets it stay. */
+static void begin_family(struct spawned *s, struct family *f, char *how)
+{
+    spawned_init(s, "family", NULL);
+    s->argv[2] = how;
+    assert_int_equal(spawned_start(s), 0);
+    read_family(s, f);
+    hold_family(f);
+}
+
 static void reap_everything(void)
 {
     while (waitpid(-1, NULL, WNOHANG) > 0)
@@ -477,15 +487,8 @@ static void tree_kill_finds_all_and_spares_others(void **state)
         struct spawned victim, other;
         struct family f, g;
 
-        spawned_init(&other, "family", NULL);
-        assert_int_equal(spawned_start(&other), 0);
-        read_family(&other, &g);
-        hold_family(&g);
-        spawned_init(&victim, "family", NULL);
-        victim.argv[2] = leader_ends ? "end" : NULL;
-        assert_int_equal(spawned_start(&victim), 0);
-        read_family(&victim, &f);
-        hold_family(&f);
+        begin_family(&other, &g, NULL);
+        begin_family(&victim, &f, leader_ends ? "end" : NULL);
         if (leader_ends)
             assert_true(has_ended_within(victim.pidfd, WAIT_MS));
 
@@ -531,16 +534,8 @@ static void rest_is_named_and_asked(void **state)
     struct family f, g;
     char part[32];
 
-    spawned_init(&other, "family", NULL);
-    other.argv[2] = "end";
-    assert_int_equal(spawned_start(&other), 0);
-    read_family(&other, &g);
-    hold_family(&g);
-    spawned_init(&victim, "family", NULL);
-    victim.argv[2] = "end";
-    assert_int_equal(spawned_start(&victim), 0);
-    read_family(&victim, &f);
-    hold_family(&f);
+    begin_family(&other, &g, "end");
+    begin_family(&victim, &f, "end");
     assert_true(has_ended_within(victim.pidfd, WAIT_MS));
 
     pid_t known[] = {victim.pid, other.pid, 0};
@@ -590,15 +585,8 @@ static void each_process_has_a_tree(void **state)
         struct spawned one, other;
         struct family f, g;
 
-        spawned_init(&one, "family", NULL);
-        one.argv[2] = leader_ends ? "end" : NULL;
-        assert_int_equal(spawned_start(&one), 0);
-        read_family(&one, &f);
-        hold_family(&f);
-        spawned_init(&other, "family", NULL);
-        assert_int_equal(spawned_start(&other), 0);
-        read_family(&other, &g);
-        hold_family(&g);
+        begin_family(&one, &f, leader_ends ? "end" : NULL);
+        begin_family(&other, &g, NULL);
         if (leader_ends)
             assert_true(has_ended_within(one.pidfd, WAIT_MS));
 
@@ -634,11 +622,7 @@ static void strays_are_claimed(void **state)
     struct spawned s;
     struct family f;
 
-    spawned_init(&s, "family", NULL);
-    s.argv[2] = "end";
-    assert_int_equal(spawned_start(&s), 0);
-    read_family(&s, &f);
-    hold_family(&f);
+    begin_family(&s, &f, "end");
     assert_true(has_ended_within(s.pidfd, WAIT_MS));
 
     pid_t known[] = {s.pid, 0};
@@ -694,11 +678,7 @@ static void group_goes_while_its_leader_is_not_reaped(void **state)
         struct spawned s;
         struct family f;
 
-        spawned_init(&s, "family", NULL);
-        s.argv[2] = "end";
-        assert_int_equal(spawned_start(&s), 0);
-        read_family(&s, &f);
-        hold_family(&f);
+        begin_family(&s, &f, "end");
         assert_true(has_ended_within(s.pidfd, WAIT_MS));
         if (reaped)
             assert_int_equal(waitpid(s.pid, NULL, 0), s.pid);
@@ -764,11 +744,7 @@ static void orphans_are_reaped_and_killed(void **state)
     struct spawned s;
     struct family f;
 
-    spawned_init(&s, "family", NULL);
-    s.argv[2] = "end";
-    assert_int_equal(spawned_start(&s), 0);
-    read_family(&s, &f);
-    hold_family(&f);
+    begin_family(&s, &f, "end");
     assert_true(has_ended_within(s.pidfd, WAIT_MS));
     pid_t known[] = {s.pid, 0};
     assert_int_equal(guardian_reap_orphans(is_one_of, known, 0, NULL), MEMBERS - 1);
