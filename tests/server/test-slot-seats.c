@@ -19,75 +19,9 @@
 
 #include <cmocka.h>
 
-#include "fake-worker.h"
-#include "supervise/slot.h"
+#include "slot-stage.h"
 
 #define SEC AIT_USEC_PER_SEC
-
-struct stage {
-    struct server_config config;
-    struct workers workers;
-    struct revision revisions[2];
-    struct replacement replacement;
-    struct slot *slot;
-    ait_event *changed;
-    ait_clock *clock;
-};
-
-static void advance(uint64_t usec)
-{
-    assert_int_equal(ait_sleep(usec), 0);
-}
-
-static void settle(void)
-{
-    advance(1);
-}
-
-static void stage_open(struct stage *s, ait_scope **scope, const char *address)
-{
-    static char program[] = "program";
-    static char *argv[] = {program, NULL};
-    struct listen_options options = {.listen = &address, .n_listen = 1, .n_slots = 1};
-    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    struct problem p;
-
-    server_config_init(&s->config);
-    s->config.settle = 0;
-    s->config.argv = argv;
-    for (unsigned i = 0; i < 2; i++)
-        s->revisions[i] = (struct revision){.refs = 1, .config = &s->config, .generation = i};
-    assert_int_equal(log_new(&s->workers.log, "test", LOG_PREFIX, null, null), 0);
-    assert_int_equal(listen_set_open(&s->workers.listen, &options, &p), 0);
-    assert_int_equal(listen_set_take_seat(s->workers.listen, &p), 0);
-    s->workers.n_slots = 1;
-    assert_int_equal(ait_vclock_new(&s->clock), 0);
-    assert_int_equal(ait_loop_set_clock(ait_loop_current(), s->clock), 0);
-    assert_int_equal(ait_event_new(&s->changed), 0);
-    assert_int_equal(
-        slot_new(&s->slot, &s->config, &s->workers, s->changed, &s->revisions[0], 0, 0), 0);
-    assert_int_equal(ait_scope_enter(scope, AIT_SCOPE_SUPERVISOR), 0);
-    assert_int_equal(slot_start(s->slot, *scope), 0);
-    settle();
-    fake_ready(s->slot->current);
-    settle();
-}
-
-static void stage_close(struct stage *s, ait_scope *scope)
-{
-    (void)ait_scope_cancel(scope);
-    assert_int_equal(ait_scope_exit(scope, 0), 0);
-    slot_free(s->slot);
-    ait_event_unref(s->changed);
-    ait_clock_unref(s->clock);
-    assert_int_equal(n_fakes_alive, 0);
-    for (unsigned i = 0; i < 2; i++)
-        assert_int_equal(s->revisions[i].refs, 1);
-    listen_set_close(s->workers.listen);
-    log_free(s->workers.log);
-    s->config.argv = NULL;
-    server_config_done(&s->config);
-}
 
 /* ---- clients, and what a worker does --------------------------------------------------------- */
 
@@ -420,7 +354,9 @@ static int tell(void *userdata)
     struct stage s = {0};
     AIT_SCOPE(scope);
 
-    stage_open(&s, &scope, "127.0.0.1:0");
+    stage_open(&s, &scope, "127.0.0.1:0", NULL);
+    fake_ready(s.slot->current);
+    settle();
     story(&s);
     stage_close(&s, scope);
     return 0;
@@ -449,7 +385,9 @@ static int shared(void *userdata)
     struct stage s = {0};
     AIT_SCOPE(scope);
 
-    stage_open(&s, &scope, userdata);
+    stage_open(&s, &scope, userdata, NULL);
+    fake_ready(s.slot->current);
+    settle();
     struct worker *old = s.slot->current;
     replace(&s, false);
     assert_int_equal(s.slot->next->seat, 0);

@@ -25,89 +25,11 @@
 
 #include <cmocka.h>
 
-#include "fake-worker.h"
-#include "supervise/slot.h"
+#include "slot-stage.h"
 
 #define SEC AIT_USEC_PER_SEC
 
-/* ---- the stage ------------------------------------------------------------------------------- */
-
-struct stage {
-    struct server_config config;
-    struct workers workers;
-    struct revision revisions[2];
-    struct replacement replacement;
-    struct slot *slot;
-    ait_event *changed;
-    ait_clock *clock;
-};
-
-static void advance(uint64_t usec)
-{
-    assert_int_equal(ait_sleep(usec), 0);
-}
-
-/* The clock moves when nothing else is to be done. */
-static void settle(void)
-{
-    advance(1);
-}
-
-static void stage_begin(struct stage *s)
-{
-    struct listen_options none = {.n_slots = 1};
-    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    struct problem p;
-
-    server_config_init(&s->config);
-    s->config.settle = 0; /* unless the row says otherwise */
-    for (unsigned i = 0; i < 2; i++)
-        s->revisions[i] = (struct revision){.refs = 1, .config = &s->config, .generation = i};
-    assert_int_equal(log_new(&s->workers.log, "test", LOG_PREFIX, null, null), 0);
-    assert_int_equal(listen_set_open(&s->workers.listen, &none, &p), 0);
-    s->workers.n_slots = 1;
-    static char program[] = "program";
-    static char *argv[] = {program, NULL};
-    s->config.argv = argv;
-}
-
-static void stage_end(struct stage *s)
-{
-    assert_int_equal(n_fakes_alive, 0);
-    for (unsigned i = 0; i < 2; i++)
-        assert_int_equal(s->revisions[i].refs, 1);
-    listen_set_close(s->workers.listen);
-    log_free(s->workers.log);
-    s->config.argv = NULL;
-    server_config_done(&s->config);
-}
-
-static struct rate give_up;
-
-/* The slot, in a scope, with its first worker starting. */
-static void stage_open(struct stage *s, ait_scope **scope)
-{
-    stage_begin(s);
-    s->config.give_up = give_up;
-    assert_int_equal(ait_vclock_new(&s->clock), 0);
-    assert_int_equal(ait_loop_set_clock(ait_loop_current(), s->clock), 0);
-    assert_int_equal(ait_event_new(&s->changed), 0);
-    assert_int_equal(
-        slot_new(&s->slot, &s->config, &s->workers, s->changed, &s->revisions[0], 0, 0), 0);
-    assert_int_equal(ait_scope_enter(scope, AIT_SCOPE_SUPERVISOR), 0);
-    assert_int_equal(slot_start(s->slot, *scope), 0);
-    settle();
-}
-
-static void stage_close(struct stage *s, ait_scope *scope)
-{
-    (void)ait_scope_cancel(scope);
-    assert_int_equal(ait_scope_exit(scope, 0), 0);
-    slot_free(s->slot);
-    ait_event_unref(s->changed);
-    ait_clock_unref(s->clock);
-    stage_end(s);
-}
+static struct rate give_up; /* of the next stage */
 
 static struct worker *current(struct stage *s)
 {
@@ -694,7 +616,7 @@ static int play(void *userdata)
     char found[80] = "";
     AIT_SCOPE(scope);
 
-    stage_open(&s, &scope);
+    stage_open(&s, &scope, NULL, &give_up);
     cell->row->reach(&s);
     settle();
     if (events[cell->event].happens(&s)) {
@@ -730,7 +652,7 @@ static int tell(void *userdata)
     struct stage s = {0};
     AIT_SCOPE(scope);
 
-    stage_open(&s, &scope);
+    stage_open(&s, &scope, NULL, &give_up);
     story(&s);
     stage_close(&s, scope);
     return 0;
