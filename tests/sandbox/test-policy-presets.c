@@ -6,6 +6,8 @@
  */
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -184,6 +186,31 @@ static const struct call_row denied[] = {
     {"personality", {HIGH | 0x0040000}, EPERM_},
     {"personality", {0xfffffffe}, EPERM_},
     {"personality", {6}, EPERM_},
+    /* What a worker leaves on a socket for the next one; whatever socket it is. */
+    {"setsockopt", {3, SOL_SOCKET, SO_LOCK_FILTER}, EPERM_},
+    {"setsockopt", {1000, SOL_SOCKET, SO_LOCK_FILTER, 1, 4}, EPERM_},
+    {"setsockopt", {HIGH | 3, HIGH | SOL_SOCKET, HIGH | SO_LOCK_FILTER}, EPERM_},
+    {"setsockopt", {3, SOL_SOCKET, SO_ATTACH_BPF}, EPERM_},
+    {"setsockopt", {3, SOL_SOCKET, 52 /* SO_ATTACH_REUSEPORT_EBPF */}, EPERM_},
+    {"setsockopt", {3, SOL_SOCKET, SO_BINDTODEVICE}, EPERM_},
+    {"setsockopt", {3, SOL_SOCKET, 62 /* SO_BINDTOIFINDEX */}, EPERM_},
+    {"setsockopt", {3, IPPROTO_IP, IP_OPTIONS}, EPERM_},
+    {"setsockopt", {3, IPPROTO_IP, IP_MINTTL}, EPERM_},
+    {"setsockopt", {3, IPPROTO_IP, HIGH | IP_XFRM_POLICY}, EPERM_},
+    {"setsockopt", {3, IPPROTO_IP, IP_IPSEC_POLICY}, EPERM_},
+    {"setsockopt", {3, IPPROTO_IPV6, IPV6_ADDRFORM}, EPERM_},
+    {"setsockopt", {3, IPPROTO_IPV6, 73 /* IPV6_MINHOPCOUNT */}, EPERM_},
+    {"setsockopt", {3, IPPROTO_IPV6, IPV6_IPSEC_POLICY}, EPERM_},
+    {"setsockopt", {3, IPPROTO_IPV6, IPV6_XFRM_POLICY}, EPERM_},
+    {"setsockopt", {3, IPPROTO_IPV6, IPV6_HOPOPTS}, EPERM_},
+    {"setsockopt", {3, IPPROTO_IPV6, IPV6_RTHDR}, EPERM_},
+    {"setsockopt", {3, IPPROTO_IPV6, IPV6_DSTOPTS}, EPERM_},
+    {"setsockopt", {3, IPPROTO_TCP, TCP_MD5SIG}, EPERM_},
+    {"setsockopt", {3, IPPROTO_TCP, 32 /* TCP_MD5SIG_EXT */}, EPERM_},
+    {"setsockopt", {3, HIGH | IPPROTO_TCP, 38 /* TCP_AO_ADD_KEY */}, EPERM_},
+    {"setsockopt", {3, IPPROTO_TCP, 40 /* TCP_AO_INFO */}, EPERM_},
+    {"setsockopt", {3, IPPROTO_TCP, TCP_REPAIR}, EPERM_},
+    {"setsockopt", {3, IPPROTO_UDP, UDP_ENCAP}, EPERM_},
 };
 
 static void check_never(const char *what, const ait_policy *policy, const char *const *names,
@@ -321,6 +348,54 @@ static const struct call_row needed[] = {
     {"recvmmsg", {0}, "allow"},
     {"accept4", {0}, "allow"},
     {"setsockopt", {0}, "allow"},
+    /* Of sockets, what nginx, haproxy, Knot, gunicorn, Node, Go, tokio, redis and postgres set. */
+    {"setsockopt", {3, SOL_SOCKET, SO_REUSEADDR}, "allow"},
+    {"setsockopt", {3, SOL_SOCKET, SO_REUSEPORT}, "allow"},
+    {"setsockopt", {3, SOL_SOCKET, SO_KEEPALIVE}, "allow"},
+    {"setsockopt", {3, SOL_SOCKET, SO_LINGER}, "allow"},
+    {"setsockopt", {3, SOL_SOCKET, SO_RCVBUF}, "allow"},
+    {"setsockopt", {3, SOL_SOCKET, SO_SNDBUF}, "allow"},
+    {"setsockopt", {3, SOL_SOCKET, SO_RCVTIMEO}, "allow"},
+    {"setsockopt", {3, SOL_SOCKET, SO_MARK}, "allow"},
+    {"setsockopt", {3, SOL_SOCKET, SO_PRIORITY}, "allow"},
+    {"setsockopt", {3, SOL_SOCKET, SO_BROADCAST}, "allow"},
+    {"setsockopt", {3, SOL_SOCKET, SO_PASSCRED}, "allow"},
+    {"setsockopt", {3, SOL_SOCKET, SO_TIMESTAMP}, "allow"},
+    {"setsockopt", {3, SOL_SOCKET, SO_BUSY_POLL}, "allow"},
+    {"setsockopt", {3, SOL_SOCKET, SO_INCOMING_CPU}, "allow"},
+    {"setsockopt", {3, SOL_SOCKET, SO_ZEROCOPY}, "allow"},
+    {"setsockopt", {3, SOL_SOCKET, SO_ATTACH_FILTER}, "allow"}, /* libudev's monitor */
+    {"setsockopt", {3, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF}, "allow"},
+    {"setsockopt", {3, IPPROTO_IP, IP_TOS}, "allow"},
+    {"setsockopt", {3, IPPROTO_IP, IP_TTL}, "allow"},
+    {"setsockopt", {3, IPPROTO_IP, IP_PKTINFO}, "allow"},
+    {"setsockopt", {3, IPPROTO_IP, IP_TRANSPARENT}, "allow"},
+    {"setsockopt", {3, IPPROTO_IP, IP_FREEBIND}, "allow"},
+    {"setsockopt", {3, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT}, "allow"},
+    {"setsockopt", {3, IPPROTO_IP, IP_MTU_DISCOVER}, "allow"},
+    {"setsockopt", {3, IPPROTO_IP, IP_RECVERR}, "allow"},
+    {"setsockopt", {3, IPPROTO_IP, IP_ADD_MEMBERSHIP}, "allow"},
+    {"setsockopt", {3, IPPROTO_IP, IP_MULTICAST_TTL}, "allow"},
+    {"setsockopt", {3, IPPROTO_IPV6, IPV6_V6ONLY}, "allow"},
+    {"setsockopt", {3, IPPROTO_IPV6, IPV6_RECVPKTINFO}, "allow"},
+    {"setsockopt", {3, IPPROTO_IPV6, IPV6_TCLASS}, "allow"},
+    {"setsockopt", {3, IPPROTO_IPV6, IPV6_UNICAST_HOPS}, "allow"},
+    {"setsockopt", {3, IPPROTO_TCP, TCP_NODELAY}, "allow"},
+    {"setsockopt", {3, IPPROTO_TCP, TCP_CORK}, "allow"},
+    {"setsockopt", {3, IPPROTO_TCP, TCP_MAXSEG}, "allow"},
+    {"setsockopt", {3, IPPROTO_TCP, TCP_QUICKACK}, "allow"},
+    {"setsockopt", {3, IPPROTO_TCP, TCP_DEFER_ACCEPT}, "allow"},
+    {"setsockopt", {3, IPPROTO_TCP, TCP_FASTOPEN}, "allow"},
+    {"setsockopt", {3, IPPROTO_TCP, TCP_CONGESTION}, "allow"},
+    {"setsockopt", {3, IPPROTO_TCP, TCP_KEEPIDLE}, "allow"},
+    {"setsockopt", {3, IPPROTO_TCP, TCP_KEEPINTVL}, "allow"},
+    {"setsockopt", {3, IPPROTO_TCP, TCP_KEEPCNT}, "allow"},
+    {"setsockopt", {3, IPPROTO_TCP, TCP_USER_TIMEOUT}, "allow"},
+    {"setsockopt", {3, IPPROTO_TCP, TCP_NOTSENT_LOWAT}, "allow"},
+    {"setsockopt", {3, IPPROTO_TCP, TCP_LINGER2}, "allow"},
+    {"setsockopt", {3, IPPROTO_TCP, TCP_ULP}, "allow"}, /* TLS of the kernel */
+    {"setsockopt", {3, IPPROTO_UDP, UDP_SEGMENT}, "allow"},
+    {"setsockopt", {3, IPPROTO_UDP, UDP_GRO}, "allow"},
     {"bind", {0}, "allow"},
     {"listen", {0}, "allow"},
     {"connect", {0}, "allow"},
@@ -461,6 +536,12 @@ static const struct call_row strict_rows[] = {
     {"socket", {AF_UNIX, SOCK_STREAM}, EPERM_},
     {"socket", {AF_INET, SOCK_STREAM}, EPERM_},
     {"socketpair", {AF_UNIX, SOCK_STREAM}, EPERM_},
+    {"setsockopt", {3, IPPROTO_TCP, TCP_NODELAY}, "allow"},
+    {"setsockopt", {3, SOL_SOCKET, SO_KEEPALIVE}, "allow"},
+    {"setsockopt", {3, IPPROTO_TCP, TCP_ULP}, "allow"},
+    {"setsockopt", {3, SOL_SOCKET, SO_ATTACH_FILTER}, EPERM_},
+    {"setsockopt", {3, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF}, EPERM_},
+    {"setsockopt", {3, SOL_SOCKET, 68 /* SO_DETACH_REUSEPORT_BPF */}, EPERM_},
     {"connect", {0}, EPERM_},
     {"bind", {0}, EPERM_},
     {"open", {0}, EPERM_},
@@ -495,7 +576,7 @@ static const struct {
     {"base",
      "fcntl madvise mremap mincore poll ppoll getcpu sysinfo uname tgkill read rt_sigaction"},
     {"strict", "accept getpeername getsockname getsockopt listen recvmmsg recvmsg sendmmsg sendto "
-               "setsockopt copy_file_range fadvise64 fallocate fchmod fdatasync flock fstatfs "
+               "copy_file_range fadvise64 fallocate fchmod fdatasync flock fstatfs "
                "fsync ftruncate getdents64 memfd_create pipe pipe2 readahead sendfile splice tee "
                "vmsplice sync_file_range syncfs seccomp landlock_restrict_self getpriority "
                "getrusage sched_get_priority_max sched_get_priority_min sched_getattr "
