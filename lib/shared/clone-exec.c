@@ -301,3 +301,52 @@ pid_t exec_start(struct exec_plan *plan, int *ret_pidfd)
     plan->report = NULL;
     return pid;
 }
+
+/* ---- without waiting ------------------------------------------------------------------------- */
+
+/* As fork(), but without libc's handlers, which the child has no use for. */
+RAW_CODE static pid_t fork_child(struct exec_plan *plan, int *ret_pidfd)
+{
+    pid_t pid = (pid_t)raw_call(SYS_clone, CLONE_PIDFD | SIGCHLD, 0, ret_pidfd, 0, 0);
+
+    if (pid == 0)
+        (void)child_main(plan);
+    return pid;
+}
+
+pid_t exec_fork(struct exec_plan *plan, int *ret_pidfd)
+{
+    uint64_t all = UINT64_MAX, before;
+    int pidfd = -1;
+    pid_t pid;
+
+    plan->parent = getpid();
+    plan->failed = (struct exec_report){0};
+    plan->report = mmap(NULL, sizeof(*plan->report), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (plan->report == MAP_FAILED) {
+        plan->report = NULL;
+        return -errno;
+    }
+    /* A handler is the parent's business. */
+    if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof(all)) < 0)
+        pid = -errno;
+    else {
+        pid = fork_child(plan, &pidfd);
+        (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof(before));
+    }
+    if (pid < 0) {
+        plan->report = exec_report_free(plan->report);
+        return pid;
+    }
+    plan->pid = pid;
+    *ret_pidfd = pidfd;
+    return pid;
+}
+
+struct exec_report *exec_report_free(struct exec_report *report)
+{
+    if (report)
+        (void)munmap(report, sizeof(*report));
+    return NULL;
+}

@@ -4,18 +4,22 @@
 /*
  * Starts a process that becomes another program.
  *
- * Between clone and exec the child runs in its parent's memory on a stack of its own (CLONE_VM), so
- * the cost does not grow with the parent. It executes the steps of its plan, in order, until one
- * fails or the last one execs. Steps make raw system calls only (raw.h). They allocate nothing,
- * lock nothing, and write only to the child's stack, the plan and the report; not to errno, which
- * is the parent's. They are marked RAW_CODE.
+ * Between clone and exec the child executes the steps of its plan, in order, until one fails or the
+ * last one execs. Steps make raw system calls only (raw.h). They allocate nothing, lock nothing,
+ * and write only to the child's stack, the plan and the report; not to errno, which may be the
+ * parent's. They are marked RAW_CODE.
  *
- * Invariants:
+ * There are two ways. With exec_start() the child runs in its parent's memory on a stack of its own
+ * (CLONE_VM), so the cost does not grow with the parent, which waits for the exec. With exec_fork()
+ * it has a copy of the memory, and nobody waits: an exec may take as long as somebody likes who
+ * holds a lease on the program, or serves the file system that it lies on.
+ *
+ * Invariants of exec_start():
  * - The calling thread is blocked until the child has exec'ed or ended (CLONE_VFORK), or runs
  *   meanwhile().
  * - All signals are blocked in both, and in the child until exec_unblock_signals(). A handler that
  *   ran there would run in the parent's memory.
- * - When exec_start() fails there is no process, no zombie and no open descriptor left.
+ * - When it fails there is no process, no zombie and no open descriptor left.
  *
  * What this is not: the caller's own steps decide who the process is to be, and what it may do.
  */
@@ -62,20 +66,29 @@ struct exec_plan {
     bool changes_credentials;
 
     /*
-     * Called in the parent in place of CLONE_VFORK. It must return when the child has exec'ed or
-     * ended, and not before. If it returns an error, it must have killed the child; exec_start()
-     * then returns that error.
+     * Called in the parent in place of CLONE_VFORK, not by exec_fork(). It must return when the
+     * child has exec'ed or ended, and not before. If it returns an error, it must have killed the
+     * child; exec_start() then returns that error.
      */
     int (*meanwhile)(struct exec_plan *plan, pid_t pid);
 
-    /* By exec_start(). */
+    /* By exec_start() and exec_fork(). */
     pid_t parent, pid;
-    struct exec_report *report; /* until it returns */
+    struct exec_report *report; /* until exec_start() returns */
     struct exec_report failed;  /* afterwards; error 0: no step has failed */
 };
 
 /* Returns the pid, with *ret_pidfd. */
 pid_t exec_start(struct exec_plan *plan, int *ret_pidfd);
+
+/*
+ * The same without waiting. Nothing of the plan is needed afterwards. The caller must find out by a
+ * descriptor of the plan that closes at the exec (O_CLOEXEC) that the child has exec'ed or ended;
+ * plan->report then says whether a step has failed, and must be freed with exec_report_free(). The
+ * caller must also reap the child.
+ */
+pid_t exec_fork(struct exec_plan *plan, int *ret_pidfd);
+struct exec_report *exec_report_free(struct exec_report *report); /* takes NULL, returns NULL */
 
 /* Steps that most plans share. */
 int exec_start_session(struct exec_plan *plan);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,7 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -148,8 +151,7 @@ static void check_fds(void)
     char script[256];
 
     (void)snprintf(script, sizeof(script),
-                   "cd /proc/self/fd; test -p %d && ! test -p %d && test -e 40 && ! test -e 50; "
-                   "printf $? >&%d",
+                   "cd /proc/self/fd; test -p %d && ! test -p %d && test -e 40 && ! test -e 50; printf $? >&%d",
                    ends[1], ends[0], ends[1]);
     assert_int_equal(run(&(struct exec_plan){SHELL(script), .fds = fds, .n_fds = 3}), 0);
     close(ends[1]);
@@ -238,8 +240,7 @@ static int has_signal(const char *set, int signo, uint64_t keep_ignored)
     char script[256];
 
     (void)snprintf(script, sizeof(script),
-                   "while read k v; do test \"$k\" = %s: && exit $(( (0x$v >> %d) & 1 )); done "
-                   "</proc/self/status; exit 9",
+                   "while read k v; do test \"$k\" = %s: && exit $(( (0x$v >> %d) & 1 )); done </proc/self/status; exit 9",
                    set, signo - 1);
     return run(&(struct exec_plan){SHELL(script), .keep_ignored = keep_ignored});
 }
@@ -337,6 +338,144 @@ static void test_dumpable_is_put_back(void **state)
     }
 }
 
+/* ---- cost ------------------------------------------------------------------------------------ */
+
+static long minor_faults(void)
+{
+    struct rusage usage;
+
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_minflt;
+}
+
+/*
+ * A fork would copy the page tables, and leave each page of ours to be faulted in again at its next
+ * write. Counted in faults, not in time: a busy machine makes a start as slow as it likes.
+ */
+static void test_a_large_parent_costs_nothing(void **state)
+{
+    size_t size = 64u << 20, page = (size_t)sysconf(_SC_PAGESIZE);
+    char *memory =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    struct exec_plan plan = {SHELL("exec sleep 1000")};
+    int pidfd = -1;
+
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    (void)madvise(memory, size, MADV_NOHUGEPAGE);
+    for (size_t at = 0; at < size; at += page)
+        memory[at] = 1;
+    pid_t pid = exec_start(&plan, &pidfd);
+    long before = minor_faults();
+    for (size_t at = 0; at < size; at += page)
+        memory[at] = 2;
+    long faults = minor_faults() - before;
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(finish(pid, pidfd), 128 + SIGKILL);
+    (void)munmap(memory, size);
+    print_message("# %ld faults at %zu pages after a start\n", faults, size / page);
+    assert_true(faults < (long)(size / page / 100));
+}
+
+/* ---- without waiting ------------------------------------------------------------------------- */
+
+static int hang_fd; /* of a pipe that nobody writes to */
+
+RAW_CODE static int hang(struct exec_plan *plan)
+{
+    char byte;
+
+    (void)plan;
+    return (int)raw_call(SYS_read, hang_fd, &byte, 1);
+}
+
+static bool is_over(int fd, int msec)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    return poll(&p, 1, msec) == 1;
+}
+
+/* Starts it with a pipe that closes at its exec, and gives away our copy of the plan. */
+static pid_t begin(const struct exec_plan *from, int *ret_pidfd, int *ret_fd,
+                   struct exec_report **ret_report)
+{
+    struct exec_plan *plan = malloc(sizeof(*plan));
+    struct exec_fd fds[] = {{.target = 40, .flags = O_CLOEXEC}};
+    int ends[2];
+
+    assert_non_null(plan);
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    *plan = *from;
+    fds[0].source = ends[1];
+    plan->fds = fds;
+    plan->n_fds = 1;
+    pid_t pid = exec_fork(plan, ret_pidfd);
+    assert_true(pid > 0);
+    assert_int_equal(plan->pid, pid);
+    *ret_report = plan->report;
+    memset(plan, 0xff, sizeof(*plan));
+    free(plan);
+    close(ends[1]);
+    *ret_fd = ends[0];
+    return pid;
+}
+
+static void test_fork_runs(void **state)
+{
+    struct exec_plan plan = {SHELL("exit 7"), .death_signal = SIGKILL};
+    struct exec_report *report;
+    int pidfd, fd;
+
+    pid_t pid = begin(&plan, &pidfd, &fd, &report);
+    assert_true(is_over(fd, 10000));
+    assert_int_equal(report->error, 0);
+    assert_int_equal(finish(pid, pidfd), 7);
+    assert_null(exec_report_free(report));
+    close(fd);
+}
+
+static void test_fork_reports_a_failed_step(void **state)
+{
+    struct exec_plan plan = {SHELL("exit 0"), .directory = "/nowhere"};
+    struct exec_report *report;
+    int pidfd, fd;
+
+    errno = 4711;
+    pid_t pid = begin(&plan, &pidfd, &fd, &report);
+    assert_int_equal(errno, 4711);
+    assert_true(is_over(fd, 10000));
+    assert_int_equal(report->error, -ENOENT);
+    assert_int_equal(report->step, 3);
+    assert_int_equal(finish(pid, pidfd), 127);
+    exec_report_free(report);
+    close(fd);
+}
+
+/* And has no part of our memory. */
+static void test_fork_does_not_wait(void **state)
+{
+    static const exec_step own[] = {hang, exec_execute};
+    struct exec_plan plan = {SHELL("exit 0")};
+    struct exec_report *report;
+    int pidfd, fd, ends[2];
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    hang_fd = ends[0];
+    plan.steps = own;
+    plan.n_steps = sizeof(own) / sizeof(own[0]);
+    pid_t pid = begin(&plan, &pidfd, &fd, &report);
+    hang_fd = -1;
+    assert_false(is_over(pidfd, 0));
+    assert_int_equal(report->error, 0);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(finish(pid, pidfd), 128 + SIGKILL);
+    assert_true(is_over(fd, 10000));
+    exec_report_free(report);
+    close(fd);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void test_dies_with_its_parent(void **state)
 {
     int ends[2];
@@ -375,6 +514,10 @@ int main(void)
         cmocka_unit_test(test_signals),
         cmocka_unit_test(test_meanwhile),
         cmocka_unit_test(test_dumpable_is_put_back),
+        cmocka_unit_test(test_a_large_parent_costs_nothing),
+        cmocka_unit_test(test_fork_runs),
+        cmocka_unit_test(test_fork_reports_a_failed_step),
+        cmocka_unit_test(test_fork_does_not_wait),
         cmocka_unit_test(test_dies_with_its_parent),
     };
 
