@@ -53,7 +53,9 @@ static int load(const char *path, bool regular, struct reading *reading, char **
 
     if (fd < 0 || fstat(fd, &st) < 0) {
         int e = -errno;
-        *ret_message = strerrordesc_np(-e);
+        *ret_message = e == -EAGAIN ? "a process holds a lease on it, and nobody else may open it; "
+                                      "end that process, or try again later"
+                                    : strerrordesc_np(-e);
         return e;
     }
     if (S_ISREG(st.st_mode)) {
@@ -281,8 +283,7 @@ static int guess_lists(ait_policy **ret, const char *path, const char *text,
         return e;
     if (problem->line == 0)
         return problem_at(problem, e, path, 0, 0,
-                          "this is not a policy; begin it with the line \"policy 1\", or write "
-                          "lists as for SystemCallFilter=");
+                          "this is not a policy; begin it with the line \"policy 1\", or write lists as for SystemCallFilter=");
     if (!strchr("@~[", *first_line(text)) && !strstr(text, "SystemCall")) {
         size_t n = strlen(problem->message);
         (void)snprintf(problem->message + n, sizeof(problem->message) - n,

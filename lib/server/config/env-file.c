@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lease.h"
 #include "slurp.h"
 #include "strv.h"
 
@@ -139,6 +140,8 @@ int env_file_read(const char *path, char ***list, size_t *n, struct problem *ret
     int r = slurp_path(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, ENV_FILE_MAX, &text,
                        &length);
 
+    if (r == -EAGAIN)
+        return lease_problem("--env-file=", path, ret_problem);
     if (r < 0)
         return problem_set(ret_problem, r == -ENOMEM ? STATUS_OS : STATUS_CONFIG, r,
                            "--env-file=%s: %s; name a file of lines NAME=VALUE", path,

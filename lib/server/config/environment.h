@@ -14,7 +14,7 @@
  *   another supervisor, that one's value stands before it ("outer.inner"), so both find their
  *   processes.
  *
- * Ownership: nothing in the parameters is kept. They may be freed when spawn_worker() has returned.
+ * Ownership: nothing in the parameters is kept. They may be freed when spawn_begin() has returned.
  *
  * What this is not: it does not parse --env or --env-file.
  */

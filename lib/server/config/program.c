@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "find-program.h"
+#include "lease.h"
 #include "program.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -131,10 +132,10 @@ static int check_contents(const char *path, struct problem *p)
 {
     _Alignas(Elf64_Ehdr) char head[HEAD_SIZE + 1] = {0};
     int r = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
     if (fd < 0)
-        return 0;
+        return errno == EAGAIN ? lease_problem("program ", path, p) : 0;
     ssize_t n = read(fd, head, HEAD_SIZE);
     if (n == 0)
         r = refuse(p, -ENOEXEC, path, "is an empty file; name a program");
@@ -159,8 +160,7 @@ static const char *remedy_of(const char *program)
     if (*program == '-')
         return "options of aiotools-sd stand before the --, and the program follows it";
     if (strchr(program, ' '))
-        return "write the program and its arguments as separate words, without quotes around all "
-               "of them";
+        return "write the program and its arguments as separate words, without quotes around all of them";
     return "install it, or give its path";
 }
 

@@ -5,7 +5,7 @@
  * The program that the command line names, found and checked before anything is started.
  *
  * Every refusal is one line with cause and remedy (status 78). What only the worker's user may not
- * do shows at exec, and spawn_worker() reports it. The caller must free the path.
+ * do shows at exec, and the start reports it (worker/spawn.h). The caller must free the path.
  */
 
 #include "problem.h"

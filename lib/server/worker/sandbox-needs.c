@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sandbox.h"
@@ -76,28 +77,34 @@ struct script {
 
 /*
  * The first line as the kernel reads it: blanks are spaces and tabs, the name of the interpreter
- * ends at one of them, and the rest is one argument. False: no script, or one that the kernel would
- * refuse.
+ * ends at one of them, and the rest is one argument. 0: no script, or one that the kernel would
+ * refuse. -EAGAIN: somebody holds a lease on it, so that it may be anything.
  */
-static bool read_script(const char *path, struct script *ret)
+static int read_script(const char *path, struct script *ret)
 {
     static const char blanks[] = " \t";
-    ssize_t n = read_text(path, ret->line, sizeof(ret->line));
+    struct stat st;
 
+    /* To open anything else may have an effect. */
+    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+        return 0;
+    ssize_t n = read_text(path, ret->line, sizeof(ret->line));
+    if (n == -EAGAIN)
+        return -EAGAIN;
     if (n < 3 || memcmp(ret->line, "#!", 2) != 0)
-        return false;
+        return 0;
     char *begin = ret->line + 2, *end = strchr(begin, '\n');
     begin += strspn(begin, blanks);
     char *name_end = begin + strcspn(begin, " \t\n");
     /* What does not fit may be the beginning of another name. */
     if (name_end == begin || (!end && !*name_end && (size_t)n >= sizeof(ret->line) - 1))
-        return false;
+        return 0;
     if (end)
         *end = '\0';
     ret->interpreter = begin;
     ret->argument = *name_end ? name_end + 1 + strspn(name_end + 1, blanks) : name_end;
     *name_end = '\0';
-    return true;
+    return 1;
 }
 
 /* The program that `#!/usr/bin/env NAME` runs. */
@@ -127,7 +134,8 @@ static char *interpreter_of(const char *file, const struct sandbox_program *prog
 {
     struct script script;
 
-    if (!read_script(file, &script))
+    *ret_error = read_script(file, &script);
+    if (*ret_error <= 0)
         return NULL;
     const char *base = strrchr(script.interpreter, '/');
     if (base && strcmp(base, "/env") == 0) {

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/lease.h"
 #include "strv.h"
 
 /* ---- making it ------------------------------------------------------------------------------- */
@@ -246,8 +247,7 @@ static int refuse_writable(const struct worker_sandbox *s, const char *path, con
     const char *folder = writable_above(s, path);
 
     return folder ? problem_set(p, STATUS_CONFIG, -EPERM,
-                                "%s%s lies in --read-write=%s: a worker could replace it, and so "
-                                "decide what the next one may reach; %s",
+                                "%s%s lies in --read-write=%s: a worker could replace it, and so decide what the next one may reach; %s",
                                 what, path, folder, remedy)
                   : 0;
 }
@@ -261,6 +261,8 @@ static int find_needs(struct worker_sandbox *s, const struct sandbox_options *o,
     if (o->mode != SANDBOX_STRICT && o->n_read_only == 0 && o->n_read_write == 0)
         return 0;
     r = sandbox_needs(program, &s->need_read_only, &n_programs, &s->need_read_write);
+    if (r == -EAGAIN)
+        return lease_problem("program, or interpreter of ", program->file, p);
     if (r < 0)
         return problem_set(p, STATUS_OS, r, "--sandbox: %s", strerror(-r));
     for (size_t i = 0; i < n_programs && r >= 0; i++)

@@ -52,7 +52,7 @@ void worker_sandbox_close(struct worker_sandbox *s);
  * What a program needs in any case: itself and the interpreters in its first line, n_programs of
  * them, then the directories of libraries and the files that libc reads; and the harmless devices.
  * Returns NULL-terminated lists, to be freed with strv_free(). Files that do not exist are left
- * out.
+ * out. -EAGAIN: somebody holds a lease on one of the programs.
  */
 int sandbox_needs(const struct sandbox_program *program, char ***ret_read_only,
                   size_t *ret_n_programs, char ***ret_read_write);
