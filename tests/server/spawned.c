@@ -70,8 +70,7 @@ static void report_process(void)
     (void)prctl(PR_GET_PDEATHSIG, &death_signal);
     (void)getrlimit(RLIMIT_NOFILE, &limit);
     mode_t mask = umask(0);
-    printf("pid=%d\nparent=%d\nsession=%d\ngroup=%d\nuid=%d\ngid=%d\ncwd=%s\ndeath_signal=%"
-           "d\numask=%o\nnice=%d\n"
+    printf("pid=%d\nparent=%d\nsession=%d\ngroup=%d\nuid=%d\ngid=%d\ncwd=%s\ndeath_signal=%d\numask=%o\nnice=%d\n"
            "nofile=%llu\n",
            getpid(), getppid(), getsid(0), getpgrp(), getuid(), getgid(), getcwd(cwd, sizeof(cwd)),
            death_signal, mask, getpriority(PRIO_PROCESS, 0), (unsigned long long)limit.rlim_cur);
@@ -205,13 +204,44 @@ void spawned_init(struct spawned *s, const char *role,
     s->params.environment = s->environment;
 }
 
+int spawn_and_wait(const struct spawn_params *params, pid_t *ret_pid, int *ret_pidfd,
+                   struct guardian_tree *ret_tree, ait_explainer **ret_explainer,
+                   struct problem *ret_problem)
+{
+    struct spawn *spawn = NULL;
+    pid_t pid;
+    int pidfd, r = spawn_begin(&spawn, params, &pid, &pidfd, ret_tree, ret_problem);
+
+    if (r < 0)
+        return r;
+    while ((r = spawn_look(spawn, ret_problem)) == 0) {
+        struct pollfd fds[] = {{.fd = spawn_fd(spawn), .events = POLLIN},
+                               {.fd = spawn_explainer_fd(spawn), .events = POLLIN}};
+
+        if (poll(fds, 2, 20) == 0)
+            (void)kill(pid, SIGCONT);
+    }
+    if (r < 0) {
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+        (void)close(pidfd);
+    } else {
+        *ret_pid = pid;
+        *ret_pidfd = pidfd;
+        if (ret_explainer)
+            *ret_explainer = spawn_take_explainer(spawn);
+    }
+    (void)spawn_free(spawn);
+    return r < 0 ? r : 0;
+}
+
 int spawned_start(struct spawned *s)
 {
     int out[2];
     must(pipe2(out, O_CLOEXEC) == 0, "pipe");
     s->params.argv = (char *const *)s->argv;
     s->params.stdout_fd = out[1];
-    int r = spawn_worker(&s->params, &s->pid, &s->pidfd, &s->tree, &s->problem);
+    int r = spawn_and_wait(&s->params, &s->pid, &s->pidfd, &s->tree, s->ret_explainer, &s->problem);
     (void)close(out[1]);
     if (r < 0)
         (void)close(out[0]);

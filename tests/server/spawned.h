@@ -22,6 +22,7 @@ struct spawned {
     int pidfd;
     int output; /* read end of its standard output, -1 once read */
     struct guardian_tree tree;
+    ait_explainer **ret_explainer; /* NULL: none is wanted */
     struct problem problem;
 };
 
@@ -32,6 +33,10 @@ void spawned_main(int argc, char **argv);
 void spawned_init(struct spawned *s, const char *role,
                   const struct spawn_environment_params *environment);
 int spawned_start(struct spawned *s);
+/* Until the exec. After a failure there is no process. */
+int spawn_and_wait(const struct spawn_params *params, pid_t *ret_pid, int *ret_pidfd,
+                   struct guardian_tree *ret_tree, ait_explainer **ret_explainer,
+                   struct problem *ret_problem);
 /* Waits for the end of its output, and of the process itself. Returns what waitid() put into
  * si_status, and in *ret_text (malloc'ed) what it wrote. */
 int spawned_finish(struct spawned *s, char **ret_text);

@@ -76,7 +76,7 @@ static void init(struct spawned *s)
     explainer = NULL;
     s->params.sandbox = service;
     s->params.explain = on_event;
-    s->params.ret_explainer = &explainer;
+    s->ret_explainer = &explainer;
 }
 
 /* Answers until the worker has ended. */

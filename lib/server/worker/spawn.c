@@ -13,13 +13,19 @@
 #include "hand-over.h"
 #include "spawn-child.h"
 
-/* Everything that the child needs, and that must be undone afterwards. */
 struct spawn {
-    struct spawn_plan plan; /* first */
+    const char *path;
+    struct hand_over hand_over;
+    struct exec_report *report;
+};
+
+/* What only the child needs. */
+struct start {
+    struct spawn_plan plan;
     struct guardian_registration registration;
     struct guardian_tree tree;
     int null_fd;
-    struct hand_over hand_over;
+    struct spawn *spawn;
 };
 
 #define NO_SANDBOX "no worker runs unprotected; use a kernel with seccomp, or --sandbox=none"
@@ -78,14 +84,14 @@ static const struct exec_words exec_words[] = {
      "a process has the file open for writing; try again when it has closed it"},
 };
 
-static int describe_exec(const struct spawn_params *params, int error, struct problem *p)
+static int describe_exec(const char *path, int error, struct problem *p)
 {
     for (size_t i = 0; i < sizeof(exec_words) / sizeof(exec_words[0]); i++)
         if (exec_words[i].error == error)
-            return problem_set(p, exec_words[i].status, error, "program %s: %s", params->path,
+            return problem_set(p, exec_words[i].status, error, "program %s: %s", path,
                                exec_words[i].cause_and_remedy);
     return problem_set(p, STATUS_OS, error, "program %s: %s; check that it can be started by hand",
-                       params->path, strerror(-error));
+                       path, strerror(-error));
 }
 
 /* The call of a step of the sandbox, or its name, which will do. */
@@ -104,13 +110,13 @@ static const char *call_of(const char *detail)
     return "seccomp";
 }
 
-static int describe_refusal(const struct spawn_params *params, const struct exec_report *report,
-                            const char *call, const char *what, struct problem *p)
+static int describe_refusal(const char *path, const struct exec_report *report, const char *call,
+                            const char *what, struct problem *p)
 {
     int status = step_words[report->step].status;
 
-    (void)problem_set(p, status, report->error, "starting %s: %s: " PROBLEM_REFUSED "%s",
-                      params->path, what, call, strerror(-report->error),
+    (void)problem_set(p, status, report->error, "starting %s: %s: " PROBLEM_REFUSED "%s", path,
+                      what, call, strerror(-report->error),
                       status == STATUS_SANDBOX ? ", or leave the sandbox out (--sandbox=none)"
                                                : "");
     if (p)
@@ -118,30 +124,29 @@ static int describe_refusal(const struct spawn_params *params, const struct exec
     return report->error;
 }
 
-static int describe(const struct spawn_params *params, const struct exec_report *report,
-                    struct problem *p)
+static int describe(const char *path, const struct exec_report *report, struct problem *p)
 {
     if (report->step == SPAWN_STEP_EXEC)
-        return describe_exec(params, report->error, p);
+        return describe_exec(path, report->error, p);
     const struct step_words *words = &step_words[report->step];
     const char *detail = report->detail;
     if (problem_is_refusal(report->error) && words->call)
-        return describe_refusal(params, report, words->call, words->name, p);
+        return describe_refusal(path, report, words->call, words->name, p);
     if (problem_is_refusal(report->error) && words->status == STATUS_SANDBOX && detail)
-        return describe_refusal(params, report, call_of(detail), detail, p);
+        return describe_refusal(path, report, call_of(detail), detail, p);
     /* A chain of filters can have only one listener. */
     const char *remedy =
         detail && report->error == -EBUSY ? "leave out --deny=explain" : words->remedy;
-    return problem_set(p, words->status, report->error, "starting %s: %s%s%s: %s; %s", params->path,
+    return problem_set(p, words->status, report->error, "starting %s: %s%s%s: %s; %s", path,
                        words->name, detail ? ": " : "", detail ? detail : "",
                        strerror(-report->error), remedy);
 }
 
-static int fail_os(struct problem *p, int error, const struct spawn_params *params,
-                   const char *what, const char *remedy)
+static int fail_os(struct problem *p, int error, const char *path, const char *what,
+                   const char *remedy)
 {
-    return problem_set(p, STATUS_OS, error, "starting %s: %s: %s; %s", params->path, what,
-                       strerror(-error), remedy);
+    return problem_set(p, STATUS_OS, error, "starting %s: %s: %s; %s", path, what, strerror(-error),
+                       remedy);
 }
 
 static const char *remedy_for(int error, const char *otherwise)
@@ -151,36 +156,31 @@ static const char *remedy_for(int error, const char *otherwise)
                : otherwise;
 }
 
-static void add_fd(struct spawn *s, int source, int target)
+static void add_fd(struct start *s, int source, int target)
 {
     s->plan.exec.fds[s->plan.exec.n_fds++] = (struct exec_fd){.source = source, .target = target};
 }
 
-static int take_listener(struct exec_plan *plan, pid_t pid)
-{
-    return hand_over_take(&((struct spawn *)plan)->hand_over, plan, pid);
-}
-
 /* Above all that the worker keeps. */
-static int add_socket(struct spawn *s, const struct spawn_params *params)
+static int add_socket(struct start *s, const struct spawn_params *params)
 {
-    int r = hand_over_open(&s->hand_over);
+    struct hand_over *h = &s->spawn->hand_over;
+    int r = hand_over_open(h);
 
     if (r < 0)
         return r;
     if (params->explain) {
-        s->hand_over.sandbox = params->sandbox;
-        s->hand_over.cb = params->explain;
-        s->hand_over.userdata = params->explain_userdata;
+        h->sandbox = params->sandbox;
+        h->cb = params->explain;
+        h->userdata = params->explain_userdata;
     }
     s->plan.socket = s->plan.exec.fds[s->plan.exec.n_fds - 1].target + 1;
-    add_fd(s, s->hand_over.socket[1], s->plan.socket);
+    add_fd(s, h->socket[1], s->plan.socket);
     s->plan.exec.fds[s->plan.exec.n_fds - 1].flags = O_CLOEXEC;
-    s->plan.exec.meanwhile = take_listener;
     return 0;
 }
 
-static int open_null(struct spawn *s, const struct spawn_params *params, struct problem *p)
+static int open_null(struct start *s, const struct spawn_params *params, struct problem *p)
 {
     s->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (s->null_fd >= 0)
@@ -191,17 +191,17 @@ static int open_null(struct spawn *s, const struct spawn_params *params, struct 
         remedy = "raise the limit of open files (ulimit -n, fs.file-max)";
     else if (r == -EACCES || r == -EPERM)
         remedy = "let the server's user read and write it (chmod 666), on a mount without nodev";
-    return fail_os(p, r, params, "/dev/null", remedy);
+    return fail_os(p, r, params->path, "/dev/null", remedy);
 }
 
-static int own_or_null(const struct spawn *s, int given, int own)
+static int own_or_null(const struct start *s, int given, int own)
 {
     if (given >= 0)
         return given;
     return fcntl(own, F_GETFD) >= 0 ? own : s->null_fd;
 }
 
-static int prepare_fds(struct spawn *s, const struct spawn_params *params)
+static int prepare_fds(struct start *s, const struct spawn_params *params)
 {
     s->plan.exec.fds = calloc(params->n_socket_fds + 5, sizeof(*s->plan.exec.fds));
     if (!s->plan.exec.fds)
@@ -213,12 +213,7 @@ static int prepare_fds(struct spawn *s, const struct spawn_params *params)
         add_fd(s, params->socket_fds[i], 3 + (int)i);
     if (params->ready_fd >= 0)
         add_fd(s, params->ready_fd, params->ready_target);
-    s->plan.socket = -1;
-    /*
-     * A process of the child's new user may stop it before it execs, and CLONE_VFORK would wait for
-     * ever.
-     */
-    return params->explain || s->plan.exec.changes_credentials ? add_socket(s, params) : 0;
+    return add_socket(s, params);
 }
 
 /* A user other than root may name itself: that changes nothing. */
@@ -228,7 +223,7 @@ static bool must_change(const struct account *account)
                        account->gid != getgid() || account->gid != getegid());
 }
 
-static void prepare_tree(struct spawn *s, const struct spawn_params *params)
+static void prepare_tree(struct start *s, const struct spawn_params *params)
 {
     memcpy(s->tree.token, params->environment->token, sizeof(s->tree.token));
     if (params->guardian_fd >= 0) {
@@ -241,7 +236,7 @@ static int check(const struct spawn_params *params)
 {
     if (!params->path || !params->argv || !params->environment)
         return -EINVAL;
-    if (params->explain && (!params->sandbox || !params->ret_explainer))
+    if (params->explain && !params->sandbox)
         return -EINVAL;
     if (params->ready_fd >= 0 && params->ready_target < 3 + (int)params->n_socket_fds)
         return -EINVAL;
@@ -249,7 +244,7 @@ static int check(const struct spawn_params *params)
     return syscall(SYS_gettid) == getpid() ? 0 : -EINVAL;
 }
 
-static int prepare(struct spawn *s, const struct spawn_params *params)
+static int prepare(struct start *s, const struct spawn_params *params)
 {
     int r = check(params);
     if (r < 0)
@@ -273,43 +268,7 @@ static int prepare(struct spawn *s, const struct spawn_params *params)
     return 0;
 }
 
-static void cleanup(struct spawn *s)
-{
-    hand_over_done(&s->hand_over);
-    if (s->null_fd >= 0)
-        (void)close(s->null_fd);
-    free(s->plan.exec.fds);
-}
-
-static int fail(struct spawn *s, int error, struct problem *p)
-{
-    const struct spawn_params *params = s->plan.params;
-
-    if (s->plan.exec.pid > 0 && params->guardian_fd >= 0)
-        (void)guardian_send(
-            params->guardian_fd,
-            &(struct guardian_message){.kind = GUARDIAN_REMOVE, .tree = {.pid = s->plan.exec.pid}},
-            -1);
-    if (s->plan.exec.failed.error < 0)
-        return describe(params, &s->plan.exec.failed, p);
-    if (problem_is_refusal(s->hand_over.error)) {
-        (void)problem_set(p, STATUS_SANDBOX, error,
-                          "starting %s: taking the sandbox's listener: " PROBLEM_REFUSED
-                          ", or leave out --deny=explain",
-                          params->path, "seccomp or ioctl", strerror(-error));
-        if (p)
-            p->final = true;
-        return error;
-    }
-    if (s->hand_over.error < 0)
-        return fail_os(p, error, params, "taking the sandbox's listener",
-                       remedy_for(error, "raise the limit of memory"));
-    return fail_os(
-        p, error, params, "creating the process",
-        remedy_for(error, "raise the limit of processes (ulimit -u, pids.max) or of memory"));
-}
-
-static int run(struct spawn *s, const struct spawn_params *params, pid_t *ret_pid, int *ret_pidfd,
+static int run(struct start *s, const struct spawn_params *params, pid_t *ret_pid, int *ret_pidfd,
                struct problem *p)
 {
     int r = open_null(s, params, p);
@@ -318,31 +277,94 @@ static int run(struct spawn *s, const struct spawn_params *params, pid_t *ret_pi
         return r;
     r = prepare(s, params);
     if (r < 0)
-        return fail_os(p, r, params, "preparing the start",
+        return fail_os(p, r, params->path, "preparing the start",
                        remedy_for(r, "raise the limit of memory"));
-    pid_t pid = exec_start(&s->plan.exec, ret_pidfd);
+    pid_t pid = exec_fork(&s->plan.exec, ret_pidfd);
     if (pid < 0)
-        return fail(s, pid, p);
+        return fail_os(p, pid, params->path, "creating the process",
+                       remedy_for(pid, "raise the limit of processes (ulimit -u, pids.max) or of memory"));
+    s->spawn->report = s->plan.exec.report;
+    hand_over_close_far(&s->spawn->hand_over);
     *ret_pid = pid;
     return 0;
 }
 
-int spawn_worker(const struct spawn_params *params, pid_t *ret_pid, int *ret_pidfd,
-                 struct guardian_tree *ret_tree, struct problem *ret_problem)
+int spawn_begin(struct spawn **ret, const struct spawn_params *params, pid_t *ret_pid,
+                int *ret_pidfd, struct guardian_tree *ret_tree, struct problem *ret_problem)
 {
-    struct spawn s = {.null_fd = -1, .hand_over = HAND_OVER_INIT};
+    struct start s = {.null_fd = -1, .spawn = calloc(1, sizeof(*s.spawn))};
     struct scan_process process;
-    int r = run(&s, params, ret_pid, ret_pidfd, ret_problem);
+    int r;
 
-    if (r >= 0 && ret_tree) {
+    if (!s.spawn)
+        return problem_set(ret_problem, STATUS_OS, -ENOMEM, "out of memory");
+    *s.spawn = (struct spawn){.path = params->path, .hand_over = HAND_OVER_INIT};
+    r = run(&s, params, ret_pid, ret_pidfd, ret_problem);
+    if (s.null_fd >= 0)
+        (void)close(s.null_fd);
+    free(s.plan.exec.fds);
+    if (r < 0) {
+        (void)spawn_free(s.spawn);
+        return r;
+    }
+    if (ret_tree) {
         *ret_tree = s.tree;
         ret_tree->pid = *ret_pid;
         ret_tree->start = scan_read_process(*ret_pid, &process) < 0 ? 0 : process.start;
     }
-    if (r >= 0 && params->explain) {
-        *params->ret_explainer = s.hand_over.explainer;
-        s.hand_over.explainer = NULL;
-    }
-    cleanup(&s);
-    return r;
+    *ret = s.spawn;
+    return 0;
+}
+
+/* ---- until the exec -------------------------------------------------------------------------- */
+
+int spawn_fd(const struct spawn *s)
+{
+    return s->hand_over.socket[0];
+}
+
+int spawn_explainer_fd(const struct spawn *s)
+{
+    return s->hand_over.explainer ? ait_explainer_fd(s->hand_over.explainer) : -1;
+}
+
+static int describe_hand_over(const struct spawn *s, int error, struct problem *p)
+{
+    if (!problem_is_refusal(error))
+        return fail_os(p, error, s->path, "taking the sandbox's listener",
+                       remedy_for(error, "raise the limit of memory"));
+    (void)problem_set(p, STATUS_SANDBOX, error,
+                      "starting %s: taking the sandbox's listener: " PROBLEM_REFUSED
+                      ", or leave out --deny=explain",
+                      s->path, "seccomp or ioctl", strerror(-error));
+    if (p)
+        p->final = true;
+    return error;
+}
+
+int spawn_look(struct spawn *s, struct problem *ret_problem)
+{
+    int r = hand_over_look(&s->hand_over);
+
+    if (s->report->error < 0)
+        return describe(s->path, s->report, ret_problem);
+    return r < 0 ? describe_hand_over(s, r, ret_problem) : r;
+}
+
+ait_explainer *spawn_take_explainer(struct spawn *s)
+{
+    ait_explainer *explainer = s->hand_over.explainer;
+
+    s->hand_over.explainer = NULL;
+    return explainer;
+}
+
+struct spawn *spawn_free(struct spawn *s)
+{
+    if (!s)
+        return NULL;
+    hand_over_done(&s->hand_over);
+    exec_report_free(s->report);
+    free(s);
+    return NULL;
 }

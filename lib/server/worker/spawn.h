@@ -7,23 +7,21 @@
  *
  * Invariants:
  * - Everything that allocates, looks something up, or can fail with a useful message happens before
- *   the clone, in the parent. Between clone and exec there are only raw system calls.
- * - The child shares the caller's memory until it execs (CLONE_VM | CLONE_VFORK), so the cost does
- *   not grow with the caller. State that such a child can change in its parent (dumpable) is
- *   restored.
- * - If the sandbox explains, the caller takes its listener while the child lives (no CLONE_VFORK),
- *   and then still waits for the exec. The exec itself is not put to the listener.
- * - If the child changes its user, there is no CLONE_VFORK either: a process of that user might
- *   stop the child before it execs, and the caller would hang. A stopped child is resumed, and
- *   after some seconds the start is given up.
- * - When spawn_worker() fails there is no process, no zombie and no open descriptor left.
+ *   the fork, in the parent. Between fork and exec there are only raw system calls.
+ * - Nothing waits for the exec, which can take as long as a worker likes: it may hold a lease on
+ * the program, or serve the file system that it lies on; and a process of the child's new user may
+ *   stop the child. The child has a copy of the memory, which none of these can spoil, and of which
+ *   nothing has to stay. The caller waits for spawn_fd(), and limits that wait.
+ * - If the sandbox explains, its listener comes before the exec, which is not put to it.
+ * - When spawn_begin() fails there is no process, no zombie and no open descriptor left.
  * - The guardian knows the worker before its first instruction (guardian_fd).
  *
- * Ownership: all pointers and descriptors in spawn_params are borrowed for the call. The results
- * belong to the caller, which closes the pidfd and reaps the process (waitid(P_PIDFD)).
+ * Ownership: all pointers and descriptors in spawn_params are borrowed for the call, except path
+ * and sandbox, which must stay until spawn_free(). The results belong to the caller, which closes
+ * the pidfd and reaps the process (waitid(P_PIDFD)), also if the start fails after spawn_begin().
  *
- * What this is not: it does not wait for readiness, restarts nothing, and keeps no state. Call it
- * only from the process's main thread, since the parent-death signal is tied to the thread.
+ * What this is not: it does not wait for readiness, and restarts nothing. Call spawn_begin() only
+ * from the process's main thread, since the parent-death signal is tied to the thread.
  */
 
 #include <stdbool.h>
@@ -69,10 +67,8 @@ struct spawn_params {
     int guardian_fd;      /* -1: none; else guardian.fd */
     ait_sandbox *sandbox; /* NULL: none */
 
-    /* For a sandbox that explains, else NULL; *ret_explainer belongs to the caller. */
-    ait_sandbox_event_cb explain;
+    ait_sandbox_event_cb explain; /* for a sandbox that explains, else NULL */
     void *explain_userdata;
-    ait_explainer **ret_explainer;
 };
 
 #define SPAWN_PARAMS_INIT                                                                          \
@@ -81,10 +77,25 @@ struct spawn_params {
         .umask = -1, .guardian_fd = -1                                                             \
     }
 
+struct spawn; /* a start that is under way */
+
 /*
- * Starts the worker. Returns 0, or a negative errno with *ret_problem (may be NULL), which names
- * the step and the remedy. Its status is 77 if the sandbox could not be applied, 78 if a retry
- * cannot help, else 71. ret_tree, if not NULL, receives what guardian_tree_kill() needs.
+ * Starts the worker's process. Returns 0, or a negative errno with *ret_problem (may be NULL),
+ * which names the step and the remedy. Its status is 77 if the sandbox could not be applied, 78 if
+ * a retry cannot help, else 71. ret_tree, if not NULL, receives what guardian_tree_kill() needs.
  */
-int spawn_worker(const struct spawn_params *params, pid_t *ret_pid, int *ret_pidfd,
-                 struct guardian_tree *ret_tree, struct problem *ret_problem);
+int spawn_begin(struct spawn **ret, const struct spawn_params *params, pid_t *ret_pid,
+                int *ret_pidfd, struct guardian_tree *ret_tree, struct problem *ret_problem);
+/* Readable when there may be something to see: spawn_look(). */
+int spawn_fd(const struct spawn *s);
+/* The same for a step that has failed under a sandbox that explains; -1: none. */
+int spawn_explainer_fd(const struct spawn *s);
+/*
+ * How far it is. 1: the program runs, or the process was killed before that. 0: not yet. Negative:
+ * a step has failed, with *ret_problem as above; the process must be killed, since it may be unable
+ * to end.
+ */
+int spawn_look(struct spawn *s, struct problem *ret_problem);
+/* NULL: none has come, or it was taken already. */
+ait_explainer *spawn_take_explainer(struct spawn *s);
+struct spawn *spawn_free(struct spawn *s); /* takes NULL, returns NULL; the process goes on */

@@ -3,17 +3,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "config/environment.h"
+#include "config/lease.h"
+#include "config/parse.h"
 #include "denials.h"
 #include "spawn.h"
 
 extern char **environ;
+
+/* How often a process that has not executed its program is looked at, and when that is news. */
+#define LOOK_FIRST (20 * AIT_USEC_PER_MSEC)
+#define LOOK_MAX   (320 * AIT_USEC_PER_MSEC)
+#define EXEC_NEWS  AIT_USEC_PER_SEC
 
 /* The far ends of the pipes; they live until the process has been started. */
 struct far_ends {
@@ -121,13 +129,12 @@ static const char *find_program(const struct worker *w)
 
     if (replaced)
         log_event(w->all->log, LOG_LEVEL_INFO, (int)w->slot, 0,
-                  "%s has been replaced since generation %llu was loaded; starting the file that "
-                  "is there now",
+                  "%s has been replaced since generation %llu was loaded; starting the file that is there now",
                   path, (unsigned long long)w->revision->generation);
     return path;
 }
 
-/* Out of memory with a process in hand: it goes again. */
+/* Out of memory with a process in hand: it goes again, and is reaped with the orphans. */
 static int adopt(struct worker *w, int pidfd, struct problem *p)
 {
     int r = ait_child_adopt(&w->child, w->pid, pidfd);
@@ -135,8 +142,8 @@ static int adopt(struct worker *w, int pidfd, struct problem *p)
     if (r >= 0)
         return 0;
     (void)kill(w->pid, SIGKILL);
-    (void)waitid(P_PID, (id_t)w->pid, NULL, WEXITED);
     (void)close(pidfd);
+    w->spawn = spawn_free(w->spawn);
     (void)guardian_remove(w->all->guardian, w->pid);
     w->pid = 0;
     return problem_set(p, STATUS_OS, r, "out of memory");
@@ -167,9 +174,8 @@ static int execute(struct worker *w, const struct far_ends *far,
     if (params.sandbox && config->sandbox.deny == AIT_SANDBOX_DENY_EXPLAIN) {
         params.explain = denials_event;
         params.explain_userdata = w;
-        params.ret_explainer = &w->explainer;
     }
-    int r = spawn_worker(&params, &w->pid, &pidfd, &w->tree, p);
+    int r = spawn_begin(&w->spawn, &params, &w->pid, &pidfd, &w->tree, p);
     return r < 0 ? r : adopt(w, pidfd, p);
 }
 
@@ -244,21 +250,118 @@ int worker_begin(struct worker *w)
     if (r >= 0)
         r = start_process(w, &far, p);
     far_ends_close(&far);
-    if ((r == -EPIPE || r == -ECONNRESET) && workers_guardian_is_dead(all)) {
-        worker_close_pipes(w);
-        return -EPIPE;
-    }
     if (r < 0) {
         report_failure(w, p);
         return r;
     }
+    w->next = all->living;
+    all->living = w;
+    return 0;
+}
+
+/* ---- until the exec -------------------------------------------------------------------------- */
+
+static void say_started(struct worker *w)
+{
+    struct workers *all = w->all;
+
     if (!all->any_started && all->first_started)
         all->first_started(all->userdata);
     all->any_started = true;
-    w->next = all->living;
-    all->living = w;
     for (unsigned i = 0; i < LOG_CHANNELS; i++)
         log_stream_init(&w->streams[i], all->log, (int)w->slot, w->pid, i);
     log_event(all->log, LOG_LEVEL_INFO, (int)w->slot, w->pid, "started");
+}
+
+void worker_abandon_exec(struct worker *w)
+{
+    if (!w->spawn)
+        return;
+    (void)ait_fd_forget(spawn_fd(w->spawn));
+    if (spawn_explainer_fd(w->spawn) >= 0)
+        (void)ait_fd_forget(spawn_explainer_fd(w->spawn));
+    w->spawn = spawn_free(w->spawn);
+}
+
+/* Returns 1 if it has executed its program. */
+static int look(void *userdata)
+{
+    struct worker *w = userdata;
+    int r = spawn_look(w->spawn, &w->all->problem);
+
+    if (r == 0)
+        return 0;
+    if (r < 0) {
+        report_failure(w, &w->all->problem);
+    } else {
+        w->explainer = spawn_take_explainer(w->spawn);
+        say_started(w);
+    }
+    worker_abandon_exec(w);
+    return r;
+}
+
+/* Until there may be news, but not for longer than that. */
+static int await_news(const struct worker *w, uint64_t usec)
+{
+    struct pollfd fds[] = {{.fd = spawn_fd(w->spawn), .events = POLLIN},
+                           {.fd = spawn_explainer_fd(w->spawn), .events = POLLIN}};
+    AIT_SCOPE(limit);
+    int r = ait_scope_enter_after(&limit, AIT_SCOPE_MOVE_ON, usec);
+
+    if (r < 0)
+        return r;
+    r = ait_poll_many(fds, sizeof(fds) / sizeof(*fds));
+    return ait_scope_exit(limit, r < 0 ? r : 0);
+}
+
+const char *worker_describe_hold(const struct worker *w, char buffer[static WORKER_HOLD_MAX])
+{
+    const char *program = w->revision->real_program;
+    char holder[LEASE_HOLDER_MAX];
+
+    if (lease_holder(program, holder))
+        (void)snprintf(buffer, WORKER_HOLD_MAX,
+                       "%s holds a lease on %s; end it, and let nobody own the program whom you do not trust",
+                       holder, program);
+    else
+        (void)snprintf(buffer, WORKER_HOLD_MAX,
+                       "does the file system of %s, or of its interpreter, answer?", program);
+    return buffer;
+}
+
+static int say_held_up(void *userdata)
+{
+    struct worker *w = userdata;
+    char hold[WORKER_HOLD_MAX], limit[FORMAT_TIME_MAX];
+
+    log_event(w->all->log, LOG_LEVEL_WARNING, (int)w->slot, w->pid,
+              "its program is still not executed: %s; the limit is --start-timeout=%s",
+              worker_describe_hold(w, hold),
+              format_time(w->revision->config->start_timeout, limit));
     return 0;
+}
+
+/*
+ * If the kernel does not protect the process from others of its new user, they may stop it: it is
+ * resumed.
+ */
+int worker_await_exec(struct worker *w)
+{
+    uint64_t pause = LOOK_FIRST;
+    bool told = false;
+    int r;
+
+    while ((r = ait_call_on_thread_stack(look, w)) == 0) {
+        r = await_news(w, pause);
+        if (r < 0)
+            break;
+        (void)ait_child_kill(w->child, SIGCONT);
+        pause = pause < LOOK_MAX ? pause * 2 : pause;
+        if (!told && ait_now(NULL) - w->started >= EXEC_NEWS) {
+            (void)ait_call_on_thread_stack(say_held_up, w);
+            told = true;
+        }
+    }
+    return r < 0 ? r : 0;
 }

@@ -13,6 +13,7 @@
 #include "denials.h"
 #include "output.h"
 #include "readiness.h"
+#include "spawn.h"
 #include "start.h"
 
 /*
@@ -55,9 +56,23 @@ static int worker_wait(struct worker *w)
     return r < 0 ? r : 0;
 }
 
+/* What its program needs, as soon as it runs. */
+static int start_services(struct worker *w)
+{
+    int r = denials_start(w, w->life);
+
+    if (r >= 0)
+        r = output_start(w, w->life);
+    if (r >= 0)
+        r = readiness_start(w, w->life);
+    if (r >= 0 && w->revision->config->ready == READY_EXEC)
+        worker_is_ready(w);
+    return r;
+}
+
 /*
  * Waits until the process has ended (0), was not ready in time (-ETIME), or is to be stopped
- * (-ECANCELED).
+ * (-ECANCELED). Any other error: w->spawn_status is set, or it cannot be supervised.
  */
 static int worker_run(struct worker *w)
 {
@@ -68,9 +83,11 @@ static int worker_run(struct worker *w)
     if (r < 0)
         return r;
     w->limit = limit;
-    if (w->revision->config->ready == READY_EXEC)
-        worker_is_ready(w);
-    r = worker_wait(w);
+    r = worker_await_exec(w);
+    if (r >= 0)
+        r = start_services(w);
+    if (r >= 0)
+        r = worker_wait(w);
     w->limit = NULL;
     return ait_scope_exit(limit, r);
 }
@@ -291,6 +308,37 @@ static void worker_sweep(struct worker *w)
     (void)guardian_remove(w->all->guardian, w->pid);
 }
 
+static void say_unsupervised(const struct worker *w, int r)
+{
+    log_event(w->all->log, LOG_LEVEL_ERROR, (int)w->slot, w->pid,
+              "cannot be supervised: %s; killed", strerror(-r));
+}
+
+static int say_never_executed(void *userdata)
+{
+    struct worker *w = userdata;
+    char limit[FORMAT_TIME_MAX], hold[WORKER_HOLD_MAX];
+
+    log_event(w->all->log, LOG_LEVEL_ERROR, (int)w->slot, w->pid,
+              "its program was not executed within --start-timeout=%s: %s; killed",
+              format_time(w->revision->config->start_timeout, limit),
+              worker_describe_hold(w, hold));
+    return 0;
+}
+
+/* It has not executed its program, so that there is nobody who could stop in order. */
+static void worker_over_early(struct worker *w, int r)
+{
+    w->start_timed_out = r == -ETIME;
+    w->asked_to_stop = r == -ECANCELED;
+    if (w->start_timed_out)
+        (void)ait_call_on_thread_stack(say_never_executed, w);
+    else if (!w->asked_to_stop)
+        say_unsupervised(w, r);
+    worker_abandon_exec(w);
+    (void)ait_future_resolve(w->output_over, 0);
+}
+
 /*
  * Reports why the worker ends; r as in worker_run(). From now on it gets no connections, whatever
  * it notifies.
@@ -300,7 +348,9 @@ static void worker_over(struct worker *w, int r)
     char limit[FORMAT_TIME_MAX];
 
     set_state(w, WORKER_DRAINING);
-    if (r == -ETIME) {
+    if (w->spawn) {
+        worker_over_early(w, r);
+    } else if (r == -ETIME) {
         w->start_timed_out = true;
         log_event(w->all->log, LOG_LEVEL_ERROR, (int)w->slot, w->pid,
                   "not ready within --start-timeout=%s; killed",
@@ -309,8 +359,7 @@ static void worker_over(struct worker *w, int r)
         w->asked_to_stop = true;
         worker_terminate(w);
     } else if (r < 0) {
-        log_event(w->all->log, LOG_LEVEL_ERROR, (int)w->slot, w->pid,
-                  "cannot be supervised: %s; killed", strerror(-r));
+        say_unsupervised(w, r);
     } else {
         w->ended = ait_now(NULL);
         (void)ait_call_on_thread_stack(cause_background, w);
@@ -337,17 +386,17 @@ static void worker_live(struct worker *w, ait_scope *life)
     int r;
 
     w->life = life;
-    r = denials_start(w, life);
-    if (r >= 0)
-        r = output_start(w, life);
-    if (r >= 0)
-        r = readiness_start(w, life);
-    if (r >= 0)
-        r = worker_run(w);
+    r = worker_run(w);
     if (ait_scope_enter(&shield, AIT_SCOPE_SHIELD) < 0)
         shield = NULL;
-    worker_over(w, r);
+    if (w->spawn_status > 0)
+        (void)ait_future_resolve(w->output_over, 0);
+    else
+        worker_over(w, r);
     worker_sweep(w);
+    /* It has not become what it was started for. */
+    if (w->spawn_status > 0)
+        w->child = ait_child_unref(w->child);
     if (w->asked > 0 && !w->killed)
         say_stopped(w);
     if (r == 0)
@@ -454,6 +503,7 @@ struct worker *worker_unref(struct worker *w)
     ait_task_unref(w->task);
     ait_child_unref(w->child);
     ait_explainer_free(w->explainer);
+    (void)spawn_free(w->spawn);
     tail_clear(&w->tail);
     revision_unref(w->revision);
     free(w);

@@ -32,6 +32,7 @@
 enum worker_state { WORKER_STARTING, WORKER_READY, WORKER_DRAINING, WORKER_EXITED };
 
 struct denial_limits;
+struct spawn;
 
 struct worker_params {
     struct workers *all;
@@ -56,9 +57,10 @@ struct worker {
     struct worker *left; /* the owner's: another one that it has left to itself */
 
     ait_task *task;
-    ait_scope *life;  /* of the tasks that its process has; NULL: none */
-    ait_child *child; /* NULL until it was started */
-    pid_t pid;        /* 0 likewise */
+    ait_scope *life;     /* of the tasks that its process has; NULL: none */
+    ait_child *child;    /* NULL until it was started */
+    struct spawn *spawn; /* its start, until it has executed its program; NULL: that is over */
+    pid_t pid;           /* 0 likewise */
     struct guardian_tree tree;
     struct notify_socket notify;
     struct notify_socket former; /* before its path was removed; still read */

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Nothing that a worker can hold up holds up the supervisor: others are served and replaced meanwhile, and SIGTERM is
+answered at once.
+
+Whoever owns a file may take a lease on it: an exec by others then waits, for up to
+/proc/sys/fs/lease-break-time seconds."""
+import os
+import re
+import signal
+import subprocess
+
+from harness import PYTHON, WORKER, Skip, check, main, scenario, seconds, stays, wait_for
+
+PROMPT = 5  # seconds, far below any lease-break-time
+
+LEASE = """
+import fcntl, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+file = open(sys.argv[1], "rb")
+try:
+    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+except OSError as e:
+    print(e.errno, flush=True)
+    sys.exit(1)
+print(0, flush=True)
+signal.pause()
+while True:
+    signal.pause()
+"""
+
+
+class Lease:
+    """Held by a process of its own, as a worker would."""
+
+    def __init__(self, pit, path):
+        with open("/proc/sys/fs/lease-break-time") as f:
+            if int(f.read()) < 2 * PROMPT:
+                raise Skip("the kernel takes leases away too soon")
+        # A shell that still reads the file is in the way for a moment.
+        self.process = wait_for(f"a lease on {path}", lambda: self.take(path))
+        pit.own.add(self.process.pid)
+        pit.defer(self.give_up)
+
+    @staticmethod
+    def take(path):
+        process = subprocess.Popen([PYTHON, "-c", LEASE, path], stdout=subprocess.PIPE, text=True)
+        if process.stdout.readline().strip() == "0":
+            return process
+        process.wait()
+        return None
+
+    def give_up(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def program(pit):
+    """Nobody has it open, once the shell has executed the worker."""
+    return pit.file("program", f"#!/bin/sh\nexec {WORKER} --trace={pit.trace.path} \"$@\"\n", 0o755)
+
+
+def is_responsive(server):
+    """It answers a signal that changes nothing."""
+    mark = server.err.mark()
+    server.send(signal.SIGUSR1)
+    server.err.wait("SIGUSR1 ignored", since=mark, patience=PROMPT)
+
+
+@scenario
+def lease_at_restart(pit):
+    """The start of the one waits, and everything else goes on."""
+    port = pit.port()
+    server = pit.server("-n2", f"--listen=127.0.0.1:{port}", "--backoff=10ms..10ms", "--", program(pit)).wait_ready()
+    load = pit.load(f"127.0.0.1:{port}", "-c4")
+    lease = Lease(pit, pit.file("program"))
+    first = server.wait_workers(2)
+    os.kill(first[0], signal.SIGKILL)
+    server.err.wait(rf"its program is still not executed: process {lease.process.pid} \(python3\) holds a lease on "
+                    + re.escape(pit.file("program")))
+    is_responsive(server)
+    load.wait_ok(50)
+    # The other one dies as well, and that is noticed.
+    mark = server.err.mark()
+    os.kill(first[1], signal.SIGKILL)
+    server.err.wait("was killed by SIGKILL", since=mark, patience=PROMPT)
+    is_responsive(server)
+    lease.give_up()
+    new = server.wait_workers(2)
+    check(not set(new) & set(first), "an old worker lives")
+    pit.trace.wait("ready", 4)
+    load.wait_ok(50)
+    load.stop()
+    server.stop()
+
+
+@scenario
+def term_while_a_start_hangs(pit):
+    server = pit.server("-n2", "--backoff=10ms..10ms", "--", program(pit)).wait_ready()
+    lease = Lease(pit, pit.file("program"))
+    for pid in server.wait_workers(2):
+        os.kill(pid, signal.SIGKILL)
+    server.err.wait("its program is still not executed")
+    server.stop(patience=PROMPT)
+    lease.give_up()
+
+
+@scenario
+def start_timeout_while_a_start_hangs(pit):
+    """The time of a start counts from its beginning, and its end says what has held it up."""
+    server = pit.server("-n1", "--backoff=10ms..10ms", f"--start-timeout={seconds(2)}", "--", program(pit)).wait_ready()
+    lease = Lease(pit, pit.file("program"))
+    os.kill(server.wait_workers(1)[0], signal.SIGKILL)
+    server.err.wait(rf"its program was not executed within --start-timeout=\S+: process {lease.process.pid} .*; killed")
+    is_responsive(server)
+    lease.give_up()
+    server.wait_workers(1)
+    server.stop()
+
+
+@scenario
+def lease_at_reload(pit):
+    """What cannot be looked at is not started: the reload is refused, with words."""
+    server = pit.server("-n2", "--", program(pit)).wait_ready()
+    lease = Lease(pit, pit.file("program"))
+    old = server.wait_workers(2)
+    server.send(signal.SIGHUP)
+    server.err.wait(rf"reload: refused, .*process {lease.process.pid} \(python3\) holds a lease on it", patience=PROMPT)
+    stays("the workers", lambda: sorted(server.workers()) == sorted(old))
+    lease.give_up()
+    server.reload(2)
+    server.stop()
+
+
+if __name__ == "__main__":
+    main()
