@@ -7,9 +7,11 @@
  * would block.
  *
  * The fds stay the caller's. Sockets may be blocking or not. Other fds are made non-blocking at
- * their first use, except terminals, fds 0 to 2, and regular files, which never wait. The loop
- * remembers each fd that it was given. Close it with ait_close(); if other code closes it, call
- * ait_fd_forget() first. Time limits are deadlines of scopes (scope.h).
+ * their first use, except terminals and fds 0 to 2, whose mode is shared with other programs, and
+ * regular files that never wait. The loop remembers each fd that it was given. Close it with
+ * ait_close(); if other code closes it, call ait_fd_forget() first, or wait for it with ait_poll()
+ * alone, which remembers nothing. Each call whose fd ait_close() closes while it waits, or while it
+ * lets other tasks run, returns -EBADF. Time limits are deadlines of scopes (scope.h).
  */
 
 #include <sys/socket.h>
@@ -66,14 +68,17 @@ ssize_t ait_send_fds(int fd, const void *buf, size_t n, const int *fds, size_t n
 ssize_t ait_recv_fds(int fd, void *buf, size_t n, int *ret_fds, size_t max, size_t *ret_n_fds);
 
 /*
- * Waits until poll(2) would report one of events (POLLIN, POLLOUT, POLLRDHUP, POLLPRI), or POLLERR
- * or POLLHUP. Returns the events that are ready.
+ * Waits until poll(2) would report one of events (POLLIN, POLLOUT, POLLRDHUP, POLLPRI and the
+ * others of poll(2)), or POLLERR or POLLHUP. Returns the events that are ready. For fds of other
+ * code, which may close them and open others between two calls: the loop remembers nothing of them,
+ * and leaves their mode as it is. -EINVAL: events is empty.
  */
 int ait_poll(int fd, short events);
 
 /*
  * The same for several fds, like poll(2): fills in revents and returns how many entries have any.
- * Entries with a negative fd are skipped. n is at most AIT_POLL_MAX.
+ * Entries with a negative fd are skipped. n is at most AIT_POLL_MAX. An entry whose fd ait_close()
+ * closes meanwhile has POLLNVAL.
  */
 #define AIT_POLL_MAX 16
 struct pollfd;

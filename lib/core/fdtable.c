@@ -29,18 +29,12 @@ int fdtable_get_slow(struct fdtable *table, int fd, struct fd_entry **ret)
         for (unsigned k = 0; k < FD_CHUNK; k++) {
             list_init(&chunk[k].readers);
             list_init(&chunk[k].writers);
+            list_init(&chunk[k].pollers);
         }
         table->chunks[i] = chunk;
     }
     *ret = table->chunks[i] + (uint32_t)fd % FD_CHUNK;
     return 0;
-}
-
-void fdtable_shared(struct fdtable *table)
-{
-    for (uint32_t i = 0; i < table->n_chunks; i++)
-        for (unsigned k = 0; table->chunks[i] && k < FD_CHUNK; k++)
-            table->chunks[i][k].flags &= (uint16_t)~FD_OURS;
 }
 
 void fdtable_done(struct fdtable *table)

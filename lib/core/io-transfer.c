@@ -15,25 +15,6 @@
 
 #include "io-call.h"
 
-/* ---- datagrams ------------------------------------------------------------------------------- */
-
-AIT_PUBLIC ssize_t ait_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
-                                socklen_t *len)
-{
-    size_t asked = flags & (MSG_PEEK | MSG_TRUNC | MSG_OOB | MSG_ERRQUEUE) ? 0 : n;
-
-    if (addr && !len)
-        return -EINVAL;
-    return IO_CALL(fd, FD_IN, asked, recvfrom(fd, buf, n, flags | MSG_DONTWAIT, addr, len));
-}
-
-AIT_PUBLIC ssize_t ait_sendto(int fd, const void *buf, size_t n, int flags,
-                              const struct sockaddr *addr, socklen_t len)
-{
-    return IO_CALL(fd, FD_OUT, 0,
-                   sendto(fd, buf, n, flags | MSG_DONTWAIT | MSG_NOSIGNAL, addr, len));
-}
-
 /* ---- vectors --------------------------------------------------------------------------------- */
 
 static size_t vector_size(const struct iovec *iov, int n)
@@ -59,12 +40,16 @@ static ssize_t send_vector(int fd, const struct iovec *iov, int n)
     return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* To an fd in blocking mode: no more than a pipe that is writable takes at once. */
-static ssize_t write_first(int fd, const struct iovec *iov, int n)
+/* To an fd in blocking mode: no more than it takes at once. */
+static ssize_t write_room(const struct fd_entry *e, int fd, int io, const struct iovec *iov, int n)
 {
+    size_t size = vector_size(iov, n);
+
+    if (fd_room(e, fd, io, size) == size)
+        return writev(io, iov, n);
     while (n > 1 && iov->iov_len == 0)
         iov++, n--;
-    return n == 0 ? 0 : write(fd, iov->iov_base, iov->iov_len < PIPE_BUF ? iov->iov_len : PIPE_BUF);
+    return write(io, iov->iov_base, fd_room(e, fd, io, iov->iov_len));
 }
 
 static int vector_valid(const struct iovec *iov, int n)
@@ -77,7 +62,7 @@ AIT_PUBLIC ssize_t ait_readv(int fd, const struct iovec *iov, int n)
     if (!vector_valid(iov, n))
         return -EINVAL;
     return IO_CALL(fd, FD_IN, vector_size(iov, n),
-                   socket ? recv_vector(fd, iov, n) : readv(fd, iov, n));
+                   socket ? recv_vector(io_, iov, n) : readv(io_, iov, n));
 }
 
 AIT_PUBLIC ssize_t ait_writev(int fd, const struct iovec *iov, int n)
@@ -85,9 +70,9 @@ AIT_PUBLIC ssize_t ait_writev(int fd, const struct iovec *iov, int n)
     if (!vector_valid(iov, n))
         return -EINVAL;
     return IO_CALL(fd, FD_OUT, 0,
-                   socket               ? send_vector(fd, iov, n)
-                   : e_->flags & FD_ASK ? write_first(fd, iov, n)
-                                        : writev(fd, iov, n));
+                   socket               ? send_vector(io_, iov, n)
+                   : e_->flags & FD_ASK ? write_room(e_, fd, io_, iov, n)
+                                        : writev(io_, iov, n));
 }
 
 /* ---- inside the kernel ----------------------------------------------------------------------- */
@@ -121,13 +106,42 @@ static void sigpipe_release(const struct sigpipe *s, bool raised)
     errno = error;
 }
 
-static ssize_t send_file(int out, struct fd_entry *e, int in, off_t *offset, size_t n)
+/* The second fd of a call, which other tasks may close while it waits for the first. */
+struct other {
+    const struct fd_entry *e;
+    uint32_t generation;
+};
+
+static int other_init(struct other *o, struct ait_loop *loop, int fd)
+{
+    struct fd_entry *e;
+    int r;
+
+    if (!loop)
+        return 0; /* the call is refused */
+    r = fdtable_get(&loop->fds, fd, &e);
+    if (r >= 0)
+        *o = (struct other){.e = e, .generation = e->generation};
+    return r;
+}
+
+static bool other_closed(const struct other *o)
+{
+    return o->e && o->e->generation != o->generation;
+}
+
+static ssize_t send_file(int out, int io, struct fd_entry *e, int in, const struct other *other,
+                         off_t *offset, size_t n)
 {
     struct sigpipe s;
     ssize_t k;
 
+    if (other_closed(other)) {
+        errno = EBADF;
+        return -1;
+    }
     if (!(e->flags & FD_SOCKET))
-        return sendfile(out, in, offset, (e->flags & FD_ASK) && n > PIPE_BUF ? PIPE_BUF : n);
+        return sendfile(io, in, offset, fd_room(e, out, io, n));
     fd_be_nonblocking(out, e);
     sigpipe_hold(&s);
     k = sendfile(out, in, offset, n);
@@ -137,7 +151,13 @@ static ssize_t send_file(int out, struct fd_entry *e, int in, off_t *offset, siz
 
 AIT_PUBLIC ssize_t ait_sendfile(int out, int in, off_t *offset, size_t n)
 {
-    return IO_CALL(out, FD_OUT, 0, send_file(out, e_, in, offset, n));
+    struct other other = {};
+    int r;
+
+    r = other_init(&other, this_loop, in);
+    if (r < 0)
+        return r;
+    return IO_CALL(out, FD_OUT, 0, send_file(out, io_, e_, in, &other, offset, n));
 }
 
 static ssize_t splice_once(int in, off_t *in_offset, int out, off_t *out_offset, size_t n,
@@ -160,33 +180,85 @@ static ssize_t splice_once(int in, off_t *in_offset, int out, off_t *out_offset,
     return k;
 }
 
+/* An fd of ait_splice(). */
+struct end {
+    int fd, io; /* io: what is used once, -1: it would block */
+    unsigned which;
+    struct fd_entry *e;
+    uint32_t generation;
+};
+
+static int end_init(struct end *end, struct ait_loop *loop)
+{
+    int r;
+
+    r = fdtable_get(&loop->fds, end->fd, &end->e);
+    if (r >= 0)
+        end->generation = end->e->generation;
+    return r;
+}
+
+static int end_wait(struct end *end)
+{
+    int r;
+
+    if (end->e->generation != end->generation)
+        return -EBADF;
+    r = ait_poll(end->fd, end->which == FD_IN ? POLLIN : POLLOUT);
+    return r < 0 ? r : 0;
+}
+
+static int end_ask(struct ait_loop *loop, struct end *end)
+{
+    int r = 0;
+
+    if (end->e->generation != end->generation)
+        return -EBADF;
+    if (!(end->e->flags & FD_KNOWN))
+        r = fd_look_at(loop, end->fd, end->e);
+    if (r < 0)
+        return r;
+    fd_be_nonblocking(end->fd, end->e);
+    end->io = end->e->flags & FD_ASK ? fd_ask(end->fd, end->e, end->which) : end->fd;
+    return 0;
+}
+
 AIT_PUBLIC ssize_t ait_splice(int in, off_t *in_offset, int out, off_t *out_offset, size_t n,
                               unsigned flags)
 {
-    struct ait_loop *loop;
+    struct end from = {.fd = in, .io = in, .which = FD_IN};
+    struct end to = {.fd = out, .io = out, .which = FD_OUT};
+    struct ait_loop *loop = this_loop;
     struct ait_task *t;
-    struct fd_entry *e;
     ssize_t k;
-    int r;
+    int r = 0;
 
-    r = op_enter(&loop, &t);
-    for (int i = 0; i < 2 && r >= 0; i++) {
-        r = fd_get(loop, i == 0 ? in : out, &e);
-        if (r >= 0)
-            fd_be_nonblocking(i == 0 ? in : out, e);
-        if (r >= 0 && unlikely(e->flags & FD_ASK))
-            r = i == 0 ? ait_poll(in, POLLIN) : ait_poll(out, POLLOUT);
-    }
+    if (loop)
+        r = end_init(&from, loop);
+    if (loop && r >= 0)
+        r = end_init(&to, loop);
+    if (r >= 0)
+        r = op_enter(&loop, &t);
     /* The kernel does not report which of the two had no data, or no room. */
     while (r >= 0) {
-        k = splice_once(in, in_offset, out, out_offset, n, flags);
+        from.io = in;
+        to.io = out;
+        r = end_ask(loop, &from);
+        if (r >= 0)
+            r = end_ask(loop, &to);
+        k = r < 0 ? r
+            : from.io < 0 || to.io < 0
+                ? -EAGAIN
+                : splice_once(from.io, in_offset, to.io, out_offset, n, flags);
+        fd_answer(in, from.io);
+        fd_answer(out, to.io);
         if (k == -EINTR)
             continue;
         if (k != -EAGAIN)
             return k;
-        r = ait_poll(in, POLLIN);
+        r = end_wait(&from);
         if (r >= 0)
-            r = ait_poll(out, POLLOUT);
+            r = end_wait(&to);
     }
     return r;
 }

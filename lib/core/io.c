@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <aiotools-sd/io.h>
 
 #include "io-call.h"
 #include "io.h"
-#include "slurp.h"
 
 /* ---- edges ----------------------------------------------------------------------------------- */
+
+_Static_assert(FD_IN == (int)EPOLLIN && FD_OUT == (int)EPOLLOUT,
+               "fd_wait() takes one for the other");
+
+#define PAUSE_MIN AIT_USEC_PER_MSEC
+#define PAUSE_MAX (16 * AIT_USEC_PER_MSEC)
 
 static void wake_all(struct list *waiters)
 {
@@ -44,46 +45,48 @@ void fd_event(struct ait_loop *loop, uint64_t data, uint32_t events)
         e->drained &= (uint8_t)~FD_OUT;
         wake_all(&e->writers);
     }
+    if (unlikely(!list_empty(&e->pollers)))
+        pollers_wake(e, events);
 }
 
-static int fd_register(struct ait_loop *loop, int fd, struct fd_entry *e, uint32_t events)
+int fd_control(struct ait_loop *loop, int op, int fd, const struct fd_entry *e, uint32_t events)
+{
+    struct epoll_event event = {
+        .events = events, .data.u64 = (uint64_t)(e->generation & INT32_MAX) << 32 | (uint32_t)fd};
+
+    if (epoll_ctl(loop->epoll_fd, op, fd, &event) == 0)
+        return 0;
+    /*
+     * The fd was closed without our knowledge, and its number belongs to another file; or the event
+     * belongs to an old entry.
+     */
+    if (errno != (op == EPOLL_CTL_MOD ? ENOENT : EEXIST))
+        return -errno;
+    op = op == EPOLL_CTL_MOD ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    return epoll_ctl(loop->epoll_fd, op, fd, &event) < 0 ? -errno : 0;
+}
+
+int fd_register(struct ait_loop *loop, int fd, struct fd_entry *e, uint32_t events)
 {
     /* A read stops at the urgent mark, with more behind it: good to know that there is one. */
     uint32_t urgent = e->flags & FD_SOCKET ? EPOLLPRI : 0;
-    struct epoll_event event = {.events = e->events | events | urgent | EPOLLRDHUP | EPOLLET,
-                                .data.u64 =
-                                    (uint64_t)(e->generation & INT32_MAX) << 32 | (uint32_t)fd};
-    int op = e->flags & FD_REGISTERED ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    int r;
 
-    if (epoll_ctl(loop->epoll_fd, op, fd, &event) < 0) {
-        /*
-         * The fd was closed without our knowledge, and its number belongs to another file; or the
-         * event belongs to an old entry.
-         */
-        if (errno != (op == EPOLL_CTL_MOD ? ENOENT : EEXIST))
-            return -errno;
-        op = op == EPOLL_CTL_MOD ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
-        if (epoll_ctl(loop->epoll_fd, op, fd, &event) < 0)
-            return -errno;
-    }
-    e->events |= events;
+    events |= e->events | pollers_events(e);
+    r = fd_control(loop, e->flags & FD_REGISTERED ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, e,
+                   events | urgent | EPOLLRDHUP | EPOLLET);
+    if (r < 0)
+        return r;
+    e->events = events;
     e->flags |= FD_REGISTERED;
     return 0;
 }
 
 int fd_wait(struct ait_loop *loop, struct ait_task *t, int fd, struct fd_entry *e, unsigned which)
 {
-    static const char *const kinds[] = {[FD_IN] = "read",
-                                        [FD_OUT] = "write",
-                                        [FD_IN | FD_OUT] = "poll",
-                                        [FD_PRI] = "poll",
-                                        [FD_IN | FD_PRI] = "poll",
-                                        [FD_OUT | FD_PRI] = "poll",
-                                        [FD_IN | FD_OUT | FD_PRI] = "poll"};
-    const struct wait wait = {.kind = kinds[which], .value = (uint64_t)fd};
-    struct waiter in = {.task = t}, out = {.task = t};
-    uint32_t events = (which & FD_IN ? EPOLLIN : 0) | (which & FD_OUT ? EPOLLOUT : 0) |
-                      (which & FD_PRI ? EPOLLPRI : 0);
+    const struct wait wait = {.kind = which == FD_IN ? "read" : "write", .value = (uint64_t)fd};
+    struct waiter w = {.task = t};
+    uint32_t events = which;
     uint32_t generation = e->generation;
     bool over;
     int r;
@@ -95,142 +98,118 @@ int fd_wait(struct ait_loop *loop, struct ait_task *t, int fd, struct fd_entry *
         if (r < 0)
             return r;
     }
-    list_init(&in.link);
-    list_init(&out.link);
-    if (which & (FD_IN | FD_PRI))
-        list_append(&e->readers, &in.link);
-    if (which & FD_OUT)
-        list_append(&e->writers, &out.link);
+    list_append(which == FD_IN ? &e->readers : &e->writers, &w.link);
     do {
         task_suspend_in(loop, t, TASK_PARKED, &wait);
-        over = ((which & (FD_IN | FD_PRI)) && list_empty(&in.link)) ||
-               ((which & FD_OUT) && list_empty(&out.link));
+        over = list_empty(&w.link);
     } while (!over && !t->scope->effective);
-    list_remove(&in.link);
-    list_remove(&out.link);
+    list_remove(&w.link);
     if (e->generation != generation)
         return -EBADF;
     return over ? 0 : -ECANCELED;
 }
 
-/* ---- what kind of fd it is ------------------------------------------------------------------- */
-
-static void look_at_socket(int fd, struct fd_entry *e)
+int fd_pause(const struct fd_entry *e, uint64_t usec)
 {
-    int type = 0, domain = AF_UNIX;
-    socklen_t len = sizeof(type);
-
-    e->flags |= FD_SOCKET;
-    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_STREAM)
-        return;
-    /*
-     * A unix socket's read stops after a message with descriptors, or with other credentials,
-     * although more follows.
-     */
-    len = sizeof(domain);
-    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain != AF_UNIX)
-        e->flags |= FD_STREAM;
-}
-
-/* Linux 6.5 reports it; before, it could be either. */
-static bool is_plain_eventfd(int fd)
-{
-    char path[48], text[512];
-
-    (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-    return read_text(path, text, sizeof(text)) > 0 && strstr(text, "eventfd-semaphore: 0");
-}
-
-static int look_at(int fd, struct fd_entry *e)
-{
-    struct stat st;
-    int mode;
-
-    if (fstat(fd, &st) < 0)
-        return -errno;
-    e->flags = 0;
-    e->drained = 0;
-    if (S_ISSOCK(st.st_mode)) {
-        look_at_socket(fd, e);
-        return 0;
-    }
-    if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode)) {
-        e->flags |= FD_PLAIN;
-        return 0;
-    }
-    if ((st.st_mode & S_IFMT) == 0 && is_plain_eventfd(fd))
-        e->flags |= FD_COUNTER;
-    mode = fcntl(fd, F_GETFL);
-    if (mode < 0)
-        return -errno;
-    /*
-     * A short read from a pipe says nothing: with O_DIRECT at the writing end, which cannot be seen
-     * at this end, it stops at each packet.
-     */
-    if (mode & O_NONBLOCK)
-        return 0;
-    /*
-     * The mode is shared with other users of the terminal, or other programs of the pipeline: we
-     * must not change it.
-     */
-    if (fd <= STDERR_FILENO || S_ISCHR(st.st_mode)) {
-        e->flags |= FD_ASK;
-        return 0;
-    }
-    return fcntl(fd, F_SETFL, mode | O_NONBLOCK) < 0 ? -errno : 0;
-}
-
-int fd_look_at(int fd, struct fd_entry *e)
-{
+    uint32_t generation = e->generation;
     int r;
 
-    r = look_at(fd, e);
-    if (r >= 0)
-        e->flags |= FD_KNOWN;
-    return r;
+    r = ait_sleep(usec);
+    return e->generation != generation ? -EBADF : r;
 }
 
-/* An fd that was just made here: whatever the entry says is about a predecessor. */
+int fd_budget(struct ait_loop *loop, struct ait_task *t, const struct fd_entry *e)
+{
+    uint32_t generation = e->generation;
+    int r;
+
+    r = op_budget(loop, t);
+    return e->generation != generation ? -EBADF : r;
+}
+
+static uint64_t pause_usec(unsigned n_tries)
+{
+    return n_tries < 4 ? PAUSE_MIN << n_tries : PAUSE_MAX;
+}
+
+int fd_wait_room(struct ait_loop *loop, struct ait_task *t, int fd, struct fd_entry *e,
+                 unsigned n_tries)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+    if (poll(&p, 1, 0) == 0)
+        return fd_wait(loop, t, fd, e, FD_OUT);
+    /*
+     * The socket has room: the receiver has none, and there is nothing to poll for. An edge of the
+     * socket only says that the message which was refused has been freed.
+     */
+    return n_tries == 0 ? 0 : fd_pause(e, pause_usec(n_tries - 1));
+}
+
+/* ---- entries --------------------------------------------------------------------------------- */
+
+/* What the entry says is about a file that has gone. */
+static void entry_reset(struct fd_entry *e, uint16_t flags)
+{
+    e->generation = (e->generation + 1) & INT32_MAX;
+    e->flags = flags;
+    e->events = 0;
+    e->drained = 0;
+    wake_all(&e->readers);
+    wake_all(&e->writers);
+    pollers_wake(e, UINT32_MAX);
+}
+
+/* An fd that was just made here; flags as after a look, or 0: it is looked at when it is used. */
 static void fd_adopt(struct ait_loop *loop, int fd, uint16_t flags)
 {
     struct fd_entry *e;
 
-    if (fdtable_get(&loop->fds, fd, &e) < 0)
-        return; /* looked at when it is first used */
-    e->generation = (e->generation + 1) & INT32_MAX;
-    e->events = 0;
-    e->drained = 0;
-    e->flags = FD_KNOWN | FD_OURS | flags;
-    wake_all(&e->readers);
-    wake_all(&e->writers);
+    if (fdtable_get(&loop->fds, fd, &e) >= 0)
+        entry_reset(e, flags);
 }
 
 /* ---- the calls ------------------------------------------------------------------------------- */
 
 AIT_PUBLIC ssize_t ait_read(int fd, void *buf, size_t n)
 {
-    return IO_CALL(fd, FD_IN, n, socket ? recv(fd, buf, n, MSG_DONTWAIT) : read(fd, buf, n));
+    return IO_CALL(fd, FD_IN, n, socket ? recv(io_, buf, n, MSG_DONTWAIT) : read(io_, buf, n));
 }
 
 AIT_PUBLIC ssize_t ait_write(int fd, const void *buf, size_t n)
 {
     return IO_CALL(fd, FD_OUT, 0,
-                   socket               ? send(fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL)
-                   : e_->flags & FD_ASK ? write(fd, buf, n < PIPE_BUF ? n : PIPE_BUF)
-                                        : write(fd, buf, n));
+                   socket               ? send(io_, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL)
+                   : e_->flags & FD_ASK ? write(io_, buf, fd_room(e_, fd, io_, n))
+                                        : write(io_, buf, n));
 }
+
+/*
+ * With these flags EAGAIN says nothing about the data that waits: the error queue and urgent data
+ * are queues of their own, and a peek may begin behind all data (SO_PEEK_OFF).
+ */
+#define OTHER_QUEUE (MSG_ERRQUEUE | MSG_OOB | MSG_PEEK)
 
 AIT_PUBLIC ssize_t ait_recv(int fd, void *buf, size_t n, int flags)
 {
-    /* A peek takes nothing away, and MSG_TRUNC counts what it threw away. */
-    size_t asked = flags & (MSG_PEEK | MSG_TRUNC | MSG_OOB | MSG_ERRQUEUE) ? 0 : n;
+    /* MSG_TRUNC counts what it threw away. */
+    size_t asked = flags & MSG_TRUNC ? 0 : n;
 
-    return IO_CALL(fd, FD_IN, asked, recv(fd, buf, n, flags | MSG_DONTWAIT));
+    if (unlikely(flags & OTHER_QUEUE))
+        return IO_CALL_MARKED(fd, FD_IN, 0, 0, recv(io_, buf, n, flags | MSG_DONTWAIT));
+    return IO_CALL(fd, FD_IN, asked, recv(io_, buf, n, flags | MSG_DONTWAIT));
 }
 
 AIT_PUBLIC ssize_t ait_send(int fd, const void *buf, size_t n, int flags)
 {
-    return IO_CALL(fd, FD_OUT, 0, send(fd, buf, n, flags | MSG_DONTWAIT | MSG_NOSIGNAL));
+    return IO_CALL(fd, FD_OUT, 0, send(io_, buf, n, flags | MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+/* The kernel shrinks the lengths even if it then returns nothing. */
+static ssize_t recv_message(int fd, struct msghdr *msg, const struct msghdr *copy, int flags)
+{
+    *msg = *copy;
+    return recvmsg(fd, msg, flags | MSG_DONTWAIT);
 }
 
 AIT_PUBLIC ssize_t ait_recvmsg(int fd, struct msghdr *msg, int flags)
@@ -239,16 +218,78 @@ AIT_PUBLIC ssize_t ait_recvmsg(int fd, struct msghdr *msg, int flags)
 
     if (!msg)
         return -EINVAL;
-    /* The kernel shrinks the lengths even if it then returns nothing. */
     copy = *msg;
-    return IO_CALL(fd, FD_IN, 0, (*msg = copy, recvmsg(fd, msg, flags | MSG_DONTWAIT)));
+    if (unlikely(flags & OTHER_QUEUE))
+        return IO_CALL_MARKED(fd, FD_IN, 0, 0, recv_message(io_, msg, &copy, flags));
+    return IO_CALL(fd, FD_IN, 0, recv_message(io_, msg, &copy, flags));
+}
+
+AIT_PUBLIC ssize_t ait_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
+                                socklen_t *len)
+{
+    size_t asked = flags & MSG_TRUNC ? 0 : n;
+
+    if (addr && !len)
+        return -EINVAL;
+    if (unlikely(flags & OTHER_QUEUE))
+        return IO_CALL_MARKED(fd, FD_IN, 0, 0,
+                              recvfrom(io_, buf, n, flags | MSG_DONTWAIT, addr, len));
+    return IO_CALL(fd, FD_IN, asked, recvfrom(io_, buf, n, flags | MSG_DONTWAIT, addr, len));
+}
+
+AIT_PUBLIC ssize_t ait_sendto(int fd, const void *buf, size_t n, int flags,
+                              const struct sockaddr *addr, socklen_t len)
+{
+    return IO_CALL(fd, FD_OUT, 0,
+                   sendto(io_, buf, n, flags | MSG_DONTWAIT | MSG_NOSIGNAL, addr, len));
+}
+
+/*
+ * Changes whenever one of the descriptors in a message is closed by ait_close(): generations only
+ * grow.
+ */
+static uint64_t message_stamp(const struct msghdr *msg)
+{
+    const char *end = (const char *)msg->msg_control + msg->msg_controllen;
+    uint64_t stamp = 0;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR((struct msghdr *)msg, c)) {
+        size_t n = c->cmsg_len < CMSG_LEN(0) ? 0 : (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+        if (n > (size_t)(end - (const char *)CMSG_DATA(c)) / sizeof(int))
+            break; /* the kernel will refuse it */
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t i = 0; i < n; i++) {
+            struct fd_entry *e;
+            int fd;
+
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+            if (fdtable_get(&this_loop->fds, fd, &e) >= 0)
+                stamp += e->generation;
+        }
+    }
+    return stamp;
+}
+
+static ssize_t send_message(int fd, const struct msghdr *msg, int flags, uint64_t stamp)
+{
+    if (unlikely(msg->msg_controllen > 0) && message_stamp(msg) != stamp) {
+        errno = EBADF;
+        return -1;
+    }
+    return sendmsg(fd, msg, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 AIT_PUBLIC ssize_t ait_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
+    uint64_t stamp = 0;
+
     if (!msg)
         return -EINVAL;
-    return IO_CALL(fd, FD_OUT, 0, sendmsg(fd, msg, flags | MSG_DONTWAIT | MSG_NOSIGNAL));
+    if (unlikely(msg->msg_controllen > 0) && this_loop)
+        stamp = message_stamp(msg);
+    return IO_CALL(fd, FD_OUT, 0, send_message(io_, msg, flags, stamp));
 }
 
 AIT_PUBLIC int ait_write_all(int fd, const void *buf, size_t n, size_t *ret_done)
@@ -267,18 +308,6 @@ AIT_PUBLIC int ait_write_all(int fd, const void *buf, size_t n, size_t *ret_done
     return k < 0 ? (int)k : 0;
 }
 
-void fd_be_nonblocking(int fd, struct fd_entry *e)
-{
-    int mode;
-
-    if (likely((e->flags & (FD_NONBLOCK | FD_OURS)) || !(e->flags & FD_SOCKET)))
-        return;
-    mode = fcntl(fd, F_GETFL);
-    if (mode >= 0 && !(mode & O_NONBLOCK))
-        (void)fcntl(fd, F_SETFL, mode | O_NONBLOCK);
-    e->flags |= FD_NONBLOCK;
-}
-
 /* accept4() without the errors that concern a connection which is gone again. */
 static int accept_one(int fd, struct fd_entry *e, struct sockaddr *addr, socklen_t *len)
 {
@@ -293,11 +322,11 @@ static int accept_one(int fd, struct fd_entry *e, struct sockaddr *addr, socklen
 
 AIT_PUBLIC int ait_accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
-    uint16_t flags = FD_SOCKET;
+    uint16_t flags = FD_KNOWN | FD_SOCKET | FD_NONBLOCK;
     struct fd_entry *e;
     int k;
 
-    k = (int)IO_CALL(fd, FD_IN, 0, accept_one(fd, e_, addr, len));
+    k = (int)IO_CALL(fd, FD_IN, 0, accept_one(io_, e_, addr, len));
     if (k < 0)
         return k;
     if (fdtable_get(&this_loop->fds, fd, &e) >= 0 && (e->flags & FD_STREAM))
@@ -306,14 +335,14 @@ AIT_PUBLIC int ait_accept(int fd, struct sockaddr *addr, socklen_t *len)
     return k;
 }
 
-static int connect_retry_unix(int fd, const struct sockaddr *addr, socklen_t len)
+/* The peer's queue is full, and there is nothing to poll for. */
+static int connect_retry_unix(int fd, const struct fd_entry *e, const struct sockaddr *addr,
+                              socklen_t len)
 {
-    uint64_t usec = AIT_USEC_PER_MSEC;
-    int r;
+    for (unsigned n_tries = 0;; n_tries++) {
+        int r;
 
-    /* The peer's queue is full, and there is nothing to poll for. */
-    for (;; usec = usec < 64 * AIT_USEC_PER_MSEC ? usec * 2 : usec) {
-        r = ait_sleep(usec);
+        r = fd_pause(e, pause_usec(n_tries));
         if (r < 0)
             return r;
         if (connect(fd, addr, len) == 0)
@@ -331,17 +360,14 @@ AIT_PUBLIC int ait_connect(int fd, const struct sockaddr *addr, socklen_t len)
     struct fd_entry *e = NULL;
     int r, error = 0;
 
-    r = op_enter(&loop, &t);
-    if (r < 0)
-        return r;
-    r = fd_get(loop, fd, &e);
+    r = fd_enter(fd, &loop, &t, &e);
     if (r < 0)
         return r;
     fd_be_nonblocking(fd, e);
     if (connect(fd, addr, len) == 0)
         return 0;
     if (errno == EAGAIN)
-        return connect_retry_unix(fd, addr, len);
+        return connect_retry_unix(fd, e, addr, len);
     if (errno != EINPROGRESS && errno != EINTR)
         return -errno;
     for (;;) {
@@ -359,91 +385,7 @@ AIT_PUBLIC int ait_connect(int fd, const struct sockaddr *addr, socklen_t len)
     return -error;
 }
 
-AIT_PUBLIC int ait_poll(int fd, short events)
-{
-    unsigned which = (events & (POLLIN | POLLRDHUP | POLLRDNORM) ? FD_IN : 0) |
-                     (events & POLLOUT ? FD_OUT : 0) | (events & POLLPRI ? FD_PRI : 0);
-    struct pollfd p = {.fd = fd, .events = events};
-    struct ait_loop *loop;
-    struct ait_task *t;
-    struct fd_entry *e = NULL;
-    int r;
-
-    r = op_enter(&loop, &t);
-    if (r >= 0)
-        r = fd_get(loop, fd, &e);
-    if (r >= 0 && which == 0)
-        return -EINVAL;
-    while (r >= 0) {
-        r = poll(&p, 1, 0);
-        if (r < 0)
-            return -errno;
-        if (p.revents & POLLNVAL)
-            return -EBADF;
-        if (r > 0)
-            return p.revents;
-        r = fd_wait(loop, t, fd, e, which);
-    }
-    return r;
-}
-
-/* Registers what poll(2) was asked for; the waiters join the lists that will be woken. */
-static int poll_join(struct ait_loop *loop, struct ait_task *t, const struct pollfd *p,
-                     struct waiter *in, struct waiter *out)
-{
-    uint32_t events = (p->events & (POLLIN | POLLRDHUP | POLLRDNORM) ? EPOLLIN : 0) |
-                      (p->events & POLLOUT ? EPOLLOUT : 0) | (p->events & POLLPRI ? EPOLLPRI : 0);
-    struct fd_entry *e = NULL;
-    int r;
-
-    *in = *out = (struct waiter){.task = t};
-    list_init(&in->link);
-    list_init(&out->link);
-    if (p->fd < 0)
-        return 0;
-    r = fd_get(loop, p->fd, &e);
-    if (r >= 0 && (events & ~e->events))
-        r = fd_register(loop, p->fd, e, events);
-    if (r < 0)
-        return r;
-    list_append(&e->readers, &in->link);
-    if (events & EPOLLOUT)
-        list_append(&e->writers, &out->link);
-    return 0;
-}
-
-AIT_PUBLIC int ait_poll_many(struct pollfd *fds, size_t n)
-{
-    const struct wait wait = {.kind = "one of the fds at", .object = fds};
-    struct waiter in[AIT_POLL_MAX], out[AIT_POLL_MAX];
-    struct ait_loop *loop;
-    struct ait_task *t;
-    size_t joined;
-    int r;
-
-    if (!fds || n == 0 || n > AIT_POLL_MAX)
-        return -EINVAL;
-    r = op_enter(&loop, &t);
-    while (r >= 0) {
-        r = poll(fds, n, 0);
-        if (r != 0)
-            return r < 0 ? -errno : r;
-        if (t->scope->effective)
-            return -ECANCELED;
-        for (joined = 0; joined < n && r >= 0; joined++)
-            r = poll_join(loop, t, fds + joined, in + joined, out + joined);
-        /* Woken by an edge, by a close, or cancelled: the next round finds out. */
-        if (r >= 0)
-            task_suspend_in(loop, t, TASK_PARKED, &wait);
-        while (joined-- > 0) {
-            list_remove(&in[joined].link);
-            list_remove(&out[joined].link);
-        }
-    }
-    return r;
-}
-
-static void fd_forget(struct ait_loop *loop, int fd, bool closing)
+static void fd_forget(struct ait_loop *loop, int fd)
 {
     struct fd_entry *e;
 
@@ -451,17 +393,12 @@ static void fd_forget(struct ait_loop *loop, int fd, bool closing)
         return;
     e = loop->fds.chunks[(uint32_t)fd / FD_CHUNK] + (uint32_t)fd % FD_CHUNK;
     /*
-     * Closing the only copy does it, too; but another process may have one, which would keep the
-     * registration alive.
+     * Closing does not do it: epoll watches the open file, which goes on where there is a copy of
+     * the fd, such as in another process.
      */
-    if ((e->flags & FD_REGISTERED) && !(closing && (e->flags & FD_OURS)))
+    if ((e->flags & FD_REGISTERED) || !list_empty(&e->pollers))
         (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-    e->generation = (e->generation + 1) & INT32_MAX;
-    e->flags = 0;
-    e->events = 0;
-    e->drained = 0;
-    wake_all(&e->readers);
-    wake_all(&e->writers);
+    entry_reset(e, 0);
 }
 
 AIT_PUBLIC int ait_fd_forget(int fd)
@@ -469,7 +406,7 @@ AIT_PUBLIC int ait_fd_forget(int fd)
     if (fd < 0)
         return -EBADF;
     if (this_loop)
-        fd_forget(this_loop, fd, false);
+        fd_forget(this_loop, fd);
     return 0;
 }
 
@@ -478,7 +415,7 @@ AIT_PUBLIC int ait_close(int fd)
     if (fd < 0)
         return -EBADF;
     if (this_loop)
-        fd_forget(this_loop, fd, true);
+        fd_forget(this_loop, fd);
     return close(fd) < 0 && errno != EINTR ? -errno : 0;
 }
 
@@ -523,10 +460,12 @@ static size_t take_fds(struct msghdr *msg, int *ret_fds, size_t max)
             int fd;
 
             memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-            if (total < max)
+            if (total < max) {
                 ret_fds[total] = fd;
-            else
+                fd_adopt(this_loop, fd, 0);
+            } else {
                 (void)close(fd);
+            }
         }
     }
     return total;

@@ -156,7 +156,6 @@ static int do_fork(void *userdata)
         run_child(f, loop);
     if (f->pid < 0)
         f->pid = -errno;
-    fdtable_shared(&loop->fds);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return 0;
 }

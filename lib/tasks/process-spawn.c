@@ -215,8 +215,6 @@ static int start(struct spawn *s)
     if (pid < 0)
         return pid;
     child_init(s->child, pid, pidfd, s->plan.process_group || s->plan.session);
-    if ((s->plan.n_fds > 0 || s->plan.inherit_fds) && this_loop)
-        fdtable_shared(&this_loop->fds);
     return 0;
 }
 
