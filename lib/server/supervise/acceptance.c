@@ -41,5 +41,7 @@ uint64_t acceptance_pause(const struct acceptance *a)
         return 5 * SEC;
     if (a->stuck)
         return SEC / 2;
-    return a->n_close > 0 ? 20 * MSEC : SEC;
+    if (a->n_close == 0)
+        return SEC;
+    return a->n_close < N_CLOSE ? 20 * MSEC : 200 * MSEC;
 }

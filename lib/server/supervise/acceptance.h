@@ -6,9 +6,10 @@
  * tells.
  *
  * Any decrease proves it. One that is not seen may be hidden by new connections, so the looks get
- * closer before anybody is accused: from 8 seconds on every 20 ms. If many connections come
- * meanwhile, or the queue is full and may be filled again at once, even that proves nothing, and
- * the caller looks for other evidence, or is patient for a minute.
+ * closer before anybody is accused: from 8 seconds on every 20 ms, and after two seconds of that
+ * every 200 ms. If many connections come meanwhile, or the queue is full and may be filled again at
+ * once, even that proves nothing, and the caller looks for other evidence, or is patient for a
+ * minute.
  *
  * Pure; no clock, no sockets. Zeroed: nothing waits.
  */
@@ -21,6 +22,7 @@ struct acceptance {
     unsigned n_close; /* looks from the first suspicion on */
     size_t came;      /* new connections that were seen meanwhile */
     uint64_t cpu;     /* the caller's: time that the worker had used then */
+    bool busy;        /* the caller's: it has used more since */
     bool stuck;       /* the caller's: it is accused */
 };
 

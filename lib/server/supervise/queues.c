@@ -112,10 +112,13 @@ static void look_at_slot(struct queues *q, struct slot *slot)
         break;
     case ACCEPTANCE_SUSPICION:
         a->cpu = cpu_of(slot->current->pid);
+        a->busy = false;
         break;
     case ACCEPTANCE_HIDDEN:
-        if (!a->stuck && cpu_of(slot->current->pid) == a->cpu)
+        /* Once: it reads all of the worker's processes, and what was used stays used. */
+        if (!a->stuck && !a->busy && cpu_of(slot->current->pid) == a->cpu)
             accuse(q, slot);
+        a->busy = true;
         break;
     case ACCEPTANCE_NONE:
         if (!a->stuck)
@@ -150,8 +153,7 @@ static void look_at_shared(struct queues *q, size_t i)
         if (!a->stuck)
             log_event(
                 log_of(q), LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-                "%zu connections wait at %s, and no worker has accepted one for %s; do they hang, "
-                "or use an address of their own instead of the socket of LISTEN_FDS (fd %zu)?",
+                "%zu connections wait at %s, and no worker has accepted one for %s; do they hang, or use an address of their own instead of the socket of LISTEN_FDS (fd %zu)?",
                 a->waiting, listen_set_address(listen, i),
                 format_time((now - a->since) / AIT_USEC_PER_SEC * AIT_USEC_PER_SEC, time), 3 + i);
         a->stuck = true;
