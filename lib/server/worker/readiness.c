@@ -2,6 +2,7 @@
 #include "readiness.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "config/parse.h"
@@ -35,72 +36,108 @@ static void extend_timeout(struct worker *w, uint64_t usec)
         (void)ait_scope_set_deadline(w->limit, until);
 }
 
+/*
+ * One line that a notification causes; a worker cannot fill the log with our words. `what` is a
+ * format with one string.
+ */
+static void say(struct worker *w, enum log_level level, const char *what, const char *rest)
+{
+    char more[48] = "";
+    unsigned unsaid;
+
+    if (!flood_may_say(&w->words, ait_now(NULL), &unsaid))
+        return;
+    if (unsaid > 0)
+        (void)snprintf(more, sizeof(more), " (%u more were not logged)", unsaid);
+    log_event(w->all->log, level, (int)w->slot, w->pid, "%s%s%s", what, rest, more);
+}
+
 /* Without a sandbox, a process that could forge a notification could also kill the other worker. */
 static bool could_be_another_slot(const struct worker *w)
 {
     return w->revision->sandbox.sandbox && w->all->n_slots > 1;
 }
 
-static bool is_believed(const struct worker *w, const struct notify_message *m)
+static bool is_believed(struct worker *w, const struct notify_message *m)
 {
     int sender =
         notify_sender_check(m, &w->tree, revision_uid(w->revision), workers_know_pid, w->all);
     const char *why;
+    char what[64];
 
     if (sender == NOTIFY_FROM_WORKER || sender == NOTIFY_FROM_HELPER)
         return true;
     if (sender >= 0 && !could_be_another_slot(w))
         return true;
     if (sender == NOTIFY_FROM_GONE)
-        why = "it has already ended, so its worker is unknown; let the sender wait for the reply "
-              "(sd_notify_barrier(), systemd-notify without --no-block)";
+        why = "it has already ended, so its worker is unknown; let the sender wait for the reply (sd_notify_barrier(), systemd-notify without --no-block)";
     else if (sender == NOTIFY_FROM_DAEMON)
-        why = "it is a daemon that has overwritten its environment, so its worker is unknown; let "
-              "the program stay in the foreground";
+        why = "it is a daemon that has overwritten its environment, so its worker is unknown; let the program stay in the foreground";
     else
         why = "it does not belong to this worker";
-    log_event(w->all->log, LOG_LEVEL_WARNING, (int)w->slot, w->pid,
-              "notification of process %d dropped: %s", (int)m->pid, why);
+    (void)snprintf(what, sizeof(what), "notification of process %d dropped: ", (int)m->pid);
+    say(w, LOG_LEVEL_WARNING, what, why);
     return false;
 }
 
+/* What is done something about. */
+#define HEEDED (NOTIFY_EXTEND_TIMEOUT | NOTIFY_STATUS | NOTIFY_READY | NOTIFY_STOPPING)
+
 static void take_message(struct worker *w, const struct notify_message *m)
 {
-    struct log *log = w->all->log;
     enum ready_mode mode = w->revision->config->ready;
 
-    if (!is_believed(w, m))
+    /* Who has sent it is looked up in /proc. */
+    if (!(m->fields & HEEDED) || !is_believed(w, m))
         return;
     if (m->fields & NOTIFY_EXTEND_TIMEOUT)
         extend_timeout(w, m->extend_usec);
     if (m->fields & NOTIFY_STATUS)
-        log_event(log, LOG_LEVEL_INFO, (int)w->slot, w->pid, "status: %s", m->status);
+        say(w, LOG_LEVEL_INFO, "status: ", m->status);
     if ((m->fields & NOTIFY_READY) && (mode == READY_AUTO || mode == READY_NOTIFY)) {
         w->all->seen_notify = true;
         worker_is_ready(w);
     }
     if ((m->fields & NOTIFY_STOPPING) && w->state == WORKER_READY)
-        log_event(log, LOG_LEVEL_INFO, (int)w->slot, w->pid, "is stopping on its own");
+        say(w, LOG_LEVEL_INFO, "is stopping on its own", "");
 }
 
-static int receive_all(struct worker *w, struct notify_socket *s)
+static void say_flood(struct worker *w)
+{
+    char time[FORMAT_TIME_MAX];
+    uint64_t n, usec;
+
+    if (flood_report(&w->flood, ait_now(NULL), &n, &usec))
+        log_event(w->all->log, LOG_LEVEL_WARNING, (int)w->slot, w->pid,
+                  "floods its notification socket: %llu notifications in %s; the socket is read more slowly, so that whoever sends them waits",
+                  (unsigned long long)n, format_time(usec, time));
+}
+
+/* A batch. *ret_pause is how long no other one should be read. */
+static int receive_some(struct worker *w, struct notify_socket *s, uint64_t *ret_pause)
 {
     struct notify_message m;
-    int r;
+    unsigned n = 0;
+    int r = 1;
 
-    while ((r = notify_receive(s, &m)) > 0)
+    while (n < FLOOD_BATCH && (r = notify_receive(s, &m)) > 0) {
+        n++;
         take_message(w, &m);
+    }
+    *ret_pause = flood_account(&w->flood, n, r > 0, ait_now(NULL));
+    if (*ret_pause > 0)
+        say_flood(w);
     return r;
 }
 
-int readiness_receive(struct worker *w)
+int readiness_receive(struct worker *w, uint64_t *ret_pause)
 {
-    return receive_all(w, &w->notify);
+    return receive_some(w, &w->notify, ret_pause);
 }
 
-int readiness_receive_former(struct worker *w)
+int readiness_receive_former(struct worker *w, uint64_t *ret_pause)
 {
-    return receive_all(w, &w->former);
+    return receive_some(w, &w->former, ret_pause);
 }
 
 /* --ready=fd:N: a newline, as in s6. */
@@ -123,8 +160,7 @@ static void say_auto(struct worker *w)
 
     w->all->told_auto = true;
     log_event(w->all->log, LOG_LEVEL_INFO, (int)w->slot, w->pid,
-              "it has not sent READY=1, so --ready=auto waited for %s; --ready=delay:TIME waits as "
-              "long as the program needs, --ready=exec not at all",
+              "it has not sent READY=1, so --ready=auto waited for %s; --ready=delay:TIME waits as long as the program needs, --ready=exec not at all",
               format_time(w->revision->config->ready_auto_usec, time));
 }
 

@@ -9,6 +9,10 @@
 void worker_is_ready(struct worker *w);
 /* Starts the task that waits for a pipe or a delay, if --ready needs one. */
 int readiness_start(struct worker *w, ait_scope *scope);
-/* Reads the notifications that have arrived. */
-int readiness_receive(struct worker *w);
-int readiness_receive_former(struct worker *w);
+/*
+ * Reads a batch of the notifications that have arrived. 1: there may be more; 0: there are none;
+ * negative: the socket is broken. *ret_pause is how long, in microseconds, none should be read
+ * (flood.h).
+ */
+int readiness_receive(struct worker *w, uint64_t *ret_pause);
+int readiness_receive_former(struct worker *w, uint64_t *ret_pause);

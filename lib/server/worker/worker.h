@@ -24,6 +24,7 @@
 #include <signal.h>
 
 #include "process/process-tree.h"
+#include "flood.h"
 #include "notify.h"
 #include "revision.h"
 #include "tail.h"
@@ -64,6 +65,8 @@ struct worker {
     struct guardian_tree tree;
     struct notify_socket notify;
     struct notify_socket former; /* before its path was removed; still read */
+    struct flood flood;          /* of notifications */
+    struct flood_words words;    /* that they make us say */
     int out_fds[LOG_CHANNELS];   /* our ends of its output pipes */
     int ready_fd;                /* our end of --ready=fd:N's pipe */
     ait_task *readiness;         /* waits as --ready says; NULL if only notifications count */
@@ -71,6 +74,7 @@ struct worker {
     struct tail tail;         /* of its output, while it is young */
     ait_explainer *explainer; /* of its sandbox; NULL: nothing is to be explained */
     uint64_t n_unreported;    /* denials that were not logged */
+    bool unread_told;         /* the log says that its output or notifications cannot be read */
     bool shut_down_told;      /* the log says that it has shut down its listener */
 
     ait_future *output_over; /* both pipes have reached their end */
