@@ -12,7 +12,6 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "config/limits.h"
@@ -20,8 +19,10 @@
 #include "listeners.h"
 #include "predecessor.h"
 #include "queues.h"
+#include "reaper.h"
 #include "rundir.h"
 #include "scheduler.h"
+#include "service.h"
 #include "signals.h"
 #include "trim.h"
 #include "upkeep.h"
@@ -43,6 +44,7 @@
 #define LOG_IDLE          (10 * AIT_USEC_PER_SEC)
 #define LOG_PATIENCE      (30 * AIT_USEC_PER_SEC)
 #define LOG_HURRY         AIT_USEC_PER_SEC
+#define N_SERVICES        5
 #define GUARDIAN_PATIENCE (2 * 1000) /* ms */
 #define ORPHANS_PAUSE     5          /* ms */
 #define ORPHANS_GRACE     (2 * 1000) /* ms */
@@ -60,6 +62,8 @@ struct server {
     struct systemd systemd;
     struct scheduler scheduler;
     struct workers workers;
+    struct services services, among_slots;
+    struct service service[N_SERVICES], queues;
 
     ait_scope *slots; /* NULL: none run */
     unsigned n_interrupts;
@@ -191,19 +195,10 @@ static void on_upgrade(void *userdata)
               "SIGUSR2 ignored: this version cannot upgrade in place; SIGHUP replaces the workers");
 }
 
-static void on_child(void *userdata)
-{
-    struct server *server = userdata;
-
-    (void)guardian_reap_orphans(workers_know_pid, &server->workers, 0, NULL);
-}
-
 static const struct signal_action signal_actions[] = {
-    {SIGTERM, on_terminate}, {SIGINT, on_interrupt},
-    {SIGQUIT, on_quit},      {SIGHUP, on_hangup},
-    {SIGTTIN, on_more},      {SIGTTOU, on_fewer},
-    {SIGCHLD, on_child},     {SIGUSR1, on_reopen},
-    {SIGUSR2, on_upgrade},   {0, NULL},
+    {SIGTERM, on_terminate}, {SIGINT, on_interrupt}, {SIGQUIT, on_quit},
+    {SIGHUP, on_hangup},     {SIGTTIN, on_more},     {SIGTTOU, on_fewer},
+    {SIGUSR1, on_reopen},    {SIGUSR2, on_upgrade},  {0, NULL},
 };
 
 /* ---- what is told of it ---------------------------------------------------------------------- */
@@ -229,8 +224,7 @@ static void warn_of_root(struct log *log, const struct revision *revision)
     directory = chdir && *chdir == '/' ? chdir : revision->directory ?: getcwd(cwd, sizeof(cwd));
     directory = directory ?: "DIRECTORY";
     log_event(log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-              "workers run as root and may write all files that root may write; set --user=USER, "
-              "or confine their files: --sandbox=strict --read-only=%s --read-write=%s",
+              "workers run as root and may write all files that root may write; set --user=USER, or confine their files: --sandbox=strict --read-only=%s --read-write=%s",
               directory, strncmp(directory, "/tmp/", 5) == 0 ? "/var/tmp" : "/tmp");
 }
 
@@ -260,8 +254,7 @@ static void announce(void *userdata)
     if (server->unprotected)
         log_event(
             log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-            "workers of the same user could look into the memory of the supervisor: prctl(2) with "
-            "PR_SET_DUMPABLE is refused (%s) by an outer sandbox; allow it there, or set --user=",
+            "workers of the same user could look into the memory of the supervisor: prctl(2) with PR_SET_DUMPABLE is refused (%s) by an outer sandbox; allow it there, or set --user=",
             strerror(server->unprotected));
     if (root_writes_anywhere(server))
         warn_of_root(log, revision);
@@ -295,13 +288,11 @@ static void say_end(struct server *server, int r)
         return;
     else if (server->status == STATUS_UNAVAILABLE)
         log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "stopped: every slot gave up; see the workers' output above, or run %s by hand; "
-                  "fix the cause, and start again",
+                  "stopped: every slot gave up; see the workers' output above, or run %s by hand; fix the cause, and start again",
                   program);
     else if (server->status == STATUS_CONFIG)
         log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "stopped: %s reports a wrong configuration (exit status 78); see its output "
-                  "above, correct it, and start again",
+                  "stopped: %s reports a wrong configuration (exit status 78); see its output above, correct it, and start again",
                   program);
     else
         log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "stopped");
@@ -378,9 +369,10 @@ static int run_slots(struct server *server)
     if (server->stopping)
         (void)ait_scope_cancel(slots);
     r = scheduler_start(&server->scheduler, slots);
+    server->among_slots = server->services;
+    server->among_slots.scope = slots;
     if (r >= 0)
-        r = ait_scope_spawn(slots, NULL, queues_watch, &server->scheduler,
-                            AIT_TASK_OPTIONS(.name = "queues"));
+        r = service_start(&server->queues, &server->among_slots);
     if (r >= 0)
         r = await_end(server);
     r = ait_scope_exit(slots, r);
@@ -388,21 +380,31 @@ static int run_slots(struct server *server)
     return r;
 }
 
+static void cannot_serve(void *userdata)
+{
+    server_stop(userdata, STATUS_OS);
+}
+
 static int start_services(struct server *server, ait_scope *scope)
 {
-    int r;
+    const struct service list[] = {
+        {"watch over the guardian", workers_watch_guardian, &server->workers},
+        {"watch the listening sockets", listeners_watch, &server->workers},
+        {"keep the files of the server", upkeep_watch, &server->upkeep},
+        {"reap the processes of workers", reaper_watch, &server->workers},
+        {"receive signals", signals_receive, &server->signals},
+    };
+    int r = 0;
 
+    _Static_assert(sizeof(list) == sizeof(server->service), "room for all of them");
+    memcpy(server->service, list, sizeof(list));
+    server->queues = (struct service){"watch the queues", queues_watch, &server->scheduler};
+    server->services = (struct services){
+        .log = server->workers.log, .scope = scope, .give_up = cannot_serve, .userdata = server};
     log_writer_init(&server->log_writer, server->workers.log, scope);
-    r = ait_scope_spawn(scope, NULL, workers_watch_guardian, &server->workers,
-                        AIT_TASK_OPTIONS(.name = "guardian"));
-    if (r >= 0)
-        r = ait_scope_spawn(scope, NULL, listeners_watch, &server->workers,
-                            AIT_TASK_OPTIONS(.name = "listeners"));
-    if (r >= 0)
-        r = upkeep_start(&server->upkeep, scope);
-    /* No signal must arrive before a task listens. */
-    if (r >= 0)
-        r = signals_start(&server->signals, scope);
+    upkeep_init(&server->upkeep);
+    for (size_t i = 0; i < N_SERVICES && r >= 0; i++)
+        r = service_start(&server->service[i], &server->services);
     return r;
 }
 
@@ -674,6 +676,7 @@ int server_run(struct server_config *config)
     server->signals = (struct signals){.actions = signal_actions, .userdata = server};
     (void)signal(SIGPIPE, SIG_IGN);
     signals_block(&server->signals);
+    reaper_block();
     r = server_open(server);
     if (r < 0) {
         (void)fprintf(stderr, "aiotools-sd: %s\n", server->workers.problem.text);

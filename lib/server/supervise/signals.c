@@ -33,7 +33,7 @@ static int act(void *userdata)
     return 0;
 }
 
-static int take_signals(void *userdata)
+int signals_receive(void *userdata)
 {
     ait_signals *signals AIT_CLEANUP(ait_signals_closep) = NULL;
     struct arrival arrival = {.signals = userdata};
@@ -42,17 +42,7 @@ static int take_signals(void *userdata)
 
     make_set(arrival.signals, &set);
     r = ait_signals_open(&signals, &set);
-    if (r < 0)
-        return r;
-    (void)ait_task_started(0);
-    while ((arrival.signo = ait_signals_next(signals, NULL)) >= 0)
+    while (r >= 0 && (r = arrival.signo = ait_signals_next(signals, NULL)) >= 0)
         (void)ait_call_on_thread_stack(act, &arrival);
-    return arrival.signo;
-}
-
-int signals_start(struct signals *s, ait_scope *scope)
-{
-    int r = ait_scope_start(scope, NULL, take_signals, s, AIT_TASK_OPTIONS(.name = "signals"));
-
-    return r < 0 ? r : 0;
+    return r;
 }

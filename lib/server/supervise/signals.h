@@ -17,8 +17,8 @@ struct signals {
 
 /*
  * Call it before anything is made that a signal's default action would leave behind. Signals stay
- * pending until signals_start().
+ * pending until the task receives them, also if it fails and is started again.
  */
 void signals_block(const struct signals *s);
-/* Returns when the task is listening. s must outlive the scope. */
-int signals_start(struct signals *s, ait_scope *scope);
+/* The task. userdata: struct signals. */
+int signals_receive(void *userdata);

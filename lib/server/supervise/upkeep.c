@@ -14,6 +14,7 @@
 #define SETTLE      (50 * AIT_USEC_PER_MSEC) /* who removes one file removes more */
 #define PAUSE_FIRST AIT_USEC_PER_SEC
 #define PAUSE_MAX   (30 * AIT_USEC_PER_SEC)
+#define READS       16                     /* of inotify, before others get their turn */
 #define LOOKS       3                      /* in a row, at most */
 #define PERIOD      (5 * AIT_USEC_PER_SEC) /* without inotify */
 
@@ -79,8 +80,7 @@ static void rundir_repaired(struct upkeep *u, const char *before)
                   "the runtime directory %s had been removed; it is there again", before);
     else
         log_event(all->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-                  "the runtime directory %s was removed and cannot be made again; %s takes its "
-                  "place, and what the workers that run notify is lost until they are replaced",
+                  "the runtime directory %s was removed and cannot be made again; %s takes its place, and what the workers that run notify is lost until they are replaced",
                   before, u->rundir->path);
 }
 
@@ -181,21 +181,34 @@ static bool concerns_us(const struct upkeep *u, const struct inotify_event *e)
            (rundir_owns_file(e->name) || workers_own_file(u->workers, e->name));
 }
 
-/* Reads all that there is. */
+/* A descriptor that cannot be read would wake us for ever: looks at intervals replace it. */
+static void do_without(struct upkeep *u)
+{
+    log_event(u->workers->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
+              "cannot be told what is removed (inotify: %s); a look every %d s replaces it",
+              strerror(errno), (int)(PERIOD / AIT_USEC_PER_SEC));
+    (void)ait_close(u->inotify);
+    u->inotify = -1;
+}
+
+/* Reads what there is; of a flood of events a part, since all of them mean one look. */
 static bool read_events(struct upkeep *u)
 {
     _Alignas(struct inotify_event) char buffer[4096];
     bool found = false;
-    ssize_t n;
+    ssize_t n = 0;
 
-    while ((n = read(u->inotify, buffer, sizeof(buffer))) > 0)
+    for (unsigned i = 0; i < READS && (n = read(u->inotify, buffer, sizeof(buffer))) > 0; i++)
         for (const char *at = buffer; at < buffer + n;) {
             const struct inotify_event *e = (const struct inotify_event *)(const void *)at;
 
             found |= concerns_us(u, e);
             at += sizeof(*e) + e->len;
         }
-    return found;
+    if (n > 0 || errno == EAGAIN || errno == EINTR)
+        return found;
+    do_without(u);
+    return true;
 }
 
 static int events_concern_us(void *userdata)
@@ -239,27 +252,26 @@ static int await_reason(struct upkeep *u)
     return ait_call_on_thread_stack(events_concern_us, u);
 }
 
-static int upkeep_main(void *userdata)
+int upkeep_watch(void *userdata)
 {
     struct upkeep *u = userdata;
-    int r;
+    int r, reason;
 
-    while ((r = await_reason(u)) >= 0) {
-        if (r == 0)
-            continue;
-        r = ait_sleep(SETTLE);
-        if (r < 0)
-            break;
-        (void)ait_call_on_thread_stack(look, u);
-    }
+    do {
+        r = reason = await_reason(u);
+        /* What is no reason may be a flood of events. */
+        if (r >= 0)
+            r = ait_sleep(SETTLE);
+        if (r >= 0 && reason > 0)
+            (void)ait_call_on_thread_stack(look, u);
+    } while (r >= 0);
     return r;
 }
 
-int upkeep_start(struct upkeep *u, ait_scope *scope)
+void upkeep_init(struct upkeep *u)
 {
     u->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     (void)watch(u);
-    return ait_scope_spawn(scope, NULL, upkeep_main, u, AIT_TASK_OPTIONS(.name = "upkeep"));
 }
 
 void upkeep_done(struct upkeep *u)

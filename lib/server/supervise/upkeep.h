@@ -27,7 +27,9 @@ struct upkeep {
     struct problem told; /* what was reported */
 };
 
-int upkeep_start(struct upkeep *u, ait_scope *scope);
+void upkeep_init(struct upkeep *u);
+/* The task. userdata: struct upkeep. */
+int upkeep_watch(void *userdata);
 void upkeep_done(struct upkeep *u);
 
 /* Before a worker starts. userdata: struct upkeep. Needs a deep stack. */
