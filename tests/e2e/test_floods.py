@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A worker that floods the supervisor is slowed, and nobody else: the other slots are served, signals are answered."""
+import os
+import signal
+
+from harness import SANITIZED, bound, check, main, proc_stat, read_proc, scenario, wait_for
+
+FLOODER = os.environ.get("AIT_FLOODER", "")
+TICKS = os.sysconf("SC_CLK_TCK")
+N_ORPHANS = 100 if SANITIZED else 300
+
+
+def cpu(pid):
+    """Seconds of CPU time that a process has used."""
+    fields = read_proc(pid, "stat").decode().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def worker_of(server, slot):
+    """Its pid, as the log says."""
+    text = bytes(server.err.raw).decode()
+    started = [line for line in text.splitlines() if f"slot {slot}, pid " in line and line.endswith(": started")]
+    return int(started[-1].split("pid ")[1].split(":")[0])
+
+
+def others_live(pit, server, said):
+    """Slot 1 is replaced when it dies, the server goes on and ends, and it has hardly been busy."""
+    server.err.wait(said)
+    before, begun = cpu(server.process.pid), os.times().elapsed
+    for _ in range(3):
+        old = worker_of(server, 1)
+        os.kill(old, signal.SIGKILL)
+        wait_for("another worker in slot 1", lambda: worker_of(server, 1) != old)
+    new = worker_of(server, 1)
+    server.err.wait(rf"slot 1, pid {new}: ready")
+    wait_for("a second", lambda: os.times().elapsed - begun > 1)
+    share = (cpu(server.process.pid) - before) / (os.times().elapsed - begun)
+    server.stop(patience=10)
+    pit.note(f"the supervisor used {share * 100:.0f} % of a CPU")
+    check(share < 0.6 or SANITIZED, f"the supervisor used {share * 100:.0f} % of a CPU")
+
+
+def flooded(pit, *arguments, slots=2):
+    return pit.server(f"-n{slots}", "--name=web", "--ready=notify", "--backoff=10ms..10ms", "--give-up=100/1min", "--", FLOODER,
+                      *arguments).wait_ready()
+
+
+@scenario
+def notifications(pit):
+    server = flooded(pit, "notify", 4, "READY=1")
+    others_live(pit, server, r"slot 0, pid \d+: warning: floods its notification socket: \d+ notifications in ")
+    told = server.err.text().count("floods its notification")
+    check(told == 1, f"told {told} times")
+
+
+@scenario
+def big_notifications(pit):
+    others_live(pit, flooded(pit, "empty", 4), "floods its notification socket")
+
+
+@scenario
+def status_texts(pit):
+    """Each is a line of ours in the log: the first ones are, and then one a second."""
+    server = flooded(pit, "notify", 2, "STATUS=busy")
+    others_live(pit, server, "floods its notification socket")
+    said = server.err.text().count("status: busy")
+    check(32 <= said < 32 + bound(30), f"{said} lines")
+
+
+@scenario
+def every_kind(pit):
+    """Whatever can be said."""
+    text = "STOPPING=1\nSTATUS=x\nEXTEND_TIMEOUT_USEC=1000000\nWATCHDOG=1\nRELOADING=1\nBARRIER=1\nX_AIOTOOLS_REQUESTS=1"
+    server = flooded(pit, "notify", 4, text)
+    others_live(pit, server, "floods its notification socket")
+    said = server.err.text().count("slot 0, pid")
+    check(said < 60 + bound(30), f"{said} lines of slot 0")
+
+
+@scenario
+def orphans(pit):
+    """Each death is a signal to the supervisor, which does not look at all that live for each of them."""
+    server = flooded(pit, "orphans", N_ORPHANS)
+    server.out.wait(rf"{N_ORPHANS} orphans")
+    others_live(pit, server, "ready")
+
+
+@scenario
+def dead_orphans(pit):
+    """They are reaped, also behind a worker that has died and is not reaped for long."""
+    script = ('[ $AIOTOOLS_SD_SLOT = 0 ] || exec sleep 1000; (trap "" TERM; sleep 1000) & '
+              'i=0; while [ $i -lt 50 ]; do (sleep 0.0$i & exit 0); i=$((i+1)); done; trap "exit 0" TERM; echo left; wait')
+    server = pit.server("-n2", "--name=web", "--ready=exec", "--stop-timeout=1h", "--", "/bin/sh", "-c", script).wait_ready()
+    server.out.wait("left")
+    pid = worker_of(server, 0)
+    server.send(signal.SIGTERM)
+    wait_for("the death of the worker", lambda: (proc_stat(pid) or (0, "Z"))[1] == "Z")
+    wait_for("one zombie, the worker's", lambda: zombies(server) <= {pid})
+    server.send(signal.SIGQUIT)
+    server.wait_exit(0)
+
+
+def zombies(server):
+    text = read_proc(server.process.pid, f"task/{server.process.pid}/children").decode()
+    return {int(p) for p in text.split() if (proc_stat(int(p)) or (0, "?"))[1] == "Z"}
+
+
+if __name__ == "__main__":
+    main()
