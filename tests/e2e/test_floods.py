@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A worker that floods the supervisor is slowed, and nobody else: the other slots are served, signals are answered."""
 import os
+import select
 import signal
+import tty
 
 from harness import SANITIZED, bound, check, main, proc_stat, read_proc, scenario, wait_for
 
@@ -103,6 +105,42 @@ def dead_orphans(pit):
 def zombies(server):
     text = read_proc(server.process.pid, f"task/{server.process.pid}/children").decode()
     return {int(p) for p in text.split() if (proc_stat(int(p)) or (0, "?"))[1] == "Z"}
+
+
+EVIL = r"\x1b]0;title\x07\x1b[2J\x0dweb: stopped\xc2\x9b31m"
+SEEN = r"\x1b]0;title\x07\x1b[2J\x0dweb: stopped\xc2\x9b31m"
+RAW = "\x1b]0;title\x07\x1b[2J\rweb: stopped\x9b31m"
+
+
+@scenario
+def control_characters_in_a_pipe(pit):
+    """What a worker prints arrives as it is; our own lines have none of it, whatever a worker is called or says."""
+    server = pit.server("-n1", "--name=web", "--ready=notify", "--", FLOODER, "speak", EVIL).wait_ready()
+    server.err.wait(r"status: ")
+    server.out.wait("title")
+    server.stop()
+    out, err = server.out.text(), server.err.text()
+    check(f"] {RAW}\n" in out, repr(out))
+    ours = [line for line in err.split("\n") if line and not line.startswith("web[")]
+    check(not [line for line in ours if not line.startswith("web: ") or not line.isprintable()], repr(ours))
+
+
+@scenario
+def control_characters_on_a_terminal(pit):
+    """There is nothing that it would act on."""
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    server = pit.server("-n1", "--name=web", "--ready=notify", "--", FLOODER, "speak", EVIL,
+                        wrapper=["/bin/sh", "-c", f'exec "$@" >{os.ttyname(slave)} 2>&1', "sh"]).wait_ready()
+    text = b""
+    while text.count(SEEN.encode()) < 2 or b"status: " not in text:
+        check(select.select([master], [], [], bound(None))[0], f"nothing more on the terminal than {text}")
+        text += os.read(master, 65536)
+    server.stop()
+    os.close(slave)
+    os.close(master)
+    lines = text.decode().split("\n")
+    check(all(line.isprintable() for line in lines), repr(lines))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pty.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -327,6 +329,68 @@ static void test_json_strings(void **state)
                  cases[i].json);
         assert_string_equal(buf, wanted);
     }
+}
+
+/* What a terminal would act on is made visible, there and in all events. */
+static void test_visible(void **state)
+{
+    static const struct {
+        const char *text, *visible;
+    } cases[] = {
+        {"plain, caf\xc3\xa9, \tand \xf0\x9f\x98\x80", NULL},
+        {"\x1b[2J\x1b]0;title\x07", "\\x1b[2J\\x1b]0;title\\x07"},
+        {"a\rb\b\x7f", "a\\x0db\\x08\\x7f"},
+        {"forged\nweb: stopped", "forged\\x0aweb: stopped"},
+        {"C1 \xc2\x9b"
+         "31m, raw \x9b"
+         "31m",
+         "C1 \\xc2\\x9b31m, raw \\x9b31m"},
+        {"overlong \xc0\x9b, cut \xe2\x82", "overlong \\xc0\\x9b, cut \\xe2\\x82"},
+        {"line \xe2\x80\xa8 paragraph \xe2\x80\xa9",
+         "line \\xe2\\x80\\xa8 paragraph \\xe2\\x80\\xa9"},
+    };
+    static const enum log_format formats[] = {LOG_PREFIX, LOG_PLAIN};
+
+    for (size_t i = 0; i < LENGTH(cases); i++)
+        for (unsigned k = 0; k < 8; k++) {
+            struct log_record record = {.event = k & 1,
+                                        .terminal = k & 2,
+                                        .level = LOG_LEVEL_INFO,
+                                        .slot = LOG_NO_SLOT,
+                                        .text = cases[i].text,
+                                        .n = strlen(cases[i].text)};
+            bool as_is = !cases[i].visible || !(k & 3);
+            char got[256];
+            struct log_text t = {.p = got, .end = got + sizeof(got)};
+
+            log_format_record(&t, formats[k / 4], "web", &record);
+            assert_false(t.full);
+            t.p[-1] = '\0';
+            if (!strstr(got, as_is ? cases[i].text : cases[i].visible))
+                fail_msg("case %zu, %u: %s", i, k, got);
+        }
+}
+
+/* A terminal is one, a pipe is none. */
+static void test_terminal(void **state)
+{
+    struct termios raw;
+    struct log *log;
+    struct log_stream stream;
+    int out[2];
+
+    assert_int_equal(openpty(&out[0], &out[1], NULL, NULL, NULL), 0);
+    assert_int_equal(tcgetattr(out[1], &raw), 0);
+    cfmakeraw(&raw);
+    assert_int_equal(tcsetattr(out[1], TCSANOW, &raw), 0);
+    assert_int_equal(log_new(&log, "web", LOG_PREFIX, out[1], out[1]), 0);
+    log_stream_init(&stream, log, 2, 77, LOG_STDOUT);
+    log_stream_feed(&stream, "a\x1b[31m\rb\n", 9);
+    expect(out[0], "web[2:77] a\\x1b[31m\\x0db\n");
+    log_stream_end(&stream);
+    log_free(log);
+    close(out[0]);
+    close(out[1]);
 }
 
 /* A range of every size below what the record needs: marked full, nothing written behind it. */
@@ -725,6 +789,7 @@ int main(void)
         cmocka_unit_test(test_lines),           cmocka_unit_test(test_channels),
         cmocka_unit_test(test_one_file),        cmocka_unit_test(test_long_lines),
         cmocka_unit_test(test_json_records),    cmocka_unit_test(test_json_strings),
+        cmocka_unit_test(test_visible),         cmocka_unit_test(test_terminal),
         cmocka_unit_test(test_no_room),         cmocka_unit_test(test_slow_pipe),
         cmocka_unit_test(test_slow_socket),     cmocka_unit_test(test_description_untouched),
         cmocka_unit_test(test_dead_reader),     cmocka_unit_test(test_closed_fds),

@@ -50,6 +50,47 @@ static void put_number(struct log_text *t, unsigned long long v, unsigned width)
     put(t, digits + i, sizeof(digits) - i);
 }
 
+/* ---- what a terminal would act on ------------------------------------------------------------ */
+
+static void put_bytes_visibly(struct log_text *t, const char *p, size_t n)
+{
+    static const char hex[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)p[i];
+        const char escape[4] = {'\\', 'x', hex[c >> 4], hex[c & 15]};
+
+        put(t, escape, sizeof(escape));
+    }
+}
+
+static size_t put_visible_special(struct log_text *t, const char *p, size_t n)
+{
+    uint32_t code = 0;
+    size_t length = utf8_character(p, n, &code);
+
+    if (length == 0 || (utf8_is_control(code) && code != '\t'))
+        put_bytes_visibly(t, p, length ?: 1);
+    else
+        put(t, p, length);
+    return length ?: 1;
+}
+
+static void put_visible(struct log_text *t, const char *text, size_t n)
+{
+    while (n > 0) {
+        size_t k = 0;
+
+        while (k < n && text[k] >= 0x20 && text[k] < 0x7f)
+            k++;
+        put(t, text, k);
+        if (k < n)
+            k += put_visible_special(t, text + k, n - k);
+        text += k;
+        n -= k;
+    }
+}
+
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void put_json_escape(struct log_text *t, unsigned c)
@@ -236,6 +277,9 @@ void log_format_record(struct log_text *t, enum log_format format, const char *n
         put_event_head(t, name, record);
     else if (format == LOG_PREFIX)
         put_line_head(t, name, record);
-    put(t, record->text, record->n);
+    if (record->event || record->terminal)
+        put_visible(t, record->text, record->n);
+    else
+        put(t, record->text, record->n);
     puts_(t, record->split ? SPLIT_MARK "\n" : "\n");
 }

@@ -5,6 +5,11 @@
  * Formats one record of the log. Pure: it writes into a buffer that the caller owns, allocates
  * nothing, and does not use stdio, since tasks with one page of stack call it for each line. A
  * record that does not fit marks the text as full, and the caller discards it.
+ *
+ * What a terminal would act on is made visible: control characters except the tab, separators of
+ * lines, and bytes that are not UTF-8 become \xNN. So it is in all events, whose words may come
+ * from a worker: the name of a process, a path, a status. A line of a worker that does not go to a
+ * terminal stays as it is; in JSON, everything is a string.
  */
 
 #include "log.h"
@@ -24,6 +29,7 @@ struct log_record {
     pid_t pid;
     const char *text;
     size_t n;
+    bool terminal;                  /* prefix, plain: what is written goes to one */
     const struct log_field *fields; /* json */
     size_t n_fields;
 };

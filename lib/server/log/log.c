@@ -51,6 +51,7 @@ struct output {
     int fd;
     bool own; /* fd is a description of our own */
     bool woken;
+    bool terminal;
     enum output_kind kind;
     char *buf;
     size_t size, start, end;
@@ -97,6 +98,7 @@ static void output_init(struct output *o, int fd)
     }
     if (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode))
         return;
+    o->terminal = isatty(fd) > 0;
 
     char path[sizeof("/proc/self/fd/") + 11];
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
@@ -256,10 +258,11 @@ static uint64_t realtime_usec(void)
     return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-static bool output_try(struct log *log, struct output *o, const struct log_record *record)
+static bool output_try(struct log *log, struct output *o, struct log_record *record)
 {
     struct log_text t = output_text(o);
 
+    record->terminal = o->terminal;
     log_format_record(&t, log->format, log->name, record);
     return output_commit(o, &t);
 }

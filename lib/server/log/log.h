@@ -12,6 +12,8 @@
  * An event may have fields of its own. They become members of the JSON object; the text says for
  * people what they say for programs.
  *
+ * Control characters in an event, and in all that goes to a terminal, are made visible (format.h).
+ *
  * What workers write to stdout goes to our stdout; their stderr and our events go to our stderr.
  *
  * Nothing here blocks, suspends or knows a loop. Each output has a bounded buffer; where it is
