@@ -64,6 +64,8 @@ struct exec_plan {
     uint64_t blocked; /* the program's mask, a bit per signal */
     int death_signal; /* sent to the program when the calling thread ends; 0: none */
     bool changes_credentials;
+    bool has_group; /* exec_fork() only: */
+    int group;      /* directory of the control group (version 2) that the child is to be in */
 
     /*
      * Called in the parent in place of CLONE_VFORK, not by exec_fork(). It must return when the
@@ -86,6 +88,9 @@ pid_t exec_start(struct exec_plan *plan, int *ret_pidfd);
  * descriptor of the plan that closes at the exec (O_CLOEXEC) that the child has exec'ed or ended;
  * plan->report then says whether a step has failed, and must be freed with exec_report_free(). The
  * caller must also reap the child.
+ *
+ * The child is in its control group before it executes a step. If the kernel refuses that, it is
+ * where its parent is: /proc/PID/cgroup tells.
  */
 pid_t exec_fork(struct exec_plan *plan, int *ret_pidfd);
 struct exec_report *exec_report_free(struct exec_report *report); /* takes NULL, returns NULL */

@@ -6,6 +6,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -24,6 +26,8 @@
 
 #include <cmocka.h>
 
+#include "clone-exec.h"
+#include "raw.h"
 #include "process/cgroup.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
@@ -613,6 +617,92 @@ static void test_events(void **state)
     (void)cgroups_close(&groups);
 }
 
+/* ---- born in it ------------------------------------------------------------------------------ */
+
+RAW_CODE static int stay(struct exec_plan *plan)
+{
+    return (int)raw_call(SYS_ppoll, NULL, 0, NULL, NULL, 0);
+}
+
+static pid_t fork_into(const struct cgroup *group, struct exec_report **ret_report)
+{
+    static const exec_step steps[] = {stay};
+    struct exec_plan plan = {.steps = steps, .n_steps = 1, .has_group = true, .group = group->fd};
+    int pidfd;
+    pid_t pid = exec_fork(&plan, &pidfd);
+
+    assert_true(pid > 0);
+    assert_int_equal(close(pidfd), 0);
+    *ret_report = plan.report;
+    return pid;
+}
+
+static void check_birth(struct cgroups *groups, bool at_once)
+{
+    struct exec_report *report;
+    struct cgroup group;
+
+    add(groups, 0, &group);
+    pid_t pid = fork_into(&group, &report);
+    if (at_once)
+        assert_int_equal(cgroup_has(&group, pid), 1);
+    await_members(&group, 1);
+    kill_all(&group);
+    reap(pid);
+    assert_int_equal(report->error, 0);
+    exec_report_free(report);
+    assert_int_equal(cgroup_remove(&group), 0);
+}
+
+/* A group that is none: the child goes on without. */
+static void check_no_group(void)
+{
+    struct cgroup none = {.path = NULL, .parent = -1, .fd = open("/", O_RDONLY | O_CLOEXEC)};
+    struct exec_report *report;
+    pid_t pid = fork_into(&none, &report);
+
+    (void)close(none.fd);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    reap(pid);
+    exec_report_free(report);
+}
+
+/* As outer sandboxes do. */
+static int refuse_clone3(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = LENGTH(code), .filter = code};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, 2, &program) < 0)
+        return -errno;
+    return 0;
+}
+
+static void test_born_in_it(void **state)
+{
+    struct cgroups groups;
+    int status;
+
+    open_or_skip(&groups);
+    check_birth(&groups, true);
+    check_no_group();
+    pid_t pid = __real_fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (refuse_clone3() >= 0)
+            check_birth(&groups, false);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    (void)cgroups_close(&groups);
+}
+
 /* ---- those that outrun a scan ---------------------------------------------------------------- */
 
 /* Each link lives for a moment, in a session of its own, and leaves the next. */
@@ -860,12 +950,13 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_find),      cmocka_unit_test(test_check),
-        cmocka_unit_test(test_delegated), cmocka_unit_test(test_who_is_in_it),
-        cmocka_unit_test(test_names),     cmocka_unit_test(test_below),
-        cmocka_unit_test(test_signal),    cmocka_unit_test(test_events),
-        cmocka_unit_test(test_chains),    cmocka_unit_test(test_mark),
-        cmocka_unit_test(test_not_empty), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_find),       cmocka_unit_test(test_check),
+        cmocka_unit_test(test_delegated),  cmocka_unit_test(test_who_is_in_it),
+        cmocka_unit_test(test_names),      cmocka_unit_test(test_below),
+        cmocka_unit_test(test_signal),     cmocka_unit_test(test_events),
+        cmocka_unit_test(test_born_in_it), cmocka_unit_test(test_chains),
+        cmocka_unit_test(test_mark),       cmocka_unit_test(test_not_empty),
+        cmocka_unit_test(test_refusals),
     };
     int r;
 
