@@ -593,8 +593,8 @@ static bool is_one_of(pid_t pid, void *userdata)
 /* What the supervisor knows of a worker, and who asks. */
 static int check_sender(const struct notify_message *m, pid_t worker, const pid_t *known, uid_t uid)
 {
-    return notify_sender_check(m, &(struct guardian_tree){.pid = worker}, uid, is_one_of,
-                               (void *)known);
+    return notify_sender_check(m, &(struct family){.tree = {.pid = worker}, .group = CGROUP_NONE},
+                               uid, is_one_of, (void *)known);
 }
 
 static void test_senders(void **state)

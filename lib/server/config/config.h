@@ -34,6 +34,8 @@ enum ready_mode {
 
 enum restart_mode { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NO };
 
+enum control_group_mode { CONTROL_GROUP_AUTO, CONTROL_GROUP_YES, CONTROL_GROUP_NO };
+
 enum log_format { LOG_PREFIX, LOG_PLAIN, LOG_JSON };
 
 struct server_config {
@@ -80,6 +82,8 @@ struct server_config {
      * workers, false)
      */
     struct amount max_surge, max_unavailable;
+
+    enum control_group_mode control_group;
 
     enum log_format log;
 };

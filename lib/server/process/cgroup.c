@@ -233,6 +233,11 @@ int cgroup_kill(const struct cgroup *group)
     return r < 0 ? r : cgroup_is_populated(group);
 }
 
+bool cgroup_kills_at_once(const struct cgroup *group)
+{
+    return faccessat(group->fd, "cgroup.kill", W_OK, 0) == 0;
+}
+
 struct ask {
     const struct cgroup *group;
     pid_t except;

@@ -73,6 +73,8 @@ int cgroup_open_door(const struct cgroup *group);
 /* Puts the calling process into the group. Raw system calls only. */
 int cgroup_enter(int door);
 
+/* Whether all in it can be killed at once. */
+bool cgroup_kills_at_once(const struct cgroup *group);
 /* 1: processes live in it, or in groups below it; 0: none does. */
 int cgroup_is_populated(const struct cgroup *group);
 /*

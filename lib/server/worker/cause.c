@@ -93,10 +93,10 @@ int cause_background(void *userdata)
     if (w->ended - w->started > SOON || !ended_well(w))
         return 0;
     /* Servers that go into the background overwrite their environment, for a title in ps(1). */
-    w->tree.claims_strays = true;
+    w->family.tree.claims_strays = true;
     if (all->background_said > w->revision->generation)
         return 0;
-    (void)guardian_tree_look(&w->tree, workers_know_pid, all, &names);
+    (void)family_look(&w->family, workers_know_pid, all, &names);
     /* A job that is done ends in the same way. */
     if (names.n == 0 && (w->became_ready > 0 || w->revision->config->restart != RESTART_ALWAYS))
         return 0;

@@ -129,7 +129,7 @@ static int renew_guardian(void *userdata)
     (void)guardian_hold(all->guardian, all->guardian_lock);
     for (struct worker *w = all->living; w; w = w->next)
         if (w->child)
-            (void)guardian_add(all->guardian, &w->tree, ait_child_pidfd(w->child));
+            (void)guardian_add(all->guardian, &w->family.tree, ait_child_pidfd(w->child));
     (void)ait_event_set(all->guarded);
     if (all->guarded_again)
         all->guarded_again(all->userdata);

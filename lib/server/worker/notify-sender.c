@@ -3,16 +3,16 @@
 
 #include <errno.h>
 
-int notify_sender_check(const struct notify_message *m, const struct guardian_tree *tree,
+int notify_sender_check(const struct notify_message *m, const struct family *family,
                         uid_t worker_uid, guardian_known_fn is_known, void *userdata)
 {
     int r;
 
     if (m->pid <= 0)
         return -EPERM;
-    if (m->pid == tree->pid)
+    if (m->pid == family->tree.pid)
         return NOTIFY_FROM_WORKER;
-    r = guardian_tree_has(tree, m->pid, is_known, userdata);
+    r = family_has(family, m->pid, is_known, userdata);
     if (r > 0)
         return NOTIFY_FROM_HELPER;
     if (r == -ENOLINK)

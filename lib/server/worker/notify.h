@@ -20,7 +20,7 @@
  */
 
 #include "config/problem.h"
-#include "process/process-tree.h"
+#include "process/family.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -115,5 +115,5 @@ enum notify_sender {
  * not, so that the caller had better not believe NOTIFY_FROM_GONE where there are others. The same
  * holds for a daemon that has a session of its own and has overwritten its environment.
  */
-int notify_sender_check(const struct notify_message *m, const struct guardian_tree *tree,
+int notify_sender_check(const struct notify_message *m, const struct family *family,
                         uid_t worker_uid, guardian_known_fn is_known, void *userdata);

@@ -61,7 +61,7 @@ static bool could_be_another_slot(const struct worker *w)
 static bool is_believed(struct worker *w, const struct notify_message *m)
 {
     int sender =
-        notify_sender_check(m, &w->tree, revision_uid(w->revision), workers_know_pid, w->all);
+        notify_sender_check(m, &w->family, revision_uid(w->revision), workers_know_pid, w->all);
     const char *why;
     char what[64];
 

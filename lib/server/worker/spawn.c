@@ -259,6 +259,8 @@ static int prepare(struct start *s, const struct spawn_params *params)
         .session = true,
         .death_signal = SIGKILL,
         .changes_credentials = must_change(params->account),
+        .has_group = params->group_fd >= 0,
+        .group = params->group_fd,
     };
     r = prepare_fds(s, params);
     if (r < 0)
@@ -281,8 +283,9 @@ static int run(struct start *s, const struct spawn_params *params, pid_t *ret_pi
                        remedy_for(r, "raise the limit of memory"));
     pid_t pid = exec_fork(&s->plan.exec, ret_pidfd);
     if (pid < 0)
-        return fail_os(p, pid, params->path, "creating the process",
-                       remedy_for(pid, "raise the limit of processes (ulimit -u, pids.max) or of memory"));
+        return fail_os(
+            p, pid, params->path, "creating the process",
+            remedy_for(pid, "raise the limit of processes (ulimit -u, pids.max) or of memory"));
     s->spawn->report = s->plan.exec.report;
     hand_over_close_far(&s->spawn->hand_over);
     *ret_pid = pid;

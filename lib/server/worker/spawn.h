@@ -64,7 +64,8 @@ struct spawn_params {
     bool set_nice;
     int nice;
 
-    int guardian_fd;      /* -1: none; else guardian.fd */
+    int guardian_fd; /* -1: none; else guardian.fd */
+    int group_fd;    /* -1: none; else the directory of the control group that it is to be in */
     ait_sandbox *sandbox; /* NULL: none */
 
     ait_sandbox_event_cb explain; /* for a sandbox that explains, else NULL */
@@ -74,7 +75,7 @@ struct spawn_params {
 #define SPAWN_PARAMS_INIT                                                                          \
     {                                                                                              \
         .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .ready_fd = -1, .ready_target = -1,      \
-        .umask = -1, .guardian_fd = -1                                                             \
+        .umask = -1, .guardian_fd = -1, .group_fd = -1                                             \
     }
 
 struct spawn; /* a start that is under way */

@@ -149,14 +149,59 @@ static int adopt(struct worker *w, int pidfd, struct problem *p)
     return problem_set(p, STATUS_OS, r, "out of memory");
 }
 
+/* ---- its control group ----------------------------------------------------------------------- */
+
+/* With --control-group=yes it is a failure, else it is said once. */
+static int lack_group(struct worker *w, int error, struct problem *p)
+{
+    struct workers *all = w->all;
+
+    if (w->revision->config->control_group == CONTROL_GROUP_YES)
+        return problem_set(p, STATUS_OS, error, "--control-group=yes: no control group for it: %s",
+                           strerror(-error));
+    if (!all->told_ungrouped)
+        log_event(all->log, LOG_LEVEL_WARNING, (int)w->slot, w->pid,
+                  "no control group for it (%s); what it starts is found by its descent",
+                  strerror(-error));
+    all->told_ungrouped = true;
+    return 0;
+}
+
+static int make_group(struct worker *w, struct problem *p)
+{
+    (void)family_done(&w->family);
+    int r = family_init(&w->family, w->all->groups, w->slot);
+
+    if (r < 0)
+        return lack_group(w, r, p);
+    if (family_has_group(&w->family))
+        w->events = cgroup_open_events(&w->family.group);
+    return 0;
+}
+
+/* When it has executed its program: nothing else could move it any more. */
+static int settle(struct worker *w, struct problem *p)
+{
+    if (family_settle(&w->family))
+        return 0;
+    if (w->events >= 0)
+        (void)ait_close(w->events);
+    w->events = -1;
+    return lack_group(w, -EPERM, p);
+}
+
+/* ---- the start ------------------------------------------------------------------------------- */
+
 static int execute(struct worker *w, const struct far_ends *far,
                    struct spawn_environment *environment, const int *fds, size_t n,
                    struct problem *p)
 {
     const struct server_config *config = w->revision->config;
     struct spawn_params params = SPAWN_PARAMS_INIT;
-    int pidfd = -1;
+    int pidfd = -1, r = make_group(w, p);
 
+    if (r < 0)
+        return r;
     params.path = find_program(w);
     params.argv = config->argv;
     params.environment = environment;
@@ -170,12 +215,13 @@ static int execute(struct worker *w, const struct far_ends *far,
     params.working_directory = w->revision->directory;
     params.umask = config->umask;
     params.guardian_fd = w->all->guardian->fd;
+    params.group_fd = w->family.group.fd;
     params.sandbox = w->revision->sandbox.sandbox;
     if (params.sandbox && config->sandbox.deny == AIT_SANDBOX_DENY_EXPLAIN) {
         params.explain = denials_event;
         params.explain_userdata = w;
     }
-    int r = spawn_begin(&w->spawn, &params, &w->pid, &pidfd, &w->tree, p);
+    r = spawn_begin(&w->spawn, &params, &w->pid, &pidfd, &w->family.tree, p);
     return r < 0 ? r : adopt(w, pidfd, p);
 }
 
@@ -291,6 +337,8 @@ static int look(void *userdata)
 
     if (r == 0)
         return 0;
+    if (r > 0 && settle(w, &w->all->problem) < 0)
+        r = -EPERM;
     if (r < 0) {
         report_failure(w, &w->all->problem);
     } else {
@@ -321,9 +369,10 @@ const char *worker_describe_hold(const struct worker *w, char buffer[static WORK
     char holder[LEASE_HOLDER_MAX];
 
     if (lease_holder(program, holder))
-        (void)snprintf(buffer, WORKER_HOLD_MAX,
-                       "%s holds a lease on %s; end it, and let nobody own the program whom you do not trust",
-                       holder, program);
+        (void)snprintf(
+            buffer, WORKER_HOLD_MAX,
+            "%s holds a lease on %s; end it, and let nobody own the program whom you do not trust",
+            holder, program);
     else
         (void)snprintf(buffer, WORKER_HOLD_MAX,
                        "does the file system of %s, or of its interpreter, answer?", program);

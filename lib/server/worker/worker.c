@@ -98,15 +98,15 @@ static int ask_rest(void *userdata)
 {
     struct worker *w = userdata;
 
-    return (int)guardian_tree_signal(&w->tree, workers_know_pid, w->all,
-                                     w->revision->config->stop_signal);
+    return (int)family_signal(&w->family, workers_know_pid, w->all,
+                              w->revision->config->stop_signal);
 }
 
 static int count_rest(void *userdata)
 {
     struct worker *w = userdata;
 
-    return (int)guardian_tree_look(&w->tree, workers_know_pid, w->all, NULL);
+    return (int)family_look(&w->family, workers_know_pid, w->all, NULL);
 }
 
 static const char *stop_signal_name(const struct worker *w)
@@ -119,7 +119,7 @@ static int say_rest(void *userdata)
     struct worker *w = userdata;
     struct process_names names = {};
 
-    if (guardian_tree_look(&w->tree, workers_know_pid, w->all, &names) > 0)
+    if (family_look(&w->family, workers_know_pid, w->all, &names) > 0)
         log_event(w->all->log, LOG_LEVEL_INFO, (int)w->slot, w->pid,
                   "has ended, but %u of its processes %s not: %s; they got %s and are waited for",
                   names.n, names.n == 1 ? "has" : "have", process_names_text(&names),
@@ -135,22 +135,43 @@ static uint64_t pause_after(uint64_t waited)
     return pause < PAUSE_MIN ? PAUSE_MIN : pause < PAUSE_MAX ? pause : PAUSE_MAX;
 }
 
+/* Until the last one has ended, but not for longer than this. */
+static int await_last(const struct worker *w, uint64_t usec)
+{
+    AIT_SCOPE(limit);
+    int r = ait_scope_enter_after(&limit, AIT_SCOPE_MOVE_ON, usec);
+
+    if (r < 0)
+        return r;
+    r = ait_poll(w->events, POLLPRI);
+    return ait_scope_exit(limit, r < 0 ? r : 0);
+}
+
+/* The kernel tells of a control group. Without one, it is time to look again after a while. */
+static int await_rest(const struct worker *w, uint64_t waited, bool said)
+{
+    if (w->events >= 0 && cgroup_changed(w->events) > 0)
+        return await_last(w, said                 ? AIT_USEC_INFINITY
+                             : waited < LEFT_NEWS ? LEFT_NEWS - waited
+                                                  : 0);
+    return ait_sleep(pause_after(waited));
+}
+
 /*
  * The main process has ended. What it has left behind gets the stop signal, too, and is waited for.
  * -ETIME: the time that is left for the worker has not sufficed.
  */
 static int wait_for_rest(struct worker *w)
 {
-    uint64_t begun = ait_now(NULL), pause = PAUSE_MIN;
+    uint64_t begun = ait_now(NULL);
     bool said = false;
     int left, r;
 
     left = ait_call_on_thread_stack(ask_rest, w);
     while (left > 0) {
-        r = ait_sleep(pause);
+        r = await_rest(w, ait_now(NULL) - begun, said);
         if (r < 0)
             return r;
-        pause = pause_after(ait_now(NULL) - begun);
         left = ait_call_on_thread_stack(count_rest, w);
         if (left > 0 && !said && ait_now(NULL) - begun >= LEFT_NEWS) {
             (void)ait_call_on_thread_stack(say_rest, w);
@@ -214,7 +235,7 @@ static int say_killed(void *userdata)
     uint64_t grace = w->revision->config->stop_timeout;
     char text[FORMAT_TIME_MAX];
     struct process_names names = {};
-    ssize_t n = guardian_tree_look(&w->tree, workers_know_pid, w->all, &names);
+    ssize_t n = family_look(&w->family, workers_know_pid, w->all, &names);
 
     if (!w->asked_to_stop && grace > LEFT_GRACE)
         grace = LEFT_GRACE;
@@ -255,7 +276,7 @@ static int sweep_once(void *userdata)
 {
     struct worker *w = userdata;
 
-    return (int)guardian_tree_kill(&w->tree, workers_know_pid, w->all);
+    return (int)family_kill(&w->family, workers_know_pid, w->all);
 }
 
 /* And reaps it. */
@@ -437,6 +458,8 @@ static int worker_close(void *userdata)
     for (unsigned i = 0; i < LOG_CHANNELS; i++)
         log_stream_end(&w->streams[i]);
     worker_close_pipes(w);
+    close_fd(&w->events);
+    (void)family_done(&w->family);
     worker_forget(w);
     return 0;
 }
@@ -539,6 +562,8 @@ int worker_new(struct worker **ret, const struct worker_params *params)
         .limits = params->limits,
         .notify = NOTIFY_SOCKET_CLOSED,
         .former = NOTIFY_SOCKET_CLOSED,
+        .family = FAMILY_INIT,
+        .events = -1,
         .ready_fd = -1,
         .out_fds = {-1, -1},
     };

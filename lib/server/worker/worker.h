@@ -23,7 +23,7 @@
 
 #include <signal.h>
 
-#include "process/process-tree.h"
+#include "process/family.h"
 #include "flood.h"
 #include "notify.h"
 #include "revision.h"
@@ -58,11 +58,12 @@ struct worker {
     struct worker *left; /* the owner's: another one that it has left to itself */
 
     ait_task *task;
-    ait_scope *life;     /* of the tasks that its process has; NULL: none */
-    ait_child *child;    /* NULL until it was started */
-    struct spawn *spawn; /* its start, until it has executed its program; NULL: that is over */
-    pid_t pid;           /* 0 likewise */
-    struct guardian_tree tree;
+    ait_scope *life;      /* of the tasks that its process has; NULL: none */
+    ait_child *child;     /* NULL until it was started */
+    struct spawn *spawn;  /* its start, until it has executed its program; NULL: that is over */
+    pid_t pid;            /* 0 likewise */
+    struct family family; /* it, and what it starts */
+    int events;           /* of its control group; -1: none */
     struct notify_socket notify;
     struct notify_socket former; /* before its path was removed; still read */
     struct flood flood;          /* of notifications */

@@ -17,6 +17,7 @@
 
 #include "config/problem.h"
 #include "log/log.h"
+#include "process/cgroup.h"
 #include "process/guardian.h"
 #include "process/oom.h"
 #include "sockets/set.h"
@@ -29,10 +30,11 @@ struct workers {
     struct log *log;
     struct listen_set *listen;
     struct guardian *guardian;
-    ait_event *guarded;    /* set while a guardian stands guard: without one nothing is started */
-    int guardian_lock;     /* that the guardian holds until it ends */
-    const char *directory; /* the runtime directory */
-    unsigned n_slots;      /* AIOTOOLS_SD_WORKERS of the next one */
+    ait_event *guarded;     /* set while a guardian stands guard: without one nothing is started */
+    int guardian_lock;      /* that the guardian holds until it ends */
+    struct cgroups *groups; /* control groups; NULL: there are none */
+    const char *directory;  /* the runtime directory */
+    unsigned n_slots;       /* AIOTOOLS_SD_WORKERS of the next one */
 
     /*
      * Called when the first process was started, before anything is logged about it. Until then a
@@ -48,6 +50,7 @@ struct workers {
     bool failure_reported;    /* of a start, once */
     bool steering_told;       /* that connections cannot be steered */
     bool seen_notify;         /* a worker has sent READY=1: from now on --ready=auto requires it */
+    bool told_ungrouped;      /* that a worker has no control group, once */
     bool told_auto;           /* what --ready=auto waits for without it, once */
     uint64_t background_said; /* 1 + the generation of which the log has said that its workers go
                                  into the background */
