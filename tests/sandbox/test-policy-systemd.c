@@ -93,6 +93,15 @@ static const struct {
      EPERM,
      {{"write", {0}, "errno(EPERM)"}, {"read", {0}, "allow"}}},
     {"waitpid read", 0, {{"read", {0}, "allow"}}},
+    /* A call with an errno is denied in lists of either kind. */
+    {"~@mount\nmount:EACCES",
+     0,
+     {{"mount", {0}, "errno(EACCES)"}, {"umount2", {0}, "errno(EPERM)"}}},
+    {"~read:eacces write:0x16 close:010",
+     0,
+     {{"read", {0}, "errno(EACCES)"},
+      {"write", {0}, "errno(EINVAL)"},
+      {"close", {0}, "errno(ENOEXEC)"}}},
 };
 
 static void test_right(void **unused)
@@ -124,6 +133,8 @@ static const struct {
     {"read:4096", 1, 6, "not '4096'"},
     {"read\nSystemCallErrorNumber=no", 2, 23, "not 'no'"},
     {":EPERM", 1, 1, "unknown system call ''"},
+    {"[Service\nSystemCallFilter=read\n", 1, 1, "'[Service' is no header of a section"},
+    {"SystemCallFilter=~read\n[Ser'vice]\n", 2, 1, "'[Ser'vice]' is no header of a section"},
 };
 
 static void test_wrong(void **unused)
@@ -138,6 +149,9 @@ static void test_wrong(void **unused)
             fail_msg("row %zu: %d %u:%u: %s", i, r, problem.line, problem.column, problem.message);
     }
 }
+
+/* The note on units that do not say what denied calls get. */
+#define KILLS "0: denied calls kill"
 
 /* What systemd ignores with a warning is ignored with a note. The texts were tried with it. */
 static const struct {
@@ -194,6 +208,66 @@ static const struct {
     {"\xef\xbb\xbf[Service]\nSystemCallFilter=~read\nSystemCallErrorNumber=1\n",
      NULL,
      {{"read", {0}, "errno(EPERM)"}}},
+    /* An errno does not make a list of calls that are allowed one of calls that are denied. */
+    {"SystemCallFilter=~@mount\nSystemCallFilter=mount:EPERM\n",
+     "2: a call that is allowed takes no errno",
+     {{"mount", {0}, "kill"}, {"umount2", {0}, "kill"}, {"read", {0}, "allow"}}},
+    {"SystemCallFilter=~@mount\nSystemCallFilter=umount2\n",
+     KILLS,
+     {{"mount", {0}, "kill"}, {"umount2", {0}, "allow"}}},
+    /* Errors as strtol(3) reads them, and names in any case. */
+    {"SystemCallFilter=~read:0x16 write:010 close:0b11 dup:0o7 open:eperm mkdir:+5\n",
+     KILLS,
+     {{"read", {0}, "errno(EINVAL)"},
+      {"write", {0}, "errno(ENOEXEC)"},
+      {"close", {0}, "errno(ESRCH)"}}},
+    {"SystemCallFilter=~read:0x16 write:010 close:0b11 dup:0o7 open:eperm mkdir:+5\n",
+     KILLS,
+     {{"dup", {0}, "errno(E2BIG)"}, {"open", {0}, "errno(EPERM)"}, {"mkdir", {0}, "errno(EIO)"}}},
+    {"SystemCallErrorNumber=eNoEnT\nSystemCallFilter=~read write:KILL close:-1\n",
+     "2: 'write:KILL' has no errno",
+     {{"read", {0}, "errno(ENOENT)"}, {"write", {0}, "allow"}, {"close", {0}, "allow"}}},
+    {"SystemCallFilter=~read:0\n",
+     "1: read:0: systemd lets it do nothing and report success; here it gets EPERM",
+     {{"read", {0}, "errno(EPERM)"}}},
+    {"SystemCallErrorNumber=ENOENT\nSystemCallErrorNumber=0\nSystemCallFilter=~read\n",
+     "2: '0' is no errno",
+     {{"read", {0}, "errno(ENOENT)"}}},
+    /* A backslash stands for what follows it, and quotes are letters. */
+    {"SystemCallFilter=~re\\ad \"write\" clo\\ se\n",
+     "1: unknown system call '\"write\"'",
+     {{"read", {0}, "kill"}, {"write", {0}, "allow"}, {"close", {0}, "allow"}}},
+    {"SystemCallFilter=~read write\\ \n",
+     "1: nothing follows the last backslash",
+     {{"read", {0}, "kill"}, {"write", {0}, "allow"}}},
+    /* Lines that go on. */
+    {"SystemCallFilter=~read \\\\\nSystemCallFilter=~write\n",
+     "1: unknown system call '\\'",
+     {{"read", {0}, "kill"}, {"write", {0}, "kill"}}},
+    {"SystemCallFilter \\\n  = \\\n~read\n",
+     KILLS,
+     {{"read", {0}, "kill"}, {"write", {0}, "allow"}}},
+    {"[Serv\\\nice]\nSystemCallFilter=~read\n[Service]\nSystemCallFilter=~write\n",
+     "3: this section has no SystemCallFilter",
+     {{"read", {0}, "allow"}, {"write", {0}, "kill"}}},
+    {"Description=x \\\n[X-Old]\nSystemCallFilter=~read\n", KILLS, {{"read", {0}, "kill"}}},
+    {"SystemCallFilter=~read \\\n; none \\\n  # none\n\twrite\nUMask=022\n",
+     KILLS,
+     {{"read", {0}, "kill"}, {"write", {0}, "kill"}}},
+    {"SystemCallFilter=~read\rSystemCallFilter=~write\r",
+     KILLS,
+     {{"read", {0}, "kill"}, {"write", {0}, "kill"}}},
+    {"SystemCallFilter=~read\n\nwrite\n",
+     "3: there is no '=' in this line",
+     {{"write", {0}, "allow"}}},
+    /* Lines of no section, and of other ones. */
+    {"SystemCallFilter=~read\n[Service]\nSystemCallFilter=~write\n",
+     "1: this section has no SystemCallFilter",
+     {{"read", {0}, "allow"}, {"write", {0}, "kill"}}},
+    {"[Service]\nSystemCallFilter=~write\n[X-Old]\nSystemCallFilter=~read\n[Service]\n"
+     "SystemCallFilter=~close\n",
+     "4: this section has no SystemCallFilter",
+     {{"read", {0}, "allow"}, {"write", {0}, "kill"}, {"close", {0}, "kill"}}},
 };
 
 static int append(const ait_sandbox_problem *note, void *userdata)

@@ -11,13 +11,13 @@
 #include "parse.h"
 #include "problem.h"
 #include "syscalls/syscalls.h"
+#include "systemd.h"
+#include "unit-lines.h"
 
-#define WORD_SIZE 64
+#define WORD_SIZE 256
+#define ERRNO_MAX 4095
 
 static const ait_policy_action refuse = {.kind = AIT_POLICY_ERRNO, .error = EPERM};
-
-/* The meaning of a line's value. VALUE_APART: it makes another filter in systemd. */
-enum value_kind { VALUE_LIST, VALUE_ERROR, VALUE_ARCHITECTURES, VALUE_APART, VALUE_OTHER };
 
 /* What the lists say about a call. */
 struct entry {
@@ -30,117 +30,188 @@ struct import {
     struct draft *draft;
     const struct source *source;
     ait_sandbox_problem *problem;
+    const char *type; /* of the unit; NULL: not known */
+    bool is_unit;     /* what systemd ignores, it ignores; else it is a mistake */
     bool has_refusal;
     ait_policy_action refusal; /* for what is denied without an errno of its own */
-    bool is_unit;              /* what systemd ignores, it ignores; else it is a mistake */
     bool has_list;             /* the first one decides which kind they all are */
     bool is_allow_list;
     struct entry entries[SYSCALL_NEWEST + 1];
 
     /* Where it is. */
-    unsigned line;
-    const char *start; /* of the line */
-    bool in_other;     /* a section that has no such lines */
-    enum value_kind kind;
+    struct unit_lines *lines; /* NULL: nowhere */
+    bool in_other;            /* a section that has no such lines */
     bool inverted;
-    bool begun;     /* the value has been seen to hold something */
-    bool continued; /* on this line, from the one before */
-    bool goes_on;   /* on the next */
 };
 
 struct word {
-    const char *text;
-    size_t n;
-    char name[WORD_SIZE];
+    const char *at; /* in the line */
+    int shown;      /* how much of it messages show */
+    char text[WORD_SIZE];
     bool has_action;
     ait_policy_action action;
 };
 
+static struct place place_of(const struct import *im, const char *at)
+{
+    struct place place = {.source = im->source};
+
+    if (im->lines)
+        unit_lines_place(im->lines, at, &place.line, &place.column);
+    return place;
+}
+
 __attribute__((format(printf, 3, 4))) static int fail(struct import *im, const char *at,
                                                       const char *format, ...)
 {
+    struct place place = place_of(im, at);
     char message[sizeof(im->problem->message)];
     va_list arguments;
 
     va_start(arguments, format);
     (void)vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
-    return problem_at(im->problem, -EINVAL, im->source->name, im->line,
-                      (unsigned)(at - im->start) + 1, "%s", message);
+    return problem_at(im->problem, -EINVAL, im->source->name, place.line, place.column, "%s",
+                      message);
 }
 
 __attribute__((format(printf, 3, 4))) static void note(struct import *im, const char *at,
                                                        const char *format, ...)
 {
-    struct place place = {im->source, im->line, (unsigned)(at - im->start) + 1};
     char message[sizeof(im->problem->message)];
     va_list arguments;
 
     va_start(arguments, format);
     (void)vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
-    draft_note(im->draft, place, "%s", message);
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r';
+    draft_note(im->draft, place_of(im, at), "%s", message);
 }
 
 /* ---- words ----------------------------------------------------------------------------------- */
 
-static int read_action(struct import *im, const char *text, size_t n, ait_policy_action *ret)
+/* A number as strtol(3) reads it, and with 0b or 0o before it. -1: no errno. */
+static int errno_from_number(const char *text)
 {
-    int error = policy_errno_from_text(text, n);
+    const char *digits = text + strspn(text, " \t\r\n");
+    int base = 0;
+    char *end;
 
-    if (n == 4 && !memcmp(text, "kill", 4)) {
-        *ret = (ait_policy_action){.kind = AIT_POLICY_KILL};
+    if (digits[0] == '0' && (digits[1] == 'b' || digits[1] == 'o'))
+        base = digits[1] == 'b' ? 2 : 8;
+    else
+        digits = text;
+    digits += base ? 2 : 0;
+    errno = 0;
+    long n = strtol(digits, &end, base);
+    return errno || end == digits || *end || n < 0 || n > ERRNO_MAX ? -1 : (int)n;
+}
+
+/* systemd does not look at the case of letters. */
+static int errno_from_name(const char *text)
+{
+    char name[32];
+    size_t n = strlen(text);
+
+    if (n >= sizeof(name) || !isalpha((unsigned char)*text))
         return 0;
+    for (size_t i = 0; i < n; i++)
+        name[i] = (char)toupper((unsigned char)text[i]);
+    return policy_errno_from_text(name, n);
+}
+
+/* 0: neither an errno nor "kill". An errno of 0 is passed on. */
+static int read_action(const char *text, ait_policy_action *ret)
+{
+    int error = errno_from_name(text);
+
+    if (!strcmp(text, "kill")) {
+        *ret = (ait_policy_action){.kind = AIT_POLICY_KILL};
+        return 1;
     }
-    if (error == 0)
-        return fail(im, text, "an error's name or number, or kill, is expected, not '%.*s'",
-                    n < 40 ? (int)n : 40, text);
+    if (error <= 0)
+        error = errno_from_number(text);
+    if (error < 0)
+        return 0;
     *ret = (ait_policy_action){.kind = AIT_POLICY_ERRNO, .error = (uint16_t)error};
+    return 1;
+}
+
+/* Takes the next word from the value: a backslash stands for the character behind it. 0: there is
+ * none. */
+static int next_word(struct import *im, const char **value, struct word *word)
+{
+    const char *p = *value;
+    size_t n = 0;
+
+    while (unit_is_space(*p))
+        p++;
+    word->at = p;
+    for (; *p && !unit_is_space(*p); p++) {
+        if (*p == '\\' && !*++p) {
+            note(im, word->at,
+                 "nothing follows the last backslash; the word is ignored, as by systemd");
+            return 0;
+        }
+        if (n == WORD_SIZE - 1)
+            return fail(im, word->at, "a word of more than %d characters", WORD_SIZE - 1);
+        word->text[n++] = *p;
+    }
+    word->text[n] = 0;
+    word->shown = p - word->at < 40 ? (int)(p - word->at) : 40;
+    *value = p;
+    return p > word->at;
+}
+
+static int bad_action(struct import *im, const struct word *word, const char *colon)
+{
+    if (!im->is_unit)
+        return fail(im, word->at + (colon - word->text) + 1,
+                    "an error's name or number, or kill, is expected, not '%.40s'", colon + 1);
+    note(im, word->at, "'%.*s' has no errno that is known; it is ignored, as by systemd",
+         word->shown, word->at);
     return 0;
 }
 
-/* 0: systemd ignores the word. */
+/* systemd answers 0 and does not make the call, which no program can rely on. */
+static void avoid_zero(struct import *im, struct word *word)
+{
+    if (word->action.kind != AIT_POLICY_ERRNO || word->action.error > 0)
+        return;
+    word->action = refuse;
+    note(im, word->at, "%.*s: systemd lets it do nothing and report success; here it gets EPERM",
+         word->shown, word->at);
+}
+
+/* Divides the word. 0: systemd ignores it. */
 static int read_word(struct import *im, struct word *word)
 {
-    const char *colon = memchr(word->text, ':', word->n);
-    size_t n = colon ? (size_t)(colon - word->text) : word->n;
-    ait_sandbox_problem *problem = im->problem;
+    char *colon = strchr(word->text, ':');
 
-    (void)snprintf(word->name, sizeof(word->name), "%.*s", n < WORD_SIZE ? (int)n : WORD_SIZE - 1,
-                   word->text);
     word->has_action = colon;
     if (!colon)
         return 1;
-    if (im->is_unit && im->is_allow_list && !im->inverted) {
-        note(im, word->text,
+    if (read_action(colon + 1, &word->action) == 0 ||
+        (!im->is_unit && word->action.kind == AIT_POLICY_ERRNO && word->action.error == 0))
+        return bad_action(im, word, colon);
+    if (im->is_unit && !im->inverted) {
+        note(im, word->at,
              "a call that is allowed takes no errno: '%.*s' is ignored, as by systemd; write "
              "SystemCallFilter=~%.*s",
-             word->n < 40 ? (int)word->n : 40, word->text, word->n < 40 ? (int)word->n : 40,
-             word->text);
+             word->shown, word->at, word->shown, word->at);
         return 0;
     }
-    im->problem = im->is_unit ? NULL : problem;
-    int e = read_action(im, colon + 1, word->n - n - 1, &word->action);
-    im->problem = problem;
-    if (e >= 0 || !im->is_unit)
-        return e < 0 ? e : 1;
-    note(im, word->text, "'%.*s' has no errno that is known; it is ignored, as by systemd",
-         word->n < 40 ? (int)word->n : 40, word->text);
-    return 0;
+    avoid_zero(im, word);
+    *colon = 0;
+    return 1;
 }
 
-/* In an allow list a call stays listed if it is denied with an errno of its own. */
+/* A call with an errno of its own is denied, whichever kind the lists are. */
 static void say(struct import *im, const struct word *word, int number)
 {
     struct entry *entry = &im->entries[number];
 
-    entry->listed = im->inverted != im->is_allow_list || (im->inverted && word->has_action);
-    entry->has_action = entry->listed && word->has_action;
+    entry->listed = word->has_action || im->inverted != im->is_allow_list;
+    entry->has_action = word->has_action;
     entry->action = word->action;
 }
 
@@ -159,17 +230,15 @@ static int say_member(int number, void *userdata)
 
 static int unknown(struct import *im, const struct word *word)
 {
-    const char *nearest = syscall_nearest(word->name);
+    const char *kind = *word->text == '@' ? "group" : "system call",
+               *nearest = syscall_nearest(word->text);
 
-    if (im->is_unit) {
-        note(im, word->text, "unknown %s '%s'%s%s%s; it is ignored, as by systemd",
-             *word->name == '@' ? "group" : "system call", word->name, nearest ? ": is it " : "",
-             nearest ? nearest : "", nearest ? "?" : "");
-        return 0;
-    }
-    return fail(im, word->text, "unknown %s '%s'%s%s%s",
-                *word->name == '@' ? "group" : "system call", word->name, nearest ? ": is it " : "",
-                nearest ? nearest : "", nearest ? "?" : "");
+    if (!im->is_unit)
+        return fail(im, word->at, "unknown %s '%.63s'%s%s%s", kind, word->text,
+                    nearest ? ": is it " : "", nearest ? nearest : "", nearest ? "?" : "");
+    note(im, word->at, "unknown %s '%.63s'%s%s%s; it is ignored, as by systemd", kind, word->text,
+         nearest ? ": is it " : "", nearest ? nearest : "", nearest ? "?" : "");
+    return 0;
 }
 
 static int say_word(struct import *im, struct word *word)
@@ -179,33 +248,18 @@ static int say_word(struct import *im, struct word *word)
 
     if (e <= 0)
         return e;
-    if (*word->name == '@') {
-        e = syscall_group_expand(word->name, say_member, &s);
+    if (*word->text == '@') {
+        e = syscall_group_expand(word->text, say_member, &s);
         return e < 0 ? unknown(im, word) : 0;
     }
-    int number = ait_syscall_from_name(word->name);
+    int number = ait_syscall_from_name(word->text);
     if (number == -ENOENT)
         return unknown(im, word);
     if (number < 0) {
-        note(im, word->text, "this architecture has no system call %s: it is skipped", word->name);
+        note(im, word->at, "this architecture has no system call %s: it is skipped", word->text);
         return 0;
     }
     say(im, word, number);
-    return 0;
-}
-
-static int read_words(struct import *im, const char *p, const char *end)
-{
-    while (p < end) {
-        const char *q = p;
-        while (q < end && !is_space(*q))
-            q++;
-        struct word word = {.text = p, .n = (size_t)(q - p)};
-        int e = word.n > 0 ? say_word(im, &word) : 0;
-        if (e < 0)
-            return e;
-        p = q + 1;
-    }
     return 0;
 }
 
@@ -233,190 +287,232 @@ static void begin_list(struct import *im, bool inverted)
     im->inverted = inverted;
 }
 
-static int read_list(struct import *im, const char *p, const char *end)
+static int read_list(struct import *im, const char *key, const char *value)
 {
-    if (im->begun)
-        return read_words(im, p, end);
-    if (p == end) {
-        if (!im->goes_on)
-            reset_lists(im);
+    bool inverted = *value == '~';
+    struct word word;
+    int e;
+
+    (void)key;
+    if (!*value) {
+        reset_lists(im);
         return 0;
     }
-    bool inverted = *p == '~';
-    im->begun = true;
     begin_list(im, inverted);
-    return read_words(im, inverted ? p + 1 : p, end);
+    value += inverted;
+    while ((e = next_word(im, &value, &word)) > 0) {
+        e = say_word(im, &word);
+        if (e < 0)
+            return e;
+    }
+    return e;
 }
 
-static int read_error(struct import *im, const char *p, const char *end)
+static int read_error(struct import *im, const char *key, const char *value)
 {
-    ait_sandbox_problem *problem = im->problem;
+    ait_policy_action action = {0};
 
-    if (p == end) {
-        if (!im->begun && !im->goes_on)
-            im->has_refusal = false;
+    (void)key;
+    if (!*value) {
+        im->has_refusal = false;
         return 0;
     }
-    im->begun = true;
-    im->problem = im->is_unit ? NULL : problem;
-    int e = read_action(im, p, (size_t)(end - p), &im->refusal);
-    im->problem = problem;
-    if (e < 0 && !im->is_unit)
-        return e;
-    if (e < 0)
-        note(im, p, "'%.*s' is no errno that is known; it is ignored, as by systemd",
-             end - p < 40 ? (int)(end - p) : 40, p);
-    else
+    if (read_action(value, &action) > 0 && (action.kind == AIT_POLICY_KILL || action.error > 0)) {
         im->has_refusal = true;
+        im->refusal = action;
+        return 0;
+    }
+    if (!im->is_unit)
+        return fail(im, value, "an error's name or number, or kill, is expected, not '%.40s'",
+                    value);
+    note(im, value, "'%.40s' is no errno that is known; it is ignored, as by systemd", value);
     return 0;
 }
 
 /* The policy is for this architecture only, and kills the others. */
-static void read_architectures(struct import *im, const char *p, const char *end)
+static int read_architectures(struct import *im, const char *key, const char *value)
 {
-    if (p < end && !(end - p == 6 && !memcmp(p, "native", 6)))
-        note(im, p, "only calls of this architecture are allowed, whatever is listed here");
+    (void)key;
+    if (*value && strcmp(value, "native") != 0)
+        note(im, value, "only calls of this architecture are allowed, whatever is listed here");
+    return 0;
 }
 
-static bool is_off(const char *p, const char *end)
+static bool is_off(const char *value)
 {
     static const char *const words[] = {"", "0", "no", "n", "false", "f", "off"};
 
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (strlen(words[i]) == (size_t)(end - p) && !strncasecmp(words[i], p, (size_t)(end - p)))
+        if (!strcasecmp(words[i], value))
             return true;
     return false;
 }
 
-static int read_value(struct import *im, const char *p, const char *end)
+static int read_apart(struct import *im, const char *key, const char *value)
 {
-    if (im->kind == VALUE_LIST)
-        return read_list(im, p, end);
-    if (im->kind == VALUE_ERROR)
-        return read_error(im, p, end);
-    if (im->kind == VALUE_ARCHITECTURES && !im->continued)
-        read_architectures(im, p, end);
-    if (im->kind == VALUE_APART && !im->continued && !is_off(p, end))
-        note(im, im->start,
-             "%.*s is a filter of its own in systemd and is not read; write rules for it",
-             (int)strcspn(im->start, "= \t"), im->start);
+    if (!is_off(value))
+        note(im, key, "%s is a filter of its own in systemd and is not read; write rules for it",
+             key);
     return 0;
 }
 
-/* The start of the value; NULL: the line is a bare value. */
-static const char *value_of(const char *p, const char *end)
-{
-    while (p < end && (isalnum((unsigned char)*p) || *p == '-' || *p == '_'))
-        p++;
-    while (p < end && is_space(*p))
-        p++;
-    return p < end && *p == '=' ? p + 1 : NULL;
-}
+/* ---- lines ----------------------------------------------------------------------------------- */
 
-static const char *read_key(struct import *im, const char *p, const char *end)
-{
-    static const struct {
-        const char *name;
-        enum value_kind kind;
-    } keys[] = {
-        {"SystemCallFilter", VALUE_LIST},
-        {"SystemCallErrorNumber", VALUE_ERROR},
-        {"SystemCallArchitectures", VALUE_ARCHITECTURES},
-        {"SystemCallLog", VALUE_APART},
-        {"LockPersonality", VALUE_APART},
-        {"MemoryDenyWriteExecute", VALUE_APART},
-        {"ProtectClock", VALUE_APART},
-        {"ProtectHostname", VALUE_APART},
-        {"ProtectKernelLogs", VALUE_APART},
-        {"ProtectKernelModules", VALUE_APART},
-        {"RestrictAddressFamilies", VALUE_APART},
-        {"RestrictNamespaces", VALUE_APART},
-        {"RestrictRealtime", VALUE_APART},
-        {"RestrictSUIDSGID", VALUE_APART},
-    };
-    const char *value = value_of(p, end);
-    size_t n = strcspn(p, " \t\r=");
+static const struct key {
+    const char *name;
+    int (*read)(struct import *im, const char *key, const char *value);
+} keys[] = {
+    {"SystemCallFilter", read_list},
+    {"SystemCallErrorNumber", read_error},
+    {"SystemCallArchitectures", read_architectures},
+    {"SystemCallLog", read_apart},
+    {"LockPersonality", read_apart},
+    {"MemoryDenyWriteExecute", read_apart},
+    {"ProtectClock", read_apart},
+    {"ProtectHostname", read_apart},
+    {"ProtectKernelLogs", read_apart},
+    {"ProtectKernelModules", read_apart},
+    {"RestrictAddressFamilies", read_apart},
+    {"RestrictNamespaces", read_apart},
+    {"RestrictRealtime", read_apart},
+    {"RestrictSUIDSGID", read_apart},
+};
 
-    im->kind = value ? VALUE_OTHER : VALUE_LIST;
-    if (!value)
-        return p;
+static const struct key *find_key(const char *name)
+{
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-        if (strlen(keys[i].name) == n && !memcmp(keys[i].name, p, n))
-            im->kind = keys[i].kind;
-    if (im->in_other && im->kind != VALUE_OTHER) {
-        note(im, p, "this section has no %.*s; it is ignored, as by systemd", (int)n, p);
-        im->kind = VALUE_OTHER;
-    }
-    while (value < end && is_space(*value))
-        value++;
-    return value;
+        if (!strcmp(keys[i].name, name))
+            return &keys[i];
+    return NULL;
 }
 
 /* Sections of units that run programs. */
-static void read_section(struct import *im, const char *p, const char *end)
-{
-    static const char *const sections[] = {"[Service]", "[Socket]", "[Mount]", "[Swap]"};
+static const char *const sections[][2] = {
+    {"service", "[Service]"}, {"socket", "[Socket]"}, {"mount", "[Mount]"}, {"swap", "[Swap]"}};
 
-    im->in_other = true;
+static bool is_section_of(const struct import *im, const char *line)
+{
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
-        if (strlen(sections[i]) == (size_t)(end - p) && !memcmp(sections[i], p, (size_t)(end - p)))
-            im->in_other = false;
-}
-
-static int read_line(struct import *im, const char *p, const char *end)
-{
-    while (p < end && is_space(*p))
-        p++;
-    while (end > p && is_space(end[-1]))
-        end--;
-    if (p < end && (*p == '#' || *p == ';'))
-        return 0;
-    im->goes_on = end > p && end[-1] == '\\';
-    if (im->goes_on)
-        end--;
-    if (!im->continued) {
-        if (p < end && *p == '[')
-            read_section(im, p, end);
-        if (p == end || *p == '[')
-            return 0;
-        p = read_key(im, p, end);
-        im->begun = false;
-    }
-    while (end > p && is_space(end[-1]))
-        end--;
-    int e = read_value(im, p, end);
-    im->continued = im->goes_on;
-    return e;
-}
-
-/* Whether it is more than bare lists. */
-static bool is_unit(const char *text)
-{
-    static const char key[] = "SystemCallFilter";
-
-    for (; text; text = strchr(text, '\n')) {
-        text += strspn(text, " \t\r\n");
-        if (!strncmp(text, key, strlen(key)) &&
-            text[strlen(key) + strspn(text + strlen(key), " \t")] == '=')
-            return true;
-    }
+        if (!strcmp(sections[i][1], line))
+            return !im->type || !strcmp(sections[i][0], im->type);
     return false;
 }
 
-static int read_lines(struct import *im, const char *text)
+/* systemd does not load a unit with a header that it cannot read. */
+static int read_section(struct import *im, const char *line)
 {
-    text += text_mark(text, strlen(text));
-    im->is_unit = is_unit(text);
-    while (*text) {
-        size_t n = strcspn(text, "\n");
-        im->line++;
-        im->start = text;
-        int e = read_line(im, text, text + n);
-        if (e < 0)
-            return e;
-        text += n + (text[n] == '\n');
-    }
+    size_t n = strlen(line);
+
+    for (const char *p = line + 1; *p; p++)
+        if (line[n - 1] != ']' || (unsigned char)*p < ' ' || strchr("'\"\\\x7f", *p))
+            return fail(im, line, "'%.40s' is no header of a section", line);
+    im->in_other = !is_section_of(im, line);
     return 0;
+}
+
+/* Whether it has the form of a key: letters, then the sign. */
+static char *sign_of(char *line)
+{
+    char *p = line;
+
+    while (isalnum((unsigned char)*p) || *p == '-' || *p == '_')
+        p++;
+    while (unit_is_space(*p))
+        p++;
+    return *p == '=' ? p : NULL;
+}
+
+static int read_assignment(struct import *im, char *line, char *sign)
+{
+    char *end = sign, *value = sign + 1;
+
+    *sign = 0;
+    while (end > line && unit_is_space(end[-1]))
+        *--end = 0;
+    while (unit_is_space(*value))
+        value++;
+    const struct key *key = find_key(line);
+    if (!key)
+        return 0;
+    if (!im->in_other)
+        return key->read(im, line, value);
+    note(im, line, "this section has no %s; it is ignored, as by systemd", line);
+    return 0;
+}
+
+static int read_line(struct import *im, char *line)
+{
+    char *sign = im->is_unit ? strchr(line, '=') : sign_of(line);
+
+    if (!*line)
+        return 0;
+    if (*line == '[' && im->is_unit)
+        return read_section(im, line);
+    if (sign)
+        return read_assignment(im, line, sign);
+    if (!im->is_unit)
+        return read_list(im, NULL, line);
+    if (!im->in_other)
+        note(im, line, "there is no '=' in this line; it is ignored, as by systemd");
+    return 0;
+}
+
+/* What a text is, before it is read. */
+struct look {
+    bool has_key;
+    bool has_section;
+};
+
+static void look_at_line(char *line, struct look *look)
+{
+    char *sign = sign_of(line);
+
+    look->has_section |= *line == '[';
+    if (!sign)
+        return;
+    *sign = 0;
+    line[strcspn(line, " \t")] = 0;
+    look->has_key |= !strcmp(line, "SystemCallFilter");
+}
+
+static int look_at(const char *text, struct look *ret)
+{
+    struct unit_lines lines;
+    char *line;
+    int e = unit_lines_init(&lines, text);
+
+    *ret = (struct look){0};
+    while (e >= 0 && unit_lines_next(&lines, &line))
+        look_at_line(line, ret);
+    unit_lines_done(&lines);
+    return e;
+}
+
+static int read_text_lines(struct import *im, const char *text)
+{
+    struct unit_lines lines;
+    char *line;
+    int e = unit_lines_init(&lines, text);
+
+    im->lines = &lines;
+    while (e >= 0 && unit_lines_next(&lines, &line))
+        e = read_line(im, line);
+    im->lines = NULL;
+    unit_lines_done(&lines);
+    return e;
+}
+
+/* Lines before the first section are nothing to systemd. A text without any may be a part. */
+static int read_main(struct import *im, const char *text)
+{
+    struct look look;
+    int e = look_at(text, &look);
+
+    if (e < 0)
+        return e;
+    im->is_unit = look.has_key || look.has_section;
+    im->in_other = look.has_section;
+    return read_text_lines(im, text);
 }
 
 /* ---- the policy ------------------------------------------------------------------------------ */
@@ -437,33 +533,55 @@ static void fill_layer(const struct import *im, struct layer *layer)
     }
 }
 
-static int import_lists(struct import *im, const char *lists)
+static int put_lists(struct import *im)
 {
     __attribute__((cleanup(layer_freep))) struct layer *layer = calloc(1, sizeof(*layer));
 
     if (!layer)
         return -ENOMEM;
-    if (strlen(lists) > POLICY_TEXT_MAX)
-        return problem_at(im->problem, -E2BIG, im->source->name, 0, 0, "larger than %d bytes",
-                          POLICY_TEXT_MAX);
-    int e = read_lines(im, lists);
-    if (e < 0)
-        return e;
     if (!im->has_list)
         return problem_at(
             im->problem, -EINVAL, im->source->name, 0, 0,
             "it contains no list of system calls; a line SystemCallFilter=... is expected");
-    im->line = 0;
-    im->start = lists;
     if (!im->has_refusal && im->is_unit) {
         im->refusal = (ait_policy_action){.kind = AIT_POLICY_KILL};
-        note(im, lists,
+        note(im, NULL,
              "denied calls kill, which is systemd's default; SystemCallErrorNumber=EPERM lets them "
              "fail");
     } else if (!im->has_refusal)
         im->refusal = refuse;
     fill_layer(im, layer);
     return draft_put(im->draft, layer, im->problem);
+}
+
+static int too_large(struct import *im)
+{
+    return problem_at(im->problem, -E2BIG, im->source->name, 0, 0, "larger than %d bytes",
+                      POLICY_TEXT_MAX);
+}
+
+static int read_dropin(struct import *im, const struct unit_text *dropin)
+{
+    im->source = draft_source(im->draft, dropin->name);
+    if (!im->source)
+        return -ENOMEM;
+    im->is_unit = true;
+    im->in_other = true;
+    note(im, NULL, "this drop-in of the unit has been read, as by systemd");
+    return read_text_lines(im, dropin->text);
+}
+
+static int import_all(struct import *im, const char *text, const struct unit_text *dropins)
+{
+    const struct source *main = im->source;
+
+    if (strlen(text) > POLICY_TEXT_MAX)
+        return too_large(im);
+    int e = read_main(im, text);
+    for (; e >= 0 && im->is_unit && dropins; dropins = dropins->next)
+        e = read_dropin(im, dropins);
+    im->source = main;
+    return e < 0 ? e : put_lists(im);
 }
 
 static void import_freep(struct import **p)
@@ -475,20 +593,37 @@ static void import_freep(struct import **p)
     free(*p);
 }
 
+const char *unit_type(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+
+    for (size_t i = 0; dot && i < sizeof(sections) / sizeof(sections[0]); i++)
+        if (!strcmp(dot + 1, sections[i][0]))
+            return sections[i][0];
+    return NULL;
+}
+
+int policy_from_unit(ait_policy **ret, const char *name, const char *text,
+                     const struct unit_text *dropins, ait_sandbox_problem *problem)
+{
+    __attribute__((cleanup(import_freep))) struct import *im = calloc(1, sizeof(*im));
+
+    if (im) {
+        im->problem = problem;
+        im->type = unit_type(name);
+        im->draft = calloc(1, sizeof(*im->draft));
+        im->source = im->draft ? draft_source(im->draft, name) : NULL;
+    }
+    int e = im && im->source ? import_all(im, text, dropins) : -ENOMEM;
+    if (e >= 0)
+        e = draft_finish(im->draft, name, ret, problem);
+    return e == -ENOMEM ? problem_at(problem, e, name, 0, 0, "out of memory") : e;
+}
+
 AIT_PUBLIC int ait_policy_from_systemd(ait_policy **ret, const char *name, const char *lists,
                                        ait_sandbox_problem *problem)
 {
     if (!ret || !lists)
         return -EINVAL;
-    name = name ? name : "lists";
-    __attribute__((cleanup(import_freep))) struct import *im = calloc(1, sizeof(*im));
-    if (im) {
-        im->problem = problem;
-        im->draft = calloc(1, sizeof(*im->draft));
-        im->source = im->draft ? draft_source(im->draft, name) : NULL;
-    }
-    int e = im && im->source ? import_lists(im, lists) : -ENOMEM;
-    if (e >= 0)
-        e = draft_finish(im->draft, name, ret, problem);
-    return e == -ENOMEM ? problem_at(problem, e, name, 0, 0, "out of memory") : e;
+    return policy_from_unit(ret, name ? name : "lists", lists, NULL, problem);
 }
