@@ -8,9 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dropins.h"
 #include "parse.h"
 #include "problem.h"
 #include "slurp.h"
+#include "systemd.h"
 
 static const struct place nowhere = {0};
 
@@ -273,17 +275,89 @@ static ait_policy_format recognise(const char *text)
     return *first == '{' ? AIT_POLICY_FORMAT_JSON : AIT_POLICY_FORMAT_SYSTEMD;
 }
 
-/* Text in our own language without its first line would be taken for lists. */
-static int guess_lists(ait_policy **ret, const char *path, const char *text,
-                       ait_sandbox_problem *problem)
+/* ---- units ----------------------------------------------------------------------------------- */
+
+static void unit_texts_freep(struct unit_text **p)
 {
-    int e = ait_policy_from_systemd(ret, path, text, problem);
+    while (*p) {
+        struct unit_text *next = (*p)->next;
+        free((*p)->name);
+        free((*p)->text);
+        free(*p);
+        *p = next;
+    }
+}
+
+static void dropins_freep(struct dropin **p)
+{
+    *p = dropins_free(*p);
+}
+
+/* 1: it is there. systemd passes over one that is not. */
+static int read_dropin(const char *path, struct unit_text **ret, ait_sandbox_problem *problem)
+{
+    __attribute__((cleanup(unit_texts_freep))) struct unit_text *dropin =
+        calloc(1, sizeof(*dropin));
+    struct reading reading = {0};
+    const char *message = NULL;
+    size_t length = 0;
+
+    if (!dropin || !(dropin->name = strdup(path)))
+        return -ENOMEM;
+    int e = load(path, false, &reading, &dropin->text, &length, &message);
+    if (e == -ENOENT)
+        return 0;
+    if (e < 0)
+        return fail(problem, e, nowhere, path, message);
+    if (strlen(dropin->text) != length)
+        return fail(problem, -EINVAL, nowhere, path, "it contains a NUL byte; a drop-in is text");
+    *ret = dropin;
+    dropin = NULL;
+    return 1;
+}
+
+static int read_dropins(const char *path, struct unit_text **ret, ait_sandbox_problem *problem)
+{
+    __attribute__((cleanup(dropins_freep))) struct dropin *dropins = NULL;
+    int e = dropins_find(path, &dropins);
+    unsigned n = 0;
+
+    if (e < 0 && e != -ENOMEM)
+        return problem_at(problem, e, path, 0, 0, "its drop-ins cannot be read: %s",
+                          strerrordesc_np(-e));
+    for (const struct dropin *d = dropins; d && e >= 0; d = d->next) {
+        if (++n > POLICY_FILES_MAX)
+            return fail(problem, -E2BIG, nowhere, path, "it has more than 64 drop-ins");
+        e = read_dropin(d->path, ret, problem);
+        if (e > 0)
+            ret = &(*ret)->next;
+    }
+    return e;
+}
+
+/* What can be read only once has no name that could be a unit's. */
+static int read_unit(ait_policy **ret, const struct reading *reading, const char *path,
+                     const char *text, ait_sandbox_problem *problem)
+{
+    __attribute__((cleanup(unit_texts_freep))) struct unit_text *dropins = NULL;
+    int e = reading->path ? read_dropins(path, &dropins, problem) : 0;
+
+    return no_memory(problem, e < 0 ? e : policy_from_unit(ret, path, text, dropins, problem),
+                     path);
+}
+
+/* Text in our own language without its first line would be taken for lists. */
+static int guess_lists(ait_policy **ret, const struct reading *reading, const char *path,
+                       const char *text, ait_sandbox_problem *problem)
+{
+    int e = read_unit(ret, reading, path, text, problem);
 
     if (e != -EINVAL || !problem)
         return e;
     if (problem->line == 0)
         return problem_at(problem, e, path, 0, 0,
-                          "this is not a policy; begin it with the line \"policy 1\", or write lists as for SystemCallFilter=");
+                          "this is not a policy; begin it with the line \"policy 1\", or write "
+                          "lists as for SystemCallFilter=");
     if (!strchr("@~[", *first_line(text)) && !strstr(text, "SystemCall")) {
         size_t n = strlen(problem->message);
         (void)snprintf(problem->message + n, sizeof(problem->message) - n,
@@ -331,6 +405,6 @@ AIT_PUBLIC int ait_policy_load(ait_policy **ret, const char *path, ait_policy_fo
         return import(ret, path, text, length, import_json, userdata, problem);
     if (strlen(text) != length)
         return fail(problem, -EINVAL, nowhere, path, "it contains a NUL byte; a policy is text");
-    return guessed ? guess_lists(ret, path, text, problem)
-                   : ait_policy_from_systemd(ret, path, text, problem);
+    return guessed ? guess_lists(ret, &reading, path, text, problem)
+                   : read_unit(ret, &reading, path, text, problem);
 }
