@@ -18,6 +18,7 @@ struct constraint {
 };
 
 struct word {
+    bool given; /* the witness is all that there is */
     unsigned n;
     struct constraint items[CONSTRAINTS_MAX];
 };
@@ -28,11 +29,6 @@ struct knowledge {
     uint32_t witness[WORDS];
 };
 
-struct program {
-    const struct sock_filter *code;
-    size_t n;
-};
-
 /* The accumulator: a word under a mask. */
 struct accumulator {
     bool known;
@@ -40,11 +36,18 @@ struct accumulator {
     uint32_t mask;
 };
 
+/* Where a path is: in which program, and what the programs before it have answered, of a first. */
+struct point {
+    size_t program;
+    uint32_t answers[2];
+};
+
 struct search {
-    struct program a, b;
+    struct bpf_stack a, b;
     struct knowledge k;
-    uint32_t answer; /* of a, on its path */
-    int result;
+    bpf_difference_cb differ;
+    void *userdata;
+    int result; /* 1: go on */
 };
 
 /* ---- is there a value for a word? ------------------------------------------------------------ */
@@ -124,41 +127,70 @@ static bool satisfiable(struct knowledge *k, unsigned word)
 
 /* ---- paths ----------------------------------------------------------------------------------- */
 
-static void follow(struct search *s, const struct program *p, size_t at, struct accumulator a);
+static void follow(struct search *s, struct point point, size_t at, struct accumulator a);
 
-static void arrive(struct search *s, const struct program *p, uint32_t answer)
+static const struct bpf_program *program_at(const struct search *s, size_t i)
 {
-    if (p == &s->a) {
-        s->answer = answer;
-        follow(s, &s->b, 0, (struct accumulator){0});
-    } else if (answer != s->answer)
-        s->result = 0;
+    return i < s->a.n ? &s->a.programs[i] : &s->b.programs[i - s->a.n];
 }
 
-static void branch(struct search *s, const struct program *p, size_t at, struct accumulator a,
+/* The kernel asks the newest program first, and another one counts only if it is stricter. */
+static uint32_t stricter(uint32_t older, uint32_t newer)
+{
+    return (int32_t)(older & SECCOMP_RET_ACTION_FULL) < (int32_t)(newer & SECCOMP_RET_ACTION_FULL)
+               ? older
+               : newer;
+}
+
+static void compare(struct search *s, const uint32_t answers[2])
+{
+    struct seccomp_data data;
+
+    if (answers[0] == answers[1])
+        return;
+    memcpy(&data, s->k.witness, sizeof(data));
+    s->result = s->differ(&data, answers[0], answers[1], s->userdata);
+}
+
+static void arrive(struct search *s, struct point point, uint32_t answer)
+{
+    uint32_t *so_far = &point.answers[point.program >= s->a.n];
+
+    *so_far = stricter(*so_far, answer);
+    if (++point.program == s->a.n + s->b.n)
+        compare(s, point.answers);
+    else
+        follow(s, point, 0, (struct accumulator){0});
+}
+
+static void branch(struct search *s, struct point point, size_t at, struct accumulator a,
                    bool taken)
 {
-    const struct sock_filter *code = &p->code[at];
+    const struct sock_filter *code = &program_at(s, point.program)->code[at];
     struct word *word = &s->k.words[a.word];
     uint32_t witness = s->k.witness[a.word];
+    struct constraint c = {BPF_OP(code->code), taken, a.mask, code->k};
 
+    if (word->given) {
+        if (holds(&c, witness) == taken)
+            follow(s, point, at + 1 + (taken ? code->jt : code->jf), a);
+        return;
+    }
     if (word->n == CONSTRAINTS_MAX) {
         s->result = -E2BIG;
         return;
     }
-    word->items[word->n++] = (struct constraint){BPF_OP(code->code), taken, a.mask, code->k};
+    word->items[word->n++] = c;
     if (satisfiable(&s->k, a.word))
-        follow(s, p, at + 1 + (taken ? code->jt : code->jf), a);
-    if (s->result == 1) {
-        word->n--;
-        s->k.witness[a.word] = witness;
-    }
+        follow(s, point, at + 1 + (taken ? code->jt : code->jf), a);
+    word->n--;
+    s->k.witness[a.word] = witness;
 }
 
-static void follow(struct search *s, const struct program *p, size_t at, struct accumulator a)
+static void follow(struct search *s, struct point point, size_t at, struct accumulator a)
 {
     for (; s->result == 1; at++) {
-        const struct sock_filter *code = &p->code[at];
+        const struct sock_filter *code = &program_at(s, point.program)->code[at];
         if (code->code == (BPF_LD | BPF_W | BPF_ABS))
             a = (struct accumulator){true, code->k / 4, UINT32_MAX};
         else if (code->code == (BPF_ALU | BPF_AND | BPF_K))
@@ -166,25 +198,56 @@ static void follow(struct search *s, const struct program *p, size_t at, struct 
         else if (code->code == (BPF_JMP | BPF_JA))
             at += code->k;
         else if (code->code == (BPF_RET | BPF_K)) {
-            arrive(s, p, code->k);
+            arrive(s, point, code->k);
             return;
         } else if (BPF_CLASS(code->code) == BPF_JMP && BPF_SRC(code->code) == BPF_K && a.known) {
-            branch(s, p, at, a, true);
+            branch(s, point, at, a, true);
             if (s->result == 1)
-                branch(s, p, at, a, false);
+                branch(s, point, at, a, false);
             return;
         } else
             s->result = -EOPNOTSUPP;
     }
 }
 
+static int search(struct search *s)
+{
+    const struct point start = {0, {SECCOMP_RET_ALLOW, SECCOMP_RET_ALLOW}};
+
+    s->result = 1;
+    if (s->a.n + s->b.n > 0)
+        follow(s, start, 0, (struct accumulator){0});
+    return s->result;
+}
+
+static int remember(const struct seccomp_data *data, uint32_t a, uint32_t b, void *userdata)
+{
+    struct seccomp_data *difference = userdata;
+
+    (void)a;
+    (void)b;
+    if (difference)
+        *difference = *data;
+    return 0;
+}
+
 int bpf_equivalent(const struct sock_filter *a, size_t n_a, const struct sock_filter *b, size_t n_b,
                    struct seccomp_data *ret_difference)
 {
-    struct search s = {.a = {a, n_a}, .b = {b, n_b}, .result = 1};
+    const struct bpf_program one = {a, n_a}, other = {b, n_b};
+    struct search s = {
+        .a = {&one, 1}, .b = {&other, 1}, .differ = remember, .userdata = ret_difference};
 
-    follow(&s, &s.a, 0, (struct accumulator){0});
-    if (s.result == 0 && ret_difference)
-        memcpy(ret_difference, s.k.witness, sizeof(*ret_difference));
-    return s.result;
+    return search(&s);
+}
+
+int bpf_compare_stacks(struct bpf_stack a, struct bpf_stack b, uint32_t arch, uint32_t number,
+                       bpf_difference_cb differ, void *userdata)
+{
+    struct search s = {.a = a, .b = b, .differ = differ, .userdata = userdata};
+
+    s.k.words[0].given = s.k.words[1].given = true;
+    s.k.witness[0] = number;
+    s.k.witness[1] = arch;
+    return search(&s);
 }

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * compare-filters ROOT FILTERS: the policies of unit files against what systemd made of them.
+ *
+ * ROOT has the unit files in the folders of a system, and FILTERS what filter-tap has written for
+ * each. The policy of a unit is compiled, and compared with systemd's programs for each number that
+ * either knows and all arguments. For other architectures and numbers ours must deny.
+ *
+ * Units probe-NAME.service deny one group each, probe-known.service all calls. From them it learns
+ * which calls this systemd does not know, and which it has in other groups: differences in these
+ * are counted apart.
+ *
+ * The exit status is 1 if a policy is looser or stricter than systemd in any other call.
+ */
+
+#include <dirent.h>
+#include <errno.h>
+#include <linux/audit.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../bpf-equivalent.h"
+#include "filter/compile.h"
+#include "policy/model.h"
+
+#define PROGRAMS_MAX 256
+#define SHOWN_MAX    60
+#define SHOWN_A_UNIT 3
+#define EXIT_SECCOMP 228 /* systemd(1): it could not load the filters */
+
+#if defined(__x86_64__)
+#define ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define ARCH AUDIT_ARCH_AARCH64
+#else
+#error "which architecture is this?"
+#endif
+
+struct stack {
+    uint32_t status;
+    struct bpf_stack stack;
+    struct bpf_program programs[PROGRAMS_MAX];
+    struct sock_filter *code[PROGRAMS_MAX];
+};
+
+static struct {
+    unsigned units, refused, not_started, same, differ, unfiltered;
+    unsigned looser, stricter, other, zero, apart, shown;
+} total;
+
+static bool differs_in_groups[SYSCALL_NEWEST + 1];
+
+struct comparison {
+    const char *unit;
+    struct bpf_stack ours;
+    unsigned differences;
+};
+
+static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)fprintf(stderr, "compare-filters: ");
+    (void)vfprintf(stderr, format, arguments);
+    (void)fprintf(stderr, "\n");
+    va_end(arguments);
+    exit(2);
+}
+
+/* ---- what systemd has made of it ------------------------------------------------------------- */
+
+static void get(FILE *f, void *data, size_t n, const char *path)
+{
+    if (fread(data, 1, n, f) != n)
+        die("%s is not complete", path);
+}
+
+static void stack_read(const char *folder, const char *unit, struct stack *ret)
+{
+    char path[4096];
+    uint32_t head[2];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", folder, unit);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        die("%s: %s", path, strerror(errno));
+    get(f, head, sizeof(head), path);
+    *ret = (struct stack){.status = head[0], .stack = {ret->programs, head[1]}};
+    for (uint32_t i = 0, n; i < head[1] && i < PROGRAMS_MAX; i++) {
+        get(f, &n, sizeof(n), path);
+        ret->code[i] = calloc(n, sizeof(struct sock_filter));
+        get(f, ret->code[i], n * sizeof(struct sock_filter), path);
+        ret->programs[i] = (struct bpf_program){ret->code[i], n};
+    }
+    (void)fclose(f);
+}
+
+static void stack_done(struct stack *stack)
+{
+    for (size_t i = 0; i < stack->stack.n; i++)
+        free(stack->code[i]);
+}
+
+/* ---- differences ----------------------------------------------------------------------------- */
+
+static unsigned strictness(uint32_t answer)
+{
+    switch (answer & SECCOMP_RET_ACTION_FULL) {
+    case SECCOMP_RET_ALLOW:
+        return 0;
+    case SECCOMP_RET_LOG:
+        return 1;
+    case SECCOMP_RET_ERRNO:
+        return 2;
+    default:
+        return 3;
+    }
+}
+
+static const char *text_of(uint32_t answer, char text[static 32])
+{
+    static const char *const names[] = {"allowed", "logged", NULL, "killed"};
+    const char *name = names[strictness(answer)];
+
+    (void)snprintf(text, 32, name ? name : "errno %u", answer & SECCOMP_RET_DATA);
+    return text;
+}
+
+static void show(const struct comparison *c, const char *how, const struct seccomp_data *data,
+                 uint32_t ours, uint32_t theirs)
+{
+    const char *name = ait_syscall_name(data->nr);
+    char a[32], b[32];
+
+    if (c->differences <= SHOWN_A_UNIT && total.shown++ < SHOWN_MAX)
+        printf("%s: %s: %s(%#llx, %#llx, %#llx, %#llx), number %d: %s, by systemd %s\n", c->unit,
+               how, name ? name : "?", (unsigned long long)data->args[0],
+               (unsigned long long)data->args[1], (unsigned long long)data->args[2],
+               (unsigned long long)data->args[3], data->nr, text_of(ours, a), text_of(theirs, b));
+}
+
+static int differ(const struct seccomp_data *data, uint32_t ours, uint32_t theirs, void *userdata)
+{
+    struct comparison *c = userdata;
+
+    if (differs_in_groups[data->nr]) {
+        total.apart++;
+        return 1;
+    }
+    if (theirs == SECCOMP_RET_ERRNO && strictness(ours) == 2) { /* documented: it gets EPERM */
+        total.zero++;
+        return 1;
+    }
+    c->differences++;
+    if (strictness(ours) < strictness(theirs)) {
+        total.looser++;
+        show(c, "looser", data, ours, theirs);
+    } else if (strictness(ours) > strictness(theirs)) {
+        total.stricter++;
+        show(c, "stricter", data, ours, theirs);
+    } else {
+        total.other++;
+        show(c, "another errno", data, ours, theirs);
+    }
+    return 1;
+}
+
+/* What systemd allows or denies elsewhere, we deny. */
+static int must_deny(const struct seccomp_data *data, uint32_t ours, uint32_t theirs,
+                     void *userdata)
+{
+    struct comparison *c = userdata;
+
+    if (strictness(ours) < 2) {
+        c->differences++;
+        total.looser++;
+        show(c, "unknown, but allowed", data, ours, theirs);
+    }
+    return 1;
+}
+
+static void check(int r, const char *unit, uint32_t number)
+{
+    if (r < 0)
+        die("%s: call %u cannot be compared: %s", unit, number, strerror(-r));
+}
+
+static void compare(struct comparison *c, struct bpf_stack theirs)
+{
+    static const uint32_t elsewhere[] = {SYSCALL_NEWEST + 1, 1000,       0x3fffffff,
+                                         0x40000000,         0x40000001, 0x40000208,
+                                         0x7fffffff,         0x80000000, UINT32_MAX};
+
+    for (uint32_t i = 0; i <= SYSCALL_NEWEST; i++)
+        if (ait_syscall_name((int)i))
+            check(bpf_compare_stacks(c->ours, theirs, ARCH, i, differ, c), c->unit, i);
+    for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++)
+        check(bpf_compare_stacks(c->ours, theirs, ARCH, elsewhere[i], must_deny, c), c->unit,
+              elsewhere[i]);
+    for (uint32_t i = 0; i <= SYSCALL_NEWEST; i++)
+        check(bpf_compare_stacks(c->ours, theirs, AUDIT_ARCH_I386, i, must_deny, c), c->unit, i);
+}
+
+/* ---- units ----------------------------------------------------------------------------------- */
+
+static ait_policy *load(const char *root, const char *unit, ait_sandbox_problem *problem)
+{
+    ait_policy *policy = NULL;
+    char path[4096];
+
+    (void)snprintf(path, sizeof(path), "%s/etc/systemd/system/%s", root, unit);
+    if (access(path, F_OK) < 0)
+        (void)snprintf(path, sizeof(path), "%s/usr/lib/systemd/system/%s", root, unit);
+    int r = ait_policy_load(&policy, path, AIT_POLICY_FORMAT_SYSTEMD, NULL, NULL, problem);
+    if (r < 0 && r != -EINVAL)
+        die("%s: %s", path, problem->message);
+    return policy;
+}
+
+static void compare_policy(const char *unit, const ait_policy *policy, struct stack *theirs)
+{
+    ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
+    struct sandbox_filter filter = {0};
+
+    if (filter_compile(policy, AIT_SANDBOX_DENY_ERRNO, 0, &filter, &problem) < 0)
+        die("%s: %s", unit, problem.message);
+    struct bpf_program programs[] = {{filter.program, filter.n}, {filter.quiet, filter.n_quiet}};
+    struct comparison c = {unit, {programs, filter.quiet ? 2 : 1}, 0};
+    compare(&c, theirs->stack);
+    *(c.differences ? &total.differ : &total.same) += 1;
+    filter_done(&filter);
+}
+
+static bool is_started(const struct stack *stack)
+{
+    int status = (int)stack->status;
+
+    return !(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SECCOMP);
+}
+
+static void compare_unit(const char *root, const char *filters, const char *unit)
+{
+    ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
+    struct stack theirs;
+    ait_policy *policy = load(root, unit, &problem);
+
+    stack_read(filters, unit, &theirs);
+    total.units++;
+    if (!is_started(&theirs))
+        total.not_started++;
+    else if (!policy && theirs.stack.n > 0) {
+        total.refused++;
+        if (total.shown++ < SHOWN_MAX)
+            printf("%s: refused: line %u: %s\n", unit, problem.line, problem.message);
+    } else if (!policy)
+        total.unfiltered++;
+    else
+        compare_policy(unit, policy, &theirs);
+    stack_done(&theirs);
+    (void)ait_policy_unref(policy);
+}
+
+/* ---- probes ---------------------------------------------------------------------------------- */
+
+static int note_answer(const struct seccomp_data *data, uint32_t ours, uint32_t theirs,
+                       void *userdata)
+{
+    bool *denied = userdata;
+
+    (void)data;
+    (void)ours;
+    *denied = strictness(theirs) > 0;
+    return 1;
+}
+
+static void learn(const char *root, const char *filters, const char *unit)
+{
+    static const struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    const struct bpf_program all = {&allow, 1};
+    const uint64_t none[6] = {0};
+    ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
+    struct stack theirs;
+    ait_policy *policy = load(root, unit, &problem);
+
+    if (!policy)
+        die("%s: %s", unit, problem.message);
+    stack_read(filters, unit, &theirs);
+    for (int i = 0; i <= SYSCALL_NEWEST; i++) {
+        bool denied = false;
+        if (!ait_syscall_name(i))
+            continue;
+        check(bpf_compare_stacks((struct bpf_stack){&all, 1}, theirs.stack, ARCH, (uint32_t)i,
+                                 note_answer, &denied),
+              unit, (uint32_t)i);
+        bool ours = ait_policy_action_is_denial(ait_policy_evaluate(policy, i, none));
+        if (ours != denied)
+            printf("%.*s: %s: %s\n", (int)strcspn(unit + 6, "."), unit + 6, ait_syscall_name(i),
+                   ours ? "only here" : "only in systemd");
+        differs_in_groups[i] |= ours != denied;
+    }
+    stack_done(&theirs);
+    (void)ait_policy_unref(policy);
+}
+
+/* ---- main ------------------------------------------------------------------------------------ */
+
+static int is_unit(const struct dirent *entry)
+{
+    return strlen(entry->d_name) > 8 &&
+           !strcmp(entry->d_name + strlen(entry->d_name) - 8, ".service");
+}
+
+int main(int argc, char **argv)
+{
+    struct dirent **entries;
+
+    if (argc != 3) {
+        (void)fprintf(stderr, "usage: compare-filters ROOT FILTERS\n");
+        return 2;
+    }
+    int n = scandir(argv[2], &entries, is_unit, alphasort);
+    for (int i = 0; i < n; i++)
+        if (!strncmp(entries[i]->d_name, "probe-", 6))
+            learn(argv[1], argv[2], entries[i]->d_name);
+    for (int i = 0; i < n; i++) {
+        if (!strncmp(entries[i]->d_name, "test-", 5))
+            compare_unit(argv[1], argv[2], entries[i]->d_name);
+        free(entries[i]);
+    }
+    free(entries);
+    printf("%u units: %u the same, %u different, %u without filters, %u refused here, %u not "
+           "started by systemd; looser in %u places, stricter in %u, another errno in %u; %u in "
+           "calls that its groups do not have, %u with errno 0\n",
+           total.units, total.same, total.differ, total.unfiltered, total.refused,
+           total.not_started, total.looser, total.stricter, total.other, total.apart, total.zero);
+    return total.units == 0 || total.differ > 0;
+}
