@@ -37,6 +37,7 @@ struct draft_rule {
     struct draft_rule *next;
     ait_policy_action action;
     struct place place;
+    bool own; /* see struct layer */
     unsigned n_compares;
     ait_policy_compare compares[POLICY_COMPARES_MAX];
 };
@@ -57,6 +58,7 @@ struct layer_call {
 };
 
 struct layer {
+    bool own; /* said by a user in our own language, and not by a preset or an imported list */
     bool has_fallback;
     ait_policy_action fallback;
     struct layer_call calls[SYSCALL_NEWEST + 1];
@@ -65,6 +67,7 @@ struct layer {
 struct draft_call {
     bool said;
     bool named; /* said by the call's name, and not by a group */
+    bool own;   /* named, by a layer that is */
     ait_policy_action action;
     struct draft_rule *rules;
 };

@@ -374,6 +374,8 @@ static int import(ait_policy **ret, const char *path, const char *text, size_t l
         return fail(problem, -EOPNOTSUPP, nowhere, path,
                     "JSON cannot be read here; write the policy as text");
     int e = import_json(ret, path, text, length, problem, userdata);
+    if (e >= 0)
+        policy_disown(*ret);
     for (struct policy_note *note = e < 0 ? NULL : (*ret)->notes; note; note = note->next)
         note->text.line = note->text.column = 0;
     return e;

@@ -179,7 +179,7 @@ static int check_rules(struct layer_call *call, int number, ait_sandbox_problem 
 
 static void drop_below(struct draft_call *call)
 {
-    call->said = call->named = false;
+    call->said = call->named = call->own = false;
     call->rules = rules_free(call->rules);
 }
 
@@ -198,16 +198,17 @@ static void put_group(struct draft_call *call, ait_policy_action action)
             at = &(*at)->next;
     }
     call->said = true;
-    call->named = false;
+    call->named = call->own = false;
     call->action = action;
 }
 
-static void put_action(struct draft_call *call, const struct layer_call *upper)
+static void put_action(struct draft_call *call, const struct layer_call *upper, bool own)
 {
     if (upper->dropped || upper->has_action || upper->group == LAYER_GROUP_DROP)
         drop_below(call);
     if (upper->has_action) {
         call->said = call->named = true;
+        call->own = own;
         call->action = upper->action;
     } else if (!upper->dropped && upper->group == LAYER_GROUP_ACTION)
         put_group(call, upper->group_action);
@@ -229,7 +230,7 @@ static void note_opened(struct draft *draft, const struct draft_call *call,
         }
 }
 
-static int put_rules(struct draft_call *call, struct layer_call *upper, int number,
+static int put_rules(struct draft_call *call, struct layer_call *upper, int number, bool own,
                      ait_sandbox_problem *problem)
 {
     struct draft_rule **end = &upper->rules;
@@ -240,12 +241,14 @@ static int put_rules(struct draft_call *call, struct layer_call *upper, int numb
         else
             at = &(*at)->next;
     }
-    for (; *end; end = &(*end)->next)
+    for (; *end; end = &(*end)->next) {
+        (*end)->own = own;
         for (const struct draft_rule *below = call->rules; below; below = below->next) {
             int e = check_pair(*end, below, number, problem);
             if (e < 0)
                 return e;
         }
+    }
     *end = call->rules;
     call->rules = upper->rules;
     upper->rules = NULL;
@@ -266,8 +269,8 @@ int draft_put(struct draft *draft, struct layer *layer, ait_sandbox_problem *pro
         if (e < 0)
             return e;
         note_opened(draft, &draft->calls[i], upper, i);
-        put_action(&draft->calls[i], upper);
-        e = put_rules(&draft->calls[i], upper, i, problem);
+        put_action(&draft->calls[i], upper, layer->own);
+        e = put_rules(&draft->calls[i], upper, i, layer->own, problem);
         if (e < 0)
             return e;
     }
@@ -278,15 +281,18 @@ int draft_put(struct draft *draft, struct layer *layer, ait_sandbox_problem *pro
 
 /*
  * A rule that repeats the default answer is left out: it is disjoint from all rules with other
- * answers.
+ * answers. One that allows, of a user's own, stays: it holds also where more is denied later
+ * (policy_add_root()).
  */
 static int finish_call(const struct draft_call *call, int number, ait_policy *policy,
                        ait_sandbox_problem *problem)
 {
     if (call->said)
         policy->calls[number].otherwise = call->action;
+    policy->calls[number].own = call->own;
     for (const struct draft_rule *r = call->rules; r; r = r->next) {
-        if (ait_policy_action_is_equal(r->action, policy->calls[number].otherwise))
+        bool kept = r->own && !ait_policy_action_is_denial(r->action);
+        if (!kept && ait_policy_action_is_equal(r->action, policy->calls[number].otherwise))
             continue;
         int e = policy_add_rule(policy, number, r->action, r->compares, r->n_compares);
         if (e == -E2BIG)
@@ -295,6 +301,7 @@ static int finish_call(const struct draft_call *call, int number, ait_policy *po
                               POLICY_RULES_A_CALL, ait_syscall_name(number), POLICY_RULES_MAX);
         if (e < 0)
             return e;
+        policy_last_rule(&policy->calls[number])->own = r->own;
     }
     return 0;
 }

@@ -83,6 +83,15 @@ int policy_add_rule(ait_policy *policy, int number, ait_policy_action action,
     return 0;
 }
 
+void policy_disown(ait_policy *policy)
+{
+    for (int i = 0; i <= SYSCALL_NEWEST; i++) {
+        policy->calls[i].own = false;
+        for (unsigned k = 0; k < policy->calls[i].n_rules; k++)
+            policy->calls[i].rules[k].own = false;
+    }
+}
+
 bool policy_compare_holds(const ait_policy_compare *compare, const uint64_t args[6])
 {
     uint64_t x = args[compare->arg] & compare->mask;

@@ -10,8 +10,8 @@
  * - rules are tried in order, and the first of which all comparisons hold decides; where none does,
  *   otherwise.
  * - Two rules of one call with different actions never hold for the same arguments (the parser
- *   refuses what it cannot prove), but for those that policy_protect() puts first. Compiler and
- *   verifier keep the order.
+ *   refuses what it cannot prove), but for those that policy_protect() and policy_add_root() put
+ *   first. Compiler and verifier keep the order.
  * - A comparison has a mask within the bits of the argument that the kernel reads: the others are
  *   noise that must not hide a value.
  * - At most one ordering comparison (LT, LE, GT, GE) a call, over all its rules: libseccomp 2.5.4
@@ -36,12 +36,14 @@
 
 struct policy_rule {
     ait_policy_action action;
+    bool own;            /* said by a user in our own language, and not by a preset */
     unsigned n_compares; /* at least 1 */
     ait_policy_compare *compares;
 };
 
 struct policy_call {
     ait_policy_action otherwise;
+    bool own; /* otherwise is said by name, by a user */
     unsigned n_rules;
     struct policy_rule *rules;
 };
@@ -66,6 +68,14 @@ int policy_new(ait_policy **ret, const char *name, ait_policy_action fallback);
 /* Copies the comparisons. -E2BIG: a limit is exceeded. */
 int policy_add_rule(ait_policy *policy, int number, ait_policy_action action,
                     const ait_policy_compare *compares, size_t n_compares);
+
+static inline struct policy_rule *policy_last_rule(struct policy_call *call)
+{
+    return &call->rules[call->n_rules - 1];
+}
+
+/* What was said by name was not meant for us: it is from a list for another program. */
+void policy_disown(ait_policy *policy);
 
 /* The same actions for the same arguments, by the same rules in the same order. */
 bool policy_equal(const ait_policy *a, const ait_policy *b);

@@ -549,6 +549,7 @@ int policy_parse_text(struct draft *draft, const struct reading *reading, const 
     if (length > POLICY_TEXT_MAX)
         return problem_at(problem, -E2BIG, reading->source->name, 0, 0, "larger than %d bytes",
                           POLICY_TEXT_MAX);
+    layer->own = !reading->preset;
     size_t mark = text ? text_mark(text, length) : 0;
     int e = parse_lines(&p, text + mark, length - mark);
     if (e >= 0)
