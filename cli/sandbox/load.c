@@ -20,7 +20,8 @@ bool sandbox_is_preset(const char *name)
 {
     ait_policy *policy = NULL;
 
-    if (strcmp(name, "base") != 0 && strcmp(name, "service") != 0 && strcmp(name, "strict") != 0)
+    if (strcmp(name, "base") != 0 && strcmp(name, "service") != 0 && strcmp(name, "strict") != 0 &&
+        strncmp(name, "root", 4) != 0)
         return false;
     bool there = ait_policy_from_preset(&policy, name, NULL) >= 0;
     ait_policy_unref(policy);

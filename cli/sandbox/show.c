@@ -255,7 +255,7 @@ static int show_policy(const char *name, ait_policy_format from)
 static const char *nearest(const char *word)
 {
     static const char *words[SUGGESTIONS_MAX];
-    static const char *const presets[] = {"service", "strict", "base"};
+    static const char *const presets[] = {"service", "strict", "base", "root", "root-files"};
     const char *name;
     size_t n = 0;
 

@@ -46,6 +46,15 @@ enum {
         << 1, /* no signals and no abstract sockets to processes outside, if Landlock can (ABI 6) */
     AIT_SANDBOX_EXEC =
         1 << 2, /* entered just before an exec, which is allowed whatever the policy says */
+    /*
+     * Processes inside may be root, or have its capabilities, and their files are confined. Root
+     * reaches other files in ways that Landlock does not see. So the process gets a mount namespace
+     * in which all but read_write is read-only, where that is possible (CAP_SYS_ADMIN), and the
+     * calls of the preset "root" are denied as well, unless the policy's file names them; without
+     * the namespace, also those of "root-files". No calls are denied without a policy, and while
+     * learning.
+     */
+    AIT_SANDBOX_ROOT = 1 << 3,
 };
 
 typedef struct ait_sandbox_options {

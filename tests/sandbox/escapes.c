@@ -17,6 +17,10 @@
  *
  * ESCAPE_ABSTRACT names an abstract socket outside; ESCAPE_VICTIM a process. Without, the parent is
  * the victim.
+ *
+ * With --files, what is tried is what root can do to files: ESCAPE_OUTSIDE names a folder that
+ * cannot be reached, with a file, and sockets called stream and seqpacket; ESCAPE_READABLE a file
+ * that may be read only. Those are changed where it gets out, and nothing else.
  */
 
 #include <dirent.h>
@@ -51,17 +55,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define NOWHERE  "/nonexistent/escapes"
-#define HIGH     (UINT64_C(0xdead0000) << 32)
-#define NOT_HERE 1000 /* what a way returns where there is nothing to try */
-#define PASSED   1001 /* it is for others to see whether that helped */
+#include "escapes.h"
 
-static pid_t victim, sibling;
-
-static int said(long r)
-{
-    return r < 0 ? errno : 0;
-}
+pid_t victim;
+static pid_t sibling;
 
 /* ---- ways: 0, or the errno ------------------------------------------------------------------- */
 
@@ -191,7 +188,7 @@ static int way_kcmp(void)
 {
     return said(syscall(SYS_kcmp, victim, getpid(), KCMP_FILES, 0, 0));
 }
-static int opened(const char *format, pid_t pid, int flags)
+int opened(const char *format, pid_t pid, int flags)
 {
     char path[64];
     (void)snprintf(path, sizeof(path), format, pid);
@@ -398,6 +395,14 @@ static int way_userfaultfd(void)
 {
     return said(syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY));
 }
+/* The same by a file. */
+static int way_userfaultfd_file(void)
+{
+    int fd = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? NOT_HERE : errno;
+    return said(ioctl(fd, _IO(0xaa, 0), O_CLOEXEC));
+}
 static int way_perf(void)
 {
     struct perf_event_attr attr = {
@@ -523,11 +528,6 @@ static int way_notify_socket(void)
 
 /* ---- telling --------------------------------------------------------------------------------- */
 
-struct way {
-    const char *name;
-    int (*try)(void);
-};
-
 static const struct way ways[] = {
     {"io_uring", way_io_uring},
     {"TIOCSTI", way_tiocsti},
@@ -588,6 +588,7 @@ static const struct way ways[] = {
     {"request_key", way_request_key},
     {"bpf", way_bpf},
     {"userfaultfd", way_userfaultfd},
+    {"ioctl of /dev/userfaultfd", way_userfaultfd_file},
     {"perf_event_open", way_perf},
     {"personality ADDR_NO_RANDOMIZE", way_personality},
     {"personality READ_IMPLIES_EXEC", way_personality_exec},
@@ -623,7 +624,7 @@ static bool tell(const char *name, int status)
                code == PASSED % 251 ? "sent (the supervisor has to see who speaks)" : "not here");
         return false;
     }
-    if (code == EPERM || code == EACCES || code == ENOSYS) {
+    if (code == EPERM || code == EACCES || code == ENOSYS || code == EROFS) {
         printf("%s: refused (%s)\n", name, strerrorname_np(code));
         return false;
     }
@@ -666,11 +667,21 @@ static pid_t find_sibling(void)
     return found;
 }
 
+static bool attempt_all(const struct way *table, size_t n)
+{
+    bool open = false;
+
+    for (size_t i = 0; i < n; i++)
+        open |= attempt(&table[i]);
+    printf("all %zu ways were tried\n", n);
+    return open;
+}
+
 int main(int argc, char **argv)
 {
     const char *pid = getenv("ESCAPE_VICTIM");
     bool stay = argc > 1 && strcmp(argv[1], "--stay") == 0;
-    bool open = false;
+    bool files = argc > 1 && strcmp(argv[1], "--files") == 0;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
     victim = pid ? atoi(pid) : getppid();
@@ -678,9 +689,8 @@ int main(int argc, char **argv)
         sibling = find_sibling();
         usleep(sibling ? 0 : 10000);
     }
-    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
-        open |= attempt(&ways[i]);
-    printf("all %zu ways were tried\n", sizeof(ways) / sizeof(ways[0]));
+    bool open = files ? attempt_all(file_ways, n_file_ways)
+                      : attempt_all(ways, sizeof(ways) / sizeof(ways[0]));
     if (stay)
         pause();
     return open;

@@ -44,9 +44,13 @@ RAW_CODE static int restrict_files(const struct ait_sandbox *s)
 
 AIT_PUBLIC RAW_CODE int ait_sandbox_prepare_child(const ait_sandbox *sandbox, const char **ret_step)
 {
-    const char *step = "capability bounding set";
-    int r = drop_bounding(sandbox->capabilities);
+    const char *step = "mount namespace";
+    int r = mounts_enter(&sandbox->mounts);
 
+    if (r >= 0) {
+        step = "capability bounding set";
+        r = drop_bounding(sandbox->capabilities);
+    }
     if (r >= 0) {
         step = "no_new_privs";
         r = (int)raw_call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

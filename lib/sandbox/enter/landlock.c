@@ -103,6 +103,11 @@ bool landlock_is_refused(void)
     return errno == EPERM || errno == EACCES || (errno == ENOSYS && kernel_should_have_it());
 }
 
+bool landlock_sees_truncation(int abi)
+{
+    return abi >= ABI_TRUNCATE;
+}
+
 int landlock_abi(void)
 {
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_VERSION);
@@ -153,6 +158,9 @@ static int lacks(ait_sandbox_problem *problem, const char *option, int needed, i
 static int choose_files(const ait_sandbox_options *o, int abi, struct ruleset_attr *attr,
                         struct landlock_result *result, ait_sandbox_problem *problem)
 {
+    /* The preset "root" denies both. */
+    bool by_policy = o->flags & AIT_SANDBOX_ROOT && o->policy;
+
     if (!o->read_only && !o->read_write)
         return 0;
     if (abi < 1)
@@ -160,7 +168,7 @@ static int choose_files(const ait_sandbox_options *o, int abi, struct ruleset_at
     attr->handled_access_fs = known_rights(abi);
     append(result->text, sizeof(result->text), "files");
     for (size_t i = 0; i < sizeof(later_rights) / sizeof(later_rights[0]); i++)
-        if (abi < later_rights[i].abi && later_rights[i].lacking)
+        if (abi < later_rights[i].abi && later_rights[i].lacking && !by_policy)
             append(result->lacking, sizeof(result->lacking), later_rights[i].lacking);
     return 0;
 }

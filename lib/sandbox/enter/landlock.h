@@ -41,6 +41,8 @@ struct landlock_result {
 
 /* The kernel's ABI, 0 to LANDLOCK_ABI_NEWEST. 0: no Landlock, or an outer sandbox denies it. */
 int landlock_abi(void);
+/* Below, files can be truncated by their paths. */
+bool landlock_sees_truncation(int abi);
 /* Whether an outer sandbox is why there is none, and not the kernel's age or how it was booted. */
 bool landlock_is_refused(void);
 

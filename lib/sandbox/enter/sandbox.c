@@ -20,13 +20,15 @@
 #include "policy/model.h"
 #include "protect.h"
 #include "policy/problem.h"
+#include "root.h"
 #include "filter/verify.h"
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
 #endif
 
-#define ALL_FLAGS (AIT_SANDBOX_KEEP_CAPABILITIES | AIT_SANDBOX_SCOPE | AIT_SANDBOX_EXEC)
+#define ALL_FLAGS                                                                                  \
+    (AIT_SANDBOX_KEEP_CAPABILITIES | AIT_SANDBOX_SCOPE | AIT_SANDBOX_EXEC | AIT_SANDBOX_ROOT)
 
 static const char *const deny_words[] = {
     [AIT_SANDBOX_DENY_ERRNO] = "refused",     [AIT_SANDBOX_DENY_KILL] = "fatal",
@@ -195,6 +197,53 @@ static int protect(struct ait_sandbox *s, pid_t process, bool signals, ait_sandb
     return 0;
 }
 
+static int deny_to_root(struct ait_sandbox *s, const char *const *presets,
+                        ait_sandbox_problem *problem)
+{
+    char open[160];
+    ait_policy *policy;
+
+    /* A policy that is learnt from would hand on what is denied to root alone. */
+    if (!s->policy || s->deny == AIT_SANDBOX_DENY_LEARN)
+        return 0;
+    int r = policy_add_root(&policy, s->policy, presets, open, sizeof(open));
+    if (r < 0)
+        return problem_at(problem, r, "", 0, 0,
+                          r == -E2BIG ? "the policy has no room for the rules that confine root; "
+                                        "use fewer rules that look at arguments"
+                                      : "root cannot be confined: out of memory");
+    ait_policy_unref(s->policy);
+    s->policy = policy;
+    if (open[0])
+        say(s, ", but the policy names %s: others are reached by that", open);
+    return 0;
+}
+
+/* What Landlock does not see: files outside are read-only if that can be had, else nobody's. */
+static int confine_root(struct ait_sandbox *s, const ait_sandbox_options *o, int abi,
+                        ait_sandbox_problem *problem)
+{
+    const char *presets[4] = {"root"};
+    bool paths = o->read_only || o->read_write;
+    int why = -EOPNOTSUPP;
+
+    if (!(s->flags & AIT_SANDBOX_ROOT))
+        return 0;
+    if (paths && mounts_prepare(&s->mounts, o->read_write, &why) < 0)
+        return problem_at(problem, -ENOMEM, "", 0, 0, "root cannot be confined: out of memory");
+    if (why < 0) {
+        presets[1] = "root-files";
+        presets[2] = landlock_sees_truncation(abi) ? NULL : "root-truncate";
+    }
+    say(s, "; root: %s",
+        s->mounts.used ? "files outside are read-only, their sockets refused"
+        : why < 0      ? "sockets and attributes of files are refused"
+                       : "sockets of files are refused");
+    if (paths && why < 0)
+        say(s, " (no mount namespace: %s)", strerror(-why));
+    return deny_to_root(s, presets, problem);
+}
+
 static int make_landlock(struct ait_sandbox *s, const ait_sandbox_options *o,
                          ait_sandbox_problem *problem)
 {
@@ -207,7 +256,8 @@ static int make_landlock(struct ait_sandbox *s, const ait_sandbox_options *o,
     s->ruleset = result.fd;
     s->restrict_flags = result.flags;
     describe(s, &result, abi);
-    return protect(s, o->protect, !result.signals, problem);
+    r = confine_root(s, o, abi, problem);
+    return r < 0 ? r : protect(s, o->protect, !result.signals, problem);
 }
 
 AIT_PUBLIC int ait_sandbox_new(ait_sandbox **ret, const ait_sandbox_options *options,
@@ -253,6 +303,7 @@ AIT_PUBLIC ait_sandbox *ait_sandbox_unref(ait_sandbox *sandbox)
     if (!sandbox || __atomic_sub_fetch(&sandbox->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return NULL;
     filter_done(&sandbox->filter);
+    mounts_done(&sandbox->mounts);
     if (sandbox->ruleset >= 0)
         (void)close(sandbox->ruleset);
     ait_policy_unref(sandbox->policy);

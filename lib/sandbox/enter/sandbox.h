@@ -10,8 +10,9 @@
  * - Everything whose failure can be repaired has already happened. Entering makes raw system calls
  *   with values that are stored here, allocates nothing and reads no file. It may run in a child
  *   that shares its parent's memory.
- * - The order of entering is fixed. First half: bounding set (needs CAP_SETPCAP), no_new_privs,
- *   Landlock (needs its descriptor, and no_new_privs). Second half: capabilities, then the filters,
+ * - The order of entering is fixed. First half: mounts (need CAP_SYS_ADMIN, and no Landlock),
+ *   bounding set (needs CAP_SETPCAP), no_new_privs, Landlock (needs its descriptor, and
+ *   no_new_privs). Second half: capabilities, then the filters,
  *   so that they need not allow any of the calls before.
  *
  * Ownership: the sandbox owns its filter, the ruleset's descriptor (CLOEXEC, never below 3) and the
@@ -29,6 +30,7 @@
 
 #include "filter/compile.h"
 #include "filter/connect-filter.h"
+#include "mounts.h"
 
 #define SANDBOX_TEXT_MAX 768
 
@@ -42,7 +44,8 @@ struct ait_sandbox {
     struct sock_filter connect_filter[CONNECT_FILTER_MAX]; /* loaded first */
     size_t n_connect_filter;
     unsigned filter_flags; /* SECCOMP_FILTER_FLAG_... of the main filter */
-    int ruleset;           /* Landlock's; -1: none */
+    struct mounts mounts;
+    int ruleset; /* Landlock's; -1: none */
     unsigned restrict_flags;
     char text[SANDBOX_TEXT_MAX];
 };
