@@ -293,7 +293,7 @@ def warning_recommends_what_works(pit):
         port = pit.port()
         listen = f"--listen=127.0.0.1:{port}"
         server = pit.server("-n1", listen, *command, cwd=APPS)
-        options = server.err.wait("confine their files: (--sandbox=strict .*)")[1].decode().split()
+        options = server.err.wait("confine their files: (--sandbox=strict [^,]*),")[1].decode().split()
         server.err.wait("workers are ready")
         server.stop()
         check(f"--read-only={APPS}" in options, f"{options}")

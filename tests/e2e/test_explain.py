@@ -11,7 +11,7 @@ import time
 from statistics import median
 
 from harness import (APPS, CMD, FULL, LANDLOCK_SCOPES, PATIENCE, PYTHON, WORKER, Load, Skip, check, check_equal, children_of, compiled_go,
-                     compiled_rust, fd_targets, landlock_abi, main, need_program, read_proc, scenario, seconds, wait_for, wait_gone)
+                     compiled_rust, fd_targets, landlock_abi, main, need_landlock, need_program, need_root, read_proc, scenario, seconds, wait_for, wait_gone)
 
 DENIED = os.environ.get("AIT_DENIED", "")
 LEARN = os.environ.get("AIT_LEARN", "")
@@ -89,6 +89,28 @@ def escapes_are_named(pit):
     for event, line in zip(found, tried):
         name = line["message"].split()[0].rstrip(":")
         check(name not in {r["syscall"] for r in found} or event["syscall"] == name, f"{line['message']}: {event['syscall']}")
+    pit.note(f"{len(found)} ways")
+
+
+@scenario
+def escapes_of_root_are_named(pit):
+    """Those that the filter refuses because files are confined."""
+    need_root()
+    need_landlock(1)
+    if not ESCAPES:
+        raise Skip("AIT_ESCAPES names no program")
+    pit.file("readable", "text")
+    server = pit.server("-n1", "--log=json", "--deny=explain", "--run-to-completion", "--sandbox=strict", f"--read-only={pit.file('readable')}",
+                        "--env=ASAN_OPTIONS=detect_leaks=0", f"--env=ESCAPE_OUTSIDE={pit.path}", f"--env=ESCAPE_READABLE={pit.file('readable')}",
+                        "--", ESCAPES, "--files", wrapper=["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"])
+    server.wait_exit(None)
+    tried = [r["message"] for r in records(server.out.text()) if r["message"].endswith("refused (EPERM)")]
+    found = [r["syscall"] for r in denials(server.err.text())]
+    check_equal(len(found), len(tried), f"events; tried: {tried}; named: {found}")
+    check(len(found) > 35, f"only {len(found)} ways")
+    for event, line in zip(found, tried):
+        name = re.split("[ :,]", line)[0]
+        check(name not in found or event == name, f"{line}: {event}")
     pit.note(f"{len(found)} ways")
 
 

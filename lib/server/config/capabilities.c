@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define PREFIX "cap_"
 
@@ -84,4 +86,14 @@ unsigned capability_count(void)
     cap_value_t n = cap_max_bits();
 
     return n > 0 && n <= 64 ? (unsigned)n : CAP_LAST_CAP + 1;
+}
+
+uint64_t capabilities_held(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+
+    if (syscall(SYS_capget, &header, data) < 0)
+        return 0;
+    return (uint64_t)data[1].permitted << 32 | data[0].permitted;
 }

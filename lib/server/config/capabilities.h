@@ -18,6 +18,9 @@
  */
 int parse_capabilities(const char *text, uint64_t *ret, const char **ret_why);
 
+/* Those that are permitted to this process. */
+uint64_t capabilities_held(void);
+
 /* "chown" for 0 and so on, in text, which is returned. */
 const char *capability_name(unsigned number, char text[CAPABILITY_NAME_SIZE]);
 /* The number of capabilities of this kernel: 1 to 64. */

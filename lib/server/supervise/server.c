@@ -224,7 +224,7 @@ static void warn_of_root(struct log *log, const struct revision *revision)
     directory = chdir && *chdir == '/' ? chdir : revision->directory ?: getcwd(cwd, sizeof(cwd));
     directory = directory ?: "DIRECTORY";
     log_event(log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-              "workers run as root and may write all files that root may write; set --user=USER, or confine their files: --sandbox=strict --read-only=%s --read-write=%s",
+              "workers run as root and may write all files that root may write; set --user=USER; if it has to be root, confine their files: --sandbox=strict --read-only=%s --read-write=%s, which leaves root what CONFINED ROOT in aiotools-sd(1) lists",
               directory, strncmp(directory, "/tmp/", 5) == 0 ? "/var/tmp" : "/tmp");
 }
 
@@ -247,7 +247,8 @@ static void announce(void *userdata)
               sandbox_mode_words[server->config->sandbox.mode]);
     if (revision->sandbox.sandbox)
         log_event(log,
-                  strstr(ait_sandbox_text(revision->sandbox.sandbox), "refused by")
+                  strstr(ait_sandbox_text(revision->sandbox.sandbox), "refused by") ||
+                          strstr(ait_sandbox_text(revision->sandbox.sandbox), "the policy names")
                       ? LOG_LEVEL_WARNING
                       : LOG_LEVEL_INFO,
                   LOG_NO_SLOT, 0, "sandbox: %s", ait_sandbox_text(revision->sandbox.sandbox));

@@ -19,9 +19,12 @@
 #define PATH_SIZE 256 /* longer ones are not looked at */
 
 /* What it was told: "no". Landlock never says EPERM to an open. */
-#define DENIED "permission denied"
+#define DENIED    "permission denied"
+#define READ_ONLY "read-only file system"
 static const char *const denied_words[] = {DENIED, "eacces",       "errno 13",
                                            "(13)", "accessdenied", NULL};
+/* Where root would write outside. */
+static const char *const read_only_words[] = {READ_ONLY, "erofs", "errno 30", "(30)", NULL};
 /* or "there is none", which is what many make of it. */
 static const char *const missing_words[] = {"no such file",
                                             "not found",
@@ -71,6 +74,7 @@ struct allowed {
 };
 
 struct reach {
+    bool to_write; /* what is considered was to be written */
     struct allowed allowed;
     char directory[PATH_SIZE]; /* of the worker */
     struct named {
@@ -279,8 +283,8 @@ static void consider(struct reach *reach, const char *path, bool denied, bool so
     if (is_below_any(real, reach->allowed.read_write))
         return;
     if (!can_read(reach, real))
-        name(reach, real, is_written(real, exists), exists);
-    else if (denied && !source && is_below_any(real, reach->allowed.given))
+        name(reach, real, reach->to_write || is_written(real, exists), exists);
+    else if (denied && !source && (reach->to_write || is_below_any(real, reach->allowed.given)))
         name(reach, real, true, exists);
 }
 
@@ -368,7 +372,8 @@ static void consider_words(struct reach *reach, const char *line, const char *en
             k--;
         if (k > 0 && k < sizeof(word) && *p != '/') {
             bool quoted = p > line && strchr("\"'`", p[-1]);
-            bool named = strncasecmp(p + k, ": " DENIED, strlen(": " DENIED)) == 0;
+            bool named = strncasecmp(p + k, ": " DENIED, strlen(": " DENIED)) == 0 ||
+                         strncasecmp(p + k, ": " READ_ONLY, strlen(": " READ_ONLY)) == 0;
 
             (void)snprintf(word, sizeof(word), "%.*s", (int)k, p);
             consider_word(reach, word, quoted || named || (p >= line + 2 && p[-2] == '-'));
@@ -400,7 +405,8 @@ static void read_output(struct reach *reach, const char *output, bool all)
 {
     for (const char *line = output; *line;) {
         const char *end = line + strcspn(line, "\n");
-        bool denied = has_word(line, end, denied_words);
+        reach->to_write = has_word(line, end, read_only_words);
+        bool denied = reach->to_write || has_word(line, end, denied_words);
 
         if (all || denied || has_word(line, end, missing_words))
             consider_line(reach, line, end, denied);
@@ -484,7 +490,8 @@ const char *reach_describe(const struct revision *revision, const char *output,
     allowed_done(&reach.allowed);
     if (reach.n_named > 0)
         return write_text(&reach, buffer);
-    if (!has_word(output, output + strlen(output), denied_words))
+    if (!has_word(output, output + strlen(output), denied_words) &&
+        !has_word(output, output + strlen(output), read_only_words))
         return NULL;
     return "if it was denied a file, `strace -f -e trace=%file` shows which one; add --read-only= "
            "or --read-write=";

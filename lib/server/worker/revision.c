@@ -2,12 +2,14 @@
 #include "revision.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/access.h"
+#include "config/capabilities.h"
 #include "config/env-file.h"
 #include "config/environment.h"
 #include "config/program.h"
@@ -114,9 +116,25 @@ static int try_access(struct revision *rev, struct problem *p)
     return rev->account ? access_check(rev->account, rev->directory, rev->program, p) : 0;
 }
 
+/* By which root reaches files of others, or becomes another user. */
+#define ROOT_CAPABILITIES                                                                          \
+    (UINT64_C(1) << CAP_CHOWN | UINT64_C(1) << CAP_DAC_OVERRIDE |                                  \
+     UINT64_C(1) << CAP_DAC_READ_SEARCH | UINT64_C(1) << CAP_FOWNER | UINT64_C(1) << CAP_FSETID |  \
+     UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_LINUX_IMMUTABLE |                              \
+     UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_SETFCAP)
+
+/* A change to another user ends our capabilities. */
+static bool is_root(const struct revision *rev)
+{
+    uid_t uid = revision_uid(rev);
+
+    return uid == 0 || (uid == geteuid() && capabilities_held() & ROOT_CAPABILITIES);
+}
+
 static int make_sandbox(struct revision *rev, struct problem *p)
 {
-    const struct sandbox_program program = {rev->real_program, path_of(rev), rev->directory};
+    const struct sandbox_program program = {rev->real_program, path_of(rev), rev->directory,
+                                            is_root(rev)};
 
     return worker_sandbox_open(&rev->sandbox, &rev->config->sandbox, &program, p);
 }

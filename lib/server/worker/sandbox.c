@@ -99,14 +99,14 @@ static int status_of(int error)
     }
 }
 
-static int make(const struct sandbox_options *c, ait_policy *policy, const struct paths *paths,
-                ait_sandbox **ret, struct problem *p)
+static int make(const struct worker_sandbox *s, const struct sandbox_options *c,
+                const struct paths *paths, ait_sandbox **ret, struct problem *p)
 {
     static const uint16_t nowhere[1];
     ait_sandbox_problem sp = AIT_SANDBOX_PROBLEM_INIT;
     ait_sandbox_options o = {
         .size = sizeof(o),
-        .policy = policy,
+        .policy = s->policy,
         .deny = deny_of(c),
         .read_only = paths->read_only,
         .read_write = paths->read_write,
@@ -119,6 +119,8 @@ static int make(const struct sandbox_options *c, ait_policy *policy, const struc
         o.connect_ports = c->n_ports > 0 ? c->ports : nowhere;
         o.n_connect_ports = c->n_ports;
     }
+    if (s->root && paths->read_only)
+        o.flags |= AIT_SANDBOX_ROOT;
     if (c->mode != SANDBOX_LOG)
         o.flags |= AIT_SANDBOX_SCOPE;
     if (c->mode == SANDBOX_LOG || o.capabilities == UINT64_MAX)
@@ -158,7 +160,7 @@ static int renew(struct worker_sandbox *s, const struct sandbox_options *o,
 
     if (s->sandbox && s->identity == identity)
         return 0;
-    int r = make(o, s->policy, paths, &sandbox, p);
+    int r = make(s, o, paths, &sandbox, p);
     if (r < 0)
         return r;
     ait_sandbox_unref(s->sandbox);
@@ -282,7 +284,7 @@ static int find_needs(struct worker_sandbox *s, const struct sandbox_options *o,
 int worker_sandbox_open(struct worker_sandbox *ret, const struct sandbox_options *o,
                         const struct sandbox_program *program, struct problem *ret_problem)
 {
-    struct worker_sandbox s = {0};
+    struct worker_sandbox s = {.root = program->root};
     int r;
 
     if (o->mode == SANDBOX_NONE) {

@@ -23,6 +23,7 @@ struct worker_sandbox {
      */
     char **read_only, **read_write;
     char **need_read_only, **need_read_write;
+    bool root;         /* as in struct sandbox_program */
     uint64_t identity; /* of the files that workers are confined to; 0: files are not confined */
 };
 
@@ -31,6 +32,7 @@ struct sandbox_program {
     const char *file;      /* without symbolic links */
     const char *path;      /* PATH, for env in its first line; may be NULL */
     const char *directory; /* that relative names of interpreters begin at; NULL: this one */
+    bool root;             /* it is root, or reaches the files of others with root's capabilities */
 };
 
 /*
