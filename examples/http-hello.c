@@ -7,12 +7,10 @@
  *
  * It answers every request with the pid of the worker; /sleep/MS takes MS milliseconds to answer.
  *
- * Each connection is a task. SIGTERM cancels the scope of the acceptors, which accept the
- * connections that are still queued and then end. The scope of the connections is a shield. It is
- * aborted only when the task of every accepted connection has begun. This cancels the wait for a
- * further request on connections that have had an answer; they are closed. A connection that waits
- * for its first request or has a request under way waits in a shield, and gets `Connection: close`
- * with its answer. No request is lost.
+ * Each connection is a task. SIGTERM cancels ait_serve_listeners(): connections that are still
+ * queued are accepted, and the wait for a further request on connections that have had an answer
+ * ends; they are closed. A connection that waits for its first request or has a request under way
+ * waits in a shield, and gets `Connection: close` with its answer. No request is lost.
  */
 
 #include <ctype.h>
@@ -40,8 +38,8 @@
 #define LINGER_TIME    (1 * AIT_USEC_PER_SEC)  /* for the other side to close */
 #define SLEEP_MAX_MSEC 60000u
 
-/* Set once, by the first SIGTERM. Answers then say that the connection ends. */
-static bool draining;
+/* Once it drains, answers say that the connection ends. */
+static ait_serve_counters counters = {.size = sizeof(counters)};
 
 struct connection {
     int fd;
@@ -269,7 +267,7 @@ static int answer(struct connection *c, const struct request *r, bool *ret_last)
     if (r->sleep_msec > 0)
         (void)ait_sleep(r->sleep_msec * AIT_USEC_PER_MSEC);
     /* a request that follows is answered before the connection is closed */
-    *ret_last = r->refusal || !r->keep_alive || (draining && c->n == 0);
+    *ret_last = r->refusal || !r->keep_alive || (counters.draining && c->n == 0);
     return ait_scope_exit(scope, send_answer(c, r, *ret_last));
 }
 
@@ -286,132 +284,44 @@ static void close_gently(struct connection *c)
     (void)ait_scope_exit(scope, 0);
 }
 
-static int serve_connection(void *userdata)
+static int serve_connection(int fd, void *userdata)
 {
-    struct connection *c = userdata;
+    struct connection c = {.fd = fd};
     struct request request;
+    const int on = 1;
     bool last = false;
     int r = 1;
 
+    (void)userdata;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     while (r > 0 && !last) {
-        r = receive_head(c, &request);
+        r = receive_head(&c, &request);
         if (r > 0 && !request.refusal)
-            r = skip_request(c, &request);
+            r = skip_request(&c, &request);
         if (r > 0) {
-            r = answer(c, &request, &last);
+            r = answer(&c, &request, &last);
             r = r < 0 ? r : 1;
-            c->answered = true;
+            c.answered = true;
         }
     }
     if (last || r == 0)
-        close_gently(c);
-    return 0;
-}
-
-static void free_connection(void *userdata)
-{
-    struct connection *c = userdata;
-
-    (void)ait_close(c->fd);
-    free(c);
+        close_gently(&c);
+    return r;
 }
 
 /* ---- the server ------------------------------------------------------------------------------ */
 
-struct acceptor {
-    int fd;
-    ait_scope *connections;
-    ait_task *task;
-};
-
-static void begin_connection(ait_scope *connections, int fd)
-{
-    const int on = 1;
-    struct connection *c = calloc(1, sizeof(*c));
-
-    if (!c) {
-        (void)ait_close(fd);
-        return;
-    }
-    c->fd = fd;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    if (ait_scope_spawn(connections, NULL, serve_connection, c,
-                        AIT_TASK_OPTIONS(.name = "connection", .destroy = free_connection)) < 0)
-        free_connection(c);
-}
-
-/* The kernel has completed the handshake of queued connections, so they must get an answer. */
-static void accept_rest(struct acceptor *a)
-{
-    int fd;
-
-    while ((fd = accept4(a->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0 || errno == EINTR ||
-           errno == ECONNABORTED)
-        if (fd >= 0)
-            begin_connection(a->connections, fd);
-}
-
-static int accept_connections(void *userdata)
-{
-    struct acceptor *a = userdata;
-
-    for (;;) {
-        int fd = ait_accept(a->fd, NULL, NULL);
-
-        if (fd >= 0)
-            begin_connection(a->connections, fd);
-        else if (fd == -ECANCELED)
-            break;
-        else if (fd == -EMFILE || fd == -ENFILE || fd == -ENOBUFS || fd == -ENOMEM)
-            (void)ait_sleep(10 * AIT_USEC_PER_MSEC); /* until a connection has ended */
-        else if (fd != -ECONNABORTED && fd != -EPROTO && fd != -ENETDOWN && fd != -EHOSTUNREACH)
-            return fd;
-    }
-    accept_rest(a);
-    return 0;
-}
-
 struct server {
-    int n;
-    struct acceptor *acceptors;
+    int *fds, n;
 };
-
-static int serve_all(struct server *s, ait_scope *outer)
-{
-    AIT_SCOPE(connections);
-
-    int r = ait_scope_enter(&connections, AIT_SCOPE_SHIELD | AIT_SCOPE_SUPERVISOR);
-    for (int i = 0; i < s->n && r >= 0; i++) {
-        s->acceptors[i].connections = connections;
-        r = ait_scope_spawn(outer, &s->acceptors[i].task, accept_connections, &s->acceptors[i],
-                            AIT_TASK_OPTIONS(.name = "acceptor"));
-    }
-    if (r >= 0)
-        sd_notify(0, "READY=1");
-    for (int i = 0, result; i < s->n && r >= 0; i++) {
-        r = ait_task_wait(s->acceptors[i].task, &result);
-        r = r < 0 ? r : result == -ECANCELED ? 0 : result;
-    }
-    sd_notify(0, "STOPPING=1");
-    draining = true;
-    (void)ait_yield(); /* lets each accepted connection begin: a task that is cancelled before that
-                          never runs */
-    (void)ait_scope_abort(connections);
-    return ait_scope_exit(connections, r < 0 ? r : 0);
-}
 
 static int serve(void *userdata)
 {
-    AIT_SCOPE(scope);
-    struct server *s = userdata;
+    const struct server *s = userdata;
 
-    int r = ait_scope_enter(&scope, AIT_SCOPE_FAIL_FAST);
-    if (r < 0)
-        return r;
-    r = ait_scope_exit(scope, serve_all(s, scope));
-    for (int i = 0; i < s->n; i++)
-        ait_task_unref(s->acceptors[i].task);
-    return r;
+    sd_notify(0, "READY=1");
+    return ait_serve_listeners(s->fds, (size_t)s->n, serve_connection, NULL,
+                               AIT_SERVE_OPTIONS(.counters = &counters));
 }
 
 /* The sockets are inherited. O_NONBLOCK applies to all workers that share them. */
@@ -423,8 +333,8 @@ static int take_sockets(struct server *s)
                 "http-hello: no socket; write aiotools-sd run --listen=8080 -- http-hello\n");
         return -ENOENT;
     }
-    s->acceptors = calloc((size_t)s->n, sizeof(*s->acceptors));
-    if (!s->acceptors)
+    s->fds = calloc((size_t)s->n, sizeof(*s->fds));
+    if (!s->fds)
         return -ENOMEM;
     for (int i = 0; i < s->n; i++) {
         int fd = SD_LISTEN_FDS_START + i;
@@ -436,7 +346,7 @@ static int take_sockets(struct server *s)
             return -ENOTSOCK;
         }
         (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-        s->acceptors[i].fd = fd;
+        s->fds[i] = fd;
     }
     return 0;
 }
@@ -453,6 +363,6 @@ int main(void)
     int r = take_sockets(&s);
     if (r >= 0 && (r = ait_run(serve, &s, 0)) < 0 && r != -ECANCELED)
         fprintf(stderr, "http-hello: %s\n", strerror(-r));
-    free(s.acceptors);
+    free(s.fds);
     return r < 0 && r != -ECANCELED;
 }

@@ -2,9 +2,11 @@
 /* An echo server. Each connection is a task; 30 s of silence end it. SIGTERM stops the server. */
 #include <aiotools-sd/aiotools-sd.h>
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <systemd/sd-daemon.h>
 
-static int echo_once(int fd)
+static ssize_t echo_once(int fd)
 {
     char buf[512];
     AIT_SCOPE(limit); /* a block with a deadline */
@@ -18,30 +20,33 @@ static int echo_once(int fd)
     return ait_scope_exit(limit, (int)n); /* -ETIME after 30 s */
 }
 
-static int connection(void *userdata)
+static int connection(int fd, void *userdata) /* fd is closed when this returns */
 {
-    int fd = (int)(intptr_t)userdata;
+    ssize_t n;
 
-    while (echo_once(fd) > 0)
-        continue;
-    return ait_close(fd);
+    (void)userdata;
+    do
+        n = echo_once(fd);
+    while (n > 0);
+    return (int)n;
 }
 
 static int serve(void *userdata)
 {
-    AIT_SCOPE(clients); /* a block that ends when its tasks have ended */
+    int listener = SD_LISTEN_FDS_START;
 
     (void)userdata;
-    int r = ait_scope_enter(&clients, AIT_SCOPE_SUPERVISOR);
     sd_notify(0, "READY=1");
-    while (r >= 0 && (r = ait_accept(SD_LISTEN_FDS_START, NULL, NULL)) >= 0)
-        r = ait_scope_spawn(clients, NULL, connection, (void *)(intptr_t)r, NULL);
-    return ait_scope_exit(clients, r); /* cancelled by SIGTERM, as we are; waits for them */
+    /* Until SIGTERM cancels us. Connections then have 5 s to end by themselves. */
+    return ait_serve_listeners(&listener, 1, connection, NULL,
+                               AIT_SERVE_OPTIONS(.grace_usec = 5 * AIT_USEC_PER_SEC));
 }
 
 int main(void)
 {
     int r = ait_run(serve, NULL, 0);
 
+    if (r < 0 && r != -ECANCELED)
+        fprintf(stderr, "quickstart: %s\n", strerror(-r));
     return r < 0 && r != -ECANCELED;
 }

@@ -194,10 +194,16 @@ def quickstart():
             connection.sendall(b"line %d" % i)
             check_equal(connection.recv(100), b"line %d" % i, "echo")
         server.stop()
+        connections[0].sendall(b"goodbye")
+        check_equal(connection_answer(connections[0]), b"goodbye", "echo in the grace period")
         for connection in connections:
-            check(select.select([connection], [], [], PATIENCE)[0], "the connection stays")
-            check_equal(connection.recv(100), b"", "after SIGTERM")
+            check_equal(connection_answer(connection), b"", "after the grace period")
         server.expect_end()
+
+
+def connection_answer(connection):
+    check(select.select([connection], [], [], PATIENCE)[0], "the connection stays silent")
+    return connection.recv(100)
 
 
 if __name__ == "__main__":

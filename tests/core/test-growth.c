@@ -7,6 +7,7 @@
  */
 
 #include <netdb.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <aiotools-sd/sandbox.h>
@@ -32,6 +33,8 @@ NO_PADDING(ait_process_result, n_err);
 NO_PADDING(ait_sandbox_event, repeats);
 NO_PADDING(ait_sandbox_options, protect);
 NO_PADDING(ait_sandbox_problem, message);
+NO_PADDING(ait_serve_counters, draining);
+NO_PADDING(ait_serve_options, stack_size);
 NO_PADDING(ait_spawn_options, max_output);
 NO_PADDING(ait_stack_use, resident);
 NO_PADDING(ait_stream_options, write_size);
@@ -179,6 +182,25 @@ static int connect_host(const void *options)
     return r == -ECONNREFUSED ? 0 : r;
 }
 
+static int serve_none(int fd, void *userdata)
+{
+    return 0;
+}
+
+/* For a moment; the options are taken if the end of that moment is what ends it. */
+static int serve_sockets(const void *options)
+{
+    AIT_SCOPE(moment);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), r;
+
+    CHECK_EQ(listen(fd, 1), 0);
+    CHECK_EQ(ait_scope_enter(&moment, 0), 0);
+    CHECK_EQ(ait_scope_cancel_after(moment, 1), 0);
+    r = ait_scope_exit(moment, ait_serve_listeners(&fd, 1, serve_none, NULL, options));
+    ait_close(fd);
+    return r;
+}
+
 static int new_sandbox(const void *options)
 {
     AIT_CLEANUP(ait_sandbox_unrefp) ait_sandbox *sandbox = NULL;
@@ -218,6 +240,7 @@ static const struct row {
     PLAIN(ait_fork_options, fork_process),
     PLAIN(ait_connect_options, connect_nowhere),
     PLAIN(ait_connect_options, connect_host),
+    PLAIN(ait_serve_options, serve_sockets),
     PLAIN(ait_sandbox_options, new_sandbox),
 };
 
@@ -287,6 +310,11 @@ static int cache_info(void *to)
     return ait_cache_get_info(cache, to);
 }
 
+static int serve_counters(void *to)
+{
+    return serve_sockets(AIT_SERVE_OPTIONS(.counters = to));
+}
+
 static int problem(void *to)
 {
     ait_policy *policy = NULL;
@@ -302,6 +330,7 @@ static const struct filled {
     size_t text; /* from here on it is text, of which the last byte ends it */
 } filled[] = {
     {"cache info", sizeof(ait_cache_info), cache_info, SIZE_MAX},
+    {"serve counters", sizeof(ait_serve_counters), serve_counters, SIZE_MAX},
     {"problem", sizeof(ait_sandbox_problem), problem, offsetof(ait_sandbox_problem, file)},
 };
 

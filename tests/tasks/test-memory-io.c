@@ -9,6 +9,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <systemd/sd-event.h>
@@ -202,6 +203,40 @@ static int connect_main(void *unused)
     return 0;
 }
 
+/* ---- listening sockets ----------------------------------------------------------------------- */
+
+static int say_hello(int fd, void *userdata)
+{
+    (*(unsigned *)userdata)++;
+    return ait_write_all(fd, "hello", 5, NULL);
+}
+
+/* A connection that was accepted when memory was short is served when it is there again. */
+static int listen_main(void *unused)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    socklen_t len = sizeof(addr);
+    AIT_SCOPE(scope);
+    int listener, fd, r;
+    unsigned n = 0;
+
+    listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_EQ(bind(listener, (struct sockaddr *)&addr, sizeof(sa_family_t)), 0);
+    CHECK_EQ(listen(listener, 1), 0);
+    CHECK_EQ(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_EQ(connect(fd, (struct sockaddr *)&addr, len), 0);
+    r = ait_scope_enter_after(&scope, AIT_SCOPE_MOVE_ON, MS(1000));
+    if (r >= 0) {
+        r = ait_scope_exit(scope, ait_serve_listeners(&listener, 1, say_hello, &n, NULL));
+        CHECK_EQ(n, r >= 0);
+    }
+    (void)close(fd);
+    (void)ait_close(listener);
+    TRY(r);
+    return 0;
+}
+
 /* ---- sd-bus ---------------------------------------------------------------------------------- */
 
 static int double_it(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -288,9 +323,8 @@ static const struct program {
     const char *name;
     ait_task_fn fn;
 } programs[] = {
-    {"stream", stream_main},
-    {"stream, tried again", stream_again_main},
-    {"connect", connect_main},
+    {"stream", stream_main},   {"stream, tried again", stream_again_main},
+    {"connect", connect_main}, {"listeners", listen_main},
     {"bus", bus_main},
 };
 
