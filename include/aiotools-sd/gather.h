@@ -55,8 +55,10 @@ typedef struct ait_gather_options {
  *
  * Returns 0 if all calls succeeded (>= 0). Otherwise, without AIT_GATHER_CONTINUE, returns the
  * first error by time; the other calls have been cancelled. With AIT_GATHER_CONTINUE, returns how
- * many calls failed. -ECANCELED: the caller was cancelled before all calls had ended. A call that
- * returns -ECANCELED without having been cancelled does not end the others, and counts as failed.
+ * many calls failed, which is the only positive result. -ECANCELED: the caller was cancelled, and
+ * calls were cut short by that. An outcome that they reach nevertheless is returned. A call that
+ * returns -ECANCELED without having been cancelled does not end the others, and counts as failed:
+ * -EPROTO if no other has failed.
  */
 int ait_gather(const ait_call *calls, size_t n, const ait_gather_options *options, int *results);
 
@@ -67,8 +69,9 @@ int ait_gather(const ait_call *calls, size_t n, const ait_gather_options *option
  * above. If another call had succeeded as well, its result goes to discard if there is one, and its
  * entry is then -ECANCELED.
  *
- * -EINVAL: n is 0. -ECANCELED: the caller was cancelled before there was a winner; ret_winner is
- * untouched. A call that returns -ECANCELED by itself is not a winner. -EPROTO: there was no other.
+ * -EINVAL: n is 0. -ECANCELED: the caller was cancelled, and there is no winner; ret_winner is
+ * untouched. A call that wins after the cancellation is a winner. A call that returns -ECANCELED by
+ * itself is not a winner. -EPROTO: there was no other.
  */
 int ait_race(const ait_call *calls, size_t n, const ait_gather_options *options, size_t *ret_winner,
              int *results);
@@ -104,8 +107,8 @@ AIT_DEFINE_CLEANUP_(ait_completion, ait_completion_close)
 
 /*
  * Adds a call, which gets the next index, counted from 0. Its options are read until it begins. On
- * failure userdata stays the caller's. -ECANCELED: the completion's scope is cancelled. -ESTALE: it
- * has been left.
+ * failure userdata stays the caller's. -ESHUTDOWN: the completion's scope is cancelled, and the
+ * caller is not. -ESTALE: it has been left.
  */
 int ait_completion_add(ait_completion *completion, const ait_call *call) AIT_MUST_CHECK;
 

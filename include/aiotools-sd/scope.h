@@ -15,10 +15,12 @@
  *     return ait_scope_exit(s, 0);
  *
  * A scope belongs to the task that entered it. That task leaves its scopes innermost first; leaving
- * an outer scope leaves those inside it. ait_scope_exit() waits until no task is left in the scope.
- * What the scope records (expired, caught, errors) can be read until AIT_SCOPE's cleanup or
- * ait_scope_leave() frees it. Leaving without exit counts as an error of the body: the children are
- * cancelled and waited for.
+ * an outer scope leaves those inside it, and exiting it exits them, as after an error of their
+ * bodies. ait_scope_exit() waits until no task is left in the scope. It is no suspension point
+ * where there is none: unlike in trio, a cancelled task that leaves an empty scope is told by its
+ * next call. What the scope records (expired, caught, errors) can be read until AIT_SCOPE's cleanup
+ * or ait_scope_leave() frees it. Leaving without exit counts as an error of the body: the children
+ * are cancelled and waited for.
  */
 
 #include <aiotools-sd/base.h>
@@ -61,15 +63,20 @@ AIT_DEFINE_CLEANUP_(ait_scope, ait_scope_leave)
 /* The innermost scope of the running task, borrowed; NULL outside tasks. */
 ait_scope *ait_scope_current(void);
 
-/* Spawns a task into the scope; see ait_task_spawn(). */
+/*
+ * Spawns a task into the scope; see ait_task_spawn(). -ESHUTDOWN: the scope is cancelled, or its
+ * children were aborted, and the caller is not cancelled.
+ */
 int ait_scope_spawn(ait_scope *scope, ait_task **ret_task, ait_task_fn fn, void *userdata,
                     const ait_task_options *options) AIT_MUST_CHECK;
 
 /*
  * Spawns a task and waits until it calls ait_task_started() or ends. Returns the value that the
  * task started with. If the task ends without having started, returns its error, or -EPROTO if it
- * returned none (-ECANCELED counts as none). If the caller is cancelled, the child is cancelled and
- * waited for.
+ * returned none (-ECANCELED counts as none). That error is the caller's alone: the scope does not
+ * count it, report it, or end by it. -ESHUTDOWN: the scope was cancelled meanwhile. If the caller
+ * is cancelled, the child is cancelled and waited for. ret_task is set at once, so that others can
+ * cancel the child, and set back if the call fails.
  */
 int ait_scope_start(ait_scope *scope, ait_task **ret_task, ait_task_fn fn, void *userdata,
                     const ait_task_options *options) AIT_MUST_CHECK;
@@ -80,7 +87,10 @@ int ait_scope_cancel(ait_scope *scope);
  * Cancels the scope and waits until its task has exited it. -EDEADLK: called from inside the scope.
  */
 int ait_scope_cancel_and_wait(ait_scope *scope);
-/* Cancels the children, but not the body, even if the scope is a shield. Does not wait. */
+/*
+ * Cancels the children, but not the body, even if the scope is a shield. Does not wait. From then
+ * on spawning into the scope fails with -ESHUTDOWN.
+ */
 int ait_scope_abort(ait_scope *scope);
 
 /*
@@ -130,8 +140,9 @@ const ait_error_info *ait_scope_error(const ait_scope *scope, size_t index);
 
 /*
  * Called once for each child that fails in a scope without SUPERVISOR and FAIL_FAST. It is called
- * from the scheduler. The default (cb NULL) prints a line to stderr. Scopes that are entered later
- * inside this one inherit the handler.
+ * from the scheduler. The default (cb NULL) prints a line to stderr. The handler is looked for when
+ * a child fails, from its scope outwards; so scopes inside this one inherit it, whenever they were
+ * entered.
  */
 typedef void (*ait_error_cb)(ait_scope *scope, const ait_error_info *info, void *userdata);
 int ait_scope_set_error_handler(ait_scope *scope, ait_error_cb cb, void *userdata);

@@ -8,7 +8,8 @@
  * A task is spawned into a scope (scope.h) and never outlives it. It is also a future:
  * ait_task_future(). The loop keeps a task until it has ended; a reference is needed only to
  * inspect the task or to wait for it. A finished task that is still referenced keeps its result and
- * its place in the slab of stacks. References must not outlive the loop.
+ * its place in the slab of stacks. After the end of the loop a reference still gives the result; it
+ * keeps the memory of the loop's stacks.
  *
  * errno does not survive a suspension. A task must not hold a pthread lock across one.
  */
@@ -42,8 +43,9 @@ typedef struct ait_task_options {
 /*
  * Spawns a task into the current scope; outside a task, into the root of this thread's loop. The
  * task starts when the caller next suspends. ret_task may be NULL; otherwise it receives a
- * reference. options may be NULL. -ECANCELED: the scope is cancelled. -ESTALE: the scope has been
- * left. On failure userdata stays the caller's.
+ * reference. options may be NULL. -ECANCELED: the caller is cancelled. -ESHUTDOWN: the caller is
+ * not, but the scope is, or its children were aborted. -ESTALE: the scope has been left. On failure
+ * userdata stays the caller's.
  */
 int ait_task_spawn(ait_task **ret_task, ait_task_fn fn, void *userdata,
                    const ait_task_options *options) AIT_MUST_CHECK;

@@ -49,7 +49,8 @@ AIT_DEFINE_CLEANUP_(ait_taskset, ait_taskset_unref)
 ait_scope *ait_taskset_scope(ait_taskset *set);
 
 /*
- * Like ait_scope_spawn(). -ECANCELED: the set is being ended, or its scope is cancelled. -ESTALE:
+ * Like ait_scope_spawn(). -ESHUTDOWN: the set is being ended, or its scope is cancelled, and the
+ * caller is not. -ECANCELED: the caller is cancelled. -ESTALE:
  * the set has ended.
  */
 int ait_taskset_spawn(ait_taskset *set, ait_task **ret_task, ait_task_fn fn, void *userdata,

@@ -15,6 +15,7 @@
 #include "overflow.h"
 #include "post.h"
 #include "scope.h"
+#include "task.h"
 
 static void shuffle_from_environment(struct ait_loop *loop)
 {
@@ -36,6 +37,18 @@ static void shuffle_from_environment(struct ait_loop *loop)
     loop->shuffle_state = number * UINT64_C(0x9e3779b97f4a7c15) + 1;
     if (loop->shuffle_state == 0)
         loop->shuffle_state = 1;
+}
+
+static void loop_free_memory(struct ait_loop *loop)
+{
+    stacks_done(&loop->stacks);
+    free(loop);
+}
+
+void loop_drop_orphan(struct ait_loop *loop)
+{
+    if (--loop->n_orphans == 0)
+        loop_free_memory(loop);
 }
 
 static struct ait_loop *loop_free(struct ait_loop *loop)
@@ -60,7 +73,6 @@ static struct ait_loop *loop_free(struct ait_loop *loop)
     scope_pool_done(&loop->scopes);
     fdtable_done(&loop->fds);
     timers_done(&loop->timers);
-    stacks_done(&loop->stacks);
     if (loop->clock.virtual) {
         loop->clock.virtual->loop = NULL;
         ait_clock_unref(loop->clock.virtual);
@@ -68,7 +80,10 @@ static struct ait_loop *loop_free(struct ait_loop *loop)
     free(loop->ring);
     if (this_loop == loop)
         this_loop = NULL;
-    free(loop);
+    /* Results can be read as long as there are references; nothing else can be done with them. */
+    loop->n_orphans = stacks_used(&loop->stacks) ? tasks_orphan(loop) : 0;
+    if (loop->n_orphans == 0)
+        loop_free_memory(loop);
     return NULL;
 }
 

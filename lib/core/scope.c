@@ -110,6 +110,13 @@ static void scope_expire(struct timer *timer)
     scope_update(s);
 }
 
+int scope_refusal(const struct ait_scope *s)
+{
+    const struct ait_task *t = s->loop->current;
+
+    return t && t->scope->effective ? -ECANCELED : -ESHUTDOWN;
+}
+
 bool scope_contains(const struct ait_scope *s, const struct ait_task *t)
 {
     for (const struct ait_scope *x = t->scope; x; x = x->parent)
@@ -408,6 +415,20 @@ static int scope_outcome(struct ait_scope *s, int r)
     return -ECANCELED;
 }
 
+/*
+ * Ends what is still open inside scope, as after an error of its body. The handles stay valid until
+ * they are left, or scope is: until then each hangs on the scope around it.
+ */
+static cold void scope_exit_inner(struct ait_task *t, struct ait_scope *scope)
+{
+    while (t->scope != scope) {
+        struct ait_scope *inner = t->scope, *around = inner->parent;
+
+        (void)ait_scope_exit(inner, -ECANCELED);
+        around->inner = inner;
+    }
+}
+
 AIT_PUBLIC int ait_scope_exit(ait_scope *scope, int r)
 {
     struct ait_task *t;
@@ -416,9 +437,10 @@ AIT_PUBLIC int ait_scope_exit(ait_scope *scope, int r)
         return r < 0 ? r : -EINVAL;
     LOOP_CHECK(scope->loop);
     t = scope->loop->current;
-    if (!t || t != scope->owner || t->scope != scope || scope->is_root ||
-        scope->state != SCOPE_ENTERED)
+    if (!t || t != scope->owner || scope->is_root || scope->state != SCOPE_ENTERED)
         return -EINVAL;
+    if (unlikely(t->scope != scope))
+        scope_exit_inner(t, scope);
     if (r < 0 && scope->n_live > 0)
         scope_fail(scope);
     if (scope->n_live > 0 || unlikely(scope->flags & SCOPE_HAS_SETS))
@@ -449,14 +471,15 @@ AIT_PUBLIC ait_scope *ait_scope_leave(ait_scope *scope)
     if (!scope || !loop_is_this(scope->loop) || !scope->owner)
         return NULL;
     loop = scope->loop;
-    if (scope->state != SCOPE_EXITED) {
-        if (unlikely(scope->is_root || loop->current != scope->owner))
-            scope_left_by_another(scope);
-        /* Inner scopes first: leaving this one leaves them. */
-        while (scope->inner)
-            (void)ait_scope_leave(scope->inner);
+    if (scope->state != SCOPE_EXITED && unlikely(scope->is_root || loop->current != scope->owner))
+        scope_left_by_another(scope);
+    /* Inner scopes first: leaving this one leaves them. */
+    while (unlikely(scope->inner != NULL))
+        (void)ait_scope_leave(scope->inner);
+    if (scope->state != SCOPE_EXITED)
         (void)ait_scope_exit(scope, -ECANCELED);
-    }
+    else if (unlikely(scope->parent->inner == scope))
+        scope->parent->inner = NULL; /* it hung there: scope_exit_inner() */
     assert(scope->state == SCOPE_EXITED && !scope->is_root);
     if (scope->timer_reserved)
         timers_unreserve(&loop->timers);
@@ -469,6 +492,7 @@ AIT_PUBLIC ait_scope *ait_scope_leave(ait_scope *scope)
         scope->children = NULL;
         scope->capacity = 0;
     }
+    scope->owner = NULL;
     scope->next_work = loop->scopes.free;
     loop->scopes.free = scope;
     return NULL;

@@ -103,6 +103,12 @@ static always_inline void scope_exit_root(struct ait_scope *s, int r)
         s->state = SCOPE_EXITED;
 }
 
+/*
+ * The error for a call that finds s cancelled, or its children aborted. -ECANCELED tells a task to
+ * unwind, so it is only for one that is cancelled itself.
+ */
+int scope_refusal(const struct ait_scope *s);
+
 /* Whether s is t's current scope or one further out, up to the loop's root. */
 bool scope_contains(const struct ait_scope *s, const struct ait_task *t);
 

@@ -233,7 +233,7 @@ static int slab_new(struct stacks *s, unsigned class, struct stack_slab **ret)
     return 0;
 }
 
-static void *slot_object(const struct stacks *s, const struct stack_slab *slab, uint32_t i)
+void *stack_slot_object(const struct stacks *s, const struct stack_slab *slab, uint32_t i)
 {
     char *top = slab->base + (i + 1) * slab->slot_size;
 
@@ -271,10 +271,18 @@ int stacks_grow(struct stacks *s, unsigned class)
      * The lowest address on top: consecutive spawns walk up, as the kernel's fault-around likes it.
      */
     for (uint32_t i = slab->n_slots; i-- > 0;)
-        c->free[c->n_free++] = slot_object(s, slab, i);
+        c->free[c->n_free++] = stack_slot_object(s, slab, i);
     if (c->n_clean + slab->n_slots == c->n_free)
         c->n_clean = c->n_free;
     return 0;
+}
+
+bool stacks_used(const struct stacks *s)
+{
+    for (unsigned i = 0; i < STACK_CLASSES; i++)
+        if (s->classes[i].n_free < s->classes[i].n_slots)
+            return true;
+    return false;
 }
 
 void stacks_trim(struct stacks *s)
@@ -304,7 +312,7 @@ void *stacks_find_guard(struct stacks *s, const void *address)
         if (a < (uintptr_t)slab->base || offset >= slab->slot_size * slab->n_slots)
             continue;
         if (offset % slab->slot_size < STACK_GUARD)
-            return slot_object(s, slab, (uint32_t)(offset / slab->slot_size));
+            return stack_slot_object(s, slab, (uint32_t)(offset / slab->slot_size));
         return NULL;
     }
     return NULL;

@@ -123,6 +123,12 @@ static inline bool stacks_worth_trimming(const struct stacks *s)
     return n > 4;
 }
 
+/* The object of a slot, free or not. */
+void *stack_slot_object(const struct stacks *s, const struct stack_slab *slab, uint32_t i);
+
+/* Whether a slot is in use. */
+bool stacks_used(const struct stacks *s);
+
 /* Returns the pages of slots that were not needed since the last call to the kernel. */
 void stacks_trim(struct stacks *s);
 

@@ -241,6 +241,7 @@ struct ait_loop {
     struct fdtable fds;
     struct clock_state clock;
     size_t n_tasks;
+    size_t n_orphans; /* after its end: tasks that are still referenced */
     uint32_t refs;
     uint32_t ring_capacity;
 

@@ -19,6 +19,7 @@ struct start {
     struct ait_task *waiter;
     int value;
     bool started;
+    bool cut; /* it ended without having started, in a scope that was cancelled */
 };
 
 /* ---- the life of a task ---------------------------------------------------------------------- */
@@ -29,18 +30,59 @@ static void task_drop_start(struct ait_task *t)
     t->start = NULL;
 }
 
-/* The rest that few tasks have. */
-static cold void task_drop_name(struct ait_task *t)
+/*
+ * The task ends without having started. Its scope is looked at now, as it may be gone when the
+ * waiter runs. Returns what the scope is told: an error is the waiter's alone, who may have another
+ * way.
+ */
+static cold int task_end_unstarted(struct ait_task *t, int result)
 {
-    free(t->name);
+    const struct ait_scope *scope = t->root.parent;
+
+    t->start->cut = scope->effective || scope->aborted;
+    task_drop_start(t);
+    return result == -ECANCELED ? result : 0;
+}
+
+/* Instead of a name, of a task whose loop has ended. */
+static char orphan[] = NAMELESS;
+
+/* The rest that few tasks have. Returns whether the loop has ended; then t is gone. */
+static cold bool task_drop_name(struct ait_task *t)
+{
+    bool ended = t->future.loop->n_orphans > 0;
+
+    if (t->name != orphan)
+        free(t->name);
     t->name = NULL;
+    if (ended)
+        loop_drop_orphan(t->future.loop);
+    return ended;
 }
 
 void task_free(struct ait_task *t)
 {
-    if (unlikely(t->name))
-        task_drop_name(t);
+    if (unlikely(t->name) && task_drop_name(t))
+        return;
     stack_free(&t->future.loop->stacks, t->class, t);
+}
+
+size_t tasks_orphan(struct ait_loop *loop)
+{
+    size_t n = 0;
+
+    for (const struct stack_slab *slab = loop->stacks.slabs; slab; slab = slab->next)
+        for (uint32_t i = 0; i < slab->n_slots; i++) {
+            struct ait_task *t = stack_slot_object(&loop->stacks, slab, i);
+
+            /* Of a slot that is free, or never was used, there is none. */
+            if (t->future.refs == 0)
+                continue;
+            if (!t->name)
+                t->name = orphan;
+            n++;
+        }
+    return n;
 }
 
 static always_inline void task_unref(struct ait_task *t)
@@ -54,11 +96,13 @@ __attribute__((noreturn)) static void task_end(struct ait_loop *loop, struct ait
 {
     struct ait_task *next;
 
+    int told = result;
+
     PROBE2(task__end, t, result);
     if (unlikely(t->start))
-        task_drop_start(t);
+        told = task_end_unstarted(t, result);
     t->state = TASK_ENDED;
-    scope_child_done(t->root.parent, t, result);
+    scope_child_done(t->root.parent, t, told);
     future_complete(&t->future, result);
     scope_done(&t->root);
     timers_unreserve(&loop->timers);
@@ -87,6 +131,23 @@ static cold void end_child(struct ait_loop *loop, struct ait_task *t, int r)
     context_switch(&t->context, &loop->context);
 }
 
+/* The task has returned from within a scope: its frame, to which the scope belongs, is gone. */
+static cold void leave_open_scopes(struct ait_task *t)
+{
+    uint32_t n = 0;
+
+    for (const struct ait_scope *s = t->scope; s != &t->root; s = s->parent)
+        n += s->n_live;
+    if (n > 0)
+        (void)fprintf(
+            stderr,
+            "aiotools-sd: task '%s' has returned from a scope with %u live children, which "
+            "are cancelled; call ait_scope_exit() before\n",
+            ait_task_name(t), n);
+    while (t->scope != &t->root)
+        (void)ait_scope_leave(t->scope);
+}
+
 void context_main(void)
 {
     struct ait_loop *loop = this_loop;
@@ -99,8 +160,8 @@ void context_main(void)
         r = t->fn(t->userdata);
         if (unlikely(this_loop != loop))
             end_child(loop, t, r);
-        while (unlikely(t->scope != &t->root))
-            (void)ait_scope_leave(t->scope);
+        if (unlikely(t->scope != &t->root))
+            leave_open_scopes(t);
     }
     scope_exit_root(&t->root, r);
     if (t->destroy)
@@ -149,7 +210,7 @@ static always_inline int spawn_refused(const struct ait_scope *scope, ait_task_f
     if (unlikely(scope->state == SCOPE_EXITED))
         return -ESTALE;
     if (unlikely(scope->effective || scope->aborted))
-        return -ECANCELED;
+        return scope_refusal(scope);
     return 0;
 }
 
@@ -293,7 +354,7 @@ AIT_PUBLIC int ait_scope_start(ait_scope *scope, ait_task **ret_task, ait_task_f
 {
     struct wait wait = {.kind = "start of"};
     struct start start = {};
-    struct ait_task *t = NULL;
+    struct ait_task *t = NULL, *before = ret_task ? *ret_task : NULL;
     struct ait_loop *loop;
     int r;
 
@@ -308,15 +369,18 @@ AIT_PUBLIC int ait_scope_start(ait_scope *scope, ait_task **ret_task, ait_task_f
         return r;
     t->start = &start;
     wait.object = t;
+    /* At once, so that others can cancel it. */
+    if (ret_task)
+        *ret_task = t;
     while (!start.started && !t->future.done && !start.waiter->scope->effective)
         task_suspend_in(loop, start.waiter, TASK_PARKED, &wait);
     if (start.started) {
-        if (ret_task)
-            *ret_task = t;
-        else
+        if (!ret_task)
             ait_task_unref(t);
         return start.value;
     }
+    if (ret_task)
+        *ret_task = before;
     if (!t->future.done) {
         t->start = NULL;
         r = ait_cancel_and_wait(t, NULL);
@@ -325,12 +389,9 @@ AIT_PUBLIC int ait_scope_start(ait_scope *scope, ait_task **ret_task, ait_task_f
     }
     r = t->future.result;
     ait_task_unref(t);
-    /*
-     * Its cancellation is not an error, and concerns the caller only if the caller, or the scope,
-     * is cancelled.
-     */
-    if (r == -ECANCELED && !start.waiter->scope->effective && !scope->effective && !scope->aborted)
-        return -EPROTO;
+    /* Its cancellation is not an error, and not the caller's either. */
+    if (r == -ECANCELED && !start.waiter->scope->effective)
+        return start.cut ? -ESHUTDOWN : -EPROTO;
     return r < 0 ? r : -EPROTO;
 }
 

@@ -14,6 +14,14 @@
 int task_spawn(struct ait_scope *scope, struct ait_task **ret_task, ait_task_fn fn, void *userdata,
                const ait_task_options *options, const void *site);
 
+/*
+ * The loop ends, and all of its tasks have ended. Returns how many are still referenced; when the
+ * last of them is freed, loop_drop_orphan() frees their memory, and that of the loop.
+ */
+size_t tasks_orphan(struct ait_loop *loop);
+/* Defined in loop.c. */
+void loop_drop_orphan(struct ait_loop *loop);
+
 /* The caller has reserved room: scope_reserve_child(). */
 static always_inline void scope_add_child(struct ait_scope *s, struct ait_task *t)
 {

@@ -255,7 +255,7 @@ static int on_method(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "%zu calls are being served",
                                  s->n_running);
     r = method_spawn(s, handler, m, userdata);
-    if (r == -ECANCELED) {
+    if (r == -ESHUTDOWN || r == -ECANCELED) {
         method_refuse(m);
         return 1;
     }

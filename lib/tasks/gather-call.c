@@ -61,7 +61,7 @@ int call_begin(struct call *call, struct ait_scope *scope, const void *site)
     options.destroy = call_ended;
     r = task_spawn(scope, &t, call_main, call, &options, site);
     if (r < 0)
-        return r;
+        return r == -ESHUTDOWN ? -ECANCELED : r; /* the call's, not the caller's */
     t->entry = call->what.fn;
     ait_task_unref(t);
     return 0;

@@ -174,7 +174,7 @@ AIT_PUBLIC int ait_completion_open(ait_completion **ret, const ait_call *calls, 
         return loop_foreign();
     scope = this_loop->current ? this_loop->current->scope : &this_loop->root;
     if (scope->effective || scope->aborted)
-        return -ECANCELED;
+        return scope_refusal(scope);
     r = completion_new(&c, scope, o);
     if (r < 0)
         return r;
@@ -239,7 +239,7 @@ AIT_PUBLIC int ait_completion_add(ait_completion *completion, const ait_call *ca
     if (s->state == SCOPE_EXITED)
         return -ESTALE;
     if (s->effective || s->aborted)
-        return -ECANCELED;
+        return scope_refusal(s);
     r = completion_append(completion, call);
     if (r >= 0)
         completion_begin(completion);

@@ -181,6 +181,8 @@ AIT_PUBLIC int ait_gather(const ait_call *calls, size_t n, const ait_gather_opti
     if (g.decided)
         return g.outcome;
     n_failed = n - g.n_ok;
+    if (n_failed > 0 && !(g.options.flags & AIT_GATHER_CONTINUE))
+        return -EPROTO; /* a call has given up */
     return n_failed < INT_MAX ? (int)n_failed : INT_MAX;
 }
 

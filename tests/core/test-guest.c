@@ -550,7 +550,7 @@ static void event_exit(bool guest, bool from_task)
     assert_int_equal(host.n[1], 2);
     assert_int_equal(sd_event_get_state(host.event), SD_EVENT_FINISHED);
     assert_int_equal(ait_loop_n_tasks(host.loop), 0);
-    assert_int_equal(ait_task_spawn(NULL, late, NULL, NULL), -ECANCELED);
+    assert_int_equal(ait_task_spawn(NULL, late, NULL, NULL), -ESHUTDOWN);
     host_close();
 }
 

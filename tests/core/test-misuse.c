@@ -264,6 +264,128 @@ static void test_misuse(void **unused)
     }
 }
 
+/* ---- what is said, though the program goes on ------------------------------------------------ */
+
+static int sleeps_on(void *userdata)
+{
+    return ait_sleep(MS(1000));
+}
+
+static int forgets_scope(void *userdata)
+{
+    ait_scope *outer, *inner;
+
+    if (ait_scope_enter(&outer, 0) < 0 || ait_scope_spawn(outer, NULL, sleeps_on, NULL, NULL) < 0 ||
+        ait_scope_enter(&inner, 0) < 0)
+        return -EIO;
+    return ait_scope_spawn(inner, NULL, sleeps_on, NULL, NULL);
+}
+
+static void scope_forgotten(void)
+{
+    if (ait_run(forgets_scope, NULL, AIT_RUN_KEEP_SIGNALS) == 0)
+        _exit(0);
+}
+
+static int forgets_empty_scope(void *userdata)
+{
+    ait_scope *s;
+
+    return ait_scope_enter(&s, 0);
+}
+
+static void empty_scope_forgotten(void)
+{
+    if (ait_run(forgets_empty_scope, NULL, AIT_RUN_KEEP_SIGNALS) == 0)
+        _exit(0);
+}
+
+static void test_told(void **unused)
+{
+    static const struct {
+        void (*fn)(void);
+        const char *text;
+    } rows[] = {
+        {scope_forgotten,
+         "aiotools-sd: task 'main' has returned from a scope with 2 live children"},
+        {empty_scope_forgotten, ""},
+    };
+    char text[4096];
+
+    for (unsigned i = 0; i < ELEMENTS(rows); i++) {
+        assert_int_equal(run_forked(rows[i].fn, text, sizeof(text)), 0);
+        if (*rows[i].text)
+            assert_non_null(strstr(text, rows[i].text));
+        else
+            assert_string_equal(text, "");
+    }
+}
+
+/* ---- references that outlive the loop -------------------------------------------------------- */
+
+static ait_task *kept[3];
+
+static int returns(void *userdata)
+{
+    return (int)(intptr_t)userdata;
+}
+
+static int keeps(void *userdata)
+{
+    bool main_too = userdata;
+
+    kept[2] = main_too ? ait_task_ref(ait_task_current()) : NULL;
+    for (intptr_t i = 0; i < 2; i++)
+        CHECK_EQ(ait_task_spawn(&kept[i], returns, (void *)(i + 5),
+                                i == 0 ? AIT_TASK_OPTIONS(.name = "kept") : NULL),
+                 0);
+    return 4;
+}
+
+/* What has ended can be read; what needs the loop is refused, also when there is a new one. */
+static void check_kept(void)
+{
+    for (int i = 0; i < 3; i++) {
+        int result = 0;
+
+        if (!kept[i])
+            continue;
+        assert_int_equal(ait_task_is_done(kept[i]), 1);
+        assert_int_equal(ait_task_result(kept[i], &result), 0);
+        assert_int_equal(result, i == 2 ? 4 : i + 5);
+        assert_string_equal(ait_task_name(kept[i]), i == 0 ? "kept" : i == 1 ? "task" : "main");
+        assert_int_equal(ait_task_cancel(kept[i]), -EPERM);
+        assert_int_equal(ait_task_set_name(kept[i], "x"), -EPERM);
+        assert_int_equal(ait_task_wait(kept[i], NULL), -EPERM);
+        assert_int_equal(ait_future_add_callback(ait_task_future(kept[i]), NULL, NULL, NULL),
+                         -EINVAL);
+        assert_ptr_equal(ait_task_unref(ait_task_ref(kept[i])), NULL);
+    }
+}
+
+static void test_outlive(void **unused)
+{
+    ait_loop *loop = NULL;
+
+    for (int round = 0; round < 8; round++) {
+        ait_task *first;
+
+        assert_int_equal(ait_run(keeps, round & 1 ? (void *)1 : NULL, 0), 4);
+        check_assert();
+        check_kept();
+        if (round & 2)
+            assert_int_equal(ait_loop_new(&loop), 0);
+        check_kept();
+        first = round & 4 ? kept[1] : kept[0];
+        kept[round & 4 ? 1 : 0] = NULL;
+        ait_task_unref(first);
+        check_kept();
+        for (int i = 0; i < 3; i++)
+            kept[i] = ait_task_unref(kept[i]);
+        loop = ait_loop_unref(loop);
+    }
+}
+
 static int outer_left(void *userdata)
 {
     ait_scope *outer = NULL, *inner = NULL;
@@ -338,6 +460,7 @@ int main(void)
         cmocka_unit_test(test_fork),    cmocka_unit_test(test_fork_in_callback),
         cmocka_unit_test(test_misuse),  cmocka_unit_test(test_outer_left),
         cmocka_unit_test(test_shuffle), cmocka_unit_test(test_contradiction),
+        cmocka_unit_test(test_told),    cmocka_unit_test(test_outlive),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

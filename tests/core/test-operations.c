@@ -515,9 +515,218 @@ static int start_main(void *userdata)
     return ait_scope_exit(scope, 0);
 }
 
+/* An error before the start comes out of the call alone: there may be another way. */
+static int try_again_main(void *userdata)
+{
+    static const unsigned kinds[] = {0, AIT_SCOPE_FAIL_FAST, AIT_SCOPE_SUPERVISOR};
+
+    for (size_t i = 0; i < ELEMENTS(kinds); i++) {
+        AIT_SCOPE(scope);
+
+        check_handled = 0;
+        CHECK_EQ(ait_scope_enter(&scope, kinds[i]), 0);
+        CHECK_EQ(ait_scope_start(scope, NULL, fail_early, NULL, NULL), -ENOENT);
+        CHECK_EQ(ait_scope_start(scope, NULL, never_ready, NULL, NULL), -EPROTO);
+        CHECK_EQ(ait_scope_start(scope, NULL, gives_up, NULL, NULL), -EPROTO);
+        CHECK_EQ(ait_check_cancel(), 0);
+        CHECK_EQ(ait_scope_start(scope, NULL, ready_then_work, NULL, NULL), 5);
+        CHECK_EQ(ait_scope_n_errors(scope), 0);
+        CHECK_EQ(check_handled, 0);
+        CHECK_EQ(ait_scope_exit(scope, 4), 4);
+    }
+    return 0;
+}
+
+/* The reference is there at once, for others to cancel the child, and gone where it has failed. */
+static ait_task *starting;
+
+static int cancels_the_start(void *userdata)
+{
+    CHECK_EQ(ait_sleep(MS(5)), 0);
+    CHECK(starting != NULL && !ait_task_is_done(starting));
+    CHECK_EQ(ait_task_cancel(starting), 1);
+    return 0;
+}
+
+static int gives_up_when_cancelled(void *userdata)
+{
+    return ait_sleep(AIT_USEC_PER_SEC);
+}
+
+static int start_cancelled_main(void *userdata)
+{
+    AIT_SCOPE(scope);
+
+    CHECK_EQ(ait_scope_enter(&scope, AIT_SCOPE_FAIL_FAST), 0);
+    CHECK_EQ(ait_scope_spawn(scope, NULL, cancels_the_start, NULL, NULL), 0);
+    CHECK_EQ(ait_scope_start(scope, &starting, gives_up_when_cancelled, NULL, NULL), -EPROTO);
+    CHECK(!starting);
+    CHECK_EQ(now_ms(), 5);
+    return ait_scope_exit(scope, 0);
+}
+
+/* The scope is another task's, who has left it, and entered another, before the caller runs. */
+static ait_scope *owned;
+static int start_result;
+
+static int owner(void *userdata)
+{
+    ait_scope *s, *shield, *other = NULL;
+
+    CHECK_EQ(ait_scope_enter(&s, 0), 0);
+    owned = s;
+    CHECK_EQ(ait_scope_enter(&shield, AIT_SCOPE_SHIELD), 0);
+    CHECK_EQ(ait_sleep(MS(10)), 0);
+    CHECK_EQ(ait_yield(), 0);
+    CHECK_EQ(ait_scope_exit(shield, 0), 0);
+    (void)ait_scope_leave(shield);
+    CHECK_EQ(ait_scope_exit(s, 0), 0);
+    (void)ait_scope_leave(s);
+    if (userdata)
+        CHECK_EQ(ait_scope_enter(&other, AIT_SCOPE_SHIELD), 0);
+    CHECK_EQ(ait_sleep(MS(50)), 0);
+    (void)ait_scope_leave(other);
+    return 0;
+}
+
+static int owner_cancels(void *userdata)
+{
+    CHECK_EQ(ait_sleep(MS(10)), 0);
+    return ait_scope_cancel(owned);
+}
+
+static int starts_there(void *userdata)
+{
+    CHECK_EQ(ait_yield(), 0);
+    start_result = ait_scope_start(owned, NULL, gives_up_when_cancelled, NULL, NULL);
+    return 0;
+}
+
+static int start_stale_main(void *userdata)
+{
+    for (int reuse = 0; reuse < 2; reuse++) {
+        AIT_SCOPE(scope);
+
+        CHECK_EQ(ait_scope_enter(&scope, 0), 0);
+        CHECK_EQ(ait_scope_spawn(scope, NULL, owner_cancels, NULL, NULL), 0);
+        CHECK_EQ(ait_scope_spawn(scope, NULL, owner, (void *)(intptr_t)reuse, NULL), 0);
+        CHECK_EQ(ait_scope_spawn(scope, NULL, starts_there, NULL, NULL), 0);
+        CHECK_EQ(ait_scope_exit(scope, 0), 0);
+        CHECK_EQ(start_result, -ESHUTDOWN);
+    }
+    return 0;
+}
+
 static void test_start(void **unused)
 {
     assert_int_equal(run_virtual(start_main, NULL), 0);
+    assert_int_equal(run_virtual(try_again_main, NULL), 0);
+    assert_int_equal(run_virtual(start_cancelled_main, NULL), 0);
+    if (!check_shuffled())
+        assert_int_equal(run_virtual(start_stale_main, NULL), 0);
+}
+
+/* ---- -ECANCELED is the caller's own cancellation, and nothing else --------------------------- */
+
+enum { OWN_CHAIN, OWN_ABORTED, ANOTHERS, ANOTHERS_ABORTED, N_WHO };
+
+static int idle(void *userdata)
+{
+    return ait_sleep(MS(100));
+}
+
+static ssize_t spawn_there(ait_scope *s, ait_taskset *set, ait_completion *c)
+{
+    return ait_scope_spawn(s, NULL, idle, NULL, NULL);
+}
+
+static ssize_t start_there(ait_scope *s, ait_taskset *set, ait_completion *c)
+{
+    return ait_scope_start(s, NULL, idle, NULL, NULL);
+}
+
+static ssize_t spawn_in_set(ait_scope *s, ait_taskset *set, ait_completion *c)
+{
+    return ait_taskset_spawn(set, NULL, idle, NULL, NULL);
+}
+
+static ssize_t add_there(ait_scope *s, ait_taskset *set, ait_completion *c)
+{
+    return ait_completion_add(c, &(ait_call){idle, NULL, NULL});
+}
+
+static const struct {
+    const char *name;
+    ssize_t (*call)(ait_scope *s, ait_taskset *set, ait_completion *c);
+} spawning[] = {
+    {"ait_scope_spawn", spawn_there},
+    {"ait_scope_start", start_there},
+    {"ait_taskset_spawn", spawn_in_set},
+    {"ait_completion_add", add_there},
+};
+
+struct there {
+    ait_scope *scope;
+    ait_taskset *set;
+    ait_completion *completion;
+};
+
+/* Has a scope for others, in which it stays until it is cancelled. */
+static int host(void *userdata)
+{
+    struct there *there = userdata;
+    AIT_SCOPE(shield);
+
+    CHECK_EQ(ait_scope_enter(&there->scope, 0), 0);
+    CHECK_EQ(ait_taskset_new(&there->set, NULL, 0), 0);
+    CHECK_EQ(ait_completion_open(&there->completion, NULL, 0, NULL), 0);
+    CHECK_EQ(ait_scope_enter(&shield, AIT_SCOPE_SHIELD), 0);
+    CHECK_EQ(ait_sleep(MS(10)), 0);
+    shield = ait_scope_leave(shield);
+    there->completion = ait_completion_close(there->completion);
+    there->set = ait_taskset_unref(there->set);
+    there->scope = ait_scope_leave(there->scope);
+    return 0;
+}
+
+static int refusals_main(void *userdata)
+{
+    for (size_t i = 0; i < ELEMENTS(spawning); i++)
+        for (int who = 0; who < N_WHO; who++) {
+            struct there there = {};
+            AIT_SCOPE(scope);
+            int r;
+
+            CHECK_EQ(ait_scope_enter(&scope, 0), 0);
+            if (who == OWN_CHAIN || who == OWN_ABORTED) {
+                there.scope = scope;
+                CHECK_EQ(ait_taskset_new(&there.set, NULL, 0), 0);
+                CHECK_EQ(ait_completion_open(&there.completion, NULL, 0, NULL), 0);
+            } else {
+                CHECK_EQ(ait_scope_spawn(scope, NULL, host, &there, NULL), 0);
+                CHECK_EQ(check_settle(), 0);
+            }
+            r = who == OWN_CHAIN || who == ANOTHERS ? ait_scope_cancel(there.scope)
+                                                    : ait_scope_abort(there.scope);
+            CHECK_EQ(r, 0);
+            r = (int)spawning[i].call(there.scope, there.set, there.completion);
+            if (!CHECK_EQ(r, who == OWN_CHAIN ? -ECANCELED : -ESHUTDOWN))
+                (void)fprintf(stderr, "  %s, %d\n", spawning[i].name, who);
+            CHECK_EQ(ait_check_cancel(), who == OWN_CHAIN ? -ECANCELED : 0);
+            if (there.scope == scope) {
+                ait_completion_close(there.completion);
+                ait_taskset_unref(there.set);
+                if (who == OWN_ABORTED)
+                    CHECK_EQ(ait_completion_open(&there.completion, NULL, 0, NULL), -ESHUTDOWN);
+            }
+            CHECK_EQ(ait_scope_exit(scope, 0), 0);
+        }
+    return 0;
+}
+
+static void test_refusals(void **unused)
+{
+    assert_int_equal(run_virtual(refusals_main, NULL), 0);
 }
 
 int main(void)
@@ -526,6 +735,7 @@ int main(void)
         cmocka_unit_test(test_refused),     cmocka_unit_test(test_busy_loop),
         cmocka_unit_test(test_same_moment), cmocka_unit_test(test_flicker),
         cmocka_unit_test(test_deadlocks),   cmocka_unit_test(test_start),
+        cmocka_unit_test(test_refusals),
     };
 
     (void)alarm(100);

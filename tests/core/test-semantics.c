@@ -314,7 +314,7 @@ static const struct scenario rows[] = {
         .name = "ait_scope_abort: children cancelled, the body not interrupted",
         .body = {.ms = 100, .ret = 6},
         .child = {{true, 100}, {true, 50, .shield = true}},
-        .act = {{10, ABORT_SCOPE, 0}, {20, SPAWN_INTO_SCOPE, CANCELED}},
+        .act = {{10, ABORT_SCOPE, 0}, {20, SPAWN_INTO_SCOPE, -ESHUTDOWN}},
         .want = {.body_at = 100,
                  .child = {CANCELED},
                  .child_at = {10, 50},
@@ -660,10 +660,11 @@ static const struct scenario rows[] = {
                  .wait_at = 50},
     },
     {
-        .name = "spawn into an effectively cancelled scope: -ECANCELED, userdata not taken",
+        .name =
+            "spawn into another one's scope, which is cancelled: -ESHUTDOWN, userdata not taken",
         .body = {.ms = 100},
         .child = {{true, 50, .shield = true}},
-        .act = {{10, CANCEL_TASK, 1}, {20, SPAWN_INTO_SCOPE, CANCELED}},
+        .act = {{10, CANCEL_TASK, 1}, {20, SPAWN_INTO_SCOPE, -ESHUTDOWN}},
         .want = {.body = CANCELED,
                  .again = CANCELED,
                  .body_at = 10,

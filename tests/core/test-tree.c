@@ -284,7 +284,6 @@ static int disorder_main(void *userdata)
     CHECK_EQ(ait_scope_enter(&b, 0), 0);
     CHECK_EQ(ait_scope_enter(&c, 0), 0);
     CHECK(ait_scope_current() == c);
-    CHECK_EQ(ait_scope_exit(a, 0), -EINVAL); /* innermost first */
     CHECK_EQ(ait_scope_exit(c, 0), 0);
     CHECK_EQ(ait_scope_exit(c, 0), -EINVAL); /* once */
     CHECK(ait_scope_leave(c) == NULL);
@@ -292,6 +291,39 @@ static int disorder_main(void *userdata)
     /* Whoever leaves an outer one has left the inner ones behind. */
     CHECK(ait_scope_leave(a) == NULL);
     CHECK(ait_scope_current() != a && ait_scope_current() != b && ait_scope_current() != c);
+    return 0;
+}
+
+/* Who then leaves which of the handles, and in what order. Each is left once or twice, or never. */
+static const char *const orders[] = {"cba", "ccbbaa", "a", "ba", "cab", "", "ca", "baa"};
+
+static int exit_outer_main(void *userdata)
+{
+    for (size_t i = 0; i < ELEMENTS(orders); i++)
+        for (unsigned round = 0; round < 50; round++) {
+            ait_scope *s[3] = {}, *fresh = NULL;
+            unsigned down = n_down;
+
+            for (size_t k = 0; k < 3; k++) {
+                CHECK_EQ(ait_scope_enter(&s[k], k == 1 ? AIT_SCOPE_SHIELD : 0), 0);
+                CHECK_EQ(ait_scope_spawn(s[k], NULL, wide, NULL, NULL), 0);
+            }
+            CHECK_EQ(check_settle(), 0);
+            CHECK_EQ(ait_scope_cancel(s[0]), 0);
+            /* Inside are two more, with a live child each: as after an error of their bodies. */
+            CHECK_EQ(ait_scope_exit(s[0], 7), 0);
+            CHECK_EQ(n_down - down, 3);
+            CHECK(ait_scope_current() != s[0] && ait_scope_current() != s[1]);
+            for (size_t k = 0; k < 3; k++)
+                CHECK_EQ(ait_scope_exit(s[k], 0), -EINVAL);
+            for (const char *c = orders[i]; *c; c++)
+                CHECK(ait_scope_leave(s[*c - 'a']) == NULL);
+            CHECK_EQ(ait_scope_enter(&fresh, 0), 0);
+            CHECK_EQ(ait_scope_spawn(fresh, NULL, wide, NULL, NULL), 0);
+            CHECK_EQ(ait_scope_cancel(fresh), 0);
+            CHECK_EQ(ait_scope_exit(fresh, 0), 0);
+            CHECK(ait_scope_leave(fresh) == NULL);
+        }
     return 0;
 }
 
@@ -321,6 +353,7 @@ static void test_disorder(void **unused)
 {
     assert_int_equal(run_virtual(disorder_main, NULL), 0);
     assert_int_equal(run_virtual(forget_main, NULL), 0);
+    assert_int_equal(run_virtual(exit_outer_main, NULL), 0);
 }
 
 int main(void)

@@ -28,8 +28,9 @@ struct job {
 /* One task, one scope with children, and somebody who cancels the task and waits for it. */
 struct plan {
     unsigned flags;
-    int after;       /* deadline of the scope, in ms; 0: none */
-    int outer_after; /* the same of a scope around it; 0: no such scope */
+    int after;         /* deadline of the scope, in ms; 0: none */
+    int outer_after;   /* the same of a scope around it; 0: no such scope */
+    bool outer_checks; /* it asks whether it is cancelled, behind the scope inside */
     struct job jobs[MAX_JOBS];
     int ms, ms_more;      /* what the body sleeps, in two parts */
     int ret;              /* of the body */

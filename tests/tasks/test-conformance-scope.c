@@ -29,6 +29,12 @@ static const struct plan plans[] = {
            .jobs = {{"a", 100}, {"b", 200}, {"c", 300}},
            .ms = 230,
            .ms_more = 30},
+    [17] = {.outer_after = 250,
+            .outer_checks = true,
+            .flags = SHIELD,
+            .jobs = {{"a", 100}, {"b", 200}, {"c", 300}},
+            .ms = 230,
+            .ms_more = 30},
     [7] = {.after = 250, .jobs = {{"a", 100}, {"b", 200}, {"c", 300}}, .ms = 230, .ms_more = 30},
     [8] = {.after = 250,
            .flags = SHIELD,
@@ -237,6 +243,8 @@ static const struct row rows[] = {
      .trace = "a@100 b@200 body@230 c-cancelled@250 exit:ECANCELED@250 outer:ETIME@250 "
               "result:ETIME@250"},
     {"timeout around a shielded scope", .plan = &plans[6],
+     .trace = "a@100 b@200 body@230 body-more@260 c@300 exit:0@300 outer:0@300 result:0@300"},
+    {"timeout around a shielded scope, and a look", .plan = &plans[17],
      .trace =
          "a@100 b@200 body@230 body-more@260 c@300 exit:0@300 outer:ETIME@300 result:ETIME@300"},
     {"scope's own timeout", .plan = &plans[7],

@@ -190,7 +190,9 @@ static void check_ending(enum ending how, unsigned flags, int want)
     r = end_scope(scope, how);
     if (how == BY_CANCEL || how == BY_ABORT)
         CHECK_EQ(ait_taskset_spawn(set, NULL, work_main, ms(1), NULL),
-                 flags & AIT_SCOPE_SHIELD && how == BY_CANCEL ? 0 : -ECANCELED);
+                 flags & AIT_SCOPE_SHIELD && how == BY_CANCEL ? 0
+                 : how == BY_ABORT                            ? -ESHUTDOWN
+                                                              : -ECANCELED);
     CHECK_EQ(ait_scope_exit(scope, r), want);
     CHECK(now_ms() - start <= 5 + 1 + 10);
     CHECK_EQ(n_cancelled, 1);
@@ -361,7 +363,7 @@ static int cut_main(void *userdata)
     CHECK_EQ(n_cancelled, 0);
     CHECK_EQ(ait_task_spawn(&shutter, shutter_main, set, NULL), 0);
     CHECK_EQ(ait_sleep(MS(1)), 0);
-    CHECK_EQ(ait_taskset_spawn(set, NULL, work_main, ms(1), NULL), -ECANCELED);
+    CHECK_EQ(ait_taskset_spawn(set, NULL, work_main, ms(1), NULL), -ESHUTDOWN);
     CHECK_EQ(ait_cancel_and_wait(shutter, NULL), 1);
     CHECK_EQ(shutdown_result, -ECANCELED);
     CHECK_EQ(n_cancelled, 1);
