@@ -27,7 +27,7 @@ void reuseport_done(struct reuseport *g)
         return;
     for (unsigned member = 0; member < g->n_fds; member++)
         if (g->fds[member] >= 0)
-            close(g->fds[member]);
+            listener_close(g->fds[member]);
     if (g->watch >= 0)
         close(g->watch);
     free(g->fds);
@@ -183,7 +183,7 @@ void reuseport_remove(struct reuseport *g, unsigned member)
     /* Takes it out of the group at once, even if other processes have copies. */
     if (g->address.type == SOCK_STREAM)
         (void)shutdown(g->fds[member], SHUT_RDWR);
-    close(g->fds[member]);
+    listener_close(g->fds[member]);
     g->fds[member] = -1;
     order_remove(g, member);
 }

@@ -155,7 +155,7 @@ static void close_entry(struct listen_entry *e)
      */
     listener_unlink(&e->address, &e->file);
     if (e->fd >= 0)
-        close(e->fd);
+        listener_close(e->fd);
     if (e->owner != LISTEN_OF_ALL)
         reuseport_done(&e->group);
     free(e->option);

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "close-elsewhere.h"
 #include "path.h"
 
 static int set_option(int fd, int level, int option, int value)
@@ -121,6 +122,38 @@ int listener_open(struct address *a, enum listener_kind kind, struct listener_fi
     return fd;
 }
 
+/* What a worker had wanted would be waited for. */
+static void do_not_linger(int fd)
+{
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){0}, sizeof(struct linger));
+}
+
+void listener_close(int fd)
+{
+    int domain = 0;
+    socklen_t n = sizeof domain;
+
+    (void)getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n);
+    if (domain == AF_UNIX) {
+        (void)close_elsewhere(fd);
+    } else {
+        do_not_linger(fd);
+        close(fd);
+    }
+}
+
+/* Under the same number. */
+static int replace(int fresh, int fd)
+{
+    int old = fcntl(fd, F_DUPFD_CLOEXEC, 0), r;
+
+    if (old < 0)
+        return -errno;
+    r = dup3(fresh, fd, O_CLOEXEC) < 0 ? -errno : 0;
+    listener_close(old);
+    return r;
+}
+
 int listener_reopen(int fd, struct address *a, enum listener_kind kind, struct listener_file *file)
 {
     int fresh = new_socket(a), r = 0;
@@ -131,8 +164,8 @@ int listener_reopen(int fd, struct address *a, enum listener_kind kind, struct l
     /* With a path the old socket stays where that cannot be bound: its workers may still serve. */
     if (address_path(a))
         r = listener_path_bind(fresh, a, file);
-    if (r == 0 && dup3(fresh, fd, O_CLOEXEC) < 0)
-        r = -errno;
+    if (r == 0)
+        r = replace(fresh, fd);
     close(fresh);
     /* The others must be closed first: they hold the abstract name or the port. */
     return r < 0 || address_path(a) ? r : bind_any(fd, a, kind, file);

@@ -71,3 +71,8 @@ int listener_queue(int fd, const struct address *a, struct listener_queue *ret);
 
 /* Unlinks the file that listener_open() made, if it is still the same. */
 void listener_unlink(const struct address *a, struct listener_file *file);
+/*
+ * Closes it without a wait, whatever a worker has made of it, or a client has passed over it. If no
+ * process can be had for that, a unix socket stays open.
+ */
+void listener_close(int fd);
