@@ -3,13 +3,14 @@
 answered at once.
 
 Whoever owns a file may take a lease on it: an exec by others then waits, for up to
-/proc/sys/fs/lease-break-time seconds."""
+/proc/sys/fs/lease-break-time seconds. Whoever closes a descriptor last waits for what it refers to: data of a socket
+with SO_LINGER that nobody reads, or a file of a file system that does not answer."""
 import os
 import re
 import signal
 import subprocess
 
-from harness import PYTHON, WORKER, Skip, check, main, scenario, seconds, stays, wait_for
+from harness import PYTHON, WORKER, Skip, check, main, read_proc, scenario, seconds, stays, wait_for
 
 PROMPT = 5  # seconds, far below any lease-break-time
 
@@ -67,6 +68,112 @@ def is_responsive(server):
     server.send(signal.SIGUSR1)
     server.err.wait("SIGUSR1 ignored", since=mark, patience=PROMPT)
 
+
+# ---- descriptors ---------------------------------------------------------------------------------------------
+
+PASSING = """
+import array, os, signal, socket, struct, sys
+signal.signal(signal.SIGTERM, lambda *args: os._exit(0))
+
+def lingering():
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(1)
+    s = socket.socket()
+    s.connect(listener.getsockname())
+    s.setblocking(False)
+    try:
+        while True:
+            s.send(bytes(65536))
+    except BlockingIOError:
+        pass
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3600))
+    globals()["reader"] = listener
+    return s.detach()
+
+def send(text, fd=None):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))] if fd is not None else []
+    s.sendmsg([text.encode()], control, 0, os.environ["NOTIFY_SOCKET"])
+
+what, times, then = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+send("READY=1")
+if os.environ["AIOTOOLS_SD_SLOT"] == "0":
+    if os.fork() == 0:
+        fd = lingering() if what == "linger" else os.open(what, os.O_RDONLY)
+        for i in range(times):
+            send("X_NUMBER=%d" % i, fd if i % 8 == 0 or what != "linger" else None)
+        send("STATUS=all sent")
+        if what == "linger" and then == "stay":
+            os.close(fd)
+            signal.pause()
+        os._exit(0)
+    if then == "die":
+        os.wait()
+        os._exit(1)
+while True:
+    signal.pause()
+"""
+
+
+def passing(pit, *args):
+    return ["--", PYTHON, pit.file("passing.py", PASSING), *args]
+
+
+class StuckFiles:
+    """A directory with files that hang. What hangs at its end goes on."""
+
+    def __init__(self, pit):
+        self.path = pit.directory("stuck")
+        self.process = subprocess.Popen([os.environ["AIT_STUCK"], self.path], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        pit.own.add(self.process.pid)
+        pit.defer(self.end)
+        if self.process.stdout.readline() != "ready\n":
+            raise Skip(f"no file system of our own here: {self.process.stderr.read().strip()}")
+
+    def end(self):
+        self.process.communicate()
+
+
+@scenario
+def passed_sockets_linger(pit):
+    """So that the supervisor closes them last: others are queued before them, and the sender has gone."""
+    server = pit.server("-n2", *passing(pit, "linger", "64", "stay")).wait_ready()
+    server.err.wait("status: all sent", patience=PROMPT)
+    is_responsive(server)
+    server.stop(patience=PROMPT)
+
+
+@scenario
+def queued_sockets_linger(pit):
+    """The worker dies with them in its socket, again and again."""
+    server = pit.server("-n2", "--backoff=10ms..10ms", "--give-up=0/1s", *passing(pit, "linger", "32", "die")).wait_ready()
+    mark = server.err.mark()
+    for _ in range(5):
+        server.err.wait("slot 0, .*exited with status 1", since=mark, patience=PROMPT)
+        mark = server.err.mark()
+        is_responsive(server)
+    server.stop(patience=PROMPT)
+
+
+@scenario
+def passed_files_hang(pit):
+    """Few are tried. The other slot is served and replaced, and when they are free all goes on."""
+    stuck = StuckFiles(pit)
+    server = pit.server("-n2", *passing(pit, os.path.join(stuck.path, "flush"), "8", "stay")).wait_ready()
+    server.err.wait("its notifications wait: descriptors that it has passed", patience=PROMPT)
+    is_responsive(server)
+    other = [p for p in server.workers() if b"AIOTOOLS_SD_SLOT=1" in read_proc(p, "environ")]
+    mark = server.err.mark()
+    os.kill(other[0], signal.SIGKILL)
+    server.err.wait("slot 1, .*: started", since=mark, patience=PROMPT)
+    stuck.end()
+    server.err.wait("slot 0, .*status: all sent", patience=PROMPT)
+    server.stop(patience=PROMPT)
+
+
+# ---- leases --------------------------------------------------------------------------------------------------
 
 @scenario
 def lease_at_restart(pit):

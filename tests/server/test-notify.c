@@ -12,21 +12,25 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "../stuck-fs.h"
 #include "worker/notify.h"
 
 static char folder[32];
+static int lingering_peer;
 
 static int make_folder(void **state)
 {
@@ -391,13 +395,22 @@ static void test_sizes(void **state)
     m = receive(&s);
     assert_int_equal(m.fields, 0);
     assert_int_equal(m.n_bad, 1);
-    assert_int_equal(m.n_fds, 3);
+    assert_true(m.passes_fds);
     assert_int_equal(m.pid, getpid());
     assert_int_equal(send_to(&s, "", 0, -1, 0), 0);
     m = receive(&s);
     assert_int_equal(m.fields, 0);
     assert_int_equal(m.n_bad, 0);
     notify_socket_close(&s);
+}
+
+static void await_end(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    char byte;
+
+    assert_int_equal(poll(&p, 1, 30000), 1);
+    assert_int_equal(read(fd, &byte, 1), 0);
 }
 
 static void test_passed_fds_are_closed(void **state)
@@ -414,12 +427,181 @@ static void test_passed_fds_are_closed(void **state)
         assert_int_equal(send_to(&s, "BARRIER=1", 9, ends[1], counts[i]), 0);
         close(ends[1]);
         assert_int_equal(read(ends[0], &byte, 1), -1); /* in flight: still open */
-        assert_int_equal(receive(&s).n_fds, counts[i]);
-        assert_int_equal(read(ends[0], &byte, 1), 0); /* acknowledged */
+        assert_true(receive(&s).passes_fds);
+        await_end(ends[0]); /* acknowledged */
+        notify_drops_done(&s.drops);
         close(ends[0]);
         assert_int_equal(count_fds(), before);
     }
     notify_socket_close(&s);
+}
+
+/* Its close waits for somebody who never reads, unless it is the end of a process that closes it.
+ */
+static int lingering_socket(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct linger for_ever = {.l_onoff = 1, .l_linger = 3600};
+    static const char data[65536];
+    socklen_t n = sizeof a;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    assert_int_equal(bind(listener, (struct sockaddr *)&a, n), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&a, &n), 0);
+    (void)connect(fd, (struct sockaddr *)&a, n);
+    while (send(fd, data, sizeof data, MSG_NOSIGNAL) > 0)
+        ;
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &for_ever, sizeof for_ever), 0);
+    lingering_peer = listener;
+    return fd;
+}
+
+/* Runs in a process of its own: what hangs must not hang the test. */
+static int is_prompt(void (*fn)(int fd), int fd)
+{
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        alarm(20);
+        fn(fd);
+        _exit(0);
+    }
+    close(fd);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void receive_and_close(int fd)
+{
+    struct notify_socket s = open_socket(0);
+    struct notify_message m;
+
+    if (send_to(&s, "READY=1", 7, fd, 1) < 0 || send_to(&s, "STATUS=on", 9, -1, 0) < 0 ||
+        send_to(&s, "STOPPING=1", 10, fd, 3) < 0)
+        _exit(1);
+    close(fd);
+    if (receive(&s).fields != NOTIFY_READY || receive(&s).fields != NOTIFY_STATUS ||
+        receive(&s).fields != NOTIFY_STOPPING || notify_receive(&s, &m) != 0)
+        _exit(2);
+    notify_socket_close(&s);
+}
+
+static void close_unread(int fd)
+{
+    struct notify_socket s = open_socket(0);
+
+    for (int i = 0; i < 5; i++)
+        if (send_to(&s, "READY=1", 7, i % 2 == 0 ? fd : -1, i % 2 == 0 ? 253 : 0) < 0)
+            _exit(1);
+    close(fd);
+    notify_socket_close(&s);
+}
+
+/* The limit is below what one datagram needs: nothing of it is ever ours. */
+static void without_room(int fd)
+{
+    struct notify_socket s = open_socket(0);
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || send_to(&s, "READY=1", 7, fd, 253) < 0)
+        _exit(1);
+    close(fd);
+    limit.rlim_cur = (rlim_t)s.fd + 4;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        _exit(1);
+    if (receive(&s).fields != NOTIFY_READY)
+        _exit(2);
+    notify_socket_close(&s);
+}
+
+static void (*const prompt[])(int fd) = {receive_and_close, close_unread, without_room};
+
+static void test_lingering_sockets(void **state)
+{
+    for (size_t i = 0; i < sizeof prompt / sizeof *prompt; i++) {
+        assert_int_equal(is_prompt(prompt[i], lingering_socket()), 0);
+        close(lingering_peer);
+    }
+}
+
+static char stuck_folder[64];
+
+static void start_stuck(struct stuck_fs *fs)
+{
+    int r;
+
+    snprintf(stuck_folder, sizeof stuck_folder, "%s/stuck", folder);
+    assert_int_equal(mkdir(stuck_folder, 0755), 0);
+    r = geteuid() == 0 ? stuck_fs_start(fs, stuck_folder) : -EPERM;
+    if (r < 0) {
+        rmdir(stuck_folder);
+        print_message("SKIP: no file system of our own here: %s\n", strerror(-r));
+        skip();
+    }
+}
+
+/* Passes a file that hangs, and hangs itself at its end, until the file system has ended. */
+static void send_stuck(const struct notify_socket *s, unsigned times)
+{
+    char path[80];
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        snprintf(path, sizeof path, "%s/flush", stuck_folder);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        while (fd >= 0 && times-- > 0)
+            (void)send_to(s, "READY=1", 7, fd, 1);
+        _exit(0);
+    }
+}
+
+static void end_stuck(struct stuck_fs *fs)
+{
+    stuck_fs_end(fs, stuck_folder);
+    assert_int_equal(rmdir(stuck_folder), 0);
+    while (waitpid(-1, NULL, 0) > 0)
+        ;
+}
+
+/* Those that hang are limited; when they are free, all goes on. */
+static void test_too_many_hang(void **state)
+{
+    struct notify_socket s = open_socket(0);
+    struct notify_message m;
+    struct stuck_fs fs;
+    int r;
+
+    start_stuck(&fs);
+    send_stuck(&s, NOTIFY_DROPS_MAX + 1);
+    for (unsigned i = 0; i < NOTIFY_DROPS_MAX; i++)
+        assert_int_equal(receive(&s).fields, NOTIFY_READY);
+    assert_int_equal(poll(&(struct pollfd){.fd = s.fd, .events = POLLIN}, 1, 30000), 1);
+    assert_int_equal(notify_receive(&s, &m), -EBUSY);
+    end_stuck(&fs);
+    while ((r = notify_receive(&s, &m)) == -EBUSY)
+        usleep(1000);
+    assert_int_equal(r, 1);
+    assert_int_equal(m.fields, NOTIFY_READY);
+    notify_socket_close(&s);
+}
+
+/* With what hangs in the queue, and some that hang already. */
+static void test_closing_does_not_hang(void **state)
+{
+    struct notify_socket s = open_socket(0);
+    unsigned fds = count_fds();
+    struct stuck_fs fs;
+
+    start_stuck(&fs);
+    send_stuck(&s, NOTIFY_DROPS_MAX + 3);
+    for (unsigned i = 0; i < NOTIFY_DROPS_MAX; i++)
+        assert_int_equal(receive(&s).fields, NOTIFY_READY);
+    notify_socket_close(&s);
+    assert_int_equal(count_fds(), fds - 1);
+    end_stuck(&fs);
 }
 
 /* What libsystemd sends, its barrier included. */
@@ -705,6 +887,9 @@ int main(void)
         cmocka_unit_test(test_receive),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_passed_fds_are_closed),
+        cmocka_unit_test(test_lingering_sockets),
+        cmocka_unit_test(test_too_many_hang),
+        cmocka_unit_test(test_closing_does_not_hang),
         cmocka_unit_test(test_sd_notify),
         cmocka_unit_test(test_senders),
         cmocka_unit_test(test_gone_sender),

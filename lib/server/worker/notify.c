@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #define RECEIVE_BUFFER (8 << 20)
-#define FDS_MAX        253 /* the kernel's SCM_MAX_FD */
 
 /* ---- the socket ------------------------------------------------------------------------------ */
 
@@ -87,13 +86,11 @@ static int describe(int error, const char *call, const char *directory, struct p
                                    "cannot open the worker's notification socket");
     if (error == -ENAMETOOLONG)
         return problem_set(p, STATUS_CONFIG, error,
-                           "runtime directory %s: the path is too long for a socket in it; choose "
-                           "a shorter --name",
+                           "runtime directory %s: the path is too long for a socket in it; choose a shorter --name",
                            directory);
     if (error == -EMFILE || error == -ENFILE)
         return problem_set(p, STATUS_OS, error,
-                           "cannot open the worker's notification socket: %s; raise the limit of "
-                           "open files (ulimit -n)",
+                           "cannot open the worker's notification socket: %s; raise the limit of open files (ulimit -n)",
                            strerror(-error));
     return problem_set(
         p, STATUS_OS, error,
@@ -161,6 +158,7 @@ int notify_socket_renew(struct notify_socket *ret, const struct notify_socket *o
     const char *call;
     int r;
 
+    s.drops = (struct notify_drops){0};
     snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(s.path, '/') - s.path), s.path);
     r = open_at(&s, directory, uid, gid, &call);
     if (r < 0)
@@ -169,41 +167,77 @@ int notify_socket_renew(struct notify_socket *ret, const struct notify_socket *o
     return 0;
 }
 
+static ssize_t peek(const struct notify_socket *s, struct msghdr *h)
+{
+    ssize_t n;
+
+    do
+        n = recvmsg(s->fd, h, MSG_DONTWAIT | MSG_PEEK);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+/* Descriptors are all that has no room. To look at them gives us none. */
+static bool passes_fds(const struct msghdr *h)
+{
+    return h->msg_flags & MSG_CTRUNC;
+}
+
+static int take_away(struct notify_socket *s, bool with_fds, bool all)
+{
+    ssize_t n;
+
+    if (with_fds)
+        return notify_drop(&s->drops, s->fd, all) < 0 ? -EBUSY : 0;
+    do
+        n = recv(s->fd, NULL, 0, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : 0;
+}
+
+bool notify_socket_empty(struct notify_socket *s)
+{
+    char control[CMSG_SPACE(sizeof(struct ucred))];
+    int r = 0;
+
+    /* From now on nobody can send to it. */
+    (void)shutdown(s->fd, SHUT_RD);
+    while (r >= 0) {
+        struct msghdr h = {.msg_control = control, .msg_controllen = sizeof control};
+
+        r = (int)peek(s, &h);
+        if (r >= 0)
+            r = take_away(s, passes_fds(&h), true);
+    }
+    return r != -EBUSY;
+}
+
 void notify_socket_close(struct notify_socket *s)
 {
     if (!s || s->fd < 0)
         return;
-    if (s->owner == getpid() && is_at(s))
-        (void)unlink(s->path);
-    close(s->fd);
+    if (s->owner != getpid()) {
+        close(s->fd);
+    } else {
+        if (is_at(s))
+            (void)unlink(s->path);
+        /* Rather a descriptor that is left open than one that blocks. */
+        if (notify_socket_empty(s))
+            close(s->fd);
+        notify_drops_done(&s->drops);
+    }
     *s = NOTIFY_SOCKET_CLOSED;
 }
 
 /* ---- one datagram ---------------------------------------------------------------------------- */
-
-static void close_passed(const struct cmsghdr *c, struct notify_message *m)
-{
-    size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-    for (size_t i = 0; i < n; i++) {
-        int fd;
-
-        memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-        close(fd);
-        m->n_fds++;
-    }
-}
 
 static void take_control(struct msghdr *h, struct notify_message *m)
 {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
         struct ucred credentials;
 
-        if (c->cmsg_level != SOL_SOCKET)
-            continue;
-        if (c->cmsg_type == SCM_RIGHTS) {
-            close_passed(c, m);
-        } else if (c->cmsg_type == SCM_CREDENTIALS && c->cmsg_len == CMSG_LEN(sizeof credentials)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS &&
+            c->cmsg_len == CMSG_LEN(sizeof credentials)) {
             memcpy(&credentials, CMSG_DATA(c), sizeof credentials);
             m->pid = credentials.pid;
             m->uid = credentials.uid;
@@ -216,24 +250,26 @@ int notify_receive(struct notify_socket *s, struct notify_message *ret)
 {
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(FDS_MAX * sizeof(int))];
+        char bytes[CMSG_SPACE(sizeof(struct ucred))];
     } control;
     struct iovec part = {.iov_base = ret->text, .iov_len = sizeof ret->text};
     struct msghdr h = {.msg_iov = &part,
                        .msg_iovlen = 1,
                        .msg_control = &control,
                        .msg_controllen = sizeof control};
-    ssize_t n;
+    ssize_t n = peek(s, &h);
+    int r;
 
-    do
-        n = recvmsg(s->fd, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
     if (n < 0)
-        return errno == EAGAIN ? 0 : -errno;
+        return n == -EAGAIN ? 0 : (int)n;
+    r = take_away(s, passes_fds(&h), false);
+    if (r < 0)
+        return r;
 
     memset(ret, 0, offsetof(struct notify_message, text));
     ret->uid = (uid_t)-1;
     ret->gid = (gid_t)-1;
+    ret->passes_fds = passes_fds(&h);
     take_control(&h, ret);
     if (h.msg_flags & MSG_TRUNC)
         ret->n_bad = 1;

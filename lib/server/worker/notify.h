@@ -12,9 +12,10 @@
  * /proc/net/unix does not reveal it: only processes that were given the environment know it.
  *
  * notify_receive() never blocks and trusts nothing. Passed fds are always closed, which
- * acknowledges a BARRIER, also that of a refused sender. Malformed lines are skipped. A datagram
- * above NOTIFY_MESSAGE_MAX is dropped whole. It does not check the sender; the caller must call
- * notify_sender_check().
+ * acknowledges a BARRIER, also that of a refused sender; and so are those that wait in the socket
+ * when it is closed. None of them ever becomes ours (notify-drop.h). Malformed lines are skipped. A
+ * datagram above NOTIFY_MESSAGE_MAX is dropped whole. It does not check the sender; the caller must
+ * call notify_sender_check().
  *
  * The struct is embedded in its owner. There is no allocation and no global state.
  */
@@ -26,6 +27,8 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+#include "notify-drop.h"
+
 #define NOTIFY_MESSAGE_MAX 4096
 #define NOTIFY_STATUS_MAX  512
 
@@ -35,6 +38,7 @@ struct notify_socket {
     dev_t dev;
     ino_t ino;
     pid_t owner; /* only the process that opened it unlinks */
+    struct notify_drops drops;
 };
 
 #define NOTIFY_SOCKET_CLOSED ((struct notify_socket){.fd = -1})
@@ -73,7 +77,7 @@ struct notify_message {
     unsigned fields; /* which of the following were said; 0 is possible */
     unsigned n_bad;  /* malformed lines, skipped (an unknown name is no mistake); 1 for a dropped
                         datagram */
-    unsigned n_fds;  /* how many were passed, and are closed */
+    bool passes_fds; /* which are closed, as soon as each can be */
     pid_t pid;       /* the sender's, as the kernel says; 0: not in our pid namespace */
     uid_t uid;
     gid_t gid;
@@ -88,12 +92,17 @@ struct notify_message {
     char text[NOTIFY_MESSAGE_MAX];
 };
 
-/* 1: *ret is a message. 0: nothing to read. Negative: the socket is broken. */
+/*
+ * 1: *ret is a message. 0: nothing to read. -EBUSY: descriptors that were passed cannot be closed,
+ * or no process can be made that closes them; try again later. Otherwise: the socket is broken.
+ */
 int notify_receive(struct notify_socket *s, struct notify_message *ret);
+/* Before it is closed by another way than notify_socket_close(). False: do not close it yet. */
+bool notify_socket_empty(struct notify_socket *s);
 
 /*
  * The fields of one datagram, without a socket. `text` need not be terminated. Does not touch pid,
- * uid, gid, n_fds.
+ * uid, gid, passes_fds.
  */
 void notify_parse(const char *text, size_t size, struct notify_message *m);
 

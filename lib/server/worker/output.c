@@ -213,10 +213,16 @@ static int keep_former(struct worker *w)
 
 int output_renew_notify(struct worker *w, struct notify_socket *fresh)
 {
-    int r = w->former.fd < 0 ? keep_former(w) : 0;
+    bool is_first = w->former.fd < 0;
+    int r = is_first ? keep_former(w) : 0;
 
     if (r < 0)
         return r;
+    /* Neither the first nor the last: nobody reads it any more. */
+    if (!is_first && !notify_socket_empty(&w->notify))
+        return -EBUSY;
+    if (!is_first)
+        notify_drops_done(&w->notify.drops);
     /* The number stays, which wakes the listener. */
     (void)ait_fd_forget(w->notify.fd);
     if (dup3(fresh->fd, w->notify.fd, O_CLOEXEC) < 0)

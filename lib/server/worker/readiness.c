@@ -7,6 +7,9 @@
 
 #include "config/parse.h"
 
+/* While descriptors that it has passed cannot be closed. */
+#define BUSY_PAUSE (100 * AIT_USEC_PER_MSEC)
+
 void worker_is_ready(struct worker *w)
 {
     char time[FORMAT_TIME_MAX];
@@ -113,6 +116,13 @@ static void say_flood(struct worker *w)
                   (unsigned long long)n, format_time(usec, time));
 }
 
+static void say_busy(struct worker *w)
+{
+    log_event(w->all->log, LOG_LEVEL_WARNING, (int)w->slot, w->pid,
+              "its notifications wait: descriptors that it has passed with some cannot be closed, or no process can be started to close them; let it pass none but BARRIER=1");
+    w->told_busy = true;
+}
+
 /* A batch. *ret_pause is how long no other one should be read. */
 static int receive_some(struct worker *w, struct notify_socket *s, uint64_t *ret_pause)
 {
@@ -127,6 +137,13 @@ static int receive_some(struct worker *w, struct notify_socket *s, uint64_t *ret
     *ret_pause = flood_account(&w->flood, n, r > 0, ait_now(NULL));
     if (*ret_pause > 0)
         say_flood(w);
+    if (r != -EBUSY)
+        return r;
+    if (!w->told_busy)
+        say_busy(w);
+    if (*ret_pause < BUSY_PAUSE)
+        *ret_pause = BUSY_PAUSE;
+    r = 0;
     return r;
 }
 

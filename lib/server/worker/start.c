@@ -46,7 +46,8 @@ static int make_pipe(int *near, int *far)
         return -errno;
     *near = fds[0];
     *far = fds[1];
-    return 0;
+    /* The worker may open it as well, and take what poll(2) has told us of. */
+    return fcntl(*near, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 /*

@@ -76,6 +76,7 @@ struct worker {
     ait_explainer *explainer; /* of its sandbox; NULL: nothing is to be explained */
     uint64_t n_unreported;    /* denials that were not logged */
     bool unread_told;         /* the log says that its output or notifications cannot be read */
+    bool told_busy;           /* the log says that its notifications wait */
     bool shut_down_told;      /* the log says that it has shut down its listener */
 
     ait_future *output_over; /* both pipes have reached their end */
