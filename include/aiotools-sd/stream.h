@@ -3,8 +3,8 @@
 #define AIT_STREAM_H
 
 /*
- * A file descriptor with a buffer in each direction: for lines, records, exact sizes, and small
- * writes that are sent together.
+ * A file descriptor, or any other transport such as TLS, with a buffer in each direction: for
+ * lines, records, exact sizes, and small writes that are sent together.
  *
  * Cancellation loses nothing. What a cancelled read had received stays in the buffer. A cancelled
  * write has accepted either all of its bytes or, if they fit the buffer, none. One task at a time
@@ -46,7 +46,43 @@ int ait_stream_open(ait_stream **ret, int fd, const ait_stream_options *options)
 ait_stream *ait_stream_close(ait_stream *stream);
 AIT_DEFINE_CLEANUP_(ait_stream, ait_stream_close)
 
+/* -EBADF: it is closed, or has a transport of its own. */
 int ait_stream_fd(const ait_stream *stream);
+
+/*
+ * What a stream sends and receives through, in place of a file descriptor. All callbacks get the
+ * userdata that the stream was opened with. read and write are called in the task that uses the
+ * stream, and suspend it by ait_* calls, such as ait_poll(). They return negative errnos as the
+ * ait_* calls do. One call of each is under way at a time.
+ */
+typedef struct ait_stream_transport {
+    size_t size; /* sizeof(ait_stream_transport) */
+    /* Receives at least one and at most n bytes; 0 is the end. Returns how many. */
+    ssize_t (*read)(void *userdata, void *buf, size_t n);
+    /* Sends at least one of the n bytes. Returns how many. */
+    ssize_t (*write)(void *userdata, const void *buf, size_t n);
+    /*
+     * Tells the other side that no more follows; returns 0. May suspend. NULL: the transport cannot
+     * say it.
+     */
+    int (*shutdown)(void *userdata);
+    /*
+     * Called by ait_stream_close(): calls that wait in the transport have to return, as they do
+     * when ait_close() closes their fd. Cannot suspend. NULL: none can be waiting.
+     */
+    void (*close)(void *userdata);
+    /* Called last, when no call is under way any more. Cannot suspend. May be NULL. */
+    ait_destroy_fn destroy;
+} ait_stream_transport;
+
+#define AIT_STREAM_TRANSPORT(...) AIT_OPTIONS_(ait_stream_transport, __VA_ARGS__)
+
+/*
+ * Makes a stream over a transport, which is copied. On success userdata belongs to the stream.
+ * -EINVAL: read or write is NULL, or options have AIT_STREAM_OWN_FD.
+ */
+int ait_stream_open_transport(ait_stream **ret, const ait_stream_transport *transport,
+                              void *userdata, const ait_stream_options *options) AIT_MUST_CHECK;
 
 /*
  * Reads a line as soon as it is complete. Returns 1, the line in ret_line without its "\n" or
@@ -103,6 +139,12 @@ int ait_stream_vprintf(ait_stream *stream, const char *format, va_list ap)
     __attribute__((format(printf, 2, 0)));
 /* Waits until all written data has gone to the kernel. On failure the rest stays in the buffer. */
 int ait_stream_flush(ait_stream *stream);
+/*
+ * Flushes, and tells the other side that no more follows: the end of a socket's writing direction,
+ * or what the transport has for it. Reading goes on. -EOPNOTSUPP: neither a socket nor a transport
+ * that can say it.
+ */
+int ait_stream_shutdown(ait_stream *stream);
 /* The number of bytes that are not flushed. */
 ssize_t ait_stream_pending(const ait_stream *stream);
 

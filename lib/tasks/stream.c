@@ -30,13 +30,16 @@ struct buffer {
 struct ait_stream {
     struct ait_loop *loop;
     uint32_t refs;
-    int fd; /* -1: closed */
+    int fd; /* -1: closed, or a transport */
     bool own_fd;
+    bool closed;
     bool reading;
     bool writing;
     struct buffer in, out;
     size_t read_limit, write_size;
-    struct list writers; /* waiters */
+    struct list writers;            /* waiters */
+    ait_stream_transport transport; /* all zero: none, but an fd */
+    void *userdata;
 };
 
 /* ---- buffers --------------------------------------------------------------------------------- */
@@ -85,7 +88,7 @@ static void append(struct buffer *b, const void *data, size_t n)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-AIT_PUBLIC int ait_stream_open(ait_stream **ret, int fd, const ait_stream_options *options)
+static int stream_new(struct ait_stream **ret, const ait_stream_options *options, unsigned flags)
 {
     struct ait_stream *s;
     ait_stream_options o;
@@ -94,11 +97,8 @@ AIT_PUBLIC int ait_stream_open(ait_stream **ret, int fd, const ait_stream_option
     r = options_copy(&o, sizeof(o), options);
     if (r < 0)
         return r;
-    if (!ret || o.read_limit > LARGEST || o.write_size > LARGEST ||
-        o.flags & ~(unsigned)AIT_STREAM_OWN_FD)
+    if (o.read_limit > LARGEST || o.write_size > LARGEST || o.flags & ~flags)
         return -EINVAL;
-    if (fd < 0)
-        return -EBADF;
     if (!this_loop)
         return loop_foreign();
     s = calloc(1, sizeof(*s));
@@ -106,12 +106,44 @@ AIT_PUBLIC int ait_stream_open(ait_stream **ret, int fd, const ait_stream_option
         return -ENOMEM;
     s->loop = this_loop;
     s->refs = 1;
-    s->fd = fd;
+    s->fd = -1;
     s->own_fd = o.flags & AIT_STREAM_OWN_FD;
     s->read_limit = o.read_limit > 0 ? o.read_limit : READ_LIMIT;
     s->write_size = o.write_size > 0 ? o.write_size : WRITE_SIZE;
     list_init(&s->writers);
     *ret = s;
+    return 0;
+}
+
+AIT_PUBLIC int ait_stream_open(ait_stream **ret, int fd, const ait_stream_options *options)
+{
+    int r;
+
+    if (!ret)
+        return -EINVAL;
+    r = fd < 0 ? -EBADF : stream_new(ret, options, AIT_STREAM_OWN_FD);
+    if (r >= 0)
+        (*ret)->fd = fd;
+    return r;
+}
+
+AIT_PUBLIC int ait_stream_open_transport(ait_stream **ret, const ait_stream_transport *transport,
+                                         void *userdata, const ait_stream_options *options)
+{
+    ait_stream_transport t;
+    int r;
+
+    if (!ret || !transport)
+        return -EINVAL;
+    r = options_copy(&t, sizeof(t), transport);
+    if (r >= 0 && (!t.read || !t.write))
+        r = -EINVAL;
+    if (r >= 0)
+        r = stream_new(ret, options, 0);
+    if (r < 0)
+        return r;
+    (*ret)->transport = t;
+    (*ret)->userdata = userdata;
     return 0;
 }
 
@@ -121,6 +153,8 @@ static void stream_unref(struct ait_stream *s)
         return;
     free(s->in.data);
     free(s->out.data);
+    if (s->transport.destroy)
+        s->transport.destroy(s->userdata);
     free(s);
 }
 
@@ -132,10 +166,13 @@ AIT_PUBLIC ait_stream *ait_stream_close(ait_stream *stream)
         return NULL;
     fd = stream->fd;
     stream->fd = -1;
+    stream->closed = true;
     wait_serve_all(&stream->writers);
+    if (stream->transport.close)
+        stream->transport.close(stream->userdata);
     if (stream->own_fd)
         (void)ait_close(fd);
-    else if (stream->reading || stream->writing)
+    else if (fd >= 0 && (stream->reading || stream->writing))
         (void)ait_fd_forget(fd);
     stream_unref(stream);
     return NULL;
@@ -143,7 +180,34 @@ AIT_PUBLIC ait_stream *ait_stream_close(ait_stream *stream)
 
 AIT_PUBLIC int ait_stream_fd(const ait_stream *stream)
 {
-    return stream ? stream->fd : -EINVAL;
+    return !stream ? -EINVAL : stream->fd < 0 ? -EBADF : stream->fd;
+}
+
+/* ---- what is beneath ------------------------------------------------------------------------- */
+
+/* A callback that claims more than it was asked for is not believed. */
+static ssize_t checked(const struct ait_stream *s, ssize_t k, size_t n)
+{
+    if (s->closed)
+        return -EBADF;
+    return k > 0 && (size_t)k > n ? -EIO : k;
+}
+
+static ssize_t receive(struct ait_stream *s, void *buf, size_t n)
+{
+    if (likely(!s->transport.read))
+        return ait_read(s->fd, buf, n);
+    return checked(s, s->transport.read(s->userdata, buf, n), n);
+}
+
+static ssize_t transmit(struct ait_stream *s, const void *buf, size_t n)
+{
+    ssize_t k;
+
+    if (likely(!s->transport.write))
+        return ait_write(s->fd, buf, n);
+    k = s->transport.write(s->userdata, buf, n);
+    return k == 0 ? -EIO : checked(s, k, n);
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -159,7 +223,7 @@ static int reader_enter(struct ait_stream *s)
     LOOP_CHECK(s->loop);
     s->refs++;
     r = op_enter(&loop, &t);
-    if (r >= 0 && s->fd < 0)
+    if (r >= 0 && s->closed)
         r = -EBADF;
     if (r >= 0 && s->reading)
         r = -EBUSY;
@@ -204,7 +268,7 @@ static int fill(struct ait_stream *s)
     r = make_room(s);
     if (r < 0)
         return r;
-    k = ait_read(s->fd, s->in.data + s->in.tail, s->in.capacity - s->in.tail);
+    k = receive(s, s->in.data + s->in.tail, s->in.capacity - s->in.tail);
     if (k <= 0)
         return (int)k;
     s->in.tail += (size_t)k;
@@ -321,7 +385,7 @@ static int read_pieces(struct ait_stream *s, char *buf, size_t n, size_t *ret_do
     ssize_t k = 1;
 
     while (done < n) {
-        k = ait_read(s->fd, buf + done, n - done);
+        k = receive(s, buf + done, n - done);
         if (k <= 0)
             break;
         done += (size_t)k;
@@ -363,7 +427,7 @@ AIT_PUBLIC ssize_t ait_stream_read(ait_stream *stream, void *buf, size_t n)
     if (n == 0) {
         k = 0;
     } else if (held(&stream->in) == 0 && n >= READ_FIRST) {
-        k = ait_read(stream->fd, buf, n);
+        k = receive(stream, buf, n);
     } else {
         if (held(&stream->in) == 0)
             k = fill(stream);
@@ -422,7 +486,7 @@ static int wait_for_turn(struct ait_stream *s, struct ait_loop *loop, struct ait
 
     if (!wait_in(loop, &s->writers, &w, &what))
         return -ECANCELED;
-    return s->fd < 0 ? -EBADF : 0;
+    return s->closed ? -EBADF : 0;
 }
 
 static int writer_enter(struct ait_stream *s)
@@ -436,7 +500,7 @@ static int writer_enter(struct ait_stream *s)
     LOOP_CHECK(s->loop);
     s->refs++;
     r = op_enter(&loop, &t);
-    if (r >= 0 && s->fd < 0)
+    if (r >= 0 && s->closed)
         r = -EBADF;
     if (r >= 0 && s->writing)
         r = wait_for_turn(s, loop, t);
@@ -462,7 +526,7 @@ static int writer_leave(struct ait_stream *s, int r)
 static int flush_all(struct ait_stream *s)
 {
     while (held(&s->out) > 0) {
-        ssize_t k = ait_write(s->fd, s->out.data + s->out.head, held(&s->out));
+        ssize_t k = transmit(s, s->out.data + s->out.head, held(&s->out));
 
         if (k < 0)
             return (int)k;
@@ -471,7 +535,20 @@ static int flush_all(struct ait_stream *s)
     return 0;
 }
 
-/* More than the buffer has room for goes out behind it, without being copied. */
+/* What is buffered, and behind it, without being copied, what there is no room for. */
+static ssize_t transmit_both(struct ait_stream *s, const char *buf, size_t n)
+{
+    size_t before = held(&s->out);
+    struct iovec iov[] = {{before > 0 ? s->out.data + s->out.head : NULL, before},
+                          {(char *)buf, n}};
+
+    if (before == 0)
+        return transmit(s, buf, n);
+    if (s->transport.write)
+        return transmit(s, iov[0].iov_base, before);
+    return ait_writev(s->fd, iov, 2);
+}
+
 static int write_through(struct ait_stream *s, const char *buf, size_t n, size_t *ret_done)
 {
     size_t done = 0;
@@ -479,10 +556,8 @@ static int write_through(struct ait_stream *s, const char *buf, size_t n, size_t
 
     while (done < n && k >= 0) {
         size_t before = held(&s->out);
-        struct iovec iov[] = {{before > 0 ? s->out.data + s->out.head : NULL, before},
-                              {(char *)buf + done, n - done}};
 
-        k = before > 0 ? ait_writev(s->fd, iov, 2) : ait_write(s->fd, buf + done, n - done);
+        k = transmit_both(s, buf + done, n - done);
         if (k > 0 && (size_t)k < before) {
             drop(&s->out, (size_t)k);
         } else if (k > 0) {
@@ -596,6 +671,29 @@ AIT_PUBLIC int ait_stream_flush(ait_stream *stream)
 
     r = writer_enter(stream);
     return r < 0 ? r : writer_leave(stream, flush_all(stream));
+}
+
+static int shut_down(struct ait_stream *s)
+{
+    int r = flush_all(s);
+
+    if (r < 0)
+        return r;
+    if (s->transport.read) {
+        r = s->transport.shutdown ? s->transport.shutdown(s->userdata) : -EOPNOTSUPP;
+        return s->closed ? -EBADF : r < 0 ? r : 0;
+    }
+    if (shutdown(s->fd, SHUT_WR) < 0)
+        return errno == ENOTSOCK ? -EOPNOTSUPP : -errno;
+    return 0;
+}
+
+AIT_PUBLIC int ait_stream_shutdown(ait_stream *stream)
+{
+    int r;
+
+    r = writer_enter(stream);
+    return r < 0 ? r : writer_leave(stream, shut_down(stream));
 }
 
 AIT_PUBLIC ssize_t ait_stream_pending(const ait_stream *stream)

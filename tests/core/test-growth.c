@@ -38,6 +38,7 @@ NO_PADDING(ait_serve_options, stack_size);
 NO_PADDING(ait_spawn_options, max_output);
 NO_PADDING(ait_stack_use, resident);
 NO_PADDING(ait_stream_options, write_size);
+NO_PADDING(ait_stream_transport, destroy);
 NO_PADDING(ait_task_options, destroy);
 NO_PADDING(ait_tick, missed);
 
@@ -139,6 +140,25 @@ static int open_stream(const void *options)
     return r;
 }
 
+static ssize_t read_nothing(void *userdata, void *buf, size_t n)
+{
+    return 0;
+}
+
+static ssize_t write_all(void *userdata, const void *buf, size_t n)
+{
+    return (ssize_t)n;
+}
+
+static int open_transport(const void *transport)
+{
+    ait_stream *stream = NULL;
+    int r = ait_stream_open_transport(&stream, transport, NULL, NULL);
+
+    ait_stream_close(stream);
+    return r;
+}
+
 static int spawn_process(const void *options)
 {
     AIT_CHILD(child);
@@ -214,6 +234,7 @@ static int new_sandbox(const void *options)
     }
 
 static const ait_cache_options loads = {.load = load_nothing};
+static const ait_stream_transport reads = {.read = read_nothing, .write = write_all};
 
 static const struct row {
     const char *name;
@@ -235,6 +256,8 @@ static const struct row {
     PLAIN(ait_bus_serve_options, serve),
     PLAIN(ait_offload_options, offload),
     PLAIN(ait_stream_options, open_stream),
+    {"open_transport", sizeof(ait_stream_transport), offsetof(ait_stream_transport, shutdown),
+     &reads, open_transport},
     PLAIN(ait_spawn_options, spawn_process),
     PLAIN(ait_spawn_options, run_process),
     PLAIN(ait_fork_options, fork_process),

@@ -23,6 +23,62 @@ struct bench {
     unsigned n;     /* whatever the test counts */
 };
 
+/* The same tests hold for a transport of one's own. */
+#ifdef OVER_TRANSPORT
+#define BENCH_FD(b) -EBADF
+
+static ssize_t plain_read(void *userdata, void *buf, size_t n)
+{
+    return ait_read(((struct bench *)userdata)->fds[0], buf, n);
+}
+
+static ssize_t plain_write(void *userdata, const void *buf, size_t n)
+{
+    return ait_write(((struct bench *)userdata)->fds[0], buf, n);
+}
+
+static int plain_shutdown(void *userdata)
+{
+    return shutdown(((struct bench *)userdata)->fds[0], SHUT_WR) < 0 ? -errno : 0;
+}
+
+static bool owns_fd(const struct bench *b)
+{
+    return b->options && b->options->flags & AIT_STREAM_OWN_FD;
+}
+
+static void plain_close(void *userdata)
+{
+    struct bench *b = userdata;
+
+    CHECK_EQ(owns_fd(b) ? ait_close(b->fds[0]) : ait_fd_forget(b->fds[0]), 0);
+}
+
+static inline int bench_open(struct bench *b)
+{
+    const ait_stream_transport transport = {
+        .size = sizeof(transport),
+        .read = plain_read,
+        .write = plain_write,
+        .shutdown = plain_shutdown,
+        .close = plain_close,
+    };
+    ait_stream_options options = {.size = sizeof(options)};
+
+    if (b->options)
+        options = *b->options;
+    options.flags &= ~(unsigned)AIT_STREAM_OWN_FD;
+    return ait_stream_open_transport(&b->stream, &transport, b, &options);
+}
+#else
+#define BENCH_FD(b) ((b)->fds[0])
+
+static inline int bench_open(struct bench *b)
+{
+    return ait_stream_open(&b->stream, b->fds[0], b->options);
+}
+#endif
+
 static int (*bench_body)(struct bench *b);
 
 static int bench_main(void *userdata)
@@ -32,7 +88,7 @@ static int bench_main(void *userdata)
     int r;
 
     CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, b->fds), 0);
-    CHECK_EQ(ait_stream_open(&b->stream, b->fds[0], b->options), 0);
+    CHECK_EQ(bench_open(b), 0);
     CHECK_EQ(ait_scope_enter_after(&scope, AIT_SCOPE_FAIL_FAST, DEADLINE), 0);
     r = ait_scope_exit(scope, bench_body(b));
     b->stream = ait_stream_close(b->stream);

@@ -416,7 +416,7 @@ static int misuse_body(struct bench *b)
     CHECK(!s);
     CHECK(!ait_stream_close(NULL));
     CHECK_EQ(ait_stream_fd(NULL), -EINVAL);
-    CHECK_EQ(ait_stream_fd(b->stream), b->fds[0]);
+    CHECK_EQ(ait_stream_fd(b->stream), BENCH_FD(b));
     CHECK_EQ(ait_stream_available(NULL), -EINVAL);
     CHECK_EQ(ait_stream_pending(NULL), -EINVAL);
     CHECK_EQ(ait_stream_consume(NULL, 1), -EINVAL);
