@@ -102,6 +102,7 @@ def escapes_of_root_are_named(pit):
     pit.file("readable", "text")
     server = pit.server("-n1", "--log=json", "--deny=explain", "--run-to-completion", "--sandbox=strict", f"--read-only={pit.file('readable')}",
                         "--env=ASAN_OPTIONS=detect_leaks=0", f"--env=ESCAPE_OUTSIDE={pit.path}", f"--env=ESCAPE_READABLE={pit.file('readable')}",
+                        f"--env=ESCAPE_WRITABLE={pit.directory('own', 0o755)}", f"--read-write={pit.path}/own",
                         "--", ESCAPES, "--files", wrapper=["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"])
     server.wait_exit(None)
     tried = [r["message"] for r in records(server.out.text()) if r["message"].endswith("refused (EPERM)")]

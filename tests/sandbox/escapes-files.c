@@ -65,11 +65,11 @@ static int way_chmod(void)
 }
 static int way_chmod_named(void)
 {
-    return said(chmod(again(named()), 04755));
+    return said(chmod(again(named()), 0755));
 }
 static int way_chmod_elsewhere(void)
 {
-    return said(chmod(elsewhere(), 04755));
+    return said(chmod(elsewhere(), 0755));
 }
 static int way_chmod_device(void)
 {
@@ -77,20 +77,20 @@ static int way_chmod_device(void)
 }
 static int way_fchmod(void)
 {
-    return said(fchmod(readable(), 04755));
+    return said(fchmod(readable(), 0755));
 }
 /* Neither reading nor writing is asked for, and so nothing is refused. */
 static int way_fchmod_neither(void)
 {
-    return said(fchmod(open(outside("file"), O_ACCMODE | O_CLOEXEC), 04755));
+    return said(fchmod(open(outside("file"), O_ACCMODE | O_CLOEXEC), 0755));
 }
 static int way_fchmodat(void)
 {
-    return said(syscall(SYS_fchmodat, AT_FDCWD, outside("file"), 04755));
+    return said(syscall(SYS_fchmodat, AT_FDCWD, outside("file"), 0755));
 }
 static int way_fchmodat2(void)
 {
-    return said(syscall(452, named(), "", 04755, AT_EMPTY_PATH));
+    return said(syscall(452, named(), "", 0755, AT_EMPTY_PATH));
 }
 static int way_chown(void)
 {
@@ -211,6 +211,94 @@ static int way_file_setattr(void)
     uint64_t attributes[4] = {0x40};
     return said(syscall(469, AT_FDCWD, outside("file"), attributes, 24, 0));
 }
+/* What it was given: all that is no pipe and no socket. */
+static int way_fchmod_given(void)
+{
+    struct stat st;
+    int r = NOT_HERE;
+    for (int fd = 0; fd < 64; fd++) {
+        if (fstat(fd, &st) < 0 || S_ISSOCK(st.st_mode) || S_ISFIFO(st.st_mode))
+            continue;
+        r = said(fchmod(fd, st.st_mode & 07777));
+        if (r == 0)
+            break;
+    }
+    return r;
+}
+/* In a place of its own: others could execute it with root's rights. */
+static const char *own(void)
+{
+    static char path[4096];
+    const char *folder = getenv("ESCAPE_WRITABLE");
+    (void)snprintf(path, sizeof(path), "%s/%d", folder ? folder : NOWHERE, getpid());
+    return path;
+}
+static int made(int fd)
+{
+    int r = said(fd);
+    struct stat st;
+    if (r == 0 && fstat(fd, &st) == 0 && !(st.st_mode & (S_ISUID | S_ISGID)))
+        r = EACCES;
+    (void)unlink(own());
+    return r;
+}
+static int way_suid_open(void)
+{
+    return made(open(own(), O_WRONLY | O_CREAT | O_CLOEXEC, 04700));
+}
+static int way_suid_open_high(void)
+{
+    return made((int)syscall(SYS_openat, AT_FDCWD, own(), O_WRONLY | O_CREAT | O_CLOEXEC,
+                             HIGH | 0x10000 | 02710));
+}
+static int way_suid_creat(void)
+{
+    return made(creat(own(), 04700));
+}
+static int way_suid_temporary(void)
+{
+    const char *folder = getenv("ESCAPE_WRITABLE");
+    return made(open(folder ? folder : NOWHERE, O_WRONLY | O_TMPFILE | O_CLOEXEC, 04700));
+}
+static int way_suid_openat2(void)
+{
+    uint64_t how[3] = {O_WRONLY | O_CREAT, 04700, 0};
+    return made((int)syscall(437, AT_FDCWD, own(), how, sizeof(how)));
+}
+static int way_suid_mknod(void)
+{
+    int r = said(mknod(own(), S_IFREG | 04700, 0));
+    (void)unlink(own());
+    return r;
+}
+static int way_suid_chmod(void)
+{
+    int fd = open(own(), O_WRONLY | O_CREAT | O_CLOEXEC, 0700), r;
+    if (fd < 0)
+        return NOT_HERE;
+    r = said(chmod(own(), 04700));
+    (void)unlink(own());
+    return r;
+}
+static int way_suid_fchmod(void)
+{
+    int fd = open(own(), O_WRONLY | O_CREAT | O_CLOEXEC, 0700), r;
+    if (fd < 0)
+        return NOT_HERE;
+    r = said(fchmod(fd, 06700));
+    (void)unlink(own());
+    return r;
+}
+static int way_suid_fchmodat2(void)
+{
+    int fd = open(own(), O_WRONLY | O_CREAT | O_CLOEXEC, 0700), r;
+    if (fd < 0)
+        return NOT_HERE;
+    r = said(syscall(452, AT_FDCWD, own(), 02700, AT_SYMLINK_NOFOLLOW));
+    (void)unlink(own());
+    return r;
+}
+
 static int way_truncate(void)
 {
     return said(truncate(outside("file"), 0));
@@ -392,6 +480,16 @@ const struct way file_ways[] = {
     {"ioctl SETVERSION", way_set_version},
     {"ioctl for a subvolume", way_subvolume},
     {"file_setattr", way_file_setattr},
+    {"fchmod of what was given", way_fchmod_given},
+    {"open of a set-user-ID file", way_suid_open},
+    {"openat of a set-group-ID file", way_suid_open_high},
+    {"creat of a set-user-ID file", way_suid_creat},
+    {"open of a temporary set-user-ID file", way_suid_temporary},
+    {"openat2 of a set-user-ID file", way_suid_openat2},
+    {"mknod of a set-user-ID file", way_suid_mknod},
+    {"chmod of an own file", way_suid_chmod},
+    {"fchmod of an own file", way_suid_fchmod},
+    {"fchmodat2 of an own file", way_suid_fchmodat2},
     {"truncate", way_truncate},
     {"open that truncates", way_truncate_readable},
     {"open for neither that truncates", way_truncate_neither},

@@ -20,7 +20,8 @@
  *
  * With --files, what is tried is what root can do to files: ESCAPE_OUTSIDE names a folder that
  * cannot be reached, with a file, and sockets called stream and seqpacket; ESCAPE_READABLE a file
- * that may be read only. Those are changed where it gets out, and nothing else.
+ * that may be read only; ESCAPE_WRITABLE a folder that may be written. Those are changed where it
+ * gets out, and nothing else.
  */
 
 #include <dirent.h>

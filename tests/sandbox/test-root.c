@@ -41,14 +41,18 @@ static const char *const all[] = {"root", "root-files", "root-truncate", NULL};
 
 /* ---- what the policy says -------------------------------------------------------------------- */
 
-static int answer(const ait_policy *policy, int number, uint64_t a, uint64_t b, uint64_t c)
+static int answer_to(const ait_policy *policy, int number, const uint64_t args[6])
 {
-    const uint64_t args[6] = {a, b, c};
     ait_policy_action action = ait_policy_evaluate(policy, number, args);
 
     if (action.kind == AIT_POLICY_KILL)
         return -1;
     return action.kind == AIT_POLICY_ALLOW ? 0 : action.error;
+}
+
+static int answer(const ait_policy *policy, int number, uint64_t a, uint64_t b, uint64_t c)
+{
+    return answer_to(policy, number, (const uint64_t[6]){a, b, c});
 }
 
 static ait_policy *rooted(const char *text, const char *const *presets, const char *open)
@@ -77,9 +81,17 @@ static void rules_deny_what_is_not_seen(void **state)
     };
     const struct {
         int number;
-        uint64_t args[3];
+        uint64_t args[6];
         int error;
     } cases[] = {
+        {SYS_openat, {0, 0, O_WRONLY | O_CREAT, S_ISUID | 0755}, EPERM},
+        {SYS_openat, {0, 0, HIGH | O_WRONLY | O_CREAT, HIGH | S_ISGID}, EPERM},
+        {SYS_openat, {0, 0, O_WRONLY | O_TMPFILE, S_ISUID}, EPERM},
+        {SYS_openat, {0, 0, O_WRONLY | O_CREAT, S_ISVTX | 0777}, 0},
+        {SYS_openat, {0, 0, O_DIRECTORY, S_ISUID}, 0}, /* not read */
+        {SYS_mknodat, {0, 0, S_IFREG | S_ISUID}, EPERM},
+        {SYS_mknodat, {0, 0, S_IFSOCK | 0777}, 0},
+        {SYS_mkdirat, {0, 0, 0777}, 0},
         {SYS_socket, {AF_UNIX, SOCK_STREAM, 0}, EPERM},
         {SYS_socket, {HIGH | AF_UNIX, HIGH | SOCK_SEQPACKET | SOCK_CLOEXEC, 0}, EPERM},
         {SYS_socket, {AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0}, 0},
@@ -118,8 +130,7 @@ static void rules_deny_what_is_not_seen(void **state)
                 fail_msg("policy %zu: %s", k, names[i]);
         }
         for (size_t i = 0; i < N(cases); i++) {
-            int error = answer(policies[k], cases[i].number, cases[i].args[0], cases[i].args[1],
-                               cases[i].args[2]);
+            int error = answer_to(policies[k], cases[i].number, cases[i].args);
             if (error != cases[i].error && !(k == 1 && cases[i].args[1] == TIOCSTI))
                 fail_msg("policy %zu, case %zu: %d", k, i, error);
         }
@@ -175,8 +186,13 @@ static void presets_add_up(void **state)
     assert_int_equal(answer(p, SYS_truncate, 0, 0, 0), 0);
     assert_int_equal(answer(p, SYS_fchmod, 0, 0, 0), 0);
     ait_policy_unref(p);
+    p = rooted("policy 1\ninclude service\nchmod arg1 & 07000 == 04000\nmq_open\n", all,
+               "chmod, mq_open");
+    assert_int_equal(answer(p, SYS_fchmodat, 0, 0, S_ISUID), EPERM);
+    ait_policy_unref(p);
     p = rooted("policy 1\ninclude service\n", (const char *const[]){"root", NULL}, "");
-    assert_int_equal(answer(p, SYS_fchmod, 0, 0, 0), 0);
+    assert_int_equal(answer(p, SYS_fchmod, 0, 02755, 0), EPERM);
+    assert_int_equal(answer(p, SYS_fchmod, 0, 01755, 0), 0);
     assert_int_equal(answer(p, SYS_socket, AF_UNIX, SOCK_STREAM, 0), EPERM);
     ait_policy_unref(p);
 }

@@ -10,7 +10,8 @@
  * Paths keep the flags of the mounts below them. Mounts that are made or removed outside later are
  * not seen inside.
  *
- * What this is not: it hides nothing, and devices and sockets work on a read-only mount as before.
+ * What this is not: descriptors that are open already keep the mounts that they were opened on. It
+ * hides nothing, and devices and sockets work on a read-only mount as before.
  */
 
 #include <stdbool.h>

@@ -14,11 +14,26 @@ struct open_calls {
     size_t size, n;
 };
 
-/* What does not fit is told by dots. */
+static bool was_said(const char *list, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (; *list; list += strspn(list, ", ")) {
+        size_t length = strcspn(list, ",");
+        if (length == n && strncmp(list, name, n) == 0)
+            return true;
+        list += length;
+    }
+    return false;
+}
+
+/* Once. What does not fit is told by dots. */
 static void say_open(struct open_calls *open, int number)
 {
     const char *name = ait_syscall_name(number);
 
+    if (was_said(open->text, name))
+        return;
     if (open->n + strlen(name) + sizeof(", ...") < open->size)
         open->n += (size_t)snprintf(open->text + open->n, open->size - open->n, "%s%s",
                                     open->n > 0 ? ", " : "", name);

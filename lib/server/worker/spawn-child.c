@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <fcntl.h>
+
 #include "config/parse.h"
 #include "raw.h"
 #include "spawn-child.h"
@@ -21,6 +23,17 @@ RAW_CODE static int register_with_guardian(struct exec_plan *plan)
     return registration ? guardian_register_self(registration, params_of(plan)->guardian_fd) : 0;
 }
 
+/* Ours was opened on a mount of ours, where root can change its mode (enter/mounts.h). */
+RAW_CODE static int renew_null(int fd)
+{
+    long own = raw_call(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC);
+    long r = own < 0 ? own : raw_call(SYS_dup3, own, fd, O_CLOEXEC);
+
+    if (own >= 0)
+        (void)raw_call(SYS_close, own);
+    return r < 0 ? (int)r : 0;
+}
+
 /*
  * Landlock needs its descriptor, which is closed for the worker. The bounding set needs a privilege
  * that a change of user drops.
@@ -29,7 +42,11 @@ RAW_CODE static int prepare_sandbox(struct exec_plan *plan)
 {
     if (!params_of(plan)->sandbox)
         return 0;
-    return ait_sandbox_prepare_child(params_of(plan)->sandbox, &plan->report->detail);
+    int r = ait_sandbox_prepare_child(params_of(plan)->sandbox, &plan->report->detail);
+    if (r < 0)
+        return r;
+    plan->report->detail = "/dev/null";
+    return renew_null(spawn_plan_of(plan)->null_fd);
 }
 
 RAW_CODE static int set_rlimits(struct exec_plan *plan)

@@ -31,8 +31,9 @@ enum spawn_step {
 struct spawn_plan {
     struct exec_plan exec; /* first */
     const struct spawn_params *params;
-    int socket; /* target of the one over which the sandbox's listener goes, and whose end tells of
-                   the exec; always there */
+    int null_fd; /* opened again in the sandbox */
+    int socket;  /* target of the one over which the sandbox's listener goes, and whose end tells of
+                    the exec; always there */
     struct guardian_registration *registration; /* NULL: no guardian */
 };
 

@@ -99,7 +99,9 @@ static const char *call_of(const char *detail)
 {
     static const struct {
         const char *detail, *call;
-    } calls[] = {{"capability bounding set", "prctl"},
+    } calls[] = {{"mount namespace", "unshare, mount, open_tree, move_mount or mount_setattr"},
+                 {"/dev/null", "openat or dup3"},
+                 {"capability bounding set", "prctl"},
                  {"no_new_privs", "prctl"},
                  {"Landlock", "landlock_restrict_self"},
                  {"capabilities", "capget or capset"}};
@@ -182,7 +184,7 @@ static int add_socket(struct start *s, const struct spawn_params *params)
 
 static int open_null(struct start *s, const struct spawn_params *params, struct problem *p)
 {
-    s->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    s->null_fd = s->plan.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (s->null_fd >= 0)
         return 0;
     int r = -errno;
