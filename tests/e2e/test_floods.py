@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A worker that floods the supervisor is slowed, and nobody else: the other slots are served, signals are answered."""
 import os
+import re
 import select
 import signal
+import threading
+import time
 import tty
 
-from harness import SANITIZED, bound, check, main, proc_stat, read_proc, scenario, wait_for
+from harness import SANITIZED, bound, check, check_equal, main, proc_stat, read_proc, scenario, wait_for
 
 FLOODER = os.environ.get("AIT_FLOODER", "")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -105,6 +108,51 @@ def dead_orphans(pit):
 def zombies(server):
     text = read_proc(server.process.pid, f"task/{server.process.pid}/children").decode()
     return {int(p) for p in text.split() if (proc_stat(int(p)) or (0, "?"))[1] == "Z"}
+
+
+@scenario
+def output(pit):
+    """One slot prints for ever, and the reader is slow: what the others print arrives, and what we say, denials too."""
+    script = (f'[ $AIOTOOLS_SD_SLOT = 0 ] && exec {FLOODER} print; '
+              'i=0; while [ $i -lt 60 ]; do i=$((i+1)); echo "audit $i"; echo "audit $i" >&2; '
+              '[ $((i % 5)) = 0 ] && /usr/sbin/chroot /tmp true; sleep 0.03; done; exec sleep 1000')
+    server = pit.server("-n2", "--name=web", "--ready=exec", "--deny=explain", "--", "/bin/sh", "-c", script,
+                        read_output=False)
+    heard = [SlowReader(server.process.stdout), SlowReader(server.process.stderr)]
+    for reader in heard:
+        wait_for("the last line", lambda: "audit 60" in reader.kept())
+        lines = re.findall(r"^web\[1:\d+\] audit (\d+)$", reader.kept(), re.M)
+        check_equal(lines, [str(i) for i in range(1, 61)], "lines")
+    server.send(signal.SIGTERM)
+    server.wait_exit(0, patience=20)
+    for reader in heard:
+        reader.thread.join()
+    text = heard[1].kept()
+    check_equal(text.count("sandbox denied chroot"), 12, "denials")
+    for words in ("slot 1, pid [0-9]*: the sandbox denied it 12 calls", "web: stopping", "web: stopped"):
+        check(re.search(words, text), f"{words} is missing in {text[-3000:]}")
+    check(not re.search(r"slot 1\S* warning: \d+ lines? dropped", text + heard[0].kept()), "lines of slot 1 were dropped")
+    pit.note(f"{heard[0].n >> 20} and {heard[1].n >> 20} MiB read")
+
+
+class SlowReader:
+    """Takes some MB a second, and keeps what slot 0 has not printed."""
+
+    def __init__(self, file):
+        self.file, self.n, self.lines = file, 0, []
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self):
+        rest = b""
+        while data := os.read(self.file.fileno(), 65536):
+            self.n += len(data)
+            *lines, rest = (rest + data).split(b"\n")
+            self.lines += [line for line in lines if not line.endswith(b"ffff")]
+            time.sleep(0.02)
+
+    def kept(self):
+        return "\n".join(line.decode() for line in self.lines) + "\n"
 
 
 EVIL = r"\x1b]0;title\x07\x1b[2J\x0dweb: stopped\xc2\x9b31m"

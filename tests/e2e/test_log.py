@@ -117,8 +117,8 @@ def flood(pit):
 
 @scenario
 def nobody_reads(pit):
-    """The pipe behind us is full: the worker writes on at full speed, the supervisor does its work, and later says how
-    much was dropped."""
+    """The pipe behind us is full: the worker writes on, more slowly, the supervisor does its work, and later says
+    how much was dropped."""
     size = 8 << 20
     listen = f"127.0.0.1:{pit.port()}"
     server = pit.server("-n1", "--name=web", f"--listen={listen}", *pit.worker(f"--flood={size}", "--lines=10"),

@@ -463,7 +463,7 @@ static void check_slow_reader(struct rig *rig)
             assert_int_equal(strlen(line), 13);
             next = v + 1;
         } else {
-            assert_int_equal(sscanf(line, "web: warning: %lu lines dropped", &dropped), 1);
+            assert_int_equal(sscanf(line, "web: slot 0: warning: %lu lines dropped", &dropped), 1);
             next += dropped;
         }
     }
@@ -495,6 +495,85 @@ static void test_slow_socket(void **state)
     assert_int_equal(log_new(&rig.log, "web", LOG_PLAIN, rig.out[1], rig.err[1]), 0);
     log_set_wake(rig.log, count_wake, &rig);
     check_slow_reader(&rig);
+    rig_done(&rig);
+}
+
+struct heard {
+    unsigned long fed, heard, dropped;
+};
+
+/* Whatever was written: its number, or the loss that it tells. */
+static void hear(char *line, struct heard *slots, unsigned n_slots, unsigned *ret_events)
+{
+    unsigned slot;
+    unsigned long n;
+
+    if (sscanf(line, "web: slot %u: warning: %lu line", &slot, &n) == 2) {
+        assert_true(slot < n_slots);
+        slots[slot].dropped += n;
+    } else if (sscanf(line, "web[%u:1] %lu", &slot, &n) == 2) {
+        assert_true(slot < n_slots);
+        /* In order, and what is missing has been told before. */
+        assert_int_equal(n, slots[slot].heard + slots[slot].dropped);
+        slots[slot].heard++;
+    } else {
+        assert_non_null(strstr(line, "event"));
+        ++*ret_events;
+    }
+}
+
+/*
+ * Two slots flood, nobody reads, and then a slow reader comes. The others say what they have to
+ * say, and so do we.
+ */
+static void test_fair(void **state)
+{
+    enum { N_SLOTS = 5, N_FLOODERS = 2, N_LINES = 2000 };
+    struct heard slots[N_SLOTS] = {0};
+    struct log_stream streams[N_SLOTS];
+    unsigned n_events = 0, told_events = 0;
+    struct rig rig;
+    char line[128], *all = calloc(1, 64 << 20), *end = all;
+    size_t n;
+
+    assert_non_null(all);
+    rig_init(&rig, LOG_PREFIX);
+    for (unsigned i = 0; i < N_SLOTS; i++)
+        log_stream_init(&streams[i], rig.log, (int)i, 1, LOG_STDERR);
+    for (unsigned round = 0; round < N_LINES; round++) {
+        for (unsigned i = 0; i < N_SLOTS; i++)
+            for (unsigned k = 0; k < (i < N_FLOODERS ? 50 : 1); k++) {
+                n = (size_t)snprintf(line, sizeof(line), "%lu %060d\n", slots[i].fed++, 0);
+                log_stream_feed(&streams[i], line, n);
+            }
+        if (round % 10 == 0)
+            log_event(rig.log, LOG_LEVEL_INFO, n_events++ % 2 ? 4 : LOG_NO_SLOT, 0, "event");
+        if (round == N_LINES / 2)
+            assert_true(log_stream_pause(&streams[0]) > 0);
+        assert_int_equal(log_stream_pause(&streams[N_SLOTS - 1]), 0);
+        if (round > N_LINES / 2) {
+            end += read(rig.err[0], end, 20000);
+            (void)log_flush(rig.log);
+        }
+    }
+    for (bool pending = true; pending;) {
+        char *got = take(rig.err[0]);
+
+        end = stpcpy(end, got);
+        free(got);
+        pending = log_flush(rig.log);
+    }
+    char *got = take(rig.err[0]);
+    (void)stpcpy(end, got);
+    free(got);
+    for (char *save, *p = strtok_r(all, "\n", &save); p; p = strtok_r(NULL, "\n", &save))
+        hear(p, slots, N_SLOTS, &told_events);
+    for (unsigned i = 0; i < N_SLOTS; i++) {
+        assert_int_equal(slots[i].heard + slots[i].dropped, slots[i].fed);
+        assert_int_equal(slots[i].dropped > 0, i < N_FLOODERS);
+    }
+    assert_int_equal(told_events, n_events);
+    free(all);
     rig_done(&rig);
 }
 
@@ -786,15 +865,25 @@ static void test_finish_gives_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),           cmocka_unit_test(test_channels),
-        cmocka_unit_test(test_one_file),        cmocka_unit_test(test_long_lines),
-        cmocka_unit_test(test_json_records),    cmocka_unit_test(test_json_strings),
-        cmocka_unit_test(test_visible),         cmocka_unit_test(test_terminal),
-        cmocka_unit_test(test_no_room),         cmocka_unit_test(test_slow_pipe),
-        cmocka_unit_test(test_slow_socket),     cmocka_unit_test(test_description_untouched),
-        cmocka_unit_test(test_dead_reader),     cmocka_unit_test(test_closed_fds),
-        cmocka_unit_test(test_file_offset),     cmocka_unit_test(test_finish_waits),
-        cmocka_unit_test(test_full_disk),       cmocka_unit_test(test_full_device),
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_channels),
+        cmocka_unit_test(test_one_file),
+        cmocka_unit_test(test_long_lines),
+        cmocka_unit_test(test_json_records),
+        cmocka_unit_test(test_json_strings),
+        cmocka_unit_test(test_visible),
+        cmocka_unit_test(test_terminal),
+        cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_slow_pipe),
+        cmocka_unit_test(test_slow_socket),
+        cmocka_unit_test(test_fair),
+        cmocka_unit_test(test_description_untouched),
+        cmocka_unit_test(test_dead_reader),
+        cmocka_unit_test(test_closed_fds),
+        cmocka_unit_test(test_file_offset),
+        cmocka_unit_test(test_finish_waits),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_full_device),
         cmocka_unit_test(test_finish_gives_up),
     };
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "format.h"
+#include "shares.h"
 
 /* Room for one line in its longest form, JSON of control characters; kept once it was needed. */
 #define OUTPUT_SIZE     (64u * 1024)
@@ -22,7 +23,7 @@
  * Room for bursts while the reader is behind, released when everything is written. A slower reader
  * loses lines.
  */
-#define OUTPUT_SIZE_MAX (4u * 1024 * 1024)
+#define OUTPUT_SIZE_MAX SHARES_SIZE
 
 /*
  * Lost lines of an output that cannot be written are reported on the other one: at once, and then
@@ -34,7 +35,7 @@
 #define SAY_WAITING    UINT64_C(1000000)
 #define WAIT_STEP      100 /* ms */
 /* Reports that are on their way at the same time. */
-#define REPORTS_MAX    8
+#define REPORTS_MAX    16
 
 enum output_kind { OUTPUT_FILE, OUTPUT_SOCKET, OUTPUT_POLLED, OUTPUT_DEAD };
 
@@ -45,6 +46,7 @@ struct output;
 struct report {
     uint64_t end, n;
     struct output *about;
+    int slot;
 };
 
 struct output {
@@ -55,11 +57,12 @@ struct output {
     enum output_kind kind;
     char *buf;
     size_t size, start, end;
-    uint64_t written; /* bytes, ever */
-    bool torn;        /* the last line written is not whole, and its rest is lost */
-    int error;        /* of the last write; 0: it went well */
-    int why;          /* lines are unreported: an errno, or 0: the reader is too slow */
-    uint64_t dropped, reported;
+    uint64_t written;           /* bytes, ever */
+    bool torn;                  /* the last line written is not whole, and its rest is lost */
+    int error;                  /* of the last write; 0: it went well */
+    int why;                    /* lines are unreported: an errno, or 0: the reader is too slow */
+    uint64_t dropped, reported; /* of no slot, or that could not be written */
+    struct shares shares;
     struct report reports[REPORTS_MAX];
     unsigned n_reports;
     uint64_t told_at;
@@ -116,6 +119,7 @@ static void output_done(struct output *o)
     if (o->own)
         close(o->fd);
     free(o->buf);
+    shares_done(&o->shares);
     *o = (struct output){.fd = -1, .kind = OUTPUT_DEAD};
 }
 
@@ -140,12 +144,28 @@ static ssize_t output_write(struct output *o, const char *buf, size_t n)
 
 /* ---- what is written, and what is lost ------------------------------------------------------- */
 
+/* The lines that were dropped, and those of them that a report in the buffer tells. */
+static uint64_t *dropped_of(struct output *o, int slot)
+{
+    struct share *share = shares_of(&o->shares, slot);
+
+    return share ? &share->dropped : &o->dropped;
+}
+
+static uint64_t *reported_of(struct output *o, int slot)
+{
+    struct share *share = shares_of(&o->shares, slot);
+
+    return share ? &share->reported : &o->reported;
+}
+
 static void output_wrote(struct output *o, size_t n)
 {
     unsigned arrived = 0;
 
     o->start += n;
     o->written += n;
+    shares_wrote(&o->shares, o->written);
     while (arrived < o->n_reports && o->reports[arrived].end <= o->written)
         arrived++;
     o->n_reports -= arrived;
@@ -162,8 +182,11 @@ static void output_lose(struct output *o, int error)
     for (; o->n_reports > 0; n--) {
         struct report *lost = &o->reports[--o->n_reports];
 
-        lost->about->reported -= lost->n;
+        *reported_of(lost->about, lost->slot) -= lost->n;
     }
+    /* As if it were: positions only grow. */
+    o->written += o->end - o->start;
+    shares_wrote(&o->shares, o->written);
     if (o->start > 0)
         o->torn = o->buf[o->start - 1] != '\n';
     o->dropped += n;
@@ -241,15 +264,6 @@ static struct log_text output_text(struct output *o)
     return (struct log_text){.p = o->buf + o->end, .end = o->buf + o->size};
 }
 
-/* A line counts only when all of it fits. */
-static bool output_commit(struct output *o, const struct log_text *t)
-{
-    if (t->full)
-        return false;
-    o->end = (size_t)(t->p - o->buf);
-    return true;
-}
-
 static uint64_t realtime_usec(void)
 {
     struct timespec ts;
@@ -258,25 +272,44 @@ static uint64_t realtime_usec(void)
     return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-static bool output_try(struct log *log, struct output *o, struct log_record *record)
+enum put { PUT_DONE, PUT_FULL, PUT_REFUSED };
+
+static size_t output_used(const struct output *o)
+{
+    return o->end - o->start;
+}
+
+/* A line counts only when all of it fits, and its slot does not hold too much. */
+static enum put output_try(struct log *log, struct output *o, struct log_record *record)
 {
     struct log_text t = output_text(o);
+    uint64_t start = o->written + output_used(o);
+    size_t n;
 
     record->terminal = o->terminal;
     log_format_record(&t, log->format, log->name, record);
-    return output_commit(o, &t);
+    if (t.full)
+        return PUT_FULL;
+    n = (size_t)(t.p - o->buf) - o->end;
+    if (!shares_admit(shares_of(&o->shares, record->slot), record->event, n, output_used(o)))
+        return PUT_REFUSED;
+    o->end += n;
+    shares_add(&o->shares, record->slot, record->event, start, start + n);
+    return PUT_DONE;
 }
 
 static bool output_put(struct log *log, struct output *o, struct log_record *record)
 {
+    enum put put;
+
     record->time = realtime_usec();
-    if (output_try(log, o, record))
+    if (output_try(log, o, record) == PUT_DONE)
         return true;
     (void)output_flush(o);
-    while (!output_try(log, o, record))
+    while ((put = output_try(log, o, record)) == PUT_FULL)
         if (!output_grow(o))
             return false;
-    return true;
+    return put == PUT_DONE;
 }
 
 static const char *output_name(const struct log *log, const struct output *o)
@@ -286,10 +319,11 @@ static const char *output_name(const struct log *log, const struct output *o)
     return o == log->channel[LOG_STDOUT] ? "standard output" : "standard error";
 }
 
-/* Writes to `to` what has been dropped of o. */
-static void report(struct log *log, struct output *o, struct output *to, bool at_end)
+/* Writes to `to` what has been dropped of o, and there of a slot, or what is of none. */
+static void report(struct log *log, struct output *o, int slot, struct output *to, bool at_end)
 {
-    uint64_t n = o->dropped - o->reported;
+    uint64_t n = *dropped_of(o, slot) - *reported_of(o, slot);
+    int why = slot < 0 ? o->why : 0;
     char text[160];
     int k;
 
@@ -297,9 +331,9 @@ static void report(struct log *log, struct output *o, struct output *to, bool at
         return;
     k = snprintf(text, sizeof(text), "%llu line%s dropped: ", (unsigned long long)n,
                  n == 1 ? "" : "s");
-    if (o->why != 0)
+    if (why != 0)
         k += snprintf(text + k, sizeof(text) - (size_t)k, "cannot write to %s: %s",
-                      output_name(log, o), strerror(o->why));
+                      output_name(log, o), strerror(why));
     else if (at_end)
         k += snprintf(text + k, sizeof(text) - (size_t)k,
                       "the reader of %s has not taken them before the end", output_name(log, o));
@@ -308,7 +342,7 @@ static void report(struct log *log, struct output *o, struct output *to, bool at
     struct log_record record = {
         .event = true,
         .level = LOG_LEVEL_WARNING,
-        .slot = LOG_NO_SLOT,
+        .slot = slot,
         .text = text,
         .n = (size_t)k < sizeof(text) ? (size_t)k : sizeof(text) - 1,
     };
@@ -318,9 +352,10 @@ static void report(struct log *log, struct output *o, struct output *to, bool at
         .end = to->written + (to->end - to->start),
         .n = n,
         .about = o,
+        .slot = slot,
     };
-    o->reported += n;
-    if (o->error == 0)
+    *reported_of(o, slot) += n;
+    if (slot < 0 && o->error == 0)
         o->why = 0;
 }
 
@@ -354,32 +389,38 @@ static void output_tell(struct log *log, struct output *o, bool at_end)
     o->told_at = now;
     if (o->n_told <= TELL_DOUBLINGS)
         o->n_told++;
-    report(log, o, other, at_end);
+    report(log, o, LOG_NO_SLOT, other, at_end);
     (void)output_flush(other);
 }
 
 /*
- * After a loss nothing is accepted until half of the buffer is free, so that one report stands for
- * many lines.
+ * After a loss nothing is accepted until half of the buffer is free, or of what a slot may hold, so
+ * that one report stands for many lines.
  */
-static bool output_recovers(struct output *o)
+static bool output_recovers(struct output *o, int slot)
 {
-    if (o->dropped == o->reported)
-        return true;
-    (void)output_flush(o);
-    return o->end - o->start <= OUTPUT_SIZE_MAX / 2;
+    const struct share *share = shares_of(&o->shares, slot);
+    bool lost = o->dropped != o->reported, of_slot = share && share->dropped != share->reported;
+
+    if (lost || of_slot)
+        (void)output_flush(o);
+    return (!lost || output_used(o) <= OUTPUT_SIZE_MAX / 2) &&
+           (!of_slot || shares_recovers(share, output_used(o)));
 }
 
 static void log_put(struct log *log, enum log_channel channel, struct log_record *record)
 {
     struct output *o = log->channel[channel];
+    int slot = o->kind == OUTPUT_DEAD ? LOG_NO_SLOT : record->slot;
 
-    if (o->kind != OUTPUT_DEAD && output_recovers(o)) {
-        report(log, o, o, false);
+    if (o->kind != OUTPUT_DEAD && output_recovers(o, slot)) {
+        report(log, o, LOG_NO_SLOT, o, false);
+        if (slot >= 0)
+            report(log, o, slot, o, false);
         if (output_put(log, o, record))
             return;
     }
-    o->dropped++;
+    ++*dropped_of(o, slot);
 }
 
 static void log_push(struct log *log, enum log_channel channel)
@@ -519,6 +560,13 @@ void log_stream_end(struct log_stream *stream)
         log_push(stream->log, stream->channel);
 }
 
+uint64_t log_stream_pause(const struct log_stream *stream)
+{
+    struct output *o = stream->log->channel[stream->channel];
+
+    return shares_pause(shares_of(&o->shares, stream->slot), output_used(o));
+}
+
 /* ---- events ---------------------------------------------------------------------------------- */
 
 static void put_event(struct log *log, struct log_record *record, const char *format, va_list ap)
@@ -616,6 +664,15 @@ int log_pending_fd(struct log *log, enum log_channel channel)
     return o->start < o->end && o->kind != OUTPUT_DEAD ? o->fd : -1;
 }
 
+/* Whether there was something to report. */
+static bool output_report_all(struct log *log, struct output *o)
+{
+    report(log, o, LOG_NO_SLOT, o, false);
+    for (unsigned i = 0; i < o->shares.n_slots; i++)
+        report(log, o, (int)i, o, false);
+    return o->start < o->end;
+}
+
 bool log_flush(struct log *log)
 {
     bool pending = false;
@@ -625,10 +682,8 @@ bool log_flush(struct log *log)
 
         if (o->kind == OUTPUT_DEAD)
             continue;
-        if (!output_flush(o) && o->dropped > o->reported) {
-            report(log, o, o, false);
+        if (!output_flush(o) && output_report_all(log, o))
             (void)output_flush(o);
-        }
         pending |= o->start < o->end;
     }
     return pending;
@@ -690,17 +745,37 @@ static void wait_for_readers(struct log *log, uint64_t idle_usec, uint64_t usec,
     }
 }
 
+/* At the end the slots do not matter any more. */
+static void output_sum_up(struct output *o)
+{
+    for (unsigned i = 0; i < o->shares.n_slots; i++) {
+        struct share *share = &o->shares.slots[i];
+
+        o->dropped += share->dropped - share->reported;
+        share->dropped = share->reported;
+    }
+}
+
 void log_finish(struct log *log, uint64_t idle_usec, uint64_t usec, int hurry_fd)
 {
     wait_for_readers(log, idle_usec, usec, hurry_fd);
-    for (int i = 0; i < LOG_CHANNELS; i++)
+    for (int i = 0; i < LOG_CHANNELS; i++) {
         if (output_flush(&log->outputs[i]))
             output_lose(&log->outputs[i], 0);
+        output_sum_up(&log->outputs[i]);
+    }
     for (int i = 0; i < LOG_CHANNELS; i++)
         output_tell(log, log->channel[i], true);
 }
 
 uint64_t log_dropped(struct log *log)
 {
-    return log->outputs[LOG_STDOUT].dropped + log->outputs[LOG_STDERR].dropped;
+    uint64_t n = 0;
+
+    for (int i = 0; i < LOG_CHANNELS; i++) {
+        n += log->outputs[i].dropped;
+        for (unsigned k = 0; k < log->outputs[i].shares.n_slots; k++)
+            n += log->outputs[i].shares.slots[k].dropped;
+    }
+    return n;
 }

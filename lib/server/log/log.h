@@ -16,8 +16,9 @@
  *
  * What workers write to stdout goes to our stdout; their stderr and our events go to our stderr.
  *
- * Nothing here blocks, suspends or knows a loop. Each output has a bounded buffer; where it is
- * full, whole lines are dropped and counted, and the count is the first line written afterwards.
+ * Nothing here blocks, suspends or knows a loop. Each output has a bounded buffer, of which each
+ * slot has a share (shares.h); where that is full, whole lines are dropped and counted, and the
+ * count is the first line of that slot written afterwards. Events have room of their own.
  * So are lines that cannot be written: the disk is full, the reader has ended. Their number is told
  * on the other output, if that is another file. Each lost line is in exactly one report that
  * arrives. The owner of the log waits for POLLOUT on log_pending_fd() and calls log_flush(); the
@@ -89,6 +90,11 @@ void log_stream_init(struct log_stream *stream, struct log *log, int slot, pid_t
                      enum log_channel channel);
 /* data is what was read from the worker. */
 void log_stream_feed(struct log_stream *stream, const void *data, size_t n);
+/*
+ * How long, in microseconds, the worker's output should be left unread now: its slot holds a large
+ * part of the buffer. A worker that floods then waits, before lines are dropped.
+ */
+uint64_t log_stream_pause(const struct log_stream *stream);
 /* Writes an unfinished last line. The stream may be used again. */
 void log_stream_end(struct log_stream *stream);
 

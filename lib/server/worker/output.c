@@ -72,8 +72,9 @@ static uint64_t read_output(struct worker *w, enum log_channel channel)
         return RETRY_PAUSE;
     }
     (void)ait_call_on_thread_stack(log_piece, &piece);
-    if (piece.n == 0)
-        end_output(w, channel);
+    if (piece.n > 0)
+        return log_stream_pause(piece.stream);
+    end_output(w, channel);
     return 0;
 }
 
