@@ -9,12 +9,15 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -34,6 +37,8 @@
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
 #endif
 #define NUMBER_landlock_create_ruleset 444
+#define NUMBER_mount_setattr           442
+#define AT_RECURSIVE_                  0x8000
 #define LANDLOCK_ASK_VERSION           1U
 #define CGROUP2_MAGIC                  0x63677270
 
@@ -178,6 +183,37 @@ static enum verdict probe_landlock_scope(remark found)
     return landlock_at_least(6, found);
 }
 
+/* All that a mount namespace for confined root needs, in a child. */
+static int try_mounts(void)
+{
+    static const uint64_t read_only[4] = {1};
+
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return errno;
+    return syscall(NUMBER_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE_, read_only,
+                   sizeof(read_only)) < 0
+               ? errno
+               : 0;
+}
+
+static enum verdict probe_mounts(remark found)
+{
+    int status;
+
+    if (geteuid() != 0) {
+        snprintf(found, sizeof(remark), "only for root");
+        return PRESENT;
+    }
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(try_mounts());
+    if (pid < 0 || waitpid(pid, &status, 0) < 0 || !WIFEXITED(status))
+        return MISSING;
+    if (WEXITSTATUS(status) != 0)
+        snprintf(found, sizeof(remark), "%s", strerror(WEXITSTATUS(status)));
+    return verdict(WEXITSTATUS(status) == 0);
+}
+
 /* ---- control groups, systemd, libraries ------------------------------------------------------ */
 
 static enum verdict probe_cgroup(remark found)
@@ -244,6 +280,8 @@ static const struct probe sandbox_probes[] = {
     {"Landlock: ports", probe_landlock_net, "--connect ends with 77"},
     {"Landlock: scopes", probe_landlock_scope,
      "a worker can signal processes of its user outside its slot"},
+    {"mount namespace", probe_mounts,
+     "workers that run as root with confined files change attributes of no file"},
     {"libseccomp", probe_libseccomp, ""},
     {NULL, NULL, NULL},
 };

@@ -20,6 +20,8 @@ TABLE = [
     ("madvise", "EINVAL", "guard pages by advice", "vm.max_map_count"),
     ("landlock_create_ruleset", "ENOSYS", "Landlock: files", "not in this kernel; --read-only"),
     ("landlock_create_ruleset", "EOPNOTSUPP", "Landlock: ports", "switched off at boot; --connect"),
+    *((call, "EPERM", "mount namespace", "Operation not permitted; workers that run as root") for call in ("unshare", "mount", "mount_setattr")
+      if os.geteuid() == 0),
     ("seccomp", "EINVAL", "seccomp notification", "--deny=explain"),
     ("seccomp", "ENOSYS", "seccomp filters", "77"),
     ("connect", "ENOENT", "journal", "systemd"),

@@ -304,6 +304,18 @@ def warning_recommends_what_works(pit):
 
 
 @scenario
+def refused_to_confined_root(pit):
+    """What neither a file nor a folder would help with."""
+    need_root()
+    need_landlock(1)
+    for script in ("socket.socket(socket.AF_UNIX)", "os.open('made', os.O_CREAT | os.O_WRONLY, 0o4755)"):
+        status, out, err = pit.run("-n1", "--restart=no", "--sandbox=strict", f"--read-write={pit.path}", f"--chdir={pit.path}", "--", PYTHON, "-c",
+                                   f"import os, socket; {script}")
+        check("files are confined: root may not open unix sockets then" in err, err)
+        check(not re.search(ADVICE, err), err)
+
+
+@scenario
 def certificates_without_keys(pit):
     """Whom TLS trusts can be read; the keys beside that cannot, even by root."""
     need_landlock(1)

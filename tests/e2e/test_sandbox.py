@@ -500,7 +500,8 @@ def start_line(pit):
 def root_is_warned(pit):
     """Once, at the start, where root's files are open to workers; and nowhere else."""
     need_root()
-    confined = [(["--read-only=/"], 0), (["--sandbox=strict"], 0)] if landlock_abi() else []
+    confined = [(["--read-only=/"], 0), (["--sandbox=strict"], 0), (["--read-only=/bin", "--read-write=/var/tmp"], 0),
+                (["--read-write=/etc"], 1), (["--read-write=/sys", "--user=nobody"], 0)] if landlock_abi() else []
     for options, warned in (([], 1), (["--capabilities=none"], 1), (["--user=nobody"], 0), *confined,
                             (["--sandbox=log"], 0), (["--sandbox=none"], 0)):
         status, out, err = pit.run("-n2", "--restart=no", *options, "--", "/bin/true")

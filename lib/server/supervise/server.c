@@ -228,6 +228,29 @@ static void warn_of_root(struct log *log, const struct revision *revision)
               directory, strncmp(directory, "/tmp/", 5) == 0 ? "/var/tmp" : "/tmp");
 }
 
+/* What root has taken over with the machine's own files. */
+static const char *dangerous_path(const struct revision *revision)
+{
+    static const char *const folders[] = {"/boot", "/dev", "/etc", "/proc",
+                                          "/root", "/sys", "/usr"};
+
+    for (char **path = revision->sandbox.read_write; path && *path; path++)
+        for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+            if (strcmp(*path, folders[i]) == 0 || strcmp(*path, "/") == 0)
+                return *path;
+    return NULL;
+}
+
+static void warn_of_path(struct log *log, const struct revision *revision)
+{
+    const char *path = revision_uid(revision) == 0 ? dangerous_path(revision) : NULL;
+
+    if (path)
+        log_event(log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
+                  "--read-write=%s: workers run as root and may write the machine's own files there; set --user=USER, or name a folder of data",
+                  path);
+}
+
 static void announce(void *userdata)
 {
     static const char *const owners[] = {[LISTEN_OF_ALL] = "shared",
@@ -259,6 +282,7 @@ static void announce(void *userdata)
             strerror(server->unprotected));
     if (root_writes_anywhere(server))
         warn_of_root(log, revision);
+    warn_of_path(log, revision);
 }
 
 /* The loop itself has failed. A stack for a task that cannot be had is -EAGAIN. */

@@ -25,6 +25,9 @@ static const char *const denied_words[] = {DENIED, "eacces",       "errno 13",
                                            "(13)", "accessdenied", NULL};
 /* Where root would write outside. */
 static const char *const read_only_words[] = {READ_ONLY, "erofs", "errno 30", "(30)", NULL};
+/* Landlock says neither, and the filter no other, where root changes attributes or opens sockets.
+ */
+static const char *const refused_words[] = {"operation not permitted", "eperm", "errno 1]", NULL};
 /* or "there is none", which is what many make of it. */
 static const char *const missing_words[] = {"no such file",
                                             "not found",
@@ -468,6 +471,14 @@ static const char *write_text(const struct reach *reach, char *buffer)
     return buffer;
 }
 
+static bool is_refused_to_root(const struct revision *revision, const char *output)
+{
+    const char *end = output + strlen(output);
+
+    return revision->sandbox.root && has_word(output, end, refused_words) &&
+           !has_word(output, end, denied_words) && !has_word(output, end, read_only_words);
+}
+
 const char *reach_describe(const struct revision *revision, const char *output,
                            char buffer[static REACH_TEXT_MAX])
 {
@@ -477,6 +488,8 @@ const char *reach_describe(const struct revision *revision, const char *output,
 
     if (revision->sandbox.identity == 0 || !directory || strlen(directory) >= PATH_SIZE)
         return NULL;
+    if (is_refused_to_root(revision, output))
+        return "root may not open unix sockets then, nor, without a mount namespace, change the attributes of files; set --user=USER, or see which call it is by --deny=explain and allow it in --policy";
     (void)snprintf(reach.directory, sizeof(reach.directory), "%s", directory);
     if (find_allowed(revision, &reach.allowed) >= 0) {
         read_output(&reach, output, false);
@@ -493,6 +506,5 @@ const char *reach_describe(const struct revision *revision, const char *output,
     if (!has_word(output, output + strlen(output), denied_words) &&
         !has_word(output, output + strlen(output), read_only_words))
         return NULL;
-    return "if it was denied a file, `strace -f -e trace=%file` shows which one; add --read-only= "
-           "or --read-write=";
+    return "if it was denied a file, `strace -f -e trace=%file` shows which one; add --read-only= or --read-write=";
 }
