@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LEAST_CAPACITY ((size_t)4096)
@@ -15,7 +16,16 @@
 struct text {
     char *data;
     size_t n, capacity;
+    int patience; /* that is left for waiting, in milliseconds */
 };
+
+static int64_t now_msec(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
 
 /* Room for one byte more than there is, and the zero byte. */
 static int reserve(struct text *t, size_t hint)
@@ -35,11 +45,15 @@ static int reserve(struct text *t, size_t hint)
     return 0;
 }
 
-static int wait_for_more(int fd)
+static int wait_for_more(int fd, struct text *t)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    int r = poll(&p, 1, PATIENCE_MSEC);
+    int64_t begun = now_msec();
+    int r = poll(&p, 1, t->patience);
 
+    t->patience -= (int)(now_msec() - begun);
+    if (t->patience < 0)
+        t->patience = 0;
     if (r < 0)
         return errno == EINTR ? 0 : -errno;
     return r == 0 ? -ETIMEDOUT : 0;
@@ -58,7 +72,7 @@ static int read_more(int fd, struct text *t)
         return 1;
     if (errno != EAGAIN)
         return -errno;
-    int r = wait_for_more(fd);
+    int r = wait_for_more(fd, t);
     return r < 0 ? r : 1;
 }
 
@@ -83,7 +97,7 @@ static int read_all(int fd, size_t max, struct text *t)
 
 int slurp(int fd, size_t max, char **ret, size_t *ret_n)
 {
-    struct text text = {0};
+    struct text text = {.patience = PATIENCE_MSEC};
     int r = read_all(fd, max, &text);
 
     if (r < 0) {

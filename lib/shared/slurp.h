@@ -8,7 +8,7 @@
 
 /*
  * Reads the rest of an open file into new memory. -EFBIG: it has more than max bytes. If fd is a
- * non-blocking pipe, each piece is waited for, but only for a short time: -ETIMEDOUT.
+ * non-blocking pipe, its writer is waited for, but only for a short time in all: -ETIMEDOUT.
  */
 int slurp(int fd, size_t max, char **ret, size_t *ret_n);
 /* Opens a file and does the same; flags are those of open(2). */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -92,6 +95,30 @@ static void test_pipe(void **state)
     close(ends[0]);
 }
 
+/* A writer that never comes to an end, and never pauses for long. */
+static void test_drip(void **state)
+{
+    int ends[2];
+    char *text = NULL;
+    size_t n;
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)close(ends[0]);
+        while (write(ends[1], "y", 1) == 1)
+            (void)poll(NULL, 0, 200);
+        _exit(0);
+    }
+    (void)close(ends[1]);
+    assert_int_equal(slurp(ends[0], 5000, &text, &n), -ETIMEDOUT);
+    assert_null(text);
+    close(ends[0]);
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+}
+
 static void test_beginning(void **state)
 {
     int fd = file_of(11);
@@ -108,10 +135,8 @@ static void test_beginning(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_too_large),
-        cmocka_unit_test(test_pipe),
-        cmocka_unit_test(test_beginning),
+        cmocka_unit_test(test_sizes), cmocka_unit_test(test_too_large), cmocka_unit_test(test_pipe),
+        cmocka_unit_test(test_drip),  cmocka_unit_test(test_beginning),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

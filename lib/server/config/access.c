@@ -2,16 +2,18 @@
 #include "access.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "elsewhere.h"
 #include "find-program.h"
 #include "parse.h"
+
+/* For a child that may be stopped by processes of its new user. */
+#define PATIENCE_MSEC 1000
 
 enum { STEP_USER, STEP_DIRECTORY, STEP_PROGRAM, STEPS };
 
@@ -70,8 +72,7 @@ static int describe(const struct finding *f, const struct account *a, const char
             return problem_set_refused(p, -error, "setgroups, setresgid or setresuid",
                                        "--user, --group");
         return problem_set(p, STATUS_OS, -error,
-                           "--user, --group: cannot become user %u, group %u: %s; start "
-                           "aiotools-sd as root, or leave the options out",
+                           "--user, --group: cannot become user %u, group %u: %s; start aiotools-sd as root, or leave the options out",
                            (unsigned)a->uid, (unsigned)a->gid, strerror(error));
     case STEP_DIRECTORY:
         return problem_set(p, STATUS_CONFIG, -error,
@@ -81,8 +82,7 @@ static int describe(const struct finding *f, const struct account *a, const char
         if (f->barred > 0)
             return problem_set(
                 p, STATUS_CONFIG, -error,
-                "program %s: user %u: %s: it may not enter %.*s; install the program where that "
-                "user can reach it, or let others enter (chmod o+x)",
+                "program %s: user %u: %s: it may not enter %.*s; install the program where that user can reach it, or let others enter (chmod o+x)",
                 program, (unsigned)a->uid, strerror(error), f->barred, program);
         return problem_set(
             p, STATUS_CONFIG, -error,
@@ -93,39 +93,35 @@ static int describe(const struct finding *f, const struct account *a, const char
     }
 }
 
+struct question {
+    const struct account *account;
+    const char *directory, *program;
+};
+
+static size_t ask(void *userdata, void *buffer, size_t size)
+{
+    const struct question *q = userdata;
+    struct finding found = {.step = try_all(q->account, q->directory, q->program), .error = errno};
+
+    if (found.step == STEP_PROGRAM && found.error == EACCES)
+        found.barred = barred(q->program);
+    memcpy(buffer, &found, size);
+    return size;
+}
+
 int access_check(const struct account *account, const char *directory, const char *program,
                  struct problem *ret_problem)
 {
-    struct finding found = {.step = STEPS};
-    int p[2], status;
+    struct question question = {account, directory, program};
+    struct finding found;
+    ssize_t n = ask_elsewhere(ask, &question, &found, sizeof(found), PATIENCE_MSEC);
 
-    if (pipe2(p, O_CLOEXEC) < 0)
-        return problem_set(ret_problem, STATUS_OS, -errno,
-                           "cannot check what the worker's user can reach: pipe: %s; raise the "
-                           "limit of open files (ulimit -n)",
-                           strerror(errno));
-    pid_t pid = fork();
-    if (pid == 0) {
-        found.step = try_all(account, directory, program);
-        found.error = errno;
-        if (found.step == STEP_PROGRAM && found.error == EACCES)
-            found.barred = barred(program);
-        _exit(write(p[1], &found, sizeof(found)) == sizeof(found) ? 0 : 1);
-    }
-    int error = errno;
-    close(p[1]);
-    if (pid < 0) {
-        close(p[0]);
-        return problem_set(ret_problem, STATUS_OS, -error,
-                           "cannot check what the worker's user can reach: fork: %s; raise the "
-                           "limit of processes (ulimit -u)",
-                           strerror(error));
-    }
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    /* nothing to read: the child was killed, and the start of a worker will report the error */
-    if (read(p[0], &found, sizeof(found)) != sizeof(found))
-        found.step = STEPS;
-    close(p[0]);
-    return describe(&found, account, directory, program, ret_problem);
+    if (n == (ssize_t)sizeof(found))
+        return describe(&found, account, directory, program, ret_problem);
+    /* It was killed, or does not come to an end: the start of a worker will report the error. */
+    if (n >= 0 || n == -ETIMEDOUT)
+        return 0;
+    return problem_set(ret_problem, STATUS_OS, (int)n,
+                       "cannot check what the worker's user can reach: %s; raise the limits of processes (ulimit -u) and open files (ulimit -n)",
+                       strerror((int)-n));
 }

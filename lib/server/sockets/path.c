@@ -16,9 +16,13 @@
 
 #define SPARE_PATH_MAX (sizeof((struct sockaddr_un *)0)->sun_path + LISTENER_SPARE_MAX)
 
-/* An fd to close afterwards, or negative: done without. */
+/*
+ * An fd to close afterwards, or negative: done without. Anybody who may read a directory can lock
+ * it, so one that was not given up is not waited for again.
+ */
 static int lock_folder(const char *path)
 {
+    static bool in_vain;
     char folder[sizeof((struct sockaddr_un *)0)->sun_path];
     const char *slash = strrchr(path, '/');
     size_t n = slash == path ? 1 : (size_t)(slash - path);
@@ -30,10 +34,15 @@ static int lock_folder(const char *path)
     if (fd < 0)
         return -errno;
     for (int i = 0; i < LOCK_TRIES; i++) {
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+            in_vain = false;
             return fd;
+        }
+        if (in_vain)
+            break;
         (void)nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
     }
+    in_vain = true;
     close(fd);
     return -EBUSY;
 }

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "close-elsewhere.h"
+#include "elsewhere.h"
 #include "path.h"
 
 static int set_option(int fd, int level, int option, int value)

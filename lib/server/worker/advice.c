@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "elsewhere.h"
 #include "reach.h"
 #include "worker.h"
 
-#define YOUNG (10 * AIT_USEC_PER_SEC) /* after it was ready */
+#define FILES_MSEC 1000                    /* for a look at files */
+#define YOUNG      (10 * AIT_USEC_PER_SEC) /* after it was ready */
 
 /* Once may be chance, such as a connection that has the address for a moment. */
 #define IN_USE_LIMIT 2
@@ -102,8 +104,7 @@ static void say_rival(const struct worker *w, enum sign sign)
     say(w, SAID_RIVAL,
         sign == SIGN_IN_USE ? "the worker that it is to replace has an address that it needs"
                             : "the worker that it is to replace seems to hold a lock that it needs",
-        "; if two of this program cannot run at once, replace it in place: --max-surge=0 "
-        "--max-unavailable=1");
+        "; if two of this program cannot run at once, replace it in place: --max-surge=0 --max-unavailable=1");
 }
 
 static void say_in_use(const struct worker *w)
@@ -114,18 +115,15 @@ static void say_in_use(const struct worker *w)
         return;
     if (listen_set_count(w->all->listen) > 0)
         say(w, SAID_IN_USE,
-            "does it take its sockets from LISTEN_FDS? if it opens its port itself, leave out "
-            "--listen",
+            "does it take its sockets from LISTEN_FDS? if it opens its port itself, leave out --listen",
             many ? ", and run one worker (-n 1), since only one can have the port" : "");
     else if (many)
         say(w, SAID_IN_USE,
-            "only one worker can have a port that the program opens itself; run one (-n 1), or "
-            "pass the socket with --listen",
+            "only one worker can have a port that the program opens itself; run one (-n 1), or pass the socket with --listen",
             " if the program takes its sockets from LISTEN_FDS");
     else
         say(w, SAID_IN_USE,
-            "a process outside this server has the address; `ss -lntup` shows which, stop it or "
-            "choose another address",
+            "a process outside this server has the address; `ss -lntup` shows which, stop it or choose another address",
             "");
 }
 
@@ -142,8 +140,7 @@ static bool about_rivals(const struct worker *w)
         say_in_use(w);
     else if (has_rival(w, false))
         say(w, SAID_RIVAL,
-            "another worker seems to hold a lock that it needs; if two of this program cannot run "
-            "at once, run one worker (-n 1)",
+            "another worker seems to hold a lock that it needs; if two of this program cannot run at once, run one worker (-n 1)",
             ", and replace it in place: --max-surge=0 --max-unavailable=1");
     return true;
 }
@@ -159,13 +156,29 @@ static uint64_t hash_of(const char *text)
     return hash;
 }
 
-static void about_files(const struct worker *w)
+/* NULL if there is none: 0 bytes would be no answer. */
+static size_t describe_files(void *userdata, void *buffer, size_t size)
+{
+    const struct worker *w = userdata;
+    char text[REACH_TEXT_MAX];
+    const char *found = reach_describe(w->revision, tail_text(&w->tail), text);
+
+    (void)snprintf(buffer, size, "%s", found ? found : "");
+    return strlen(buffer) + 1;
+}
+
+static void about_files(struct worker *w)
 {
     struct advice *a = &w->all->advice;
-    char buffer[REACH_TEXT_MAX];
-    const char *text = reach_describe(w->revision, tail_text(&w->tail), buffer);
+    char text[REACH_TEXT_MAX];
+    ssize_t n;
 
-    if (!text || hash_of(text) == a->files)
+    if (w->revision->sandbox.identity == 0 || a->hung)
+        return;
+    /* The paths are the worker's: they may lead to a file system that does not answer. */
+    n = ask_elsewhere(describe_files, w, text, sizeof(text), FILES_MSEC);
+    a->hung = n == -ETIMEDOUT;
+    if (n <= 1 || hash_of(text) == a->files)
         return;
     a->files = hash_of(text);
     log_event(w->all->log, LOG_LEVEL_WARNING, (int)w->slot, w->pid, "files are confined: %s", text);
@@ -173,7 +186,7 @@ static void about_files(const struct worker *w)
 
 /* ---- all ------------------------------------------------------------------------------------- */
 
-void advice_give(const struct worker *w)
+void advice_give(struct worker *w)
 {
     struct advice *a = &w->all->advice;
 

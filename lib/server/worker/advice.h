@@ -9,6 +9,7 @@
  * Only a young worker is listened to: what an old one dies of is not how it was started.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,9 +21,10 @@ struct advice {
     unsigned n_in_use;   /* ends because of an address */
     unsigned said;       /* bits of what has been said */
     uint64_t files;      /* a hash of what was said last about files */
+    bool hung;           /* to look at files takes too long: it is not done any more */
 };
 
 /* Remembers what a worker has written. */
 void advice_listen(struct worker *w, const char *data, size_t n);
 /* Logs what to do about an end that nobody has asked for, after that was logged. */
-void advice_give(const struct worker *w);
+void advice_give(struct worker *w);
