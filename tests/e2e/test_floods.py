@@ -8,7 +8,7 @@ import threading
 import time
 import tty
 
-from harness import SANITIZED, bound, check, check_equal, main, proc_stat, read_proc, scenario, wait_for
+from harness import SANITIZED, Skip, bound, check, check_equal, comm_of, main, need_root, proc_stat, read_proc, scenario, wait_for
 
 FLOODER = os.environ.get("AIT_FLOODER", "")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -153,6 +153,33 @@ class SlowReader:
 
     def kept(self):
         return "\n".join(line.decode() for line in self.lines) + "\n"
+
+
+def priority(pid):
+    """(nice value, oom_score_adj)"""
+    return int(read_proc(pid, "stat").decode().rsplit(")", 1)[1].split()[16]), int(read_proc(pid, "oom_score_adj") or 0)
+
+
+@scenario
+def priorities(pit):
+    """Supervisor and guardian come before the workers, which have what they would have without."""
+    need_root()
+    _, oom = priority(os.getpid())
+    server = pit.server("-n2", "--name=web", "--user=nobody", "--ready=exec", "--", "sleep", 1000,
+                        wrapper=["/usr/bin/nice", "-n", "5"]).wait_ready()
+    own = os.nice(0) + 5
+    for pid in (worker_of(server, 0), worker_of(server, 1)):
+        wait_for("the program", lambda: comm_of(pid) == "sleep")
+        check_equal(priority(pid), (own, oom), "nice value and oom_score_adj of a worker")
+    nice, ours = priority(server.process.pid)
+    for pid in server.guardians():
+        check_equal(priority(pid), (nice, ours), "those of the guardian")
+    server.stop()
+    if nice == own:
+        raise Skip("CAP_SYS_NICE is missing")
+    check_equal(nice, max(own - 10, -20), "nice value of the supervisor")
+    check(ours in (oom, -900), f"oom_score_adj of the supervisor: {ours}")
+    pit.note("nice value " + ("and oom_score_adj" if ours != oom else "only: CAP_SYS_RESOURCE is missing"))
 
 
 EVIL = r"\x1b]0;title\x07\x1b[2J\x0dweb: stopped\xc2\x9b31m"

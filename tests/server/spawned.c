@@ -18,6 +18,7 @@
 #include "config/access.h"
 #include "config/parse.h"
 #include "proc.h"
+#include "slurp.h"
 #include "spawned.h"
 
 #define NOBODY 65534u
@@ -63,14 +64,17 @@ static void report_status(void)
 
 static void report_process(void)
 {
-    char cwd[512];
+    char cwd[512], oom_score_adj[12] = "";
     int death_signal = -1;
     struct rlimit limit;
 
     (void)prctl(PR_GET_PDEATHSIG, &death_signal);
     (void)getrlimit(RLIMIT_NOFILE, &limit);
     mode_t mask = umask(0);
-    printf("pid=%d\nparent=%d\nsession=%d\ngroup=%d\nuid=%d\ngid=%d\ncwd=%s\ndeath_signal=%d\numask=%o\nnice=%d\n"
+    (void)read_text("/proc/self/oom_score_adj", oom_score_adj, sizeof(oom_score_adj));
+    printf("oom_score_adj=%d\n", atoi(oom_score_adj));
+    printf("pid=%d\nparent=%d\nsession=%d\ngroup=%d\nuid=%d\ngid=%d\ncwd=%s\ndeath_signal=%"
+           "d\numask=%o\nnice=%d\n"
            "nofile=%llu\n",
            getpid(), getppid(), getsid(0), getpgrp(), getuid(), getgid(), getcwd(cwd, sizeof(cwd)),
            death_signal, mask, getpriority(PRIO_PROCESS, 0), (unsigned long long)limit.rlim_cur);

@@ -30,6 +30,7 @@
 #include "config/parse.h"
 #include "enter/sandbox.h"
 #include "programs.h"
+#include "slurp.h"
 #include "spawned.h"
 
 extern char **environ;
@@ -251,9 +252,13 @@ static void directory_umask_limits(void **state)
     static const struct spawn_rlimit limits[] = {{RLIMIT_NOFILE, {64, 64}}};
     int own = getpriority(PRIO_PROCESS, 0); /* the tests may run under nice(1) */
     struct spawned s;
-    char nice[12];
+    char nice[12], oom_score_adj[12], now[12];
+    int own_oom;
 
     (void)snprintf(nice, sizeof(nice), "%d", own + 5);
+    assert_true(read_text("/proc/self/oom_score_adj", oom_score_adj, sizeof(oom_score_adj)) > 0);
+    own_oom = atoi(oom_score_adj);
+    (void)snprintf(oom_score_adj, sizeof(oom_score_adj), "%d", (own_oom + 1000) / 2);
     spawned_init(&s, "report", NULL);
     s.params.working_directory = "/usr";
     s.params.umask = 027;
@@ -261,11 +266,15 @@ static void directory_umask_limits(void **state)
     s.params.n_rlimits = 1;
     s.params.set_nice = true;
     s.params.nice = own + 5;
+    s.params.oom_score_adj = oom_score_adj;
     char *text = run_and_finish(&s);
     assert_string_equal(spawned_value(text, "cwd"), "/usr");
     assert_string_equal(spawned_value(text, "umask"), "27");
     assert_string_equal(spawned_value(text, "nofile"), "64");
     assert_string_equal(spawned_value(text, "nice"), nice);
+    assert_string_equal(spawned_value(text, "oom_score_adj"), oom_score_adj);
+    assert_true(read_text("/proc/self/oom_score_adj", now, sizeof(now)) > 0);
+    assert_int_equal(atoi(now), own_oom);
     assert_int_equal(getpriority(PRIO_PROCESS, 0), own);
     free(text);
     spawned_done(&s);

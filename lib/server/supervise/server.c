@@ -580,6 +580,7 @@ static int server_open(struct server *server)
     if (r < 0)
         return r;
     protect_from_workers(server);
+    priority_raise_session();
     r = start_guardian(server, p);
     if (r < 0)
         return r;
@@ -702,6 +703,7 @@ int server_run(struct server_config *config)
     (void)signal(SIGPIPE, SIG_IGN);
     signals_block(&server->signals);
     reaper_block();
+    priority_raise(&server->workers.priority);
     r = server_open(server);
     if (r < 0) {
         (void)fprintf(stderr, "aiotools-sd: %s\n", server->workers.problem.text);

@@ -72,6 +72,24 @@ RAW_CODE static int set_nice(struct exec_plan *plan)
     return (int)raw_call(SYS_setpriority, PRIO_PROCESS, 0, params_of(plan)->nice);
 }
 
+/* While we may still lower it again: that is then forbidden below this value. */
+RAW_CODE static int set_oom_score_adj(struct exec_plan *plan)
+{
+    const char *value = params_of(plan)->oom_score_adj;
+    size_t n = 0;
+
+    if (!value)
+        return 0;
+    while (value[n])
+        n++;
+    long fd = raw_call(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return (int)fd;
+    long r = raw_call(SYS_write, fd, value, n);
+    (void)raw_call(SYS_close, fd);
+    return r < 0 ? (int)r : 0;
+}
+
 RAW_CODE static int set_groups(struct exec_plan *plan)
 {
     const struct account *account = params_of(plan)->account;
@@ -134,6 +152,7 @@ RAW_CODE static int execute(struct exec_plan *plan)
  */
 const exec_step spawn_steps[SPAWN_N_STEPS] = {
     [SPAWN_STEP_SESSION] = exec_start_session,
+    [SPAWN_STEP_OOM] = set_oom_score_adj,
     [SPAWN_STEP_SIGNALS] = exec_reset_signals,
     [SPAWN_STEP_GUARDIAN] = register_with_guardian,
     [SPAWN_STEP_PREPARE_SANDBOX] = prepare_sandbox,

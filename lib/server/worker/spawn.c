@@ -39,6 +39,8 @@ struct step_words {
 
 static const struct step_words step_words[] = {
     [SPAWN_STEP_SESSION] = {"new session", STATUS_OS, "please report this as a bug", "setsid"},
+    [SPAWN_STEP_OOM] = {"giving back the value of oom_score_adj", STATUS_OS,
+                        "/proc has to be there, and writable"},
     [SPAWN_STEP_SIGNALS] = {"signals", STATUS_OS, "please report this as a bug", "rt_sigaction"},
     [SPAWN_STEP_UNBLOCK] = {"signals", STATUS_OS, "please report this as a bug", "rt_sigprocmask"},
     [SPAWN_STEP_GUARDIAN] = {"registering with the guardian", STATUS_OS,

@@ -63,6 +63,7 @@ struct spawn_params {
     size_t n_rlimits;
     bool set_nice;
     int nice;
+    const char *oom_score_adj; /* NULL: unchanged */
 
     int guardian_fd; /* -1: none; else guardian.fd */
     int group_fd;    /* -1: none; else the directory of the control group that it is to be in */

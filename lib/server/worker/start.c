@@ -130,7 +130,8 @@ static const char *find_program(const struct worker *w)
 
     if (replaced)
         log_event(w->all->log, LOG_LEVEL_INFO, (int)w->slot, 0,
-                  "%s has been replaced since generation %llu was loaded; starting the file that is there now",
+                  "%s has been replaced since generation %llu was loaded; starting the file that "
+                  "is there now",
                   path, (unsigned long long)w->revision->generation);
     return path;
 }
@@ -215,6 +216,10 @@ static int execute(struct worker *w, const struct far_ends *far,
     params.account = w->revision->account;
     params.working_directory = w->revision->directory;
     params.umask = config->umask;
+    params.set_nice = w->all->priority.raised;
+    params.nice = w->all->priority.nice;
+    if (w->all->priority.oom_score_adj[0])
+        params.oom_score_adj = w->all->priority.oom_score_adj;
     params.guardian_fd = w->all->guardian->fd;
     params.group_fd = w->family.group.fd;
     params.sandbox = w->revision->sandbox.sandbox;

@@ -20,6 +20,7 @@
 #include "process/cgroup.h"
 #include "process/guardian.h"
 #include "process/oom.h"
+#include "process/priority.h"
 #include "sockets/set.h"
 #include "advice.h"
 
@@ -34,7 +35,8 @@ struct workers {
     int guardian_lock;      /* that the guardian holds until it ends */
     struct cgroups *groups; /* control groups; NULL: there are none */
     const char *directory;  /* the runtime directory */
-    unsigned n_slots;       /* AIOTOOLS_SD_WORKERS of the next one */
+    struct priority priority; /* what the supervisor had, and workers get */
+    unsigned n_slots;         /* AIOTOOLS_SD_WORKERS of the next one */
 
     /*
      * Called when the first process was started, before anything is logged about it. Until then a
