@@ -450,7 +450,8 @@ def quick(args):
 
 
 class Server:
-    """`aiotools-sd run`, running. Its workers are its children that run another program than it does."""
+    """`aiotools-sd run`, running. The first process, pid, is the guardian. Its child is the supervisor, whose children
+    that run another program than it does are the workers."""
 
     def __init__(self, pit, args, env=None, uid=None, wrapper=(), read_output=True, cwd=None, runtime=True, stdin=None):
         self.pit = pit
@@ -461,6 +462,7 @@ class Server:
         self.process = subprocess.Popen(command, stdin=stdin or subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, env=environment, cwd=cwd or pit.path, **credentials)
         self.pid = self.process.pid
+        self.found_supervisor = None
         pit.own.add(self.pid)
         self.out = self.err = None
         if read_output:
@@ -479,13 +481,40 @@ class Server:
             self.err.thread.join(1)  # its last words may be on the way still
         return self.err.tail(20)
 
-    def kill(self):
+    def find_guardian(self):
+        """Itself, or a descendant of what it was wrapped in. An outer sandbox may refuse it its name."""
+        return next((p for p in [self.pid, *descendants_of(self.pid)]
+                     if comm_of(p) == GUARDIAN or read_proc(p, "cmdline").startswith(b"aiotools-sd: guardian")), None)
+
+    def find_supervisor(self):
+        guardian = self.find_guardian()
+        own = os.path.basename(CMD)[:15]
+        return next((p for p in children_of(guardian) if comm_of(p) == own), None) if guardian else None
+
+    @property
+    def supervisor(self):
+        """Its pid, as long as the server lives and afterwards."""
+        if not self.found_supervisor:
+            self.found_supervisor = wait_for(lambda: f"the supervisor\n{self.log()}", self.find_supervisor)
+        return self.found_supervisor
+
+    def kill(self, who="guardian"):
+        """kill -9 of one of the two, and the end of the other."""
         if self.process.poll() is None:
-            self.process.kill()
+            other = self.found_supervisor or self.find_supervisor()
+            if who == "guardian":
+                self.process.kill()
+            else:
+                os.kill(self.supervisor, signal.SIGKILL)
             self.process.wait()
+            wait_gone([other] if other else [], "the supervisor after the guardian")
 
     def send(self, number):
         self.process.send_signal(number)
+
+    def tell(self, number):
+        """The same to the supervisor, which the guardian would pass it on to."""
+        os.kill(self.supervisor, number)
 
     def gone(self):
         return self.process.poll() is not None
@@ -501,10 +530,12 @@ class Server:
 
     def workers(self):
         """Pids of living workers."""
-        own = self.identity(self.pid)
-        return [p for p in children_of(self.pid)
-                if comm_of(p) != GUARDIAN and not read_proc(p, "cmdline").startswith(b"aiotools-sd: guardian of ")
-                and self.identity(p) not in (own, self.GONE) and (proc_stat(p) or (0, 0, 0))[2] == p]
+        supervisor = self.found_supervisor or self.find_supervisor()
+        if not supervisor:
+            return []
+        own = self.identity(supervisor)
+        return [p for p in children_of(supervisor)
+                if self.identity(p) not in (own, self.GONE) and (proc_stat(p) or (0, 0, 0))[2] == p]
 
     GONE = ("", b"")
 
@@ -515,9 +546,6 @@ class Server:
         supervisor too, lead no session. What is not dumpable shows neither to others than root: then it is the command line."""
         exe = exe_of(pid)
         return (exe, read_proc(pid, "environ")) if exe else (exe, read_proc(pid, "cmdline"))
-
-    def guardians(self):
-        return [p for p in children_of(self.pid) if comm_of(p) == GUARDIAN]
 
     def wait_workers(self, count, patience=None):
         return wait_for(lambda: f"{count} workers; there are {[describe(p) for p in self.workers()]}\n{self.log()}",

@@ -74,9 +74,9 @@ def waits_ever_more_rarely(pit):
     pit.trace.wait("ready", 1)
     server.send(signal.SIGTERM)
     server.err.wait("has ended, but 1 of its processes has not: .* are waited for")
-    before = int(status_field(server.pid, "voluntary_ctxt_switches"))
+    before = int(status_field(server.supervisor, "voluntary_ctxt_switches"))
     time.sleep(2)  # what is counted: the looks of two seconds
-    looks = int(status_field(server.pid, "voluntary_ctxt_switches")) - before
+    looks = int(status_field(server.supervisor, "voluntary_ctxt_switches")) - before
     check(0 < looks < 25, f"{looks} looks in the two seconds after the first")
     server.stop(number=signal.SIGQUIT)
 

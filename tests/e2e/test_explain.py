@@ -158,16 +158,16 @@ def the_listener_is_ours_alone(pit):
         return [fd for fd, target in fd_targets(pid).items() if target == LISTENER]
 
     server.wait_workers(3)
-    check_equal(len(listeners(server.pid)), 3, "listeners in the supervisor")
-    for pid in children_of(server.pid):
+    check_equal(len(listeners(server.supervisor)), 3, "listeners in the supervisor")
+    for pid in children_of(server.supervisor):
         check_equal(listeners(pid), [], f"listeners in {pid}")
 
-    before = len(fd_targets(server.pid))  # at most one more than at rest: it may be telling that it is ready
+    before = len(fd_targets(server.supervisor))  # at most one more than at rest: it may be telling that it is ready
     server.reload(3)
-    wait_for("the listeners of the old workers to be closed", lambda: len(listeners(server.pid)) == 3)
-    for pid in children_of(server.pid):
+    wait_for("the listeners of the old workers to be closed", lambda: len(listeners(server.supervisor)) == 3)
+    for pid in children_of(server.supervisor):
         check_equal(listeners(pid), [], f"listeners in {pid} after a reload")
-    wait_for("no more descriptors than before", lambda: len(fd_targets(server.pid)) <= before)
+    wait_for("no more descriptors than before", lambda: len(fd_targets(server.supervisor)) <= before)
     server.stop()
 
 
@@ -177,15 +177,15 @@ def the_supervisor_is_killed_meanwhile(pit):
     number = SYS_MOUNT.get(os.uname().machine)
     if number is None:
         raise Skip("the number of mount(2) is not known here")
-    for stopped in (False, True):
+    for stopped, who in ((False, "supervisor"), (True, "supervisor"), (False, "guardian"), (True, "guardian")):
         server = pit.server("-n2", "--ready=exec", "--deny=explain", "--", DENIED, "--forever").wait_ready()
         server.err.wait("sandbox denied mount")
         workers = server.wait_workers(2)
         if stopped:
-            server.send(signal.SIGSTOP)
+            server.tell(signal.SIGSTOP)
             for pid in workers:  # all of them wait for the answer
                 wait_for("the call", lambda pid=pid: read_proc(pid, "syscall").startswith(b"%d " % number))
-        server.send(signal.SIGKILL)
+        server.kill(who)
         wait_gone(workers, "a worker of a killed supervisor")
         server.wait_exit(-9)
         # Nobody was left to remove them.
@@ -225,7 +225,7 @@ def workers_that_die_in_a_row(pit):
     for _ in range(30):
         server.err.wait("exited with status 0", since=seen)
         seen = server.err.mark()
-    check(len([t for t in fd_targets(server.pid).values() if t == LISTENER]) <= 2, str(fd_targets(server.pid)))
+    check(len([t for t in fd_targets(server.supervisor).values() if t == LISTENER]) <= 2, str(fd_targets(server.supervisor)))
     server.stop()
 
 

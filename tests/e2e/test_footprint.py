@@ -16,7 +16,7 @@ def no_sanitizer():
 
 
 def sizes(server):
-    return kilobytes(server.pid, "RssAnon"), kilobytes(server.pid, "VmRSS")
+    return kilobytes(server.supervisor, "RssAnon"), kilobytes(server.supervisor, "VmRSS")
 
 
 def at_rest(server):
@@ -57,12 +57,12 @@ def memory_does_not_grow(pit):
     server = pit.server("-n4", f"--listen=127.0.0.1:{pit.port()}", "--backoff=1ms..1ms", "--give-up=2000/1s",
                         *pit.worker("--exit=0", "--exit-after=1"))
     pit.trace.wait("exit", 100)
-    first, fds = sizes(server), fd_count(server.pid)
+    first, fds = sizes(server), fd_count(server.supervisor)
     pit.trace.wait("exit", 1000, patience=120)
     last = sizes(server)
     check(last[0] <= first[0] + 100, f"RssAnon {first[0]} kB after 100 deaths, {last[0]} kB after 1000")
     # Four workers come and go at any moment, each with a few descriptors.
-    check(fd_count(server.pid) <= fds + 4 * 6, f"{fds} descriptors after 100 deaths, {fd_count(server.pid)} after 1000")
+    check(fd_count(server.supervisor) <= fds + 4 * 6, f"{fds} descriptors after 100 deaths, {fd_count(server.supervisor)} after 1000")
     server.stop()
     pit.note(f"RssAnon {first[0]} kB after 100 deaths, {last[0]} kB after 1000")
 
@@ -109,7 +109,7 @@ def idle(pit):
     server.wait_workers(4)
 
     def switches():
-        return int(status_field(server.pid, "voluntary_ctxt_switches"))
+        return int(status_field(server.supervisor, "voluntary_ctxt_switches"))
 
     def rests():
         begin = switches()

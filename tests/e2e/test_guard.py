@@ -1,34 +1,39 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The guardian, and the start after a sudden death: no worker runs unguarded, and what a killed server has left is waited
-for."""
+"""The first process of a server, the guardian, and the start after a sudden death: what a killed server has left is
+waited for."""
 import os
-import re
 import signal
 
-from harness import (NOBODY, SANITIZED, check, check_equal, comm_of, main, need_nobody, proc_stat, read_proc, scenario, stays,
-                     wait_for, wait_gone)
+from harness import (NOBODY, SANITIZED, alive, check, check_equal, comm_of, descendants_of, main, need_nobody, need_program,
+                     need_root, proc_stat, read_proc, scenario, wait_gone)
 
 
-def kill_guardian(server, n=1):
-    """One after the other, each as soon as it stands guard, which it does asleep."""
-    for _ in range(n):
-        guardian, = wait_for(lambda: f"a guardian\n{server.log()}",
-                             lambda: [g for g in server.guardians() if (proc_stat(g) or (0, ""))[1] == "S"])
-        os.kill(guardian, signal.SIGKILL)
-        wait_gone([guardian], "the guardian")
+def tidy_up(pit):
+    """The next server of that name takes over what a killed one has left."""
+    pit.notify.messages.clear()
+    pit.server("-n1", "--name=shop", *pit.worker()).wait_ready().stop()
 
 
 # ---- the guardian --------------------------------------------------------------------------------------------
 
 @scenario
-def guardian_is_named(pit):
-    """ps(1) shows what the second process is, and whose."""
+def both_are_named(pit):
+    """ps(1) shows what the first process is, and whose; the second one is what was started."""
     server = pit.server("-n1", "--name=shop", *pit.worker()).wait_ready()
-    guardian, = server.guardians()
-    command = read_proc(guardian, "cmdline").rstrip(b"\0").decode()
+    command = read_proc(server.pid, "cmdline").rstrip(b"\0").decode()
     check_equal(command, "aiotools-sd: guardian of shop", "its command line")
-    check_equal(comm_of(guardian), "aiotools-guard", "its name")
-    check_equal(proc_stat(guardian)[2], guardian, "its session")
+    check_equal(comm_of(server.pid), "aiotools-guard", "its name")
+    check(b"--name=shop" in read_proc(server.supervisor, "cmdline"), "the command line of the supervisor")
+    check_equal(proc_stat(server.supervisor)[2], server.supervisor, "the supervisor's session")
+    check_equal(proc_stat(server.pid)[2], os.getsid(0), "the guardian's session")
+    server.stop()
+
+
+@scenario
+def named_when_the_name_is_known(pit):
+    port = pit.port()
+    server = pit.server("-n1", f"--listen=127.0.0.1:{port}", *pit.worker()).wait_ready()
+    check(read_proc(server.pid, "cmdline").startswith(b"aiotools-sd: guardian of worker-%d" % port), "its title")
     server.stop()
 
 
@@ -37,71 +42,106 @@ def guardian_title_is_cut(pit):
     """To the room that there is: what lies behind it is not touched."""
     server = pit.server("-n1", f"--name={'x' * 40}", "--", "sleep", "1000", env={"PATH": "/usr/bin:/bin"})
     server.err.wait("started")
-    guardian, = server.guardians()
-    check(read_proc(guardian, "cmdline").startswith(b"aiotools-sd: guardian of xxxxx"), "the title")
-    check(b"PATH=/usr/bin:/bin\0" in read_proc(guardian, "environ") or read_proc(guardian, "environ") == b"", "its environment")
+    check(read_proc(server.pid, "cmdline").startswith(b"aiotools-sd: guardian of xxxxx"), "the title")
+    check(b"PATH=/usr/bin:/bin\0" in read_proc(server.pid, "environ") or read_proc(server.pid, "environ") == b"", "its environment")
     server.stop()
 
 
 @scenario
-def guardian_dies_again_and_again(pit):
-    """The first is replaced at once, the next ones later and later; the workers serve on."""
-    server = pit.server("-n2", *pit.worker()).wait_ready()
-    workers = server.wait_workers(2)
-    kill_guardian(server)
-    server.err.wait("the guardian was killed by SIGKILL; starting another$")
-    for _ in range(4):
-        seen = server.err.mark()
-        kill_guardian(server)
-        # One that is killed before it has reported has not been started.
-        server.err.wait("the guardian was killed by SIGKILL; starting another in .*, and no worker before that|"
-                        "cannot start the guardian", since=seen)
-    pauses = re.findall("starting another in ([^ ,]*),", b"".join(server.err.lines).decode())
-    steps = ["100ms", "200ms", "400ms", "800ms", "1.60s", "3.20s"]
-    check(pauses and set(pauses) <= set(steps) and sorted(set(pauses), key=steps.index) == pauses, f"pauses {pauses}")
-    check_equal(sorted(server.workers()), sorted(workers), "workers")
-    wait_for("a guardian", server.guardians)
-    server.kill()
-    wait_gone(workers, "a worker after the kill")
-    pit.wait_nothing_left()
-    for name in os.listdir(pit.runtime):
-        os.unlink(os.path.join(pit.runtime, name))
+def exit_status_is_passed_on(pit):
+    for status in (0, 3, 255):
+        server = pit.server("-n1", "--run-to-completion", "--ready=exec", "--", "sh", "-c", f"exit {status}")
+        server.wait_exit(status)
+    server = pit.server("-n1", f"--listen={pit.file('absent')}/x.sock", *pit.worker())
+    server.wait_exit(78)
 
 
 @scenario
-def nothing_starts_unguarded(pit):
-    """While there is no guardian, a dead worker is not replaced, and a stop is obeyed all the same."""
-    server = pit.server("-n1", "--stable=1ms", "--backoff=1ms..1ms", *pit.worker()).wait_ready()
-    worker, = server.wait_workers(1)
-    kill_guardian(server, 6)
-    server.err.wait("starting another in 1.60s")
-    os.kill(worker, signal.SIGKILL)
-    server.err.wait(r"slot 0.*was killed by SIGKILL")
-    stays("no worker", lambda: not server.workers() or server.guardians())
-    server.wait_workers(1)
-    check(server.guardians(), "a worker without a guardian")
-    kill_guardian(server)
-    os.kill(server.wait_workers(1)[0], signal.SIGKILL)
-    server.err.wait("starting another in 3.20s")
-    server.stop()
+def signals_of_the_supervisor(pit):
+    """However it is killed, all ends at once, and the first process ends of the same signal, with one line."""
+    for number in (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGALRM):
+        if SANITIZED and number != signal.SIGKILL:
+            continue
+        pit.notify.messages.clear()
+        server = pit.server("-n2", "--name=shop", "--stop-timeout=1h", *pit.worker("--ignore=TERM", "--daemons=1")).wait_ready()
+        doomed = descendants_of(server.pid)
+        server.tell(number)
+        server.wait_exit(-number)
+        check_equal([p for p in doomed if alive(p)], [], "left when the first process has ended")
+        check_equal(server.err.text().splitlines()[-1],
+                    f"aiotools-sd: the supervisor (process {server.supervisor}) was killed by {number.name}; its workers and what "
+                    "they had started have been killed", "its last line")
+    tidy_up(pit)
 
 
 @scenario
-def not_ready_unguarded(pit):
-    """Neither the log nor the service manager hears of a server that is ready while nothing guards it."""
-    gate = pit.file("gate")
-    server = pit.server("-n1", "--ready=notify", *pit.worker(f"--ready-if={gate}"))
-    pit.trace.wait("start")
-    kill_guardian(server, 6)
-    server.err.wait("starting another in 1.60s")
-    pit.file("gate", "")
-    server.err.wait("ready after")
-    check(not server.guardians(), "there is a guardian already: the test was too slow")
-    stays("not ready", lambda: server.guardians() or not pit.notify.find("READY"))
-    pit.notify.wait("READY", "1")
-    check(server.guardians(), "ready, and no guardian")
-    server.err.wait("all 1 workers are ready")
-    server.stop()
+def either_takes_signals(pit):
+    """A group of both gets a signal twice; that is no second one of somebody who is in a hurry."""
+    for who in ("guardian", "supervisor", "both"):
+        pit.notify.messages.clear()
+        begun = len(pit.trace.of("exit"))
+        server = pit.server("-n2", *pit.worker("--slow-stop=300")).wait_ready()
+        for pid, whose in ((server.pid, "guardian"), (server.supervisor, "supervisor")):
+            if who in (whose, "both"):
+                os.kill(pid, signal.SIGINT)
+        server.wait_exit(0)
+        check_equal(len(pit.trace.of("exit")), begun + 2, "workers that stopped in order")
+
+
+@scenario
+def interrupted_from_a_terminal(pit):
+    """^C is one SIGINT, as the supervisor is in another session."""
+    master, slave = os.openpty()
+    server = pit.server("-n2", *pit.worker("--slow-stop=300"), stdin=slave,
+                        wrapper=(need_program("setsid"), "--ctty", "--wait"))
+    os.close(slave)
+    pit.defer(lambda: os.close(master))
+    server.wait_ready()
+    os.write(master, b"\3")
+    server.wait_exit(0)
+    check_equal(len(pit.trace.of("exit")), 2, "workers that stopped in order")
+    check("second SIGINT" not in server.err.text(), "a second one")
+
+
+@scenario
+def strangers_live_on(pit):
+    """Children that a shell has left to the first process are not the server's."""
+    for who in ("nobody", "guardian", "supervisor"):
+        pit.notify.messages.clear()
+        path = pit.file(f"stranger-{who}")
+        server = pit.server("-n1", "--name=shop", "--stop-timeout=200ms", *pit.worker("--daemons=1"),
+                            wrapper=("sh", "-c", 'sleep 1000 & echo $! >"$0"; exec "$@"', path)).wait_ready()
+        stranger = int(open(path).read())
+        doomed = [p for p in descendants_of(server.pid) if p != stranger]
+        if who == "nobody":
+            server.stop()
+        else:
+            server.kill(who)
+        wait_gone(doomed, f"killed the {who}")
+        check(alive(stranger), f"the child of the shell has ended with the {who}")
+        os.kill(stranger, signal.SIGKILL)
+    tidy_up(pit)
+
+
+@scenario
+def first_process_of_a_namespace(pit):
+    """PID 1 of a container cannot die of a signal: 128 + 9. What comes to it is reaped."""
+    need_root()
+    unshare = need_program("unshare")
+    for who, status in (("supervisor", 137), ("term", 0)):
+        pit.notify.messages.clear()
+        server = pit.server("-n2", "--name=shop", "--stop-timeout=200ms", *pit.worker("--daemons=1"),
+                            wrapper=(unshare, "--fork", "--pid", "--mount-proc", "--kill-child"))
+        server.wait_ready()
+        doomed = descendants_of(server.pid)
+        guardian = server.find_guardian()
+        if who == "term":
+            os.kill(guardian, signal.SIGTERM)
+        else:
+            server.tell(signal.SIGKILL)
+        server.wait_exit(status)
+        wait_gone(doomed, "the end of the namespace")
+    tidy_up(pit)
 
 
 # ---- a start after kill -9 -----------------------------------------------------------------------------------
@@ -109,10 +149,13 @@ def not_ready_unguarded(pit):
 def restart_at_once(pit, listen, *options, rounds=4, **kwargs):
     """kill -9, and the next start at once: it waits until the guardian of the one before has ended its workers."""
     hard = pit.worker("--children=3", "--daemons=3", "--ignore=TERM,INT,QUIT,HUP,USR1,USR2")
-    for _ in range(rounds):
+    for i in range(rounds):
         server = pit.server("-n4", f"--listen={listen}", *options, *hard, **kwargs).wait_ready()
         pit.notify.messages.clear()
-        server.kill()
+        # Nobody waits for the end of the other.
+        os.kill(server.supervisor if i % 2 else server.pid, signal.SIGKILL)
+        if i % 2 == 0:
+            server.process.wait()
     server = pit.server("-n1", f"--listen={listen}", *options, *pit.worker(), **kwargs).wait_ready()
     load = pit.load(listen, "-n20")
     check_equal(load.finish()["ok"], 20, "served after the restart")

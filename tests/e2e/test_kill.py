@@ -7,8 +7,8 @@ import shutil
 import signal
 import time
 
-from harness import (FULL, NOBODY, SANITIZED, check, check_equal, children_of, descendants_of, fd_targets, main,
-                     need_nobody, scenario, stays, wait_for, wait_gone)
+from harness import (FULL, NOBODY, SANITIZED, check, check_equal, descendants_of, fd_targets, kilobytes, main, need_nobody,
+                     proc_stat, scenario, wait_for, wait_gone)
 
 KILLS = int(os.environ.get("AIT_E2E_KILLS", "100" if FULL else "20"))
 
@@ -118,8 +118,9 @@ def kill_supervisor(pit, *options, how=signal.SIGKILL, **kwargs):
     pit.trace.wait("child", begun + 6)
     doomed = descendants_of(server.pid)
     check(len(doomed) >= 3 + 6 + 6, f"only {len(doomed)} processes to begin with")
-    server.send(how)
+    server.tell(how)
     server.wait_exit(-how)
+    server.err.wait(rf"^aiotools-sd: the supervisor \(process {server.supervisor}\) was killed by {how.name}; its workers")
     wait_gone(doomed, "killed the supervisor")
     pit.wait_nothing_left()
     pit.note(f"{len(doomed)} processes")
@@ -187,7 +188,7 @@ def supervisor_while_starting(pit):
             due.append((time.monotonic() + random.random() * 0.06, server))
         for when, server in sorted(due, key=lambda d: d[0]):
             wait_for("the moment", lambda: time.monotonic() > when, step=0)
-            server.kill()
+            server.kill(random.choice(["guardian", "supervisor"]))
         pit.wait_nothing_left()
         for home in homes:
             shutil.rmtree(home)
@@ -198,28 +199,45 @@ def supervisor_while_starting(pit):
 
 @scenario
 def guardian(pit):
-    """Killed, it is replaced, and its death harms nobody; the new one does the old one's work."""
-    server = pit.server("-n2", "--name=victim", *pit.worker("--children=1", "--daemons=1")).wait_ready()
-    old = wait_for("one guardian", lambda: (lambda g: g if len(g) == 1 else None)(server.guardians()))
-    workers = server.wait_workers(2)
-    os.kill(old[0], signal.SIGKILL)
-    wait_for("another guardian", lambda: server.guardians() not in ([], old))
-    stays("the workers", lambda: sorted(server.workers()) == sorted(workers))
+    """The supervisor ends all, says so, and tidies up; another signal than KILL does not end a guardian at all."""
+    for _ in range(3):
+        begun = len(pit.trace.of("daemon"))
+        server = pit.server("-n3", "--name=victim", f"--listen={pit.file('x.sock')}", "--stop-timeout=1h",
+                            *pit.worker("--children=2", "--daemons=2", "--ignore=TERM,INT,QUIT,HUP,USR1,USR2")).wait_ready()
+        pit.trace.wait("daemon", begun + 6)
+        pit.notify.messages.clear()
+        doomed = descendants_of(server.pid)
+        server.kill()
+        wait_gone(doomed, "killed the guardian")
+        server.err.wait("the guardian, the first process of this server, was killed; killing all workers")
+        check_equal(os.listdir(pit.runtime), [], "files in the runtime directory")
+        check(not os.path.exists(pit.file("x.sock")), "the socket is left")
+
+
+@scenario
+def guardian_of_a_stopped_supervisor(pit):
+    """Its end wakes it up."""
+    server = pit.server("-n2", *pit.worker("--children=1", "--daemons=1")).wait_ready()
     doomed = descendants_of(server.pid)
+    server.tell(signal.SIGSTOP)
+    wait_for("the supervisor to stop", lambda: proc_stat(server.supervisor)[1] == "T")
     server.kill()
-    wait_gone(doomed, "killed the supervisor after its guardian")
-    pit.wait_nothing_left()
-    forgive(pit)
+    wait_gone(doomed, "killed the guardian of a stopped supervisor")
 
 
 @scenario
 def guardian_is_small_and_quiet(pit):
-    """It holds nothing of ours open: no socket of a worker, no end of our log."""
-    server = pit.server("-n2", f"--listen=127.0.0.1:{pit.port()}", *pit.worker()).wait_ready()
-    one = wait_for("one guardian", lambda: server.guardians())[0]
-    ours, its = fd_targets(server.pid), fd_targets(one)
-    theirs = {t for t in ours.values() if t.startswith("socket:")} | {ours[1], ours[2]}
+    """It holds nothing open but its end of a socket pair, a signalfd, stderr and a lock: no socket of a worker, no stdout,
+    nothing that was inherited."""
+    listen = f"127.0.0.1:{pit.port()}"
+    server = pit.server("-n2", f"--listen={listen}", *pit.worker()).wait_ready()
+    wait_for("what it sends on to be sent", lambda: len(fd_targets(server.pid)) == 4)
+    ours, its = fd_targets(server.supervisor), fd_targets(server.pid)
+    theirs = {t for t in ours.values() if t.startswith("socket:")} | {ours[1]}
     check(not theirs & set(its.values()), f"the guardian holds {theirs & set(its.values())} of the supervisor's")
+    if not SANITIZED:
+        check(kilobytes(server.pid, "RssAnon") < 500, f"RssAnon of the guardian: {kilobytes(server.pid, 'RssAnon')} kB")
+        pit.note(f"guardian: RssAnon {kilobytes(server.pid, 'RssAnon')} kB, VmRSS {kilobytes(server.pid, 'VmRSS')} kB")
     server.stop()
 
 

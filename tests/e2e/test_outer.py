@@ -68,12 +68,12 @@ def try_one(pit, refused, number, expected, options):
         return
     server.reload(2)
     serves(port)
+    said = warnings(server)
     if number == "EPERM":
         server.stop()
     else:
         server.kill()
     pit.wait_nothing_left()
-    said = warnings(server)
     if found[0] == "works":
         check_equal(said, [], "warnings")
     else:

@@ -23,15 +23,15 @@ def reload_under_load(pit, listen, program, *options, reloads=RELOADS):
         check(not set(now) & workers, f"reload {i}: workers {set(now) & workers} again")
         workers |= set(now)
         kept.wait_ok(10), closing.wait_ok(10)
-        fds = fds or fd_count(server.pid)
+        fds = fds or fd_count(server.supervisor)
     counts = [kept.stop(), closing.stop()]
     for c in counts:
         Load.check_lossless(c, least=reloads * 10)
     check(set(counts[0]["pids"]) | set(counts[1]["pids"]) <= set(map(str, workers)), "answers from elsewhere")
-    wait_for(lambda: f"{fds} descriptors as after the first reload, there are {fd_count(server.pid)}",
-             lambda: fd_count(server.pid) <= fds)
-    check_equal(status_field(server.pid, "Threads"), "1", "threads of the supervisor")
-    anonymous = kilobytes(server.pid, "RssAnon")
+    wait_for(lambda: f"{fds} descriptors as after the first reload, there are {fd_count(server.supervisor)}",
+             lambda: fd_count(server.supervisor) <= fds)
+    check_equal(status_field(server.supervisor, "Threads"), "1", "threads of the supervisor")
+    anonymous = kilobytes(server.supervisor, "RssAnon")
     server.stop()
     pit.note(f"{reloads} reloads, {counts[0]['ok']} + {counts[1]['ok']} requests, 0 failed, "
              f"{counts[0]['idle_closed']} idle connections closed, p99 {counts[0]['p99_usec']} us, RssAnon {anonymous} kB")
@@ -315,9 +315,9 @@ def hup_during_reload(pit):
     pit.trace.wait("start", 5)
     second = [e[1] for e in pit.trace.of("start")][-1]
     for _ in range(3):
-        server.send(signal.SIGHUP)
+        server.tell(signal.SIGHUP)
         # Signals merge where they are not taken in between; the status file shows when this one has been.
-        wait_for("HUP to be taken", lambda: int(status_field(server.pid, "ShdPnd"), 16) == 0)
+        wait_for("HUP to be taken", lambda: int(status_field(server.supervisor, "ShdPnd"), 16) == 0)
     pit.file("gate", "")
     pit.trace.wait("start", 12)
     pit.trace.wait("exit", 8)

@@ -265,7 +265,7 @@ def supervisor_shows_nothing(pit):
     """To others of its own user: its files in /proc belong to root, and cannot be opened."""
     need_nobody()
     server = pit.server("-n1", *pit.worker(), uid=NOBODY).wait_ready()
-    check_equal(os.stat(f"/proc/{server.pid}/environ").st_uid, 0, "owner of the supervisor's environ")
+    check_equal(os.stat(f"/proc/{server.supervisor}/environ").st_uid, 0, "owner of the supervisor's environ")
     check_equal(os.stat(f"/proc/{server.workers()[0]}/environ").st_uid, NOBODY, "owner of the worker's environ")
     server.stop()
 

@@ -1,269 +1,270 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "guardian.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "guardian.h"
+#include "children.h"
+#include "config/parse.h"
 #include "message.h"
+#include "process-tree.h"
 #include "proc.h"
 #include "proc-scan.h"
+#include "relay.h"
 #include "title.h"
 
-/*
- * After the supervisor's end: how often the guardian scans, and when it gives up on processes that
- * cannot be killed.
- */
-#define PASS_INTERVAL_NSEC 5000000
-#define PASSES_MAX         2000
-
-#define START_PATIENCE 10000 /* ms */
-#define FDS_MAX        (1 << 20)
+#define BURST        4000     /* us, in which children are ended without a look at the time */
+#define PAUSE_NSEC   1000000  /* while nothing moves */
+#define STILL_LIMIT  10000000 /* us without an end of any process: nobody can end what is left */
+#define TOTAL_LIMIT  60000000 /* us */
+#define LAST_WORDS   1000     /* ms, for the service manager's queue, and for a slow terminal */
+#define FDS_MAX      (1 << 20)
+#define NICE_HIGHEST (-20)
 
 /* In /proc/PID/comm: while it stands guard, and while it kills. */
 #define GUARDIAN_COMM      "aiotools-guard"
 #define GUARDIAN_COMM_KILL "aiotools-kill"
 
-static int open_pidfd(pid_t pid)
-{
-    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    return fd < 0 ? -errno : fd;
-}
-
-struct entry {
-    struct guardian_tree tree;
-    int pidfd; /* -1: it came without */
-};
-
 struct watch {
-    int socket;
-    int supervisor; /* pidfd */
-    int held;       /* -1: none */
-    struct entry *entries;
-    size_t n, allocated;
+    pid_t supervisor;
+    int status; /* of the supervisor, once it has ended */
+    bool ended;
+    int socket;  /* -1: the supervisor has closed its end */
+    int signals; /* signalfd */
+    int held;    /* -1: none */
+    struct relay relay;
+    struct guardian_post post;
+    pid_t *strangers; /* children that were there before */
+    size_t n_strangers;
 };
 
-static struct entry *find_entry(struct watch *w, pid_t pid)
+/* What the supervisor does something about; see server.c. */
+static const int passed_on[] = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP,
+                                SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2};
+
+/* ---- what the supervisor asks for ------------------------------------------------------------ */
+
+static void show_name(struct watch *w)
 {
-    for (size_t i = 0; i < w->n; i++)
-        if (w->entries[i].tree.pid == pid)
-            return &w->entries[i];
-    return NULL;
+    char title[128];
+
+    (void)snprintf(title, sizeof(title), "aiotools-sd: guardian%s%.64s",
+                   w->post.message.text[0] ? " of " : "", w->post.message.text);
+    process_set_title(title);
 }
 
-static void remove_entry(struct watch *w, pid_t pid)
+static void hold(struct watch *w)
 {
-    struct entry *e = find_entry(w, pid);
-    if (!e)
-        return;
-    if (e->pidfd >= 0)
-        (void)close(e->pidfd);
-    *e = w->entries[--w->n];
+    if (w->held >= 0)
+        (void)close(w->held);
+    w->held = -1;
+    if (w->post.n_fds > 0)
+        w->held = w->post.fds[--w->post.n_fds];
 }
 
-/* A worker that cannot be remembered must not run unguarded: out of memory is its end. */
-static void add_entry(struct watch *w, const struct guardian_tree *tree, int pidfd)
+static void notify(struct watch *w)
 {
-    remove_entry(w, tree->pid);
-    if (w->n == w->allocated) {
-        size_t allocated = w->allocated ? w->allocated * 2 : 16;
-        struct entry *entries = realloc(w->entries, allocated * sizeof(*entries));
-        if (!entries) {
-            if (pidfd >= 0) {
-                (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-                (void)close(pidfd);
-            }
-            return;
-        }
-        w->entries = entries;
-        w->allocated = allocated;
-    }
-    w->entries[w->n++] = (struct entry){.tree = *tree, .pidfd = pidfd};
+    relay_put(&w->relay, &w->post);
+    w->post.n_fds = 0;
 }
 
-/* fd: the pidfd of a worker to add, or what is to be held. */
-static void handle(struct watch *w, const struct guardian_message *message, int fd)
+static void handle(struct watch *w)
 {
-    switch (message->kind) {
-    case GUARDIAN_ADD:
-        add_entry(w, &message->tree, fd);
-        return;
-    case GUARDIAN_REMOVE:
-        remove_entry(w, message->tree.pid);
-        break;
-    case GUARDIAN_HOLD:
-        if (w->held >= 0)
-            (void)close(w->held);
-        w->held = fd;
-        return;
-    case GUARDIAN_STOP:
-        _exit(0);
-    }
-    if (fd >= 0)
-        (void)close(fd);
+    static void (*const handlers[GUARDIAN_N_KINDS])(struct watch *) = {
+        [GUARDIAN_NAME] = show_name,
+        [GUARDIAN_HOLD] = hold,
+        [GUARDIAN_NOTIFY] = notify,
+    };
+    const struct guardian_message *m = &w->post.message;
+
+    if (m->version == GUARDIAN_PROTOCOL && m->kind < GUARDIAN_N_KINDS && handlers[m->kind])
+        handlers[m->kind](w);
+    guardian_post_done(&w->post);
 }
 
-/* 1: a message; 0: none now; -EPIPE: no process is left that could send one. */
-static int receive(struct watch *w)
+/* What waits for the service manager holds the rest back. */
+static void take_messages(struct watch *w)
 {
-    struct guardian_registration r = {0};
-    int pidfd = -1;
+    int r = 1;
 
-    guardian_registration_init(&r, &(struct guardian_tree){0});
-    ssize_t n = recvmsg(w->socket, &r.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -EPIPE;
-    if (n == 0)
-        return -EPIPE;
-    const struct cmsghdr *c = CMSG_FIRSTHDR(&r.header);
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-        memcpy(&pidfd, CMSG_DATA(c), sizeof(pidfd));
-    if (n == sizeof(r.message))
-        handle(w, &r.message, pidfd);
-    return 1;
-}
-
-static bool drain(struct watch *w)
-{
-    int r;
-    while ((r = receive(w)) > 0)
-        ;
-    return r == 0;
-}
-
-static bool has_ended(int pidfd)
-{
-    struct pollfd p = {.fd = pidfd, .events = POLLIN};
-    return pidfd >= 0 && poll(&p, 1, 0) > 0;
-}
-
-/*
- * A worker's pid identifies its session and group, unless it has died and the pid belongs to a new
- * process.
- */
-static bool number_is_ours(const struct entry *e, const struct scan *scan)
-{
-    if (!has_ended(e->pidfd))
-        return true;
-    for (size_t i = 0; i < scan->n; i++)
-        if (scan->items[i].pid == e->tree.pid)
-            return scan->items[i].dead;
-    return true;
-}
-
-static void mark_by_number(struct scan *scan, const struct guardian_tree *tree)
-{
-    for (size_t i = 0; i < scan->n; i++) {
-        struct scan_process *p = &scan->items[i];
-        if (p->pid == tree->pid || p->session == tree->pid || p->group == tree->pid)
-            p->marked = true;
+    if (relay_waits(&w->relay))
+        relay_go_on(&w->relay);
+    while (w->socket >= 0 && !relay_waits(&w->relay) &&
+           (r = guardian_receive(w->socket, &w->post)) > 0)
+        handle(w);
+    if (r < 0) {
+        (void)close(w->socket);
+        w->socket = -1;
     }
 }
 
-static bool has_token(const struct watch *w, pid_t pid)
-{
-    char instance[SCAN_INSTANCE_MAX];
+/* ---- processes and signals ------------------------------------------------------------------- */
 
-    if (!scan_instance(pid, instance))
-        return false;
-    for (size_t i = 0; i < w->n; i++)
-        if (strstr(instance, w->entries[i].tree.token))
+static bool is_stranger(pid_t pid, void *userdata)
+{
+    const struct watch *w = userdata;
+
+    for (size_t i = 0; i < w->n_strangers; i++)
+        if (w->strangers[i] == pid)
             return true;
     return false;
 }
 
-/* All that can be done without /proc: living leaders, and the groups whose number they hold. */
-static void kill_leaders(struct watch *w)
+static void forget_stranger(struct watch *w, pid_t pid)
 {
-    for (size_t i = 0; i < w->n; i++) {
-        struct entry *e = &w->entries[i];
-        if (e->pidfd < 0 || has_ended(e->pidfd))
+    for (size_t i = 0; i < w->n_strangers; i++)
+        if (w->strangers[i] == pid) {
+            w->strangers[i] = w->strangers[--w->n_strangers];
+            return;
+        }
+}
+
+static void reap(struct watch *w)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        forget_stranger(w, pid);
+        if (pid != w->supervisor)
             continue;
-        (void)kill(-e->tree.pid, SIGKILL);
-        (void)syscall(SYS_pidfd_send_signal, e->pidfd, SIGKILL, NULL, 0);
+        w->ended = true;
+        w->status = status;
     }
 }
 
-/* Returns how many it still saw; a failure counts as some. */
-static size_t kill_pass(struct watch *w)
+static void pass_on(const struct watch *w, int signo)
 {
-    struct scan scan = {0};
-    pid_t self = getpid();
-    size_t alive = 0;
-
-    if (scan_everything(&scan) < 0) {
-        kill_leaders(w);
-        alive++;
-    }
-
-    for (size_t i = 0; i < w->n; i++)
-        if (number_is_ours(&w->entries[i], &scan))
-            mark_by_number(&scan, &w->entries[i].tree);
-    for (size_t i = 0; i < scan.n; i++)
-        if (!scan.items[i].marked && !scan.items[i].dead)
-            scan.items[i].marked = has_token(w, scan.items[i].pid);
-    scan_mark_descendants(&scan);
-    for (size_t i = 0; i < scan.n; i++) {
-        const struct scan_process *p = &scan.items[i];
-        if (!p->marked || p->dead || p->pid == self)
-            continue;
-        alive++;
-        (void)scan_kill(p, SIGKILL);
-    }
-    scan_done(&scan);
-    return alive;
+    for (size_t i = 0; i < sizeof(passed_on) / sizeof(*passed_on); i++)
+        if (passed_on[i] == signo && !w->ended)
+            (void)kill(w->supervisor, signo);
 }
 
-/*
- * The supervisor is dead. A worker that was just being started may still register: it holds the
- * socket until it execs, or notices that its parent has died.
- */
-static void __attribute__((noreturn)) kill_all(struct watch *w)
+static void take_signals(struct watch *w)
 {
-    const struct timespec interval = {.tv_nsec = PASS_INTERVAL_NSEC};
-    unsigned n_quiet = 0;
+    struct signalfd_siginfo info;
 
+    while (read(w->signals, &info, sizeof(info)) == sizeof(info))
+        if (info.ssi_signo == SIGCHLD)
+            reap(w);
+        else
+            pass_on(w, (int)info.ssi_signo);
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+/* READY=1 and STOPPING=1 come before the end that they announce. */
+static void relay_rest(struct watch *w)
+{
+    uint64_t until = children_now() + (uint64_t)LAST_WORDS * 1000;
+
+    for (take_messages(w); relay_waits(&w->relay); take_messages(w)) {
+        uint64_t now = children_now();
+
+        if (now >= until)
+            return;
+        (void)poll(&(struct pollfd){.fd = w->relay.fd, .events = POLLOUT}, 1,
+                   (int)((until - now) / 1000) + 1);
+    }
+}
+
+/* False: something is left that cannot be ended, or found. */
+static bool end_all(struct watch *w)
+{
+    uint64_t begun = children_now(), moved = begun, n_reaped;
+    children_spare_fn spare = w->n_strangers > 0 ? is_stranger : NULL;
+    int r;
+
+    while ((r = children_end(spare, w, BURST, &n_reaped)) != 0) {
+        uint64_t now = children_now();
+
+        if (n_reaped > 0)
+            moved = now;
+        else
+            (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_NSEC}, NULL);
+        if (now - moved > STILL_LIMIT || now - begun > TOTAL_LIMIT)
+            return false;
+        /* Without /proc, those that have a parent-death signal end by themselves. */
+        if (r < 0 && now - moved > (uint64_t)LAST_WORDS * 1000)
+            return false;
+    }
+    return true;
+}
+
+static void say_last_words(const struct watch *w, bool ended)
+{
+    const char *name = signal_name(WTERMSIG(w->status));
+
+    /* A terminal that was stopped, or a pipe that nobody reads, is not waited for. */
+    if (poll(&(struct pollfd){.fd = STDERR_FILENO, .events = POLLOUT}, 1, LAST_WORDS) <= 0)
+        return;
+    (void)dprintf(STDERR_FILENO, "aiotools-sd: the supervisor (process %d) was killed by %s; %s\n",
+                  (int)w->supervisor, name ?: "a signal",
+                  ended ? "its workers and what they had started have been killed"
+                        : "some of its processes could not be killed; see ps(1)");
+}
+
+/* For the parent, as if there were no second process. */
+static void __attribute__((noreturn)) end_like(int status)
+{
+    sigset_t set;
+
+    if (WIFEXITED(status))
+        _exit(WEXITSTATUS(status));
+    int signo = WTERMSIG(status);
+    (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    (void)signal(signo, SIG_DFL);
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, signo);
+    (void)kill(getpid(), signo);
+    (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+    _exit(128 + signo); /* signals do not end PID 1 */
+}
+
+static void __attribute__((noreturn)) finish(struct watch *w)
+{
     (void)prctl(PR_SET_NAME, GUARDIAN_COMM_KILL, 0, 0, 0);
-    /*
-     * A worker may fork and be killed by its parent-death signal between the listing of /proc and
-     * the check: one pass that finds nothing proves nothing.
-     */
-    for (unsigned pass = 0; pass < PASSES_MAX && n_quiet < 2; pass++) {
-        bool more_may_come = drain(w);
-        n_quiet = kill_pass(w) == 0 && !more_may_come ? n_quiet + 1 : 0;
-        (void)nanosleep(&interval, NULL);
-    }
-    _exit(0);
+    if (WIFSIGNALED(w->status))
+        (void)setpriority(PRIO_PROCESS, 0, NICE_HIGHEST);
+    bool ended = end_all(w);
+    relay_rest(w);
+    if (WIFSIGNALED(w->status))
+        say_last_words(w, ended);
+    end_like(w->status);
 }
 
 static void __attribute__((noreturn)) stand_guard(struct watch *w)
 {
-    for (;;) {
+    /* Signals of before are in the signalfd, the end of the supervisor among them. */
+    while (!w->ended) {
+        bool waits = relay_waits(&w->relay);
         struct pollfd fds[] = {
-            {.fd = w->supervisor, .events = POLLIN},
-            {.fd = w->socket, .events = POLLIN},
+            {.fd = w->signals, .events = POLLIN},
+            {.fd = waits ? w->relay.fd : w->socket, .events = waits ? POLLOUT : POLLIN},
         };
-        if (poll(fds, 2, -1) < 0 && errno != EINTR)
-            kill_all(w);
-        if (!drain(w) || has_ended(w->supervisor))
-            kill_all(w);
+
+        (void)poll(fds, 2, -1);
+        take_signals(w);
+        take_messages(w);
     }
+    finish(w);
 }
 
-/* ---- its start, in the guardian -------------------------------------------------------------- */
+/* ---- its start: the guardian ----------------------------------------------------------------- */
 
 /* For kernels and outer sandboxes without close_range(2). */
 static void close_from_each(int first)
@@ -287,91 +288,36 @@ static void close_from_each(int first)
         (void)close(fd);
 }
 
-/* Everything but the two descriptors, which become 0 and 1. */
-static int keep_only(struct watch *w)
+/* Two descriptors become 0 and 1; 2 is where the last words go. */
+static void keep_only(struct watch *w)
 {
-    int first = fcntl(w->socket, F_DUPFD_CLOEXEC, 2);
-    int second = fcntl(w->supervisor, F_DUPFD_CLOEXEC, 2);
+    int first = fcntl(w->socket, F_DUPFD_CLOEXEC, 3);
+    int second = fcntl(w->signals, F_DUPFD_CLOEXEC, 3);
 
     if (first < 0 || second < 0 || dup3(first, 0, O_CLOEXEC) < 0 || dup3(second, 1, O_CLOEXEC) < 0)
-        return -errno;
+        return; /* more is open than has to be */
     w->socket = 0;
-    w->supervisor = 1;
-    if (syscall(SYS_close_range, 2, ~0U, 0) < 0)
-        close_from_each(2);
-    return 0;
+    w->signals = 1;
+    /* What comes later must not take its number. */
+    if (fcntl(2, F_GETFD) < 0 && open("/dev/null", O_WRONLY | O_CLOEXEC) < 0)
+        (void)dup3(1, 2, O_CLOEXEC);
+    if (syscall(SYS_close_range, 3, ~0U, 0) < 0)
+        close_from_each(3);
 }
 
-/* What it will need when it is too late to say that it is refused. */
-static int try_calls(const struct watch *w, const char **ret_call)
+static void __attribute__((noreturn)) guardian_main(struct watch *w)
 {
-    int fd = open_pidfd(getpid());
-
-    *ret_call = "pidfd_open";
-    if (fd < 0)
-        return fd;
-    (void)close(fd);
-    *ret_call = "recvmsg";
-    if (recvmsg(w->socket, &(struct msghdr){0}, MSG_DONTWAIT | MSG_PEEK) < 0 && errno != EAGAIN)
-        return -errno;
-    *ret_call = "pidfd_send_signal";
-    if (syscall(SYS_pidfd_send_signal, w->supervisor, 0, NULL, 0) < 0)
-        return -errno;
-    return 0;
-}
-
-static int take_post(struct watch *w, const char **ret_call)
-{
-    *ret_call = "setsid";
-    /* Neither the terminal nor a group signal reaches a new session. */
-    if (setsid() < 0)
-        return -errno;
+    (void)prctl(PR_SET_NAME, GUARDIAN_COMM, 0, 0, 0);
+    /* Workers of the same user do not get at it. */
+    keep_only(w);
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     /* Only so that no file system is kept busy. */
     (void)!chdir("/");
-    *ret_call = "dup";
-    int r = keep_only(w);
-    return r < 0 ? r : try_calls(w, ret_call);
+    take_messages(w);
+    stand_guard(w);
 }
 
-/* A child of a subreaper is not a subreaper. */
-static void __attribute__((noreturn)) guardian_main(int socket, int supervisor, const char *name)
-{
-    struct watch w = {.socket = socket, .supervisor = supervisor, .held = -1};
-    struct guardian_report report = {0};
-    char title[128];
-    const char *call;
-
-    (void)prctl(PR_SET_NAME, GUARDIAN_COMM, 0, 0, 0);
-    (void)snprintf(title, sizeof(title), "aiotools-sd: guardian of %s", name);
-    process_set_title(title);
-    report.error = take_post(&w, &call);
-    if (report.error < 0)
-        (void)snprintf(report.call, sizeof(report.call), "%s", call);
-    /* Nobody refuses read() and write(). */
-    if (write(w.socket, &report, sizeof(report)) < 0 || report.error < 0)
-        _exit(1);
-    stand_guard(&w);
-}
-
-/* ---- its start, in the supervisor ------------------------------------------------------------ */
-
-static int fork_guardian(int socket, int supervisor, const char *name, pid_t *ret_pid)
-{
-    sigset_t all, before;
-
-    (void)sigfillset(&all);
-    int r = -pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (r < 0)
-        return r;
-    pid_t pid = fork();
-    r = pid < 0 ? -errno : 0;
-    if (pid == 0)
-        guardian_main(socket, supervisor, name); /* all signals stay blocked */
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r >= 0)
-        *ret_pid = pid;
-    return r;
-}
+/* ---- its start: both ------------------------------------------------------------------------- */
 
 static int describe(struct problem *p, int error, const char *call)
 {
@@ -380,129 +326,183 @@ static int describe(struct problem *p, int error, const char *call)
             p, error, call,
             "cannot start the guardian, which ends all workers if the supervisor is killed");
     return problem_set(p, STATUS_OS, error,
-                       "cannot start the guardian: %s: %s; raise the limits of processes and open "
-                       "files (ulimit -u, ulimit -n) or of memory",
+                       "cannot start the guardian: %s: %s; raise the limits of processes and open files (ulimit -u, ulimit -n) or of memory",
                        call, strerror(-error));
 }
 
-/* It has ended without a word. */
-static int describe_death(struct problem *p, const struct guardian *g, bool slow)
+static int open_own_pidfd(void)
 {
-    siginfo_t info = {0};
-
-    (void)kill(g->pid, SIGKILL);
-    (void)waitid(P_PID, (id_t)g->pid, &info, WEXITED | WNOWAIT);
-    if (slow)
-        return problem_set(p, STATUS_OS, -ETIME,
-                           "cannot start the guardian: it was not ready within %d s; is the "
-                           "machine overloaded, or was process %d stopped?",
-                           START_PATIENCE / 1000, (int)g->pid);
-    return problem_set(p, STATUS_OS, -ECHILD, "cannot start the guardian: it %s %d at once%s",
-                       info.si_code == CLD_EXITED ? "exited with status" : "was killed by signal",
-                       info.si_status,
-                       info.si_status == SIGSYS && info.si_code != CLD_EXITED
-                           ? " (SIGSYS: an outer sandbox kills it for a system call; allow that in "
-                             "the container's or the service's profile)"
-                           : "");
+    int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    return fd < 0 ? -errno : fd;
 }
 
-static int await_report(const struct guardian *g, struct problem *p)
+static void count_stranger(pid_t pid, void *userdata)
 {
-    struct guardian_report report = {0};
-    struct pollfd fd = {.fd = g->fd, .events = POLLIN};
-    int n;
+    struct watch *w = userdata;
+    pid_t *more = realloc(w->strangers, (w->n_strangers + 1) * sizeof(pid));
 
-    do
-        n = poll(&fd, 1, START_PATIENCE);
-    while (n < 0 && errno == EINTR);
-    if (n <= 0 || read(g->fd, &report, sizeof(report)) != sizeof(report))
-        return describe_death(p, g, n == 0);
-    if (report.error < 0)
-        return describe(p, report.error, report.call);
-    int r = guardian_send(g->fd, &(struct guardian_message){.kind = GUARDIAN_HOLD}, -1);
-    return r < 0 ? describe(p, r, "sendmsg") : 0;
+    if (!more)
+        return;
+    w->strangers = more;
+    w->strangers[w->n_strangers++] = pid;
 }
 
-/*
- * Without a pidfd the guardian cannot be told from a later process with its pid, so it is ended
- * again.
- */
-static int finish_start(struct guardian *g, struct problem *p)
+/* All that can fail, while there is one process that can say so. */
+static int prepare(struct watch *w, struct guardian *g, const char *name, struct problem *p)
 {
-    g->pidfd = open_pidfd(g->pid);
-    int r = g->pidfd < 0 ? describe(p, g->pidfd, "pidfd_open") : await_report(g, p);
-    if (r >= 0)
-        return 0;
-    (void)kill(g->pid, SIGKILL);
-    (void)waitpid(g->pid, NULL, 0);
-    if (g->pidfd >= 0)
-        (void)close(g->pidfd);
-    return r;
-}
-
-int guardian_start(struct guardian *ret_guardian, const char *name, struct problem *ret_problem)
-{
-    struct guardian g = GUARDIAN_INIT;
+    sigset_t all;
     int pair[2];
 
+    int r = guardian_become_subreaper();
+    if (r < 0)
+        return problem_set_refused(p, r, "prctl", "cannot adopt what the workers start");
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-        return describe(ret_problem, -errno, "socketpair");
-    int supervisor = open_pidfd(getpid());
-    int r = supervisor < 0 ? describe(ret_problem, supervisor, "pidfd_open") : 0;
-    if (r >= 0) {
-        r = fork_guardian(pair[1], supervisor, name, &g.pid);
-        if (r < 0)
-            (void)describe(ret_problem, r, "fork");
-        (void)close(supervisor);
-    }
-    (void)close(pair[1]);
-    g.fd = pair[0];
-    if (r >= 0)
-        r = finish_start(&g, ret_problem);
-    if (r < 0) {
-        (void)close(pair[0]);
-        return r;
-    }
-    *ret_guardian = g;
+        return describe(p, -errno, "socketpair");
+    w->socket = pair[1];
+    g->fd = pair[0];
+    g->pid = getpid();
+    g->pidfd = open_own_pidfd();
+    if (g->pidfd < 0)
+        return describe(p, g->pidfd, "pidfd_open");
+    (void)sigfillset(&all);
+    w->signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (w->signals < 0)
+        return describe(p, -errno, "signalfd4");
+    /* What both will need when it is too late to say that it is refused. */
+    if (syscall(SYS_pidfd_send_signal, g->pidfd, 0, NULL, 0) < 0)
+        return describe(p, -errno, "pidfd_send_signal");
+    r = guardian_send(g->fd, GUARDIAN_NAME, name ?: "", NULL, 0);
+    if (r < 0)
+        return describe(p, r, "sendmsg");
+    if (recvmsg(w->socket, &(struct msghdr){0}, MSG_DONTWAIT | MSG_PEEK) < 0)
+        return describe(p, -errno, "recvmsg");
     return 0;
 }
 
-int guardian_add(struct guardian *guardian, const struct guardian_tree *tree, int worker_pidfd)
+static void close_fd(int *fd)
 {
-    return guardian_send(guardian->fd,
-                         &(struct guardian_message){.kind = GUARDIAN_ADD, .tree = *tree},
-                         worker_pidfd);
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
 }
 
-int guardian_remove(struct guardian *guardian, pid_t worker)
+static void watch_done(struct watch *w)
 {
-    return guardian_send(
-        guardian->fd, &(struct guardian_message){.kind = GUARDIAN_REMOVE, .tree = {.pid = worker}},
-        -1);
+    close_fd(&w->socket);
+    close_fd(&w->signals);
+    free(w->strangers);
+}
+
+/* A variable that names the first process names the supervisor from now on. */
+static void inherit_variable(const char *name, pid_t parent)
+{
+    const char *value = getenv(name);
+    char text[16];
+
+    (void)snprintf(text, sizeof(text), "%d", (int)parent);
+    if (!value || strcmp(value, text) != 0)
+        return;
+    (void)snprintf(text, sizeof(text), "%d", (int)getpid());
+    (void)setenv(name, text, 1);
+    /* The same by another number. */
+    if (strcmp(name, "LISTEN_PID") == 0)
+        (void)unsetenv("LISTEN_PIDFDID");
+}
+
+/* ---- its start: the supervisor --------------------------------------------------------------- */
+
+static int supervisor_main(const struct guardian *g, struct problem *p)
+{
+    if (setsid() < 0)
+        return problem_set_refused(p, -errno, "setsid", "cannot leave the guardian's session");
+    /* The end of the guardian continues a supervisor that was stopped, so that it notices. */
+    if (prctl(PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0) < 0)
+        return problem_set_refused(p, -errno, "prctl", "cannot notice the end of the guardian");
+    int r = guardian_become_subreaper();
+    if (r < 0)
+        return problem_set_refused(p, r, "prctl", "cannot adopt what the workers start");
+    if (getppid() != g->pid)
+        return problem_set(p, STATUS_OS, -ESRCH, "the guardian was killed");
+    inherit_variable("LISTEN_PID", g->pid);
+    inherit_variable("WATCHDOG_PID", g->pid);
+    return 0;
+}
+
+/* With all signals blocked: what comes now waits in the guardian, which keeps them blocked. */
+static int fork_both(struct watch *w, struct problem *p)
+{
+    sigset_t all, before;
+
+    /* If it was ignored, nobody would get an exit status. */
+    (void)signal(SIGCHLD, SIG_DFL);
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, &before);
+    w->supervisor = fork();
+    int r = w->supervisor < 0 ? describe(p, -errno, "fork") : 0;
+    if (w->supervisor > 0)
+        guardian_main(w);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    return r;
+}
+
+int guardian_begin(struct guardian *ret_guardian, const char *name, struct problem *ret_problem)
+{
+    struct watch w = {.socket = -1, .signals = -1, .held = -1, .relay = {.fd = -1}};
+    struct guardian g = GUARDIAN_INIT;
+    int r = prepare(&w, &g, name, ret_problem);
+
+    (void)children_each(count_stranger, &w);
+    if (r >= 0)
+        r = fork_both(&w, ret_problem);
+    watch_done(&w);
+    if (r >= 0)
+        r = supervisor_main(&g, ret_problem);
+    if (r < 0)
+        guardian_done(&g);
+    else
+        *ret_guardian = g;
+    return r;
+}
+
+/* ---- for the supervisor ---------------------------------------------------------------------- */
+
+int guardian_set_name(struct guardian *guardian, const char *name)
+{
+    return guardian_send(guardian->fd, GUARDIAN_NAME, name, NULL, 0);
 }
 
 int guardian_hold(struct guardian *guardian, int fd)
 {
-    return guardian_send(guardian->fd, &(struct guardian_message){.kind = GUARDIAN_HOLD}, fd);
+    return guardian_send(guardian->fd, GUARDIAN_HOLD, "", &fd, fd >= 0);
 }
 
-int guardian_stop(struct guardian *guardian)
+int guardian_notify(struct guardian *guardian, const char *text, const int *fds, size_t n_fds)
 {
-    return guardian_send(guardian->fd, &(struct guardian_message){.kind = GUARDIAN_STOP}, -1);
+    return guardian_send(guardian->fd, GUARDIAN_NOTIFY, text, fds, n_fds);
+}
+
+bool guardian_is_dead(const struct guardian *guardian)
+{
+    struct pollfd p = {.fd = guardian->pidfd, .events = POLLIN};
+
+    return guardian->pidfd >= 0 && poll(&p, 1, 0) > 0;
 }
 
 struct guardian *guardian_done(struct guardian *guardian)
 {
     if (!guardian)
         return NULL;
-    if (guardian->fd >= 0)
-        (void)close(guardian->fd);
-    if (guardian->pid > 0)
-        (void)waitpid(guardian->pid, NULL, WNOHANG);
-    if (guardian->pidfd >= 0)
-        (void)close(guardian->pidfd);
+    if (guardian->pid > 0 && getppid() == guardian->pid)
+        (void)kill(guardian->pid, SIGCONT);
+    close_fd(&guardian->fd);
+    close_fd(&guardian->pidfd);
     *guardian = (struct guardian)GUARDIAN_INIT;
     return NULL;
+}
+
+void guardian_mourn(void)
+{
+    (void)prctl(PR_SET_NAME, GUARDIAN_COMM_KILL, 0, 0, 0);
 }
 
 /* ---- those of others ------------------------------------------------------------------------- */
@@ -514,16 +514,27 @@ static bool comm_is(pid_t pid, const char *wanted)
     return proc_read_comm(pid, comm) >= 0 && strcmp(comm, wanted) == 0;
 }
 
-/* Between the supervisor's end and the first pass it has lost its parent, and nothing else. */
-static enum guardians state_of(const struct scan_process *p, const char *own)
+/* Of a supervisor whose end the guardian has not taken notice of. */
+static bool has_dead_child(const struct scan *scan, pid_t guardian)
 {
-    if (p->dead)
+    for (size_t i = 0; i < scan->n; i++)
+        if (scan->items[i].parent == guardian && scan->items[i].dead)
+            return true;
+    return false;
+}
+
+static enum guardians state_of(const struct scan *scan, const struct scan_process *p,
+                               const char *own)
+{
+    if (p->dead || p->pid == getpid() || p->pid == getppid())
         return GUARDIANS_NONE;
     if (comm_is(p->pid, GUARDIAN_COMM_KILL))
         return GUARDIANS_KILL;
-    if (!comm_is(p->pid, GUARDIAN_COMM))
-        return GUARDIANS_NONE;
-    return comm_is(p->parent, own) ? GUARDIANS_STAND : GUARDIANS_KILL;
+    if (comm_is(p->pid, GUARDIAN_COMM))
+        return has_dead_child(scan, p->pid) ? GUARDIANS_KILL : GUARDIANS_STAND;
+    /* A supervisor that has just lost its guardian, or another command of ours: a moment. */
+    return comm_is(p->pid, own) && !comm_is(p->parent, GUARDIAN_COMM) ? GUARDIANS_STAND
+                                                                      : GUARDIANS_NONE;
 }
 
 enum guardians guardians_of_others(void)
@@ -535,7 +546,7 @@ enum guardians guardians_of_others(void)
     (void)proc_read_comm(getpid(), own);
     if (scan_everything(&scan) >= 0)
         for (size_t i = 0; i < scan.n && found != GUARDIANS_KILL; i++) {
-            enum guardians one = state_of(&scan.items[i], own);
+            enum guardians one = state_of(&scan, &scan.items[i], own);
             found = one > found ? one : found;
         }
     scan_done(&scan);

@@ -2,30 +2,32 @@
 #pragma once
 
 /*
- * The guardian: a small process beside the supervisor. If the supervisor dies without an orderly
- * end, it kills all workers and everything that they have started.
+ * The guardian: the first process of a server, and the parent of its supervisor. Whichever of the
+ * two dies, the other one ends all workers and everything that they have started.
  *
  * Invariants:
- * - It holds a pidfd of the supervisor and one end of a socket pair. It acts when either of them
- *   ends; the orderly way out is guardian_stop().
- * - A worker registers itself before it execs (spawn_params.guardian_fd), so no worker runs unknown
- *   to the guardian. The message carries the worker's pidfd, so a reused pid is never mistaken for
- *   it.
- * - It has its own session and blocks all signals. It has no descriptors except those two, the
- *   workers' pidfds and what guardian_hold() gave it. It never returns into the caller's code.
- * - For the supervisor it is an ordinary child: guardian_known_fn must claim its pid.
+ * - The guardian is the process that users, shells and service managers know. It passes their
+ *   signals on, ends with the supervisor's exit status, and speaks to the service manager in the
+ *   supervisor's words (relay.h).
+ * - Both are subreapers. As long as the supervisor lives, whatever has lost its parent comes to the
+ *   supervisor; after that it comes to the guardian. So nobody has to be known or recognised: when
+ *   the guardian has no child any more, nothing is left (children.h).
+ * - It blocks all signals, and has no descriptors except its end of a socket pair, a signalfd,
+ *   stderr, and what guardian_hold() gave it. It never returns into the caller's code.
+ * - Children that the process had before it became a guardian are not touched.
  *
- * Ownership: struct guardian belongs to the supervisor, which reaps the process. If the pidfd shows
- * that the guardian has died, start another one and add all workers again.
+ * What this is not: a supervisor. It restarts nothing, and sends no signal of its own while the
+ * supervisor lives.
  *
- * What this is not: a supervisor. It restarts nothing and logs nothing, and sends no signal while
- * the supervisor lives.
+ * If both are killed in the same moment, only the workers' own parent-death signal, or a control
+ * group, ends what is left.
  */
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "config/problem.h"
-#include "process-tree.h"
 
 struct guardian {
     pid_t pid;
@@ -39,39 +41,42 @@ struct guardian {
     }
 
 /*
- * Forks, and waits until the guardian says that it stands guard: one that cannot do its work is
- * none, and the problem says which call was refused. The name of the server is for ps(1), where the
- * guardian is "aiotools-sd: guardian of NAME". The caller should still be small and
- * single-threaded.
+ * Forks, and returns in the child, which is the supervisor: in a session of its own, so that a
+ * terminal signals the guardian alone. What the service manager has said to the first process
+ * (LISTEN_PID, WATCHDOG_PID) counts for the supervisor. The process should still be small and
+ * single-threaded. name: NULL if it is not known yet.
+ *
+ * On failure the caller is the only process.
  */
-int guardian_start(struct guardian *ret_guardian, const char *name, struct problem *ret_problem);
+int guardian_begin(struct guardian *ret_guardian, const char *name, struct problem *ret_problem);
 
+/* The name of the server for ps(1), where the guardian is "aiotools-sd: guardian of NAME". */
+int guardian_set_name(struct guardian *guardian, const char *name);
 /*
  * Gives it a descriptor that it keeps open until it ends, in place of the last one. A lock on it
  * thus tells others that workers may still be there.
  */
 int guardian_hold(struct guardian *guardian, int fd);
-
 /*
- * Registers a living worker with a new guardian; spawned workers register themselves. -EPIPE: the
- * guardian is dead. -EAGAIN: it does not read, perhaps because it was stopped.
+ * For the service manager. Never waits: -EAGAIN if too much waits already, and the fd can be polled
+ * for room.
  */
-int guardian_add(struct guardian *guardian, const struct guardian_tree *tree, int worker_pidfd);
+int guardian_notify(struct guardian *guardian, const char *text, const int *fds, size_t n_fds);
 
-/* After guardian_tree_kill() has returned 0: nothing of this worker is left. */
-int guardian_remove(struct guardian *guardian, pid_t worker);
-
+/* Also if nobody has noticed yet. */
+bool guardian_is_dead(const struct guardian *guardian);
 /*
- * Orderly end: the guardian exits without killing anything. The caller then waits for the pidfd and
- * calls guardian_done(), which reaps the guardian if it has ended and closes the descriptors.
- * guardian_done() without guardian_stop() makes the guardian kill all workers.
+ * Closes our end, and continues a guardian that was stopped, so that it sees how we end.
  */
-int guardian_stop(struct guardian *guardian);
 struct guardian *guardian_done(struct guardian *guardian);
 
+/* The calling supervisor has lost its guardian, and ends all: shown to others, as a guardian does.
+ */
+void guardian_mourn(void);
+
 /*
- * What guardians there are, of whatever servers. One that kills has lost its supervisor, whose
- * workers may hold ports and paths until then.
+ * What guardians there are, of whatever servers. One that kills has lost its supervisor, or the
+ * other way round, and its workers may hold ports and paths until then.
  */
 enum guardians { GUARDIANS_NONE, GUARDIANS_STAND, GUARDIANS_KILL };
 enum guardians guardians_of_others(void);

@@ -1,62 +1,82 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "message.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
-#include "message.h"
-#include "raw.h"
+#define HEADER_SIZE offsetof(struct guardian_message, text)
 
-RAW_CODE static struct cmsghdr *control_of(struct guardian_registration *r)
+union control {
+    struct cmsghdr alignment;
+    char room[CMSG_SPACE(GUARDIAN_FDS_MAX * sizeof(int))];
+};
+
+int guardian_send(int fd, enum guardian_message_kind kind, const char *text, const int *fds,
+                  size_t n_fds)
 {
-    return (struct cmsghdr *)(void *)r->control;
-}
+    uint32_t header[] = {GUARDIAN_PROTOCOL, kind};
+    size_t n = strlen(text);
+    struct iovec iov[] = {{header, sizeof(header)}, {(void *)text, n}};
+    struct msghdr message = {.msg_iov = iov, .msg_iovlen = 2};
+    union control control;
 
-void guardian_registration_init(struct guardian_registration *r, const struct guardian_tree *tree)
-{
-    *r = (struct guardian_registration){.message = {.kind = GUARDIAN_ADD, .tree = *tree}};
-    r->iov = (struct iovec){.iov_base = &r->message, .iov_len = sizeof(r->message)};
-    r->header = (struct msghdr){
-        .msg_iov = &r->iov,
-        .msg_iovlen = 1,
-        .msg_control = r->control,
-        .msg_controllen = sizeof(r->control),
-    };
-    *control_of(r) = (struct cmsghdr){
-        .cmsg_len = CMSG_LEN(sizeof(int)),
-        .cmsg_level = SOL_SOCKET,
-        .cmsg_type = SCM_RIGHTS,
-    };
-}
-
-/* A guardian that has died with a message unread is as dead as any. */
-RAW_CODE static int sent(long r)
-{
-    return r == -ECONNRESET ? -EPIPE : r < 0 ? (int)r : 0;
-}
-
-RAW_CODE int guardian_register_self(struct guardian_registration *r, int fd)
-{
-    pid_t self = (pid_t)raw_call(SYS_getpid);
-    long pidfd = raw_call(SYS_pidfd_open, self, 0);
-    if (pidfd < 0)
-        return (int)pidfd;
-    r->message.tree.pid = self;
-    *(int *)(void *)CMSG_DATA(control_of(r)) = (int)pidfd;
-    long n = raw_call(SYS_sendmsg, fd, &r->header, MSG_DONTWAIT | MSG_NOSIGNAL);
-    (void)raw_call(SYS_close, pidfd);
-    return sent(n);
-}
-
-int guardian_send(int fd, const struct guardian_message *message, int pidfd)
-{
-    struct guardian_registration r;
-
-    guardian_registration_init(&r, &message->tree);
-    r.message.kind = message->kind;
-    memcpy(CMSG_DATA(control_of(&r)), &pidfd, sizeof(pidfd));
-    if (pidfd < 0) {
-        r.header.msg_control = NULL;
-        r.header.msg_controllen = 0;
+    _Static_assert(sizeof(header) == HEADER_SIZE, "the header is what comes before the text");
+    if (n >= GUARDIAN_TEXT_MAX || n_fds > GUARDIAN_FDS_MAX)
+        return -E2BIG;
+    if (n_fds > 0) {
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+        memset(&control, 0, message.msg_controllen);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+        *c = (struct cmsghdr){.cmsg_len = CMSG_LEN(n_fds * sizeof(int)),
+                              .cmsg_level = SOL_SOCKET,
+                              .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
     }
-    return sent(sendmsg(fd, &r.header, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0);
+    if (sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+        return 0;
+    /* One that has died with a message unread is as dead as any. */
+    return errno == ECONNRESET ? -EPIPE : -errno;
+}
+
+static void take_fds(struct guardian_post *post, struct msghdr *message)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c))
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+            post->n_fds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+            memcpy(post->fds, CMSG_DATA(c), post->n_fds * sizeof(int));
+        }
+}
+
+int guardian_receive(int fd, struct guardian_post *ret)
+{
+    struct iovec iov = {&ret->message, sizeof(ret->message) - 1};
+    union control control;
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+    ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -EPIPE;
+    if (n == 0)
+        return -EPIPE;
+    ret->n_fds = 0;
+    take_fds(ret, &message);
+    if ((size_t)n < HEADER_SIZE)
+        ret->message.kind = 0;
+    ((char *)&ret->message)[n] = '\0';
+    return 1;
+}
+
+void guardian_post_done(struct guardian_post *post)
+{
+    for (size_t i = 0; i < post->n_fds; i++)
+        (void)close(post->fds[i]);
+    post->n_fds = 0;
 }

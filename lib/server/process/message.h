@@ -2,47 +2,47 @@
 #pragma once
 
 /*
- * Messages to the guardian: one per packet. An ADD message carries the worker's pidfd. Internal.
+ * Messages from the supervisor to the guardian: one per packet, of a version, a kind, a text and
+ * descriptors. Internal to the guardian.
  *
- * The parent prepares a registration, and the worker itself sends it before it execs. A
- * registration holds pointers into itself and must not be copied.
+ * A supervisor may be newer than its guardian, since it can be replaced by an exec while the
+ * guardian stays. So a guardian ignores kinds that it does not know, and closes what came with
+ * them. A new kind needs no new version; a new meaning of an old kind does.
  */
 
+#include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
+#include <sys/types.h>
 
-#include "process-tree.h"
+#define GUARDIAN_PROTOCOL 1
+#define GUARDIAN_TEXT_MAX 4096 /* the zero byte included */
+#define GUARDIAN_FDS_MAX  253  /* SCM_MAX_FD of the kernel */
 
 enum guardian_message_kind {
-    GUARDIAN_ADD = 1,
-    GUARDIAN_REMOVE, /* tree.pid alone counts */
-    GUARDIAN_STOP,
-    GUARDIAN_HOLD, /* with a descriptor */
-};
-
-/* The one packet that the guardian sends: that it stands guard, or why it cannot. */
-struct guardian_report {
-    int32_t error; /* negative errno; 0: it does */
-    char call[28]; /* the system call that failed */
+    GUARDIAN_NAME = 1, /* text: the server's */
+    GUARDIAN_HOLD,     /* a descriptor, or none, in place of the one before */
+    GUARDIAN_NOTIFY,   /* text and descriptors, for the service manager */
+    GUARDIAN_N_KINDS,
 };
 
 struct guardian_message {
-    uint32_t kind;
-    struct guardian_tree tree;
+    uint32_t version, kind;
+    char text[GUARDIAN_TEXT_MAX];
 };
 
-struct guardian_registration {
-    struct guardian_message message;
-    struct iovec iov;
-    struct msghdr header;
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+/* What came. The descriptors belong to the receiver. */
+struct guardian_post {
+    struct guardian_message message; /* the text ends with a zero byte */
+    int fds[GUARDIAN_FDS_MAX];
+    size_t n_fds;
 };
 
-void guardian_registration_init(struct guardian_registration *r, const struct guardian_tree *tree);
-
-/* Raw system calls only: fills in the caller's own pid and pidfd, and sends. */
-int guardian_register_self(struct guardian_registration *r, int fd);
-
-/* Any message without a descriptor, or with one (pidfd >= 0). */
-int guardian_send(int fd, const struct guardian_message *message, int pidfd);
+/*
+ * Never waits. -EPIPE: there is no guardian any more. -EAGAIN: its queue is full. -E2BIG: the text
+ * is too long, or there are too many descriptors.
+ */
+int guardian_send(int fd, enum guardian_message_kind kind, const char *text, const int *fds,
+                  size_t n_fds);
+/* Never waits. 1: a message; 0: none now; -EPIPE: nobody is left who could send one. */
+int guardian_receive(int fd, struct guardian_post *ret);
+void guardian_post_done(struct guardian_post *post);

@@ -32,9 +32,11 @@ bool predecessor_may_end(struct predecessor *p, bool is_lock)
 {
     enum guardians guardians = guardians_of_others();
     uint64_t now = now_usec(), end;
+    bool first = p->since == 0;
 
-    if (p->since == 0)
+    if (first)
         p->since = now;
+    p->any |= guardians != GUARDIANS_NONE;
     if (guardians == GUARDIANS_KILL)
         p->seen = now;
     if (guardians == GUARDIANS_KILL)
@@ -42,8 +44,8 @@ bool predecessor_may_end(struct predecessor *p, bool is_lock)
     else if (p->seen > 0)
         end = p->seen + MOMENT_USEC;
     else
-        end = p->since + (is_lock || guardians == GUARDIANS_STAND ? MOMENT_USEC : 0);
-    if (now >= end || signal_waits())
+        end = p->since + (is_lock || p->any ? MOMENT_USEC : 0);
+    if ((now >= end && !first) || signal_waits())
         return false;
     (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_NSEC}, NULL);
     return true;

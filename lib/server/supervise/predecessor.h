@@ -12,13 +12,15 @@
 struct predecessor {
     uint64_t since; /* when the waiting began, in us; 0: not yet */
     uint64_t seen;  /* when a guardian was last seen to kill; 0: never */
+    bool any;       /* a guardian was seen, which may have gone since */
 };
 
 /*
  * Something that we need is taken. Sleeps for a moment and returns true if it is worth another try:
  * for some seconds while a guardian kills, and for a moment after that, since a process that ends
- * is not seen any more before its locks are released; and for a moment while any stands guard,
- * since its supervisor may be about to die. With is_lock, that moment is granted in any case. False
- * also if a signal to us waits.
+ * is not seen any more before its locks are released; and for a moment where any stood guard, since
+ * its supervisor may have been about to die. With is_lock, that moment is granted in any case. The
+ * first time it is always worth another try: what was in the way may have gone before this look.
+ * False also if a signal to us waits.
  */
 bool predecessor_may_end(struct predecessor *p, bool is_lock);

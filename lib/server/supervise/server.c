@@ -16,6 +16,7 @@
 
 #include "config/limits.h"
 #include "log/writer.h"
+#include "process/children.h"
 #include "listeners.h"
 #include "predecessor.h"
 #include "queues.h"
@@ -28,7 +29,8 @@
 #include "upkeep.h"
 
 /*
- * The supervisor: a tree of tasks that mirrors the processes.
+ * The first process becomes the guardian, and its child the supervisor: a tree of tasks that
+ * mirrors the processes.
  *
  *     server_main                      notifies systemd, waits for the end; beside it: log,
  *                                      guardian, signals
@@ -41,14 +43,14 @@
  */
 
 /* For a reader that takes nothing, for one that is slow, and after SIGQUIT. */
-#define LOG_IDLE          (10 * AIT_USEC_PER_SEC)
-#define LOG_PATIENCE      (30 * AIT_USEC_PER_SEC)
-#define LOG_HURRY         AIT_USEC_PER_SEC
-#define N_SERVICES        5
-#define GUARDIAN_PATIENCE (2 * 1000) /* ms */
-#define ORPHANS_PAUSE     5          /* ms */
-#define ORPHANS_GRACE     (2 * 1000) /* ms */
-#define ORPHANS_PASSES    400
+#define LOG_IDLE      (10 * AIT_USEC_PER_SEC)
+#define LOG_PATIENCE  (30 * AIT_USEC_PER_SEC)
+#define LOG_HURRY     AIT_USEC_PER_SEC
+#define N_SERVICES    5
+#define ORPHANS_PAUSE 5               /* ms */
+#define ORPHANS_GRACE (2 * 1000)      /* ms */
+#define ORPHANS_BURST 4000            /* us */
+#define ORPHANS_LIMIT (5 * 1000000ul) /* us, for processes in uninterruptible sleep */
 
 struct server {
     struct server_config *config;
@@ -65,10 +67,10 @@ struct server {
     struct services services, among_slots;
     struct service service[N_SERVICES], queues;
 
-    ait_scope *slots; /* NULL: none run */
-    unsigned n_interrupts;
-    unsigned n_reloads; /* that have been seen to end */
-    int unprotected;    /* errno: workers of our user can look into our memory */
+    ait_scope *slots;         /* NULL: none run */
+    unsigned n_interrupts[2]; /* SIGINT of others, and what the guardian has passed on */
+    unsigned n_reloads;       /* that have been seen to end */
+    int unprotected;          /* errno: workers of our user can look into our memory */
     bool stopping;
     int status; /* exit status, once stopping */
 };
@@ -140,7 +142,8 @@ static void on_interrupt(void *userdata)
 {
     struct server *server = userdata;
 
-    if (server->n_interrupts++ == 0) {
+    /* A signal to all processes of a service comes twice. */
+    if (server->n_interrupts[server->signals.sender == server->guardian.pid]++ == 0) {
         server_stop(server, 0);
         return;
     }
@@ -330,14 +333,6 @@ static void before_start(void *userdata)
     upkeep_look(&server->upkeep);
 }
 
-static void guarded_again(void *userdata)
-{
-    struct server *server = userdata;
-
-    (void)ait_event_set(server->scheduler.changed);
-    (void)ait_event_clear(server->scheduler.changed);
-}
-
 /* ---- the main task --------------------------------------------------------------------------- */
 
 /* Notifies systemd, and releases the memory that the start or a reload needed. */
@@ -345,8 +340,8 @@ static int look_around(void *userdata)
 {
     struct server *server = userdata;
     const struct scheduler *s = &server->scheduler;
-    bool ready = !server->systemd.reported_ready && scheduler_all_were_proved(s) &&
-                 !server->stopping && ait_event_is_set(server->workers.guarded) > 0;
+    bool ready =
+        !server->systemd.reported_ready && scheduler_all_were_proved(s) && !server->stopping;
     char note[64] = "";
 
     if (s->reloading)
@@ -410,10 +405,31 @@ static void cannot_serve(void *userdata)
     server_stop(userdata, STATUS_OS);
 }
 
+static int end_unguarded(void *userdata)
+{
+    struct server *server = userdata;
+
+    guardian_mourn();
+    log_event(server->workers.log, LOG_LEVEL_ERROR, LOG_NO_SLOT, server->guardian.pid,
+              "the guardian, the first process of this server, was killed; killing all workers, since nobody would end them if the supervisor were killed as well");
+    server_stop(server, STATUS_OS);
+    server->status = STATUS_OS;
+    workers_expire_all(&server->workers);
+    return 0;
+}
+
+static int watch_guardian(void *userdata)
+{
+    struct server *server = userdata;
+    int r = ait_poll(server->guardian.pidfd, POLLIN);
+
+    return r < 0 ? r : ait_call_on_thread_stack(end_unguarded, server);
+}
+
 static int start_services(struct server *server, ait_scope *scope)
 {
     const struct service list[] = {
-        {"watch over the guardian", workers_watch_guardian, &server->workers},
+        {"watch over the guardian", watch_guardian, server},
         {"watch the listening sockets", listeners_watch, &server->workers},
         {"keep the files of the server", upkeep_watch, &server->upkeep},
         {"reap the processes of workers", reaper_watch, &server->workers},
@@ -439,12 +455,8 @@ static int server_main(void *userdata)
     AIT_SCOPE(services);
     int r;
 
-    r = ait_event_new(&server->workers.guarded);
-    if (r >= 0)
-        r = ait_event_set(server->workers.guarded);
-    if (r >= 0)
-        r = scheduler_init(&server->scheduler, server->config, &server->workers, &server->systemd,
-                           server->revision);
+    r = scheduler_init(&server->scheduler, server->config, &server->workers, &server->systemd,
+                       server->revision);
     server->revision = revision_unref(server->revision);
     if (r >= 0)
         r = ait_scope_enter(&services, AIT_SCOPE_SUPERVISOR);
@@ -458,7 +470,6 @@ static int server_main(void *userdata)
     }
     log_writer_done(&server->log_writer);
     scheduler_done(&server->scheduler);
-    server->workers.guarded = ait_event_unref(server->workers.guarded);
     return r;
 }
 
@@ -548,27 +559,13 @@ static int check_calls(struct problem *p)
     return 0;
 }
 
-static int start_guardian(struct server *server, struct problem *p)
-{
-    int r = guardian_become_subreaper();
-
-    if (r < 0)
-        return problem_set_refused(p, r, "prctl", "cannot adopt what the workers start");
-    r = guardian_start(&server->guardian, server->config->name, p);
-    if (r >= 0)
-        (void)guardian_hold(&server->guardian, server->rundir.guardian_lock);
-    return r;
-}
-
 static int server_open(struct server *server)
 {
     struct server_config *config = server->config;
     struct problem *p = &server->workers.problem;
     int r;
 
-    r = check_calls(p);
-    if (r >= 0)
-        r = revision_new(&server->revision, config, 0, p);
+    r = revision_new(&server->revision, config, 0, p);
     /* What stays is not to lie among the pages that the compiler has needed. */
     (void)malloc_trim(0);
     if (r >= 0)
@@ -581,36 +578,19 @@ static int server_open(struct server *server)
         return r;
     protect_from_workers(server);
     priority_raise_session();
-    r = start_guardian(server, p);
-    if (r < 0)
-        return r;
+    (void)guardian_set_name(&server->guardian, config->name);
+    (void)guardian_hold(&server->guardian, server->rundir.guardian_lock);
+    server->systemd.guardian = &server->guardian;
     oom_counter_init(&server->workers.oom, "/proc/self/cgroup", "/sys/fs/cgroup", "/proc/vmstat");
     server->workers.name = config->name;
     server->workers.guardian = &server->guardian;
     server->upkeep =
         (struct upkeep){.rundir = &server->rundir, .workers = &server->workers, .inotify = -1};
     server->workers.before_start = before_start;
-    server->workers.guardian_lock = server->rundir.guardian_lock;
     server->workers.directory = server->rundir.path;
     server->workers.first_started = announce;
-    server->workers.guarded_again = guarded_again;
     server->workers.userdata = server;
     return 0;
-}
-
-static void stop_guardian(struct server *server)
-{
-    struct pollfd p = {.fd = server->guardian.pidfd, .events = POLLIN};
-
-    if (server->guardian.pid <= 0)
-        return;
-    (void)guardian_stop(&server->guardian);
-    /* The guardian may have been stopped by a signal. There is nothing left for it to guard. */
-    if (poll(&p, 1, GUARDIAN_PATIENCE) == 0) {
-        (void)kill(server->guardian.pid, SIGKILL);
-        (void)poll(&p, 1, GUARDIAN_PATIENCE);
-    }
-    guardian_done(&server->guardian);
 }
 
 static ssize_t orphans(struct server *server, int signo, struct process_names *names)
@@ -628,6 +608,8 @@ static void stop_orphans(struct server *server)
     struct process_names names = {};
 
     for (unsigned i = 0; orphans(server, i == 0 ? signo : 0, NULL) > 0; i++) {
+        if (guardian_is_dead(&server->guardian))
+            return;
         if (server->workers.at_once || i == ORPHANS_GRACE / ORPHANS_PAUSE) {
             (void)orphans(server, 0, &names);
             log_event(server->workers.log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
@@ -638,16 +620,22 @@ static void stop_orphans(struct server *server)
     }
 }
 
-/*
- * Ends all remaining children, whoever started them. Those that fork meanwhile need more than one
- * pass.
- */
+/* Ends all remaining children, until the kernel says that there is none. */
 static void kill_orphans(struct server *server)
 {
-    for (unsigned i = 0; i < ORPHANS_PASSES; i++) {
-        if (orphans(server, SIGKILL, NULL) <= 0)
-            return;
-        (void)poll(NULL, 0, ORPHANS_PAUSE);
+    uint64_t moved = children_now(), n_reaped;
+    int r;
+
+    while ((r = children_end(NULL, NULL, ORPHANS_BURST, &n_reaped)) > 0) {
+        if (n_reaped > 0)
+            moved = children_now();
+        else
+            (void)poll(NULL, 0, ORPHANS_PAUSE);
+        if (children_now() - moved < ORPHANS_LIMIT)
+            continue;
+        log_event(server->workers.log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
+                  "what workers have left behind cannot be killed (in uninterruptible sleep, or of another user?); see ps(1)");
+        return;
     }
 }
 
@@ -674,17 +662,17 @@ static void finish_log(struct server *server)
 
 static void server_close(struct server *server)
 {
-    if (server->guardian.pid > 0) {
+    if (server->workers.any_started) {
         stop_orphans(server);
         kill_orphans(server);
     }
-    stop_guardian(server);
     revision_unref(server->revision);
     listen_set_close(server->workers.listen);
     rundir_close(&server->rundir);
     if (server->workers.log)
         finish_log(server);
     log_free(server->workers.log);
+    guardian_done(&server->guardian);
 }
 
 int server_run(struct server_config *config)
@@ -704,7 +692,11 @@ int server_run(struct server_config *config)
     signals_block(&server->signals);
     reaper_block();
     priority_raise(&server->workers.priority);
-    r = server_open(server);
+    r = check_calls(&server->workers.problem);
+    if (r >= 0)
+        r = guardian_begin(&server->guardian, config->name, &server->workers.problem);
+    if (r >= 0)
+        r = server_open(server);
     if (r < 0) {
         (void)fprintf(stderr, "aiotools-sd: %s\n", server->workers.problem.text);
         status = server->workers.problem.status;

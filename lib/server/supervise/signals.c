@@ -2,6 +2,7 @@
 #include "signals.h"
 
 #include <signal.h>
+#include <sys/signalfd.h>
 
 static void make_set(const struct signals *s, sigset_t *set)
 {
@@ -19,7 +20,7 @@ void signals_block(const struct signals *s)
 }
 
 struct arrival {
-    const struct signals *signals;
+    struct signals *signals;
     int signo;
 };
 
@@ -37,12 +38,15 @@ int signals_receive(void *userdata)
 {
     ait_signals *signals AIT_CLEANUP(ait_signals_closep) = NULL;
     struct arrival arrival = {.signals = userdata};
+    struct signalfd_siginfo info;
     sigset_t set;
     int r;
 
     make_set(arrival.signals, &set);
     r = ait_signals_open(&signals, &set);
-    while (r >= 0 && (r = arrival.signo = ait_signals_next(signals, NULL)) >= 0)
+    while (r >= 0 && (r = arrival.signo = ait_signals_next(signals, &info)) >= 0) {
+        arrival.signals->sender = (int)info.ssi_pid;
         (void)ait_call_on_thread_stack(act, &arrival);
+    }
     return r;
 }

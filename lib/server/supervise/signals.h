@@ -13,6 +13,7 @@ struct signal_action {
 struct signals {
     const struct signal_action *actions; /* the last one's act is NULL */
     void *userdata;
+    int sender; /* of the one that is acted upon */
 };
 
 /*

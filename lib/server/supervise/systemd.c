@@ -4,16 +4,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
-#include <unistd.h>
-
-#include <systemd/sd-daemon.h>
 
 #include <aiotools-sd/base.h>
 
@@ -23,62 +17,25 @@
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
-/* -EAFNOSUPPORT: an address that is libsystemd's to understand. */
-static int connect_manager(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const char *path = getenv("NOTIFY_SOCKET");
-    size_t n = path ? strlen(path) : 0;
-
-    if (n == 0)
-        return -ENOENT;
-    if ((path[0] != '/' && path[0] != '@') || n >= sizeof(address.sun_path))
-        return -EAFNOSUPPORT;
-    memcpy(address.sun_path, path, n);
-    if (path[0] == '@')
-        address.sun_path[0] = '\0';
-    else
-        n++;
-
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    if (connect(fd, (struct sockaddr *)&address,
-                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) >= 0)
-        return fd;
-    int error = errno;
-    (void)close(fd);
-    return -error;
-}
-
-static bool send_now(int fd, const char *text)
-{
-    return send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno != EAGAIN;
-}
-
 /*
- * Like sd_notify(), which blocks while the manager's queue is full: for ever if it is not read, and
- * then signals are not handled any more. Here the first message that must not be lost waits for up
+ * The guardian sends it on. If too much waits, the first message that must not be lost waits for up
  * to a second, and later ones do not wait until one was accepted. False: there was no room.
  */
 static bool say(struct systemd *s, bool important, const char *text)
 {
-    int fd = connect_manager();
+    const char *manager = getenv("NOTIFY_SOCKET");
 
-    if (fd == -EAFNOSUPPORT)
-        return sd_notify(false, text) >= 0;
-    if (fd < 0)
+    if (!s->guardian || !manager || !*manager)
         return true;
-    bool sent = send_now(fd, text);
-    if (!sent && important && !s->deaf) {
-        (void)poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, PATIENCE);
-        sent = send_now(fd, text);
-        s->deaf = !sent;
+    int r = guardian_notify(s->guardian, text, NULL, 0);
+    if (r == -EAGAIN && important && !s->deaf) {
+        (void)poll(&(struct pollfd){.fd = s->guardian->fd, .events = POLLOUT}, 1, PATIENCE);
+        r = guardian_notify(s->guardian, text, NULL, 0);
+        s->deaf = r == -EAGAIN;
     }
-    if (sent)
+    if (r != -EAGAIN)
         s->deaf = false;
-    (void)close(fd);
-    return sent;
+    return r != -EAGAIN;
 }
 
 __attribute__((format(printf, 3, 4))) static bool sayf(struct systemd *s, bool important,

@@ -3,15 +3,19 @@
 
 /*
  * Notifications to our own service manager, if there is one: the combined state of the workers.
- * Nothing here waits, except for up to a second if the manager's queue is full.
+ * They go through the guardian, which is the process that the manager knows. Nothing here waits,
+ * except for up to a second if the manager does not read.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "process/guardian.h"
+
 #define SYSTEMD_TEXT_MAX 128
 
 struct systemd {
+    struct guardian *guardian;     /* NULL: nobody is told */
     bool reported_ready;           /* READY=1 was sent for the first time */
     bool stopping;                 /* nothing more is sent */
     bool deaf;                     /* a message that must not be lost did not fit the queue */

@@ -73,8 +73,7 @@ static void rundir_repaired(struct upkeep *u, const char *before)
 {
     struct workers *all = u->workers;
 
-    all->guardian_lock = u->rundir->guardian_lock;
-    (void)guardian_hold(all->guardian, all->guardian_lock);
+    (void)guardian_hold(all->guardian, u->rundir->guardian_lock);
     if (strcmp(before, u->rundir->path) == 0)
         log_event(all->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
                   "the runtime directory %s had been removed; it is there again", before);

@@ -16,13 +16,6 @@ RAW_CODE static const struct spawn_params *params_of(struct exec_plan *plan)
     return spawn_plan_of(plan)->params;
 }
 
-RAW_CODE static int register_with_guardian(struct exec_plan *plan)
-{
-    struct guardian_registration *registration = spawn_plan_of(plan)->registration;
-
-    return registration ? guardian_register_self(registration, params_of(plan)->guardian_fd) : 0;
-}
-
 /* Ours was opened on a mount of ours, where root can change its mode (enter/mounts.h). */
 RAW_CODE static int renew_null(int fd)
 {
@@ -145,16 +138,14 @@ RAW_CODE static int execute(struct exec_plan *plan)
 }
 
 /*
- * The order matters: the guardian before anything can continue alone; descriptors while all are
- * still ours; the sandbox's first half before they are closed; limits while we have the privilege;
- * the directory as the worker's user, so that its permissions apply; and the sandbox's second half
- * last.
+ * The order matters: descriptors while all are still ours; the sandbox's first half before they are
+ * closed; limits while we have the privilege; the directory as the worker's user, so that its
+ * permissions apply; and the sandbox's second half last.
  */
 const exec_step spawn_steps[SPAWN_N_STEPS] = {
     [SPAWN_STEP_SESSION] = exec_start_session,
     [SPAWN_STEP_OOM] = set_oom_score_adj,
     [SPAWN_STEP_SIGNALS] = exec_reset_signals,
-    [SPAWN_STEP_GUARDIAN] = register_with_guardian,
     [SPAWN_STEP_PREPARE_SANDBOX] = prepare_sandbox,
     [SPAWN_STEP_FDS] = exec_arrange_fds,
     [SPAWN_STEP_RLIMIT] = set_rlimits,

@@ -4,14 +4,12 @@
 /* What a worker's process does between clone and exec (clone-exec.h). Internal to spawn. */
 
 #include "clone-exec.h"
-#include "process/message.h"
 #include "spawn.h"
 
 enum spawn_step {
     SPAWN_STEP_SESSION,
     SPAWN_STEP_OOM,
     SPAWN_STEP_SIGNALS,
-    SPAWN_STEP_GUARDIAN,
     SPAWN_STEP_PREPARE_SANDBOX,
     SPAWN_STEP_FDS,
     SPAWN_STEP_RLIMIT,
@@ -35,7 +33,6 @@ struct spawn_plan {
     int null_fd; /* opened again in the sandbox */
     int socket;  /* target of the one over which the sandbox's listener goes, and whose end tells of
                     the exec; always there */
-    struct guardian_registration *registration; /* NULL: no guardian */
 };
 
 extern const exec_step spawn_steps[SPAWN_N_STEPS];

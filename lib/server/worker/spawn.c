@@ -22,7 +22,6 @@ struct spawn {
 /* What only the child needs. */
 struct start {
     struct spawn_plan plan;
-    struct guardian_registration registration;
     struct guardian_tree tree;
     int null_fd;
     struct spawn *spawn;
@@ -43,9 +42,6 @@ static const struct step_words step_words[] = {
                         "/proc has to be there, and writable"},
     [SPAWN_STEP_SIGNALS] = {"signals", STATUS_OS, "please report this as a bug", "rt_sigaction"},
     [SPAWN_STEP_UNBLOCK] = {"signals", STATUS_OS, "please report this as a bug", "rt_sigprocmask"},
-    [SPAWN_STEP_GUARDIAN] = {"registering with the guardian", STATUS_OS,
-                             "the guardian process has died; it is started again",
-                             "pidfd_open or sendmsg"},
     [SPAWN_STEP_FDS] = {"arranging descriptors", STATUS_OS,
                         "raise the limit of open files (ulimit -n)", "fcntl or dup3"},
     [SPAWN_STEP_RLIMIT] = {"--rlimit", STATUS_CONFIG, "only root may go above the hard limit"},
@@ -227,15 +223,6 @@ static bool must_change(const struct account *account)
                        account->gid != getgid() || account->gid != getegid());
 }
 
-static void prepare_tree(struct start *s, const struct spawn_params *params)
-{
-    memcpy(s->tree.token, params->environment->token, sizeof(s->tree.token));
-    if (params->guardian_fd >= 0) {
-        guardian_registration_init(&s->registration, &s->tree);
-        s->plan.registration = &s->registration;
-    }
-}
-
 static int check(const struct spawn_params *params)
 {
     if (!params->path || !params->argv || !params->environment)
@@ -270,7 +257,7 @@ static int prepare(struct start *s, const struct spawn_params *params)
     if (r < 0)
         return r;
     s->plan.params = params;
-    prepare_tree(s, params);
+    memcpy(s->tree.token, params->environment->token, sizeof(s->tree.token));
     return 0;
 }
 

@@ -14,7 +14,6 @@
  *   nothing has to stay. The caller waits for spawn_fd(), and limits that wait.
  * - If the sandbox explains, its listener comes before the exec, which is not put to it.
  * - When spawn_begin() fails there is no process, no zombie and no open descriptor left.
- * - The guardian knows the worker before its first instruction (guardian_fd).
  *
  * Ownership: all pointers and descriptors in spawn_params are borrowed for the call, except path
  * and sandbox, which must stay until spawn_free(). The results belong to the caller, which closes
@@ -65,8 +64,7 @@ struct spawn_params {
     int nice;
     const char *oom_score_adj; /* NULL: unchanged */
 
-    int guardian_fd; /* -1: none; else guardian.fd */
-    int group_fd;    /* -1: none; else the directory of the control group that it is to be in */
+    int group_fd; /* -1: none; else the directory of the control group that it is to be in */
     ait_sandbox *sandbox; /* NULL: none */
 
     ait_sandbox_event_cb explain; /* for a sandbox that explains, else NULL */
@@ -76,7 +74,7 @@ struct spawn_params {
 #define SPAWN_PARAMS_INIT                                                                          \
     {                                                                                              \
         .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .ready_fd = -1, .ready_target = -1,      \
-        .umask = -1, .guardian_fd = -1, .group_fd = -1                                             \
+        .umask = -1, .group_fd = -1                                                                \
     }
 
 struct spawn; /* a start that is under way */

@@ -130,8 +130,7 @@ static const char *find_program(const struct worker *w)
 
     if (replaced)
         log_event(w->all->log, LOG_LEVEL_INFO, (int)w->slot, 0,
-                  "%s has been replaced since generation %llu was loaded; starting the file that "
-                  "is there now",
+                  "%s has been replaced since generation %llu was loaded; starting the file that is there now",
                   path, (unsigned long long)w->revision->generation);
     return path;
 }
@@ -146,7 +145,6 @@ static int adopt(struct worker *w, int pidfd, struct problem *p)
     (void)kill(w->pid, SIGKILL);
     (void)close(pidfd);
     w->spawn = spawn_free(w->spawn);
-    (void)guardian_remove(w->all->guardian, w->pid);
     w->pid = 0;
     return problem_set(p, STATUS_OS, r, "out of memory");
 }
@@ -220,7 +218,6 @@ static int execute(struct worker *w, const struct far_ends *far,
     params.nice = w->all->priority.nice;
     if (w->all->priority.oom_score_adj[0])
         params.oom_score_adj = w->all->priority.oom_score_adj;
-    params.guardian_fd = w->all->guardian->fd;
     params.group_fd = w->family.group.fd;
     params.sandbox = w->revision->sandbox.sandbox;
     if (params.sandbox && config->sandbox.deny == AIT_SANDBOX_DENY_EXPLAIN) {
@@ -293,8 +290,6 @@ int worker_begin(struct worker *w)
 
     w->started = ait_now(NULL);
     w->oom_before = oom_count(&all->oom);
-    if (workers_guardian_is_dead(all))
-        return -EPIPE;
     if (all->before_start)
         all->before_start(all->userdata);
     repair_listeners(w);

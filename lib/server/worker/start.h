@@ -7,8 +7,7 @@
 
 /*
  * Starts the process. On failure, here and below, logs the reason, and sets w->spawn_status to the
- * exit status for it. -EPIPE: nothing was done or logged, since the guardian is dead. Needs a deep
- * stack.
+ * exit status for it. Needs a deep stack.
  */
 int worker_begin(struct worker *w);
 /*

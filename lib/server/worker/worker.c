@@ -326,7 +326,6 @@ static void worker_sweep(struct worker *w)
     if (left > 0)
         log_event(w->all->log, LOG_LEVEL_ERROR, (int)w->slot, w->pid,
                   "%d of its processes cannot be killed (in uninterruptible sleep?)", left);
-    (void)guardian_remove(w->all->guardian, w->pid);
 }
 
 static void say_unsupervised(const struct worker *w, int r)
@@ -469,23 +468,6 @@ static int begin(void *userdata)
     return worker_begin(userdata);
 }
 
-/* Nothing runs unguarded: if the guardian has died, there will be another one. */
-static int begin_guarded(struct worker *w)
-{
-    int r;
-
-    /* Deep, and this task is going to wait for long. */
-    while ((r = ait_call_on_thread_stack(begin, w)) == -EPIPE && workers_guardian_is_dead(w->all)) {
-        (void)ait_event_clear(w->all->guarded);
-        r = ait_event_wait(w->all->guarded);
-        if (r < 0) {
-            w->asked_to_stop = r == -ECANCELED;
-            break;
-        }
-    }
-    return r;
-}
-
 static int worker_main(void *userdata)
 {
     struct worker *w = userdata;
@@ -498,7 +480,8 @@ static int worker_main(void *userdata)
         w->spawn_status = STATUS_OS;
         log_event(w->all->log, LOG_LEVEL_ERROR, (int)w->slot, 0, "cannot start: %s", strerror(-r));
     } else {
-        r = begin_guarded(w);
+        /* Deep, and this task is going to wait for long. */
+        r = ait_call_on_thread_stack(begin, w);
         if (r >= 0)
             worker_live(w, life);
     }

@@ -120,15 +120,10 @@ void worker_describe_end(const struct worker *w, char *buf, size_t n);
 /* Ends the stop timeouts of all workers, now and from now on. */
 void workers_expire_all(struct workers *all);
 
-/* Whether the process is a worker or the guardian. userdata: struct workers. */
+/* Whether the process is a worker. userdata: struct workers. */
 bool workers_know_pid(pid_t pid, void *userdata);
 
 /* Whether the file is the notification socket of one of them. */
 bool workers_own_file(const struct workers *all, const char *name);
 /* Makes those again that were removed. Returns their number; a failure is no reason to stop. */
 unsigned workers_renew_notify(struct workers *all);
-
-/* A task that starts another guardian whenever one has died. userdata: struct workers. */
-int workers_watch_guardian(void *userdata);
-/* Whether the guardian has ended, also if its task has not noticed it yet. */
-bool workers_guardian_is_dead(const struct workers *all);

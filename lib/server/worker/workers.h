@@ -31,10 +31,8 @@ struct workers {
     struct log *log;
     struct listen_set *listen;
     struct guardian *guardian;
-    ait_event *guarded;     /* set while a guardian stands guard: without one nothing is started */
-    int guardian_lock;      /* that the guardian holds until it ends */
-    struct cgroups *groups; /* control groups; NULL: there are none */
-    const char *directory;  /* the runtime directory */
+    struct cgroups *groups;   /* control groups; NULL: there are none */
+    const char *directory;    /* the runtime directory */
     struct priority priority; /* what the supervisor had, and workers get */
     unsigned n_slots;         /* AIOTOOLS_SD_WORKERS of the next one */
 
@@ -43,8 +41,7 @@ struct workers {
      * failure is reported in one line.
      */
     void (*first_started)(void *userdata);
-    void (*before_start)(void *userdata);  /* of each worker; may be NULL */
-    void (*guarded_again)(void *userdata); /* after a guardian has died; may be NULL */
+    void (*before_start)(void *userdata); /* of each worker; may be NULL */
     void *userdata;
 
     struct worker *living;    /* those that have a process */
