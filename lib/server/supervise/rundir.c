@@ -14,6 +14,7 @@
 
 #define LOCK_NAME          "lock"
 #define GUARDIAN_LOCK_NAME "guardian"
+#define TMP_NAMES          10u
 #define LOCK_PATH_MAX      (sizeof(((struct rundir *)0)->path) + sizeof("/" GUARDIAN_LOCK_NAME))
 
 static int too_long(const char *path, struct problem *p)
@@ -22,6 +23,14 @@ static int too_long(const char *path, struct problem *p)
                        "runtime directory %s: the path is too long for sockets in it; choose a "
                        "shorter --name, or set RUNTIME_DIRECTORY",
                        path);
+}
+
+static int cannot_make(const char *path, struct problem *p)
+{
+    return problem_set(p, STATUS_OS, -errno,
+                       "cannot create the runtime directory %s: %s; set RUNTIME_DIRECTORY to a "
+                       "directory that you may write to",
+                       path, strerror(errno));
 }
 
 static int not_ours(const char *path, struct problem *p)
@@ -47,19 +56,26 @@ static int open_directory(const char *path, uid_t owner, struct problem *p)
     return not_ours(path, p);
 }
 
+/* Whether what we own in it stays ours: nobody else can rename it, or put another in its place. */
+static bool is_safe(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) >= 0 && S_ISDIR(st.st_mode) &&
+           (st.st_uid == 0 || st.st_uid == geteuid()) &&
+           ((st.st_mode & (S_IWGRP | S_IWOTH)) == 0 || (st.st_mode & S_ISVTX));
+}
+
 /*
  * 0700 in /tmp must really be ours: anybody may make a directory of any name there. What we own
- * there, nobody else can replace, since /tmp is sticky.
+ * there, nobody else can replace, since /tmp is sticky: is_safe().
  */
 static int make(const char *path, mode_t mode, struct problem *p)
 {
     int fd, r = 0;
 
     if (mkdir(path, mode) < 0 && errno != EEXIST)
-        return problem_set(p, STATUS_OS, -errno,
-                           "cannot create the runtime directory %s: %s; set RUNTIME_DIRECTORY to a "
-                           "directory that you may write to",
-                           path, strerror(errno));
+        return cannot_make(path, p);
     fd = open_directory(path, geteuid(), p);
     if (fd < 0)
         return fd;
@@ -85,23 +101,89 @@ static int make_own(const char *path, struct problem *p)
     return r < 0 ? r : make(path, own_mode(), p);
 }
 
+/* ---- where ----------------------------------------------------------------------------------- */
+
+/* Several are separated by colons; the first is the main one. */
+static int take_given(struct rundir *d, const char *given, struct problem *p)
+{
+    int n = snprintf(d->path, sizeof(d->path), "%.*s", (int)strcspn(given, ":"), given);
+
+    return n >= (int)sizeof(d->path) ? too_long(given, p) : 0;
+}
+
+static bool is_own_directory(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) >= 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid();
+}
+
+/* The name, and others for when somebody else has taken it. */
+static void name_in_tmp(char *path, size_t size, unsigned i)
+{
+    char more[16] = "";
+
+    if (i > 0)
+        (void)snprintf(more, sizeof(more), "-%u", i);
+    (void)snprintf(path, size, "/tmp/aiotools-sd-%u%s", (unsigned)geteuid(), more);
+}
+
+/*
+ * Anybody can make a file of our name in /tmp, which only its owner can remove. So the first that
+ * is ours already is taken, where other servers of this user are; or else the first that can be
+ * made.
+ */
+static int choose_in_tmp(char *path, size_t size, struct problem *p)
+{
+    if (!is_safe("/tmp"))
+        return problem_set(p, STATUS_OS, -EPERM,
+                           "cannot have a runtime directory in /tmp: other users may replace what "
+                           "is in it, since it belongs to one of them or is not sticky; set "
+                           "RUNTIME_DIRECTORY to a directory of yours");
+    for (unsigned i = 0; i < TMP_NAMES; i++) {
+        name_in_tmp(path, size, i);
+        if (is_own_directory(path))
+            return 0;
+    }
+    for (unsigned i = 0; i < TMP_NAMES; i++) {
+        name_in_tmp(path, size, i);
+        if (mkdir(path, 0700) >= 0)
+            return 0;
+        if (errno != EEXIST)
+            return cannot_make(path, p);
+    }
+    return problem_set(p, STATUS_OS, -EEXIST,
+                       "cannot have a runtime directory in /tmp: other users have made "
+                       "/tmp/aiotools-sd-%u and all names up to %s; set RUNTIME_DIRECTORY to a "
+                       "directory of yours",
+                       (unsigned)geteuid(), path);
+}
+
+/* One of another user, as after su(1), or one that others may write to, is not ours. */
+static bool is_own_xdg(const char *xdg)
+{
+    struct stat st;
+
+    return xdg && xdg[0] == '/' && access(xdg, W_OK) == 0 && stat(xdg, &st) >= 0 &&
+           st.st_uid == geteuid() && is_safe(xdg);
+}
+
 static int choose(struct rundir *d, struct problem *p)
 {
     const char *given = getenv("RUNTIME_DIRECTORY"), *xdg = getenv("XDG_RUNTIME_DIR");
     char parent[sizeof(d->path)];
-    int n;
+    int n = 0, r = 0;
 
-    if (given && given[0] == '/') {
-        /* Several are separated by colons; the first is the main one. */
-        n = snprintf(d->path, sizeof(d->path), "%.*s", (int)strcspn(given, ":"), given);
-        return n >= (int)sizeof(d->path) ? too_long(given, p) : 0;
-    }
+    if (given && given[0] == '/')
+        return take_given(d, given, p);
     if (geteuid() == 0)
         n = snprintf(parent, sizeof(parent), "/run/aiotools-sd");
-    else if (xdg && xdg[0] == '/' && access(xdg, W_OK) == 0)
+    else if (is_own_xdg(xdg))
         n = snprintf(parent, sizeof(parent), "%s/aiotools-sd", xdg);
     else
-        n = snprintf(parent, sizeof(parent), "/tmp/aiotools-sd-%u", (unsigned)geteuid());
+        r = choose_in_tmp(parent, sizeof(parent), p);
+    if (r < 0)
+        return r;
     if (n >= (int)sizeof(parent))
         return too_long(xdg, p);
     n = snprintf(d->path, sizeof(d->path), "%s/%s", parent, d->name);
@@ -110,6 +192,8 @@ static int choose(struct rundir *d, struct problem *p)
     d->ours = true;
     return make_own(d->path, p);
 }
+
+/* ---- the locks ------------------------------------------------------------------------------- */
 
 /* errno is of open() or flock(). */
 static int describe_lock(const char *path, struct problem *p)
@@ -134,6 +218,19 @@ static int describe_lock(const char *path, struct problem *p)
         path, strerror(error));
 }
 
+/*
+ * A file of its own, and not another name of one that we would empty: who may write to a directory
+ * that we were given may have made it.
+ */
+static bool may_be_lock(const struct rundir *d, const struct stat *st)
+{
+    struct stat directory;
+
+    return S_ISREG(st->st_mode) && st->st_nlink <= 1 &&
+           (st->st_uid == geteuid() ||
+            (stat(d->path, &directory) >= 0 && st->st_uid == directory.st_uid));
+}
+
 /* -EWOULDBLOCK, without a problem: another one holds it. */
 static int try_lock(const struct rundir *d, const char *file, int *ret, struct problem *p)
 {
@@ -142,9 +239,16 @@ static int try_lock(const struct rundir *d, const char *file, int *ret, struct p
 
     (void)snprintf(path, sizeof(path), "%s/%s", d->path, file);
     for (;;) {
-        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
         if (fd < 0)
             return describe_lock(path, p);
+        if (fstat(fd, &st) == 0 && !may_be_lock(d, &st)) {
+            (void)close(fd);
+            return problem_set(p, STATUS_OS, -EPERM,
+                               "cannot lock %s: it is not a file of this user alone; remove it, or "
+                               "set RUNTIME_DIRECTORY",
+                               path);
+        }
         if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
             int r = errno == EWOULDBLOCK ? -errno : describe_lock(path, p);
             (void)close(fd);
