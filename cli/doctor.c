@@ -23,10 +23,10 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/utsname.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "process/cgroup.h"
 #include "commands.h"
 #include "slurp.h"
 
@@ -40,12 +40,11 @@
 #define NUMBER_mount_setattr           442
 #define AT_RECURSIVE_                  0x8000
 #define LANDLOCK_ASK_VERSION           1U
-#define CGROUP2_MAGIC                  0x63677270
 
 enum verdict { MISSING, PRESENT };
 
 /* A remark for people; large enough for each of them. */
-typedef char remark[160];
+typedef char remark[800];
 
 struct probe {
     const char *name;
@@ -216,17 +215,24 @@ static enum verdict probe_mounts(remark found)
 
 /* ---- control groups, systemd, libraries ------------------------------------------------------ */
 
+/* As run does it: makes groups, and removes them again. */
 static enum verdict probe_cgroup(remark found)
 {
-    static const char *const places[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
-    struct statfs fs;
+    struct cgroups groups;
+    struct problem p;
 
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-        if (statfs(places[i], &fs) == 0 && fs.f_type == CGROUP2_MAGIC) {
-            snprintf(found, sizeof(remark), "version 2 at %s", places[i]);
-            return PRESENT;
-        }
-    return MISSING;
+    int r = cgroups_open(&groups, "doctor", &p);
+    if (r >= 0 && (r = cgroups_try(&groups, &p)) < 0)
+        cgroups_close(&groups);
+    if (r < 0) {
+        snprintf(found, sizeof(remark), "%s", p.text);
+        return MISSING;
+    }
+    snprintf(found, sizeof(remark), "in %.600s, one per worker; %s", groups.place.directory,
+             cgroup_kills_at_once(&groups.all) ? "killed at once"
+                                               : "frozen, and killed one by one");
+    cgroups_close(&groups);
+    return PRESENT;
 }
 
 static enum verdict probe_systemd(remark found)
@@ -290,7 +296,8 @@ static const struct probe system_probes[] = {
     {"systemd", probe_systemd, "no units; aiotools-sd run opens its sockets itself"},
     {"journal", probe_journal,
      "aiotools-sd does not need it; systemd would store the workers' output in it"},
-    {"control groups", probe_cgroup, "processes are found only by session, group and token"},
+    {"control groups", probe_cgroup,
+     "what workers start is found by its descent, and may outlive a kill -9 of all of us"},
     {NULL, NULL, NULL},
 };
 

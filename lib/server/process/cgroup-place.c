@@ -146,7 +146,8 @@ int cgroup_place_find(struct cgroup_place *ret, const char *proc_self_cgroup,
     (void)cgroup_place_done(&place);
     if (r == -EXDEV)
         return fail(ret_problem, r,
-                    "no mount of version 2 shows the group that we are in; mount /sys/fs/cgroup of the same namespace");
+                    "no mount of version 2 shows the group that we are in; mount /sys/fs/cgroup of "
+                    "the same namespace");
     if (r == -ENOENT)
         return fail(ret_problem, r,
                     "version 2 is not mounted; mount -t cgroup2 none /sys/fs/cgroup");
@@ -250,7 +251,8 @@ int cgroup_place_check(const struct cgroup_place *place, bool has_systemd,
         return 0;
     if (kind != KIND_SERVICE)
         return problem_set(ret_problem, STATUS_OS, -EPERM,
-                           "the group %s is systemd's own; start the server as a service with Delegate=yes, or by systemd-run --scope",
+                           "the group %s is systemd's own; start the server as a service with "
+                           "Delegate=yes, or by systemd-run --scope",
                            *place->path ? place->path : "/");
     n = (int)(strlen(place->directory) - strlen(rest));
     /* A mount that begins below the unit does not show the mark. */

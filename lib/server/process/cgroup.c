@@ -428,7 +428,7 @@ static int remove_below(int fd)
     return r;
 }
 
-static void forget(struct cgroup *group)
+void cgroup_forget(struct cgroup *group)
 {
     if (group->fd >= 0)
         (void)close(group->fd);
@@ -456,7 +456,7 @@ int cgroup_remove(struct cgroup *group)
     if (r >= 0 && has_its_name(group) &&
         unlinkat(group->parent, base_name(group->path), AT_REMOVEDIR) < 0 && errno != ENOENT)
         r = -errno;
-    forget(group);
+    cgroup_forget(group);
     return r;
 }
 
@@ -574,7 +574,7 @@ static int open_place(struct cgroups *groups, struct problem *p)
     return 0;
 }
 
-static int say_why(struct problem *p, int error, const char *directory, const char *what)
+static int say_why(struct problem *p, int error, const struct cgroups *groups, const char *what)
 {
     const char *remedy = "see the kernel's documentation of control groups";
 
@@ -586,22 +586,19 @@ static int say_why(struct problem *p, int error, const char *directory, const ch
         remedy = "raise cgroup.max.depth and cgroup.max.descendants above it";
     else if (error == -EOPNOTSUPP || error == -EBUSY)
         remedy = "start the server in a group of its own, without controllers for others in it";
-    return problem_set(p, STATUS_OS, error, "%s: %s: %s; %s", directory, what, strerror(-error),
-                       remedy);
+    return problem_set(p, STATUS_OS, error, "%s: %s: %s; %s", groups->place.directory, what,
+                       strerror(-error), remedy);
 }
 
 int cgroups_open(struct cgroups *ret, const char *name, struct problem *ret_problem)
 {
     struct cgroups groups = CGROUPS_NONE;
-    const char *what = "making a group";
     int r = open_place(&groups, ret_problem);
 
     if (r >= 0) {
         r = make_server_group(&groups, name);
-        if (r >= 0)
-            r = try_all(&groups, &what);
         if (r < 0)
-            r = say_why(ret_problem, r, groups.place.directory, what);
+            (void)say_why(ret_problem, r, &groups, "making a group");
     }
     /* Fewer levels than each_member() follows. */
     if (r >= 0)
@@ -611,6 +608,14 @@ int cgroups_open(struct cgroups *ret, const char *name, struct problem *ret_prob
     else
         *ret = groups;
     return r;
+}
+
+int cgroups_try(struct cgroups *groups, struct problem *ret_problem)
+{
+    const char *what;
+    int r = try_all(groups, &what);
+
+    return r < 0 ? say_why(ret_problem, r, groups, what) : 0;
 }
 
 struct cgroups *cgroups_close(struct cgroups *groups)
@@ -676,7 +681,7 @@ static int open_marked(struct cgroup *ret, int *ret_parent, const char *inode, c
         r = -ENOMEM;
     if (r < 0) {
         (void)close(group.parent);
-        forget(&group);
+        cgroup_forget(&group);
         return r;
     }
     *ret = group;

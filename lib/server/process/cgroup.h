@@ -55,11 +55,15 @@ struct cgroups {
     }
 
 /*
- * Finds the place, makes the server's group there, and tries what will be needed: a child process
- * enters a group, is seen in it, and is killed with it. The name is the server's. The problem says
- * why there can be no groups. Call it while nobody else waits for children of any kind.
+ * Finds the place, and makes the server's group there. The name is the server's. The problem says
+ * why there can be no groups.
  */
 int cgroups_open(struct cgroups *ret, const char *name, struct problem *ret_problem);
+/*
+ * Tries what will be needed: a child process enters a group, is seen in it, and is killed with it.
+ * Call it while nobody else waits for children of any kind.
+ */
+int cgroups_try(struct cgroups *groups, struct problem *ret_problem);
 /* Removes the groups, if nothing is left in them. */
 struct cgroups *cgroups_close(struct cgroups *groups);
 
@@ -104,6 +108,8 @@ int cgroup_has(const struct cgroup *group, pid_t pid);
  * returned, the struct is empty afterwards.
  */
 int cgroup_remove(struct cgroup *group);
+/* Only closes it. */
+void cgroup_forget(struct cgroup *group);
 
 /* ---- what a killed server has left ----------------------------------------------------------- */
 
