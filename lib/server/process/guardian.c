@@ -46,6 +46,7 @@ struct watch {
     int socket;  /* -1: the supervisor has closed its end */
     int signals; /* signalfd */
     int held;    /* -1: none */
+    struct cgroup group;
     struct relay relay;
     struct guardian_post post;
     pid_t *strangers; /* children that were there before */
@@ -76,6 +77,19 @@ static void hold(struct watch *w)
         w->held = w->post.fds[--w->post.n_fds];
 }
 
+static void take_group(struct watch *w)
+{
+    if (w->group.parent >= 0)
+        (void)close(w->group.parent);
+    cgroup_forget(&w->group);
+    if (w->post.n_fds != 2)
+        return;
+    w->group.path = strdup(w->post.message.text);
+    w->group.fd = w->post.fds[0];
+    w->group.parent = w->post.fds[1];
+    w->post.n_fds = 0;
+}
+
 static void notify(struct watch *w)
 {
     relay_put(&w->relay, &w->post);
@@ -88,6 +102,7 @@ static void handle(struct watch *w)
         [GUARDIAN_NAME] = show_name,
         [GUARDIAN_HOLD] = hold,
         [GUARDIAN_NOTIFY] = notify,
+        [GUARDIAN_GROUP] = take_group,
     };
     const struct guardian_message *m = &w->post.message;
 
@@ -182,14 +197,22 @@ static void relay_rest(struct watch *w)
     }
 }
 
+/* As children_end(). What is in the group ends at once, and then comes to us to be reaped. */
+static int end_some(struct watch *w, uint64_t *ret_reaped)
+{
+    bool grouped = w->group.fd >= 0 && cgroup_kill(&w->group) > 0;
+    int r = children_end(w->n_strangers > 0 ? is_stranger : NULL, w, BURST, ret_reaped);
+
+    return r == 0 && grouped && cgroup_is_populated(&w->group) > 0 ? 1 : r;
+}
+
 /* False: something is left that cannot be ended, or found. */
 static bool end_all(struct watch *w)
 {
     uint64_t begun = children_now(), moved = begun, n_reaped;
-    children_spare_fn spare = w->n_strangers > 0 ? is_stranger : NULL;
     int r;
 
-    while ((r = children_end(spare, w, BURST, &n_reaped)) != 0) {
+    while ((r = end_some(w, &n_reaped)) != 0) {
         uint64_t now = children_now();
 
         if (n_reaped > 0)
@@ -241,6 +264,7 @@ static void __attribute__((noreturn)) finish(struct watch *w)
     if (WIFSIGNALED(w->status))
         (void)setpriority(PRIO_PROCESS, 0, NICE_HIGHEST);
     bool ended = end_all(w);
+    (void)cgroup_remove(&w->group);
     relay_rest(w);
     if (WIFSIGNALED(w->status))
         say_last_words(w, ended);
@@ -326,7 +350,8 @@ static int describe(struct problem *p, int error, const char *call)
             p, error, call,
             "cannot start the guardian, which ends all workers if the supervisor is killed");
     return problem_set(p, STATUS_OS, error,
-                       "cannot start the guardian: %s: %s; raise the limits of processes and open files (ulimit -u, ulimit -n) or of memory",
+                       "cannot start the guardian: %s: %s; raise the limits of processes and open "
+                       "files (ulimit -u, ulimit -n) or of memory",
                        call, strerror(-error));
 }
 
@@ -447,7 +472,8 @@ static int fork_both(struct watch *w, struct problem *p)
 
 int guardian_begin(struct guardian *ret_guardian, const char *name, struct problem *ret_problem)
 {
-    struct watch w = {.socket = -1, .signals = -1, .held = -1, .relay = {.fd = -1}};
+    struct watch w = {
+        .socket = -1, .signals = -1, .held = -1, .group = CGROUP_NONE, .relay = {.fd = -1}};
     struct guardian g = GUARDIAN_INIT;
     int r = prepare(&w, &g, name, ret_problem);
 
@@ -469,6 +495,15 @@ int guardian_begin(struct guardian *ret_guardian, const char *name, struct probl
 int guardian_set_name(struct guardian *guardian, const char *name)
 {
     return guardian_send(guardian->fd, GUARDIAN_NAME, name, NULL, 0);
+}
+
+int guardian_set_group(struct guardian *guardian, const struct cgroup *group)
+{
+    const int fds[] = {group->fd, group->parent};
+    bool is_there = group->fd >= 0;
+
+    return guardian_send(guardian->fd, GUARDIAN_GROUP, is_there ? group->path : "",
+                         is_there ? fds : NULL, is_there ? 2 : 0);
 }
 
 int guardian_hold(struct guardian *guardian, int fd)

@@ -28,6 +28,7 @@
 #include <sys/types.h>
 
 #include "config/problem.h"
+#include "cgroup.h"
 
 struct guardian {
     pid_t pid;
@@ -57,6 +58,11 @@ int guardian_set_name(struct guardian *guardian, const char *name);
  * thus tells others that workers may still be there.
  */
 int guardian_hold(struct guardian *guardian, int fd);
+/*
+ * Names the control group of the server, which the guardian kills and removes at the end. A group
+ * without a descriptor: there is none any more.
+ */
+int guardian_set_group(struct guardian *guardian, const struct cgroup *group);
 /*
  * For the service manager. Never waits: -EAGAIN if too much waits already, and the fd can be polled
  * for room.

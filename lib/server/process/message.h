@@ -22,6 +22,8 @@ enum guardian_message_kind {
     GUARDIAN_NAME = 1, /* text: the server's */
     GUARDIAN_HOLD,     /* a descriptor, or none, in place of the one before */
     GUARDIAN_NOTIFY,   /* text and descriptors, for the service manager */
+    GUARDIAN_GROUP, /* path and descriptor of the server's control group, and that of the directory
+                       that it lies in; or no descriptors: there is none */
     GUARDIAN_N_KINDS,
 };
 
