@@ -12,7 +12,7 @@ happen" watch for a while and say so (`stays`).
 
 Paths come from the environment, set by meson.build: AIT_CMD, AIT_LOAD, AIT_WORKER, AIT_HTTP_HELLO, which
 ../reachable.py replaces by copies where another user could not run them;
-AIT_SANITIZED=1 where times and sizes mean nothing; AIT_SLOWER=N on a machine so many times slower, such as an emulated
+AIT_E2E_CONTROL_GROUP=no where no worker is to have a control group; AIT_SANITIZED=1 where times and sizes mean nothing; AIT_SLOWER=N on a machine so many times slower, such as an emulated
 one; AIT_E2E_FULL=1 for the long variants. A scenario that cannot run
 raises Skip with the reason: exit status 77.
 """
@@ -39,7 +39,7 @@ sys.path.insert(1, os.path.dirname(HERE))
 import reachable  # noqa: E402
 
 # Workers of another user have to reach what they run.
-for variable in ("AIT_CMD", "AIT_DENIED", "AIT_ESCAPES", "AIT_FLOODER", "AIT_HTTP_HELLO", "AIT_LEARN", "AIT_LOAD", "AIT_REFUSE",
+for variable in ("AIT_CLING", "AIT_CMD", "AIT_DENIED", "AIT_ESCAPES", "AIT_FLOODER", "AIT_HTTP_HELLO", "AIT_LEARN", "AIT_LOAD", "AIT_REFUSE",
                  "AIT_WORKER"):
     if os.path.exists(os.environ.get(variable, "")):
         os.environ[variable] = reachable.program(os.environ[variable])
@@ -51,6 +51,7 @@ WORKER = os.environ.get("AIT_WORKER", "")
 HTTP_HELLO = os.environ.get("AIT_HTTP_HELLO", "")
 SANITIZED = os.environ.get("AIT_SANITIZED") == "1"
 FULL = os.environ.get("AIT_E2E_FULL") == "1"
+CONTROL_GROUP = os.environ.get("AIT_E2E_CONTROL_GROUP", "")
 SLOWER = float(os.environ.get("AIT_SLOWER", "1")) * (4 if SANITIZED else 1)
 PATIENCE = 30 * SLOWER
 NOBODY = 65534
@@ -446,7 +447,8 @@ def quick(args):
     a slow machine, programs have more time to start."""
     given = {a.split("=")[0] for a in args}
     slow = [f"--start-timeout={int(30 * SLOWER)}s"] if SLOWER > 4 and "--start-timeout" not in given else []
-    return [*(f"{o}=0" for o in ("--settle", "--drain") if o not in given), *slow, *args]
+    groups = [f"--control-group={CONTROL_GROUP}"] if CONTROL_GROUP and "--control-group" not in given else []
+    return [*(f"{o}=0" for o in ("--settle", "--drain") if o not in given), *slow, *groups, *args]
 
 
 class Server:

@@ -150,18 +150,32 @@ def helpers_end_without_a_word(pit):
     check("line 2 of slot 0" in server.out.text(), "the helper's output")
 
 
+DAEMONS = ("env -i setsid sh -c 'trap \"sleep 0.2; echo yes > {done}; exit\" TERM; : >{done}.1; while :; do sleep 0.02; done' "
+           ">/dev/null 2>&1 &"
+           "env -i setsid sh -c 'trap : TERM; : >{done}.2; while :; do sleep 0.02; done' >/dev/null 2>&1 &"
+           "while ! [ -e {done}.1 -a -e {done}.2 ]; do sleep 0.02; done; echo go; exec sleep 1000")
+
+
 @scenario
 def daemons_nobody_recognises(pit):
     """A session and an environment of their own: they end with the server, in order, or are named."""
     done = pit.file("done")
-    server = pit.server("-n1", "--ready=exec", *shell(
-        f"env -i setsid sh -c 'trap \"sleep 0.2; echo yes > {done}; exit\" TERM; : >{done}.1; while :; do sleep 0.02; done' >/dev/null 2>&1 &"
-        f"env -i setsid sh -c 'trap : TERM; : >{done}.2; while :; do sleep 0.02; done' >/dev/null 2>&1 &"
-        f"while ! [ -e {done}.1 -a -e {done}.2 ]; do sleep 0.02; done; echo go; exec sleep 1000"))
+    server = pit.server("-n1", "--ready=exec", "--control-group=no", *shell(DAEMONS.format(done=done)))
     server.out.wait("go")
     server.stop()
     check(os.path.exists(done), "the daemon was not asked")
     check(re.search(r"killed what workers had left behind: .*sh\[\d+\]", server.err.text()), "nobody was named")
+
+
+@scenario
+def daemons_in_a_control_group(pit):
+    """The same are recognised, and end with their worker. Without a group, with the server."""
+    done = pit.file("done")
+    server = pit.server("-n1", "--ready=exec", "--stop-timeout=1s", *shell(DAEMONS.format(done=done)))
+    server.out.wait("go")
+    server.stop()
+    check(os.path.exists(done), "the daemon was not asked")
+    check(re.search(r"killed(: | what workers had left behind: ).*sh\[\d+\]", server.err.text()), "nobody was named")
 
 
 @scenario

@@ -265,6 +265,8 @@ static const char *const listeners_words[] = {
     [LISTEN_DEFAULT] = "auto", [LISTEN_SLOT] = "slot", [LISTEN_SHARED] = "shared", NULL};
 static const char *const restart_words[] = {
     [RESTART_ALWAYS] = "always", [RESTART_ON_FAILURE] = "on-failure", [RESTART_NO] = "no", NULL};
+static const char *const control_group_words[] = {
+    [CONTROL_GROUP_AUTO] = "auto", [CONTROL_GROUP_YES] = "yes", [CONTROL_GROUP_NO] = "no", NULL};
 static const char *const log_words[] = {
     [LOG_PREFIX] = "prefix", [LOG_PLAIN] = "plain", [LOG_JSON] = "json", NULL};
 
@@ -306,6 +308,10 @@ const struct option_spec server_options[] = {
      "extra workers that may run during a reload (1)"},
     {"max-unavailable", 0, "N|N%", take_amount, FIELD(max_unavailable),
      "workers that may be missing during a reload (0)"},
+    {"control-group", 0, "auto|yes|no", option_word, FIELD(control_group),
+     "put each worker into a control group of its own, which nothing that\n"
+     "it starts outlives (auto: where one can be had)",
+     control_group_words},
 
     {"restart", 0, "always|on-failure|no", option_word, FIELD(restart),
      "when to replace a worker that has ended (always)", restart_words, .section = "Failures"},

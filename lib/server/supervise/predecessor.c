@@ -3,12 +3,17 @@
 
 #include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "process/cgroup.h"
 #include "process/guardian.h"
 
 #define PAUSE_NSEC  5000000
 #define MOMENT_USEC 300000   /* from SIGKILL until the process is gone */
 #define LIMIT_USEC  15000000 /* a guardian gives up earlier */
+
+#define GROUP_LIMIT_USEC 5000000
+#define GROUP_PAUSE_NSEC 1000000
 
 static uint64_t now_usec(void)
 {
@@ -49,4 +54,21 @@ bool predecessor_may_end(struct predecessor *p, bool is_lock)
         return false;
     (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_NSEC}, NULL);
     return true;
+}
+
+int predecessor_end_group(struct predecessor *p, const char *mark)
+{
+    uint64_t end = now_usec() + GROUP_LIMIT_USEC;
+    struct cgroup group;
+    int parent, left;
+
+    if (p->stuck || cgroup_open_marked(&group, &parent, mark) < 0)
+        return 0;
+    ssize_t n = cgroup_look(&group, 0, &p->left);
+    while ((left = cgroup_kill(&group)) > 0 && now_usec() < end)
+        (void)nanosleep(&(struct timespec){.tv_nsec = GROUP_PAUSE_NSEC}, NULL);
+    p->stuck = left > 0;
+    (void)cgroup_remove(&group);
+    (void)close(parent);
+    return n > 0;
 }

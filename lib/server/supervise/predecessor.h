@@ -9,10 +9,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "process/process-names.h"
+
 struct predecessor {
-    uint64_t since; /* when the waiting began, in us; 0: not yet */
-    uint64_t seen;  /* when a guardian was last seen to kill; 0: never */
-    bool any;       /* a guardian was seen, which may have gone since */
+    uint64_t since;            /* when the waiting began, in us; 0: not yet */
+    uint64_t seen;             /* when a guardian was last seen to kill; 0: never */
+    bool any;                  /* a guardian was seen, which may have gone since */
+    struct process_names left; /* what was found in its control group, and killed */
+    bool stuck;                /* some of it still lives */
 };
 
 /*
@@ -24,3 +28,9 @@ struct predecessor {
  * False also if a signal to us waits.
  */
 bool predecessor_may_end(struct predecessor *p, bool is_lock);
+
+/*
+ * If it was killed together with its guardian: kills what it has left in its control group, which
+ * the mark names (cgroup.h), and removes that. 1: there was something; 0: there was not.
+ */
+int predecessor_end_group(struct predecessor *p, const char *mark);

@@ -15,6 +15,7 @@
 #define LOCK_NAME          "lock"
 #define GUARDIAN_LOCK_NAME "guardian"
 #define TMP_NAMES          10u
+#define LEFT_MAX           16384
 #define LOCK_PATH_MAX      (sizeof(((struct rundir *)0)->path) + sizeof("/" GUARDIAN_LOCK_NAME))
 
 static int too_long(const char *path, struct problem *p)
@@ -168,7 +169,8 @@ static bool is_own_xdg(const char *xdg)
            st.st_uid == geteuid() && is_safe(xdg);
 }
 
-static int choose(struct rundir *d, struct problem *p)
+/* Sets path, and ours. */
+static int find_path(struct rundir *d, struct problem *p)
 {
     const char *given = getenv("RUNTIME_DIRECTORY"), *xdg = getenv("XDG_RUNTIME_DIR");
     char parent[sizeof(d->path)];
@@ -190,7 +192,14 @@ static int choose(struct rundir *d, struct problem *p)
     if (n >= (int)sizeof(d->path))
         return too_long(d->path, p);
     d->ours = true;
-    return make_own(d->path, p);
+    return 0;
+}
+
+static int choose(struct rundir *d, struct problem *p)
+{
+    int r = find_path(d, p);
+
+    return r < 0 || !d->ours ? r : make_own(d->path, p);
 }
 
 /* ---- the locks ------------------------------------------------------------------------------- */
@@ -384,6 +393,59 @@ int rundir_open(struct rundir *ret, const char *name, struct predecessor *predec
     return 0;
 }
 
+/* ---- what it leaves for the next one --------------------------------------------------------- */
+
+static int write_left(int fd, const char *text, size_t n)
+{
+    return ftruncate(fd, 0) < 0 || pwrite(fd, text, n, 0) != (ssize_t)n ? -EIO : 0;
+}
+
+/* Who may write to the directory may put a file of that name there: its words are not ours. */
+static int read_left(int fd, char *ret, size_t size)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid())
+        return -ENOENT;
+    ssize_t n = pread(fd, ret, size - 1, 0);
+    if (n <= 0)
+        return -ENOENT;
+    ret[n] = '\0';
+    return 0;
+}
+
+int rundir_leave(const struct rundir *d, const char *text)
+{
+    return write_left(d->guardian_lock, text, strlen(text));
+}
+
+int rundir_take_left(const struct rundir *d, char *ret, size_t size)
+{
+    int r = read_left(d->guardian_lock, ret, size);
+
+    (void)ftruncate(d->guardian_lock, 0);
+    return r;
+}
+
+int rundir_peek_left(const char *name, char *ret, size_t size)
+{
+    struct rundir d = RUNDIR_NONE;
+    char path[LOCK_PATH_MAX];
+    int r;
+
+    d.name = name;
+    r = find_path(&d, NULL);
+    if (r < 0)
+        return r;
+    (void)snprintf(path, sizeof(path), "%s/" GUARDIAN_LOCK_NAME, d.path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+    r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : read_left(fd, ret, size);
+    (void)close(fd);
+    return r;
+}
+
 /* ---- if it is removed ------------------------------------------------------------------------ */
 
 static bool lock_is_there(const struct rundir *d, const char *name, int fd)
@@ -447,6 +509,14 @@ static int make_given(const struct rundir *d, struct problem *p)
     return fd < 0 ? fd : 0;
 }
 
+static void copy_left(int to, int from)
+{
+    char text[LEFT_MAX];
+
+    if (read_left(from, text, sizeof(text)) >= 0)
+        (void)write_left(to, text, strlen(text));
+}
+
 static int retake_locks(struct rundir *d, const struct rundir *former, struct problem *p)
 {
     int r = 0;
@@ -457,8 +527,8 @@ static int retake_locks(struct rundir *d, const struct rundir *former, struct pr
         sign(d);
     if (r >= 0 && lock_is_there(d, GUARDIAN_LOCK_NAME, former->guardian_lock))
         d->guardian_lock = fcntl(former->guardian_lock, F_DUPFD_CLOEXEC, 3);
-    else if (r >= 0)
-        r = try_lock(d, GUARDIAN_LOCK_NAME, &d->guardian_lock, p);
+    else if (r >= 0 && (r = try_lock(d, GUARDIAN_LOCK_NAME, &d->guardian_lock, p)) >= 0)
+        copy_left(d->guardian_lock, former->guardian_lock);
     if (r == -EWOULDBLOCK)
         r = problem_set(p, STATUS_OS, r,
                         "runtime directory %s: it had been removed, and another server of the name "

@@ -34,6 +34,18 @@ int rundir_open(struct rundir *ret, const char *name, struct predecessor *predec
                 struct problem *ret_problem);
 void rundir_close(struct rundir *d);
 
+/*
+ * A text that stays if this server is killed, for the next one of its name: what it has to end. It
+ * is kept with the guardian's lock. -ENOENT: there is none.
+ */
+int rundir_leave(const struct rundir *d, const char *text);
+int rundir_take_left(const struct rundir *d, char *ret, size_t size);
+/*
+ * The same for a server that has not opened its directory yet. -EWOULDBLOCK: the one before it
+ * still runs, or its guardian.
+ */
+int rundir_peek_left(const char *name, char *ret, size_t size);
+
 /* Whether a file in it is a lock of ours. */
 bool rundir_owns_file(const char *name);
 /* Whether its path still leads to the directory, and both locks are in it. */

@@ -17,6 +17,7 @@
 #include "config/limits.h"
 #include "log/writer.h"
 #include "process/children.h"
+#include "groups.h"
 #include "listeners.h"
 #include "predecessor.h"
 #include "queues.h"
@@ -58,6 +59,7 @@ struct server {
     struct rundir rundir;
     struct upkeep upkeep;
     struct guardian guardian;
+    struct cgroups groups;     /* of the workers; without a descriptor: there are none */
     struct revision *revision; /* the first; the scheduler's, once there is a loop */
     struct log_writer log_writer;
     struct signals signals;
@@ -227,7 +229,9 @@ static void warn_of_root(struct log *log, const struct revision *revision)
     directory = chdir && *chdir == '/' ? chdir : revision->directory ?: getcwd(cwd, sizeof(cwd));
     directory = directory ?: "DIRECTORY";
     log_event(log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-              "workers run as root and may write all files that root may write; set --user=USER; if it has to be root, confine their files: --sandbox=strict --read-only=%s --read-write=%s, which leaves root what CONFINED ROOT in aiotools-sd(1) lists",
+              "workers run as root and may write all files that root may write; set --user=USER; "
+              "if it has to be root, confine their files: --sandbox=strict --read-only=%s "
+              "--read-write=%s, which leaves root what CONFINED ROOT in aiotools-sd(1) lists",
               directory, strncmp(directory, "/tmp/", 5) == 0 ? "/var/tmp" : "/tmp");
 }
 
@@ -281,7 +285,8 @@ static void announce(void *userdata)
     if (server->unprotected)
         log_event(
             log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-            "workers of the same user could look into the memory of the supervisor: prctl(2) with PR_SET_DUMPABLE is refused (%s) by an outer sandbox; allow it there, or set --user=",
+            "workers of the same user could look into the memory of the supervisor: prctl(2) with "
+            "PR_SET_DUMPABLE is refused (%s) by an outer sandbox; allow it there, or set --user=",
             strerror(server->unprotected));
     if (root_writes_anywhere(server))
         warn_of_root(log, revision);
@@ -316,11 +321,13 @@ static void say_end(struct server *server, int r)
         return;
     else if (server->status == STATUS_UNAVAILABLE)
         log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "stopped: every slot gave up; see the workers' output above, or run %s by hand; fix the cause, and start again",
+                  "stopped: every slot gave up; see the workers' output above, or run %s by hand; "
+                  "fix the cause, and start again",
                   program);
     else if (server->status == STATUS_CONFIG)
         log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "stopped: %s reports a wrong configuration (exit status 78); see its output above, correct it, and start again",
+                  "stopped: %s reports a wrong configuration (exit status 78); see its output "
+                  "above, correct it, and start again",
                   program);
     else
         log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "stopped");
@@ -411,7 +418,8 @@ static int end_unguarded(void *userdata)
 
     guardian_mourn();
     log_event(server->workers.log, LOG_LEVEL_ERROR, LOG_NO_SLOT, server->guardian.pid,
-              "the guardian, the first process of this server, was killed; killing all workers, since nobody would end them if the supervisor were killed as well");
+              "the guardian, the first process of this server, was killed; killing all workers, "
+              "since nobody would end them if the supervisor were killed as well");
     server_stop(server, STATUS_OS);
     server->status = STATUS_OS;
     workers_expire_all(&server->workers);
@@ -494,7 +502,8 @@ static int open_sockets(struct server *server, struct problem *p)
     /* What a killed server has left may still hold the port. */
     do
         r = listen_set_open(&server->workers.listen, &options, p);
-    while (r == -EADDRINUSE && predecessor_may_end(&server->predecessor, false));
+    while (r == -EADDRINUSE && (groups_end_former(config, &server->predecessor) ||
+                                predecessor_may_end(&server->predecessor, false)));
     inherited_done(&inherited);
     if (r < 0)
         return r;
@@ -590,7 +599,9 @@ static int server_open(struct server *server)
     server->workers.directory = server->rundir.path;
     server->workers.first_started = announce;
     server->workers.userdata = server;
-    return 0;
+    server->workers.groups = &server->groups;
+    groups_end_left(&server->rundir, &server->predecessor, server->workers.log);
+    return groups_open(&server->groups, config, &server->rundir, &server->guardian, p);
 }
 
 static ssize_t orphans(struct server *server, int signo, struct process_names *names)
@@ -634,7 +645,8 @@ static void kill_orphans(struct server *server)
         if (children_now() - moved < ORPHANS_LIMIT)
             continue;
         log_event(server->workers.log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "what workers have left behind cannot be killed (in uninterruptible sleep, or of another user?); see ps(1)");
+                  "what workers have left behind cannot be killed (in uninterruptible sleep, or of "
+                  "another user?); see ps(1)");
         return;
     }
 }
@@ -666,6 +678,7 @@ static void server_close(struct server *server)
         stop_orphans(server);
         kill_orphans(server);
     }
+    groups_close(&server->groups);
     revision_unref(server->revision);
     listen_set_close(server->workers.listen);
     rundir_close(&server->rundir);
@@ -687,6 +700,7 @@ int server_run(struct server_config *config)
     server->config = config;
     server->rundir = RUNDIR_NONE;
     server->guardian = (struct guardian)GUARDIAN_INIT;
+    server->groups = (struct cgroups)CGROUPS_NONE;
     server->signals = (struct signals){.actions = signal_actions, .userdata = server};
     (void)signal(SIGPIPE, SIG_IGN);
     signals_block(&server->signals);

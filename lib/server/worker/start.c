@@ -130,7 +130,8 @@ static const char *find_program(const struct worker *w)
 
     if (replaced)
         log_event(w->all->log, LOG_LEVEL_INFO, (int)w->slot, 0,
-                  "%s has been replaced since generation %llu was loaded; starting the file that is there now",
+                  "%s has been replaced since generation %llu was loaded; starting the file that "
+                  "is there now",
                   path, (unsigned long long)w->revision->generation);
     return path;
 }

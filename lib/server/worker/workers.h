@@ -31,7 +31,7 @@ struct workers {
     struct log *log;
     struct listen_set *listen;
     struct guardian *guardian;
-    struct cgroups *groups;   /* control groups; NULL: there are none */
+    struct cgroups *groups;   /* control groups; without a descriptor: none */
     const char *directory;    /* the runtime directory */
     struct priority priority; /* what the supervisor had, and workers get */
     unsigned n_slots;         /* AIOTOOLS_SD_WORKERS of the next one */

@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Control groups: whatever a worker leaves behind ends with it, however it hides, and no group is left. cling.c leaves
+what no scan of processes finds, or what outruns it."""
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+from harness import (CMD, NOBODY, PYTHON, Skip, alive, bound, check, check_equal, check_within, main, need_nobody, need_program,
+                     need_root, read_proc, scenario, wait_for, wait_gone)
+
+CLING = os.environ.get("AIT_CLING", "")
+AT_ONCE = 2  # seconds
+N_CHAINS = 16
+HIDE = ["--stop-timeout=200ms", "--backoff=1ms..1ms", "--stable=1ms", "--ready=exec"]
+
+
+def own_path():
+    """Of our control group, as /proc tells it; None: this kernel has no version 2."""
+    m = re.search(r"^0::(/.*)$", read_proc("self", "cgroup").decode(), re.M)
+    return m and m.group(1).rstrip("/")
+
+
+def directory():
+    """Where our control group is. Skips the scenario if no groups can be made there."""
+    path = own_path()
+    for mount in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
+        place = f"{mount}{path}"
+        if path is not None and os.access(f"{place}/cgroup.procs", os.W_OK):
+            return place
+    raise Skip("no control group of version 2 that we may write")
+
+
+def need_groups():
+    """The command's own word: doctor makes one."""
+    directory()
+    said = subprocess.run([CMD, "doctor"], stdout=subprocess.PIPE, check=False).stdout.decode()
+    line = re.search(r"^ *(\w+) +control groups +(.*)$", said, re.M)
+    if line.group(1) != "ok":
+        raise Skip(f"no control group can be had: {line.group(2)}")
+
+
+def group_of(pid):
+    """Its directory; None: it is in none of a server's."""
+    m = re.search(rf"^0::{re.escape(own_path())}/(aiotools-sd\.\S+)$", read_proc(pid, "cgroup").decode(), re.M)
+    return m and os.path.join(directory(), m.group(1))
+
+
+def check_no_group(group):
+    """Neither its own nor the server's, which it is in."""
+    for path in (group, os.path.dirname(group)):
+        wait_for(f"the removal of {path}", lambda p=path: not os.path.exists(p), AT_ONCE)
+
+
+def pids(path):
+    with contextlib.suppress(FileNotFoundError), open(path) as f:
+        return [int(line) for line in f]
+    return []
+
+
+def wait_pids(path, n):
+    return wait_for(lambda: f"{n} pids in {path}, which has {pids(path)}", lambda: (lambda p: p if len(p) >= n else None)(pids(path)))
+
+
+def answers(port):
+    """Whether anybody does."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=bound(1)) as s:
+            return s.recv(100)
+    except OSError:
+        return b""
+
+
+# ---- orphans -------------------------------------------------------------------------------------------------
+
+def leave_orphan(pit, *options, what="orphan", name="shop", **kwargs):
+    path = pit.file(f"pids-{name}")
+    if not os.path.exists(path):
+        pit.file(f"pids-{name}", "", 0o666)
+    port = pit.port()
+    known = len(pids(path))
+    server = pit.server("-n1", f"--name={name}", f"--listen=127.0.0.1:{port}", *HIDE, *options, "--", CLING, what, path, **kwargs)
+    orphan = wait_pids(path, known + 1)[-1]
+    server.out.wait("go")
+    return server, port, path, orphan
+
+
+@scenario
+def is_in_its_group(pit):
+    need_groups()
+    server, port, path, orphan = leave_orphan(pit)
+    worker, = server.wait_workers(1)
+    group = group_of(worker)
+    check(group, "the worker is in no group")
+    check_equal(group_of(orphan), group, "the group of the orphan")
+    check_equal(group_of(server.pid), None, "the group of the first process")
+    check_equal(group_of(server.supervisor), None, "the group of the supervisor")
+    check(answers(port).startswith(b"orphan"), "the orphan does not answer")
+    server.stop()
+    wait_gone([orphan], "the orphan after the stop", AT_ONCE)
+    check_no_group(group)
+
+
+@scenario
+def end_of_a_worker(pit):
+    need_groups()
+    server, _, path, orphan = leave_orphan(pit)
+    worker, = server.wait_workers(1)
+    group = group_of(worker)
+    os.kill(worker, signal.SIGKILL)
+    # It is asked to stop, and has the rest of --stop-timeout.
+    wait_gone([orphan], "the orphan of a dead worker", AT_ONCE)
+    server.err.wait(r"has ended, but 1 of its processes did not within 200ms of SIGTERM; killed: cling\[\d+\]")
+    wait_for("the removal of the group", lambda: not os.path.exists(group), AT_ONCE)
+    wait_pids(path, 2)
+    other, = server.wait_workers(1)
+    check(group_of(other) not in (None, group), "the group of the next worker")
+    server.stop()
+    check_no_group(group_of(other) or group)
+
+
+@scenario
+def reload(pit):
+    need_groups()
+    server, port, path, orphan = leave_orphan(pit)
+    old = server.wait_workers(1)
+    server.send(signal.SIGHUP)
+    wait_pids(path, 2)
+    server.wait_replaced(old, 1)
+    wait_gone([orphan], "the orphan of a replaced worker", AT_ONCE)
+    for _ in range(4):
+        check(b"orphan %d\n" % orphan != answers(port), "the old orphan answers")
+    server.stop()
+
+
+def kill_one(pit, who, **kwargs):
+    server, port, path, orphan = leave_orphan(pit, **kwargs)
+    group = group_of(orphan)
+    check(group, "the orphan is in no group")
+    os.kill(server.pid if who == "guardian" else server.supervisor, signal.SIGKILL)
+    wait_gone([orphan], f"the orphan after kill -9 of the {who}", AT_ONCE)
+    check_equal(answers(port), b"", "what answers")
+    check_no_group(group)
+    server.wait_exit(-signal.SIGKILL)
+    pit.wait_nothing_left()
+
+
+def tidy_up(pit):
+    """The next server of the name takes over what a killed one has left in its runtime directory."""
+    pit.notify.messages.clear()
+    pit.server("-n1", "--name=shop", *pit.worker()).wait_ready().stop()
+
+
+@scenario
+def kill_of_the_supervisor(pit):
+    need_groups()
+    kill_one(pit, "supervisor")
+    tidy_up(pit)
+
+
+@scenario
+def kill_of_the_guardian(pit):
+    need_groups()
+    kill_one(pit, "guardian")
+    tidy_up(pit)
+
+
+@scenario
+def kill_of_both(pit):
+    """Nobody is left who could do anything. The next server of the name does, before its sockets are opened."""
+    need_groups()
+    for again in range(2):
+        server, port, path, orphan = leave_orphan(pit)
+        group = group_of(orphan)
+        # Neither must see the end of the other.
+        os.kill(server.pid, signal.SIGSTOP)
+        os.kill(server.supervisor, signal.SIGSTOP)
+        os.kill(server.supervisor, signal.SIGKILL)
+        os.kill(server.pid, signal.SIGKILL)
+        server.wait_exit(-signal.SIGKILL)
+        check(answers(port).startswith(b"orphan"), "the orphan does not hold the port: this shows nothing")
+        pit.notify.messages.clear()
+        listen = [f"--listen=127.0.0.1:{port}"] if again else []
+        fresh = pit.server("-n1", "--name=shop", *listen, *pit.worker()).wait_ready()
+        check(not alive(orphan), "the orphan lives on")
+        fresh.err.wait(r"the server of this name was killed together with its guardian, and has left 1 process in its "
+                       rf"control group; killed: cling\[{orphan}\]$")
+        check_no_group(group)
+        fresh.stop()
+        pit.notify.messages.clear()
+
+
+# ---- those that outrun a scan --------------------------------------------------------------------------------
+
+# The first process of a pid namespace: starts the server, and when that has ended says how long others live.
+INIT = """
+import os, sys, time
+def left():
+    found = []
+    for p in os.listdir("/proc"):
+        if p.isdigit() and int(p) != 1:
+            try:
+                found.append(open(f"/proc/{p}/stat").read().rpartition(")")[2].split()[0])
+            except OSError:
+                pass
+    return [s for s in found if s not in "ZX"]
+pid = os.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+while True:
+    ended, status = os.waitpid(-1, 0)
+    if ended == pid:
+        break
+begun = time.monotonic()
+while left() and time.monotonic() - begun < 10:
+    time.sleep(0.01)
+print(f"left {len(left())} after {time.monotonic() - begun:.3f}", flush=True)
+"""
+
+
+def start_chains(pit, *options):
+    need_root()
+    need_groups()
+    wrapper = [need_program("unshare"), "--fork", "--pid", "--mount-proc", "--kill-child", PYTHON, "-c", INIT]
+    server = pit.server("-n1", "--name=shop", *HIDE, *options, "--", CLING, "chains", N_CHAINS, wrapper=wrapper)
+    server.out.wait("go")
+    worker, = server.wait_workers(1)
+    return server, worker, group_of(worker)
+
+
+def check_chains_end(pit, server, group):
+    seconds = float(server.out.wait(r"left 0 after ([\d.]+)").group(1))
+    check_within(seconds, 0, AT_ONCE, "seconds that chains live on")
+    check_no_group(group)
+    server.wait_exit()
+    pit.note(f"{seconds * 1000:.0f} ms")
+
+
+@scenario
+def chains_and_the_end_of_a_worker(pit):
+    server, worker, group = start_chains(pit)
+    os.kill(worker, signal.SIGKILL)
+    wait_for("the removal of the group", lambda: not os.path.exists(group), AT_ONCE)
+    wait_for("another worker", lambda: [w for w in server.workers() if w != worker], AT_ONCE)
+    os.kill(server.supervisor, signal.SIGTERM)
+    check_chains_end(pit, server, group)
+
+
+@scenario
+def chains_and_a_reload(pit):
+    server, worker, group = start_chains(pit)
+    os.kill(server.supervisor, signal.SIGHUP)
+    wait_gone([worker], "the old worker")
+    wait_for("the removal of the group", lambda: not os.path.exists(group), AT_ONCE)
+    os.kill(server.supervisor, signal.SIGTERM)
+    check_chains_end(pit, server, group)
+
+
+@scenario
+def chains_and_a_stop(pit):
+    server, _, group = start_chains(pit)
+    os.kill(server.supervisor, signal.SIGTERM)
+    check_chains_end(pit, server, group)
+
+
+@scenario
+def chains_and_a_kill_of_the_supervisor(pit):
+    server, _, group = start_chains(pit)
+    os.kill(server.supervisor, signal.SIGKILL)
+    check_chains_end(pit, server, group)
+    tidy_up(pit)
+
+
+@scenario
+def chains_and_a_kill_of_the_guardian(pit):
+    server, _, group = start_chains(pit)
+    os.kill(server.find_guardian(), signal.SIGKILL)
+    check_chains_end(pit, server, group)
+    tidy_up(pit)
+
+
+# ---- with and without ----------------------------------------------------------------------------------------
+
+@scenario
+def who_leaves_the_group(pit):
+    """Root may. What has left is found by its descent still, and ends with the server."""
+    need_root()
+    need_groups()
+    server, _, path, orphan = leave_orphan(pit, what="moved")
+    check_equal(group_of(orphan), None, "its group")
+    server.stop()
+    wait_gone([orphan], "the orphan that has left its group", AT_ONCE)
+
+
+@scenario
+def option_no(pit):
+    need_groups()
+    server = pit.server("-n1", "--control-group=no", *pit.worker()).wait_ready()
+    check_equal(group_of(server.wait_workers(1)[0]), None, "its group")
+    server.stop()
+
+
+@scenario
+def option_yes(pit):
+    """Nothing is started where there are none."""
+    need_groups()
+    server = pit.server("-n1", "--control-group=yes", *pit.worker()).wait_ready()
+    check(group_of(server.wait_workers(1)[0]), "no group")
+    server.stop()
+
+
+@scenario
+def read_only(pit):
+    """As in most containers: auto does without, yes ends with a line that says why."""
+    need_root()
+    need_groups()
+    wrapper = [need_program("unshare"), "--mount", "sh", "-c",
+               'for m in $(findmnt -n -o TARGET -t cgroup2); do mount -o remount,bind,ro "$m" || exit 77; done; exec "$@"', "sh"]
+    server = pit.server("-n1", *pit.worker(), wrapper=wrapper).wait_ready()
+    check_equal(group_of(server.wait_workers(1)[0]), None, "its group")
+    server.stop()
+    status, _, err = pit.run("-n1", "--control-group=yes", *pit.worker(), wrapper=wrapper)
+    check_equal(status, 71, err)
+    check("--control-group=yes: no control group can be had: " in err and "Read-only file system; mount it writable" in err, err)
+
+
+@scenario
+def not_for_this_user(pit):
+    need_nobody()
+    need_groups()
+    server = pit.server("-n1", *pit.worker(), uid=NOBODY).wait_ready()
+    check_equal(group_of(server.wait_workers(1)[0]), None, "its group")
+    server.stop()
+    status, _, err = pit.run("-n1", "--control-group=yes", *pit.worker(), uid=NOBODY)
+    check_equal(status, 71, err)
+    check("Permission denied; give the directory to this user" in err, err)
+
+
+@scenario
+def delegated_to_a_user(pit):
+    """A group that belongs to the server's user, as Delegate=yes with User= makes it."""
+    need_nobody()
+    need_groups()
+    place = os.path.join(directory(), f"ait-e2e.{os.getpid()}")
+    os.mkdir(place)
+    pit.defer(lambda: subprocess.run(["find", place, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"], check=False))
+    for name in (".", "cgroup.procs", "cgroup.subtree_control"):
+        os.chown(os.path.join(place, name), NOBODY, NOBODY)
+    enter = ["sh", "-c", 'echo 0 >"$0/cgroup.procs" && exec "$@"', place]
+    drop = [need_program("setpriv"), f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    os.chown(pit.runtime, NOBODY, NOBODY)
+    server = pit.server("-n1", "--control-group=yes", "--stop-timeout=200ms", *pit.worker("--daemons=2"), wrapper=[*enter, *drop]).wait_ready()
+    pit.trace.wait("daemon", 2)
+    worker, = server.wait_workers(1)
+    check(re.search(rf"^0::{re.escape(own_path())}/ait-e2e\.\d+/aiotools-sd\.", read_proc(worker, "cgroup").decode(), re.M),
+          "the group of the worker")
+    server.stop()
+    check_equal([n for n in os.listdir(place) if os.path.isdir(os.path.join(place, n))], [], "groups that are left")
+
+
+if __name__ == "__main__":
+    main()
