@@ -55,6 +55,12 @@ enum {
      * learning.
      */
     AIT_SANDBOX_ROOT = 1 << 3,
+    /*
+     * Processes inside have a user that has processes and files outside, too, and their files are
+     * confined: the calls of the preset "root" are denied, unless the policy's file names them.
+     * Implied by AIT_SANDBOX_ROOT.
+     */
+    AIT_SANDBOX_OWN_USER = 1 << 4,
 };
 
 typedef struct ait_sandbox_options {

@@ -138,7 +138,7 @@ UNPRIVILEGED = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"]
 
 
 def confined_root(pit, paths, *options, **keywords):
-    return pit.run("-n1", "--restart=no", "--log=plain", "--sandbox=strict", f"--read-only={os.path.dirname(paths[1])}", f"--env=ESCAPE_OUTSIDE={paths[0]}",
+    return pit.run("-n1", "--restart=no", "--log=plain", "--sandbox=strict", "--env=ASAN_OPTIONS=detect_leaks=0", f"--read-only={os.path.dirname(paths[1])}", f"--env=ESCAPE_OUTSIDE={paths[0]}",
                    f"--env=ESCAPE_READABLE={paths[1]}", f"--env=ESCAPE_WRITABLE={paths[2]}", f"--read-write={paths[2]}", *options, "--", ESCAPES,
                    "--files", **keywords)
 
@@ -181,6 +181,27 @@ def escapes_of_confined_root_without_mounts(pit):
     found, err = escapes_to_files(pit, wrapper=UNPRIVILEGED)
     check("no mount namespace: Operation not permitted" in err, err)
     check_equal(found["fchmodat"], "refused (EPERM)", "fchmodat")
+
+
+@scenario
+def escapes_of_the_own_user(pit):
+    """An ordinary user's own sockets lead to programs that start others (systemd --user, an agent); attributes of its files do not."""
+    need_nobody()
+    need_escapes()
+    paths = make_outside(pit)
+    for path in [*paths, f"{paths[0]}/file", f"{paths[0]}/stream", f"{paths[0]}/seqpacket"]:
+        os.chown(path, NOBODY, NOBODY)
+    _, out, err = confined_root(pit, paths, uid=NOBODY)
+    found = outcomes(out.splitlines())
+    check("own user: sockets of files are refused" in err, err)
+    for name, what in found.items():
+        if re.match(r"socket|mq_|shm|sem|msg|ioctl|fcntl|.*(set-user-ID|set-group-ID|own file)", name):
+            check_equal(what, "refused (ENOSYS)" if name.startswith("openat2") else "refused (EPERM)", name)
+    check_equal(found["chmod of a named file"], "OPEN (it has worked)", "chmod of what belongs to the user")
+    remove_outside(paths)
+    status, out, err = pit.run("-n1", "--restart=no", "--log=plain", "--sandbox=strict", "--user=nobody", "--", PYTHON, "-c",
+                               "import socket; socket.socket(socket.AF_UNIX)")
+    check_equal((status, "own user" in err), (0, False), f"with a user of its own: {err}")
 
 
 @scenario

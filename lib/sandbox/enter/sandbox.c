@@ -28,7 +28,8 @@
 #endif
 
 #define ALL_FLAGS                                                                                  \
-    (AIT_SANDBOX_KEEP_CAPABILITIES | AIT_SANDBOX_SCOPE | AIT_SANDBOX_EXEC | AIT_SANDBOX_ROOT)
+    (AIT_SANDBOX_KEEP_CAPABILITIES | AIT_SANDBOX_SCOPE | AIT_SANDBOX_EXEC | AIT_SANDBOX_ROOT |     \
+     AIT_SANDBOX_OWN_USER)
 
 static const char *const deny_words[] = {
     [AIT_SANDBOX_DENY_ERRNO] = "refused",     [AIT_SANDBOX_DENY_KILL] = "fatal",
@@ -244,6 +245,15 @@ static int confine_root(struct ait_sandbox *s, const ait_sandbox_options *o, int
     return deny_to_root(s, presets, problem);
 }
 
+/* The modes of files limit what it changes, not where it connects. */
+static int confine_user(struct ait_sandbox *s, ait_sandbox_problem *problem)
+{
+    if (!(s->flags & AIT_SANDBOX_OWN_USER) || s->flags & AIT_SANDBOX_ROOT)
+        return 0;
+    say(s, "; own user: sockets of files are refused");
+    return deny_to_root(s, (const char *const[]){"root", NULL}, problem);
+}
+
 static int make_landlock(struct ait_sandbox *s, const ait_sandbox_options *o,
                          ait_sandbox_problem *problem)
 {
@@ -257,6 +267,8 @@ static int make_landlock(struct ait_sandbox *s, const ait_sandbox_options *o,
     s->restrict_flags = result.flags;
     describe(s, &result, abi);
     r = confine_root(s, o, abi, problem);
+    if (r >= 0)
+        r = confine_user(s, problem);
     return r < 0 ? r : protect(s, o->protect, !result.signals, problem);
 }
 

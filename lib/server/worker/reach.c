@@ -471,12 +471,13 @@ static const char *write_text(const struct reach *reach, char *buffer)
     return buffer;
 }
 
-static bool is_refused_to_root(const struct revision *revision, const char *output)
+static bool is_refused_to_user(const struct revision *revision, const char *output)
 {
     const char *end = output + strlen(output);
 
-    return revision->sandbox.root && has_word(output, end, refused_words) &&
-           !has_word(output, end, denied_words) && !has_word(output, end, read_only_words);
+    return (revision->sandbox.root || revision->sandbox.own_user) &&
+           has_word(output, end, refused_words) && !has_word(output, end, denied_words) &&
+           !has_word(output, end, read_only_words);
 }
 
 const char *reach_describe(const struct revision *revision, const char *output,
@@ -488,8 +489,10 @@ const char *reach_describe(const struct revision *revision, const char *output,
 
     if (revision->sandbox.identity == 0 || !directory || strlen(directory) >= PATH_SIZE)
         return NULL;
-    if (is_refused_to_root(revision, output))
-        return "root may not open unix sockets then, nor, without a mount namespace, change the attributes of files; set --user=USER, or see which call it is by --deny=explain and allow it in --policy";
+    if (is_refused_to_user(revision, output))
+        return revision->sandbox.root
+                   ? "root may not open unix sockets then, nor, without a mount namespace, change the attributes of files; set --user=USER, or see which call it is by --deny=explain and allow it in --policy"
+                   : "a worker of the server's own user may not open unix sockets then; see which call it is by --deny=explain, and allow it in --policy";
     (void)snprintf(reach.directory, sizeof(reach.directory), "%s", directory);
     if (find_allowed(revision, &reach.allowed) >= 0) {
         read_output(&reach, output, false);

@@ -134,7 +134,7 @@ static bool is_root(const struct revision *rev)
 static int make_sandbox(struct revision *rev, struct problem *p)
 {
     const struct sandbox_program program = {rev->real_program, path_of(rev), rev->directory,
-                                            is_root(rev)};
+                                            is_root(rev), revision_uid(rev) == geteuid()};
 
     return worker_sandbox_open(&rev->sandbox, &rev->config->sandbox, &program, p);
 }

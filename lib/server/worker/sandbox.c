@@ -119,8 +119,8 @@ static int make(const struct worker_sandbox *s, const struct sandbox_options *c,
         o.connect_ports = c->n_ports > 0 ? c->ports : nowhere;
         o.n_connect_ports = c->n_ports;
     }
-    if (s->root && paths->read_only)
-        o.flags |= AIT_SANDBOX_ROOT;
+    if (paths->read_only)
+        o.flags |= s->root ? AIT_SANDBOX_ROOT : s->own_user ? AIT_SANDBOX_OWN_USER : 0U;
     if (c->mode != SANDBOX_LOG)
         o.flags |= AIT_SANDBOX_SCOPE;
     if (c->mode == SANDBOX_LOG || o.capabilities == UINT64_MAX)
@@ -284,7 +284,7 @@ static int find_needs(struct worker_sandbox *s, const struct sandbox_options *o,
 int worker_sandbox_open(struct worker_sandbox *ret, const struct sandbox_options *o,
                         const struct sandbox_program *program, struct problem *ret_problem)
 {
-    struct worker_sandbox s = {.root = program->root};
+    struct worker_sandbox s = {.root = program->root, .own_user = program->own_user};
     int r;
 
     if (o->mode == SANDBOX_NONE) {

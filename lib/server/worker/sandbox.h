@@ -23,8 +23,8 @@ struct worker_sandbox {
      */
     char **read_only, **read_write;
     char **need_read_only, **need_read_write;
-    bool root;         /* as in struct sandbox_program */
-    uint64_t identity; /* of the files that workers are confined to; 0: files are not confined */
+    bool root, own_user; /* as in struct sandbox_program */
+    uint64_t identity;   /* of the files that workers are confined to; 0: files are not confined */
 };
 
 /* The program of which the needs are found out, and how: as its worker would. */
@@ -33,6 +33,7 @@ struct sandbox_program {
     const char *path;      /* PATH, for env in its first line; may be NULL */
     const char *directory; /* that relative names of interpreters begin at; NULL: this one */
     bool root;             /* it is root, or reaches the files of others with root's capabilities */
+    bool own_user;         /* it has the supervisor's user */
 };
 
 /*
