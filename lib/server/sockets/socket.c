@@ -9,6 +9,7 @@
 #include <linux/unix_diag.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -154,10 +155,42 @@ static int replace(int fresh, int fd)
     return r;
 }
 
+/* Takes it out of the way of the new one, although other processes may have it. */
+static void silence(int fd, const struct address *a)
+{
+    if (a->type == SOCK_STREAM)
+        (void)shutdown(fd, SHUT_RDWR);
+    else /* a datagram socket stays in its group, and gets only what its peer sends: itself */
+        (void)connect(fd, &a->sa, a->size);
+}
+
+/* Beside the old one, so that there is a listener at any time. */
+static int reopen_inet(int fd, struct address *a, enum listener_kind kind)
+{
+    struct listener_file no_file = {0};
+    int fresh, r;
+
+    (void)set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (a->type == SOCK_STREAM)
+        (void)set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    fresh = open_at(a, LISTENER_GROUP_JOIN, &no_file);
+    if (fresh < 0)
+        return fresh;
+    silence(fd, a);
+    r = replace(fresh, fd);
+    close(fresh);
+    if (r == 0 && kind == LISTENER_EXCLUSIVE)
+        r = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 0);
+    return r;
+}
+
 int listener_reopen(int fd, struct address *a, enum listener_kind kind, struct listener_file *file)
 {
-    int fresh = new_socket(a), r = 0;
+    int fresh, r = 0;
 
+    if (address_is_inet(a))
+        return reopen_inet(fd, a, kind);
+    fresh = new_socket(a);
     if (fresh < 0)
         return fresh;
     listener_unlink(a, file);
@@ -167,11 +200,18 @@ int listener_reopen(int fd, struct address *a, enum listener_kind kind, struct l
     if (r == 0)
         r = replace(fresh, fd);
     close(fresh);
-    /* The others must be closed first: they hold the abstract name or the port. */
+    /* The others must be closed first: they hold the abstract name. */
     return r < 0 || address_path(a) ? r : bind_any(fd, a, kind, file);
 }
 
-int listener_relisten(int fd, const struct address *a)
+static void disconnect(int fd)
+{
+    struct sockaddr none = {.sa_family = AF_UNSPEC};
+
+    (void)connect(fd, &none, sizeof none);
+}
+
+static int bind_and_listen(int fd, const struct address *a)
 {
     /*
      * shutdown() releases a port that the system had chosen, although getsockname() still shows it;
@@ -182,19 +222,91 @@ int listener_relisten(int fd, const struct address *a)
     return start_listening(fd, a);
 }
 
+int listener_relisten(int fd, const struct address *a)
+{
+    int r = bind_and_listen(fd, a);
+
+    if (r == 0 && !listener_is_dead(fd, a))
+        return 0;
+    disconnect(fd);
+    r = bind_and_listen(fd, a);
+    return r == 0 && listener_is_dead(fd, a) ? -EBADFD : r;
+}
+
+static bool is_elsewhere(int fd, const struct address *a)
+{
+    struct address now;
+
+    if (address_of_socket(fd, &now) < 0 || now.sa.sa_family != a->sa.sa_family)
+        return true;
+    if (now.sa.sa_family == AF_INET)
+        return now.in.sin_port != a->in.sin_port || now.in.sin_addr.s_addr != a->in.sin_addr.s_addr;
+    return now.in6.sin6_port != a->in6.sin6_port ||
+           memcmp(&now.in6.sin6_addr, &a->in6.sin6_addr, sizeof now.in6.sin6_addr) != 0;
+}
+
 bool listener_is_dead(int fd, const struct address *a)
 {
     struct pollfd p = {.fd = fd, .events = POLLRDHUP};
     int listening = 1;
     socklen_t size = sizeof listening;
+    struct sockaddr_storage peer;
+    socklen_t peer_size = sizeof peer;
 
     if (a->type != SOCK_DGRAM &&
         getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && !listening)
         return true;
+    if (address_is_inet(a) && is_elsewhere(fd, a))
+        return true;
     if (a->type == SOCK_STREAM && address_is_inet(a))
         return false;
+    /* One that has a peer hears nobody else. */
+    if (a->type == SOCK_DGRAM && getpeername(fd, (void *)&peer, &peer_size) == 0)
+        return true;
     /* A unix socket still reports itself as listening, and a datagram socket reports nothing. */
     return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP));
+}
+
+/* "  SL  LOCAL:PORT REMOTE:PORT ... UID TIMEOUT INODE ..." */
+static bool has_remote(const char *line, ino_t inode)
+{
+    char remote[33];
+    unsigned long long found;
+
+    return sscanf(line,
+                  " %*u: %*32[0-9A-F]:%*x %32[0-9A-F]:%*x %*x %*x:%*x %*x:%*x %*x %*u %*u %llu",
+                  remote, &found) == 2 &&
+           found == inode && strspn(remote, "0") < 32;
+}
+
+bool listener_had_peer(int fd, const struct address *a)
+{
+    char line[256];
+    bool had = false;
+    struct stat st;
+    FILE *f;
+
+    if (a->type != SOCK_DGRAM || a->sa.sa_family != AF_INET6 || fstat(fd, &st) < 0)
+        return false;
+    f = fopen("/proc/net/udp6", "re");
+    while (f && !had && fgets(line, sizeof line, f))
+        had = has_remote(line, st.st_ino);
+    if (f)
+        fclose(f);
+    return had;
+}
+
+int listener_revive(int fd, const struct address *a)
+{
+    if (a->type != SOCK_DGRAM)
+        return address_is_inet(a) ? listener_relisten(fd, a) : -EOPNOTSUPP;
+    disconnect(fd);
+    if (a->sa.sa_family == AF_INET6) /* listener_had_peer() */
+        return -EBADFD;
+    /* It has forgotten a port that the system had chosen. */
+    if (address_is_inet(a) && is_elsewhere(fd, a))
+        (void)bind(fd, &a->sa, a->size);
+    return listener_is_dead(fd, a) ? -EBADFD : 0;
 }
 
 int listener_restore(const struct address *a, const struct listener_file *file)
@@ -222,6 +334,7 @@ static int find_queue(const char *answer, ssize_t n, struct listener_queue *ret)
             const struct unix_diag_rqlen *q = (const void *)((const char *)a + NLA_HDRLEN);
 
             *ret = (struct listener_queue){.waiting = q->udiag_rqueue,
+                                           .limit = q->udiag_wqueue,
                                            .full = q->udiag_rqueue > q->udiag_wqueue};
             return 0;
         }
@@ -276,6 +389,7 @@ static int queue_of_tcp(int fd, struct listener_queue *ret)
     *ret = (struct listener_queue){0};
     if (info.tcpi_state == TCP_LISTEN)
         *ret = (struct listener_queue){.waiting = info.tcpi_unacked,
+                                       .limit = info.tcpi_sacked,
                                        .full = info.tcpi_unacked > info.tcpi_sacked};
     return 0;
 }

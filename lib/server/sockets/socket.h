@@ -38,19 +38,35 @@ struct listener_file { /* a socket's file; dev and ino 0: none */
 int listener_open(struct address *a, enum listener_kind kind, struct listener_file *ret_file);
 
 /*
- * The same, in place of `fd`: its number stays, the open file is a new one. On failure fd is a dead
- * socket, or with a path what it was.
+ * The same, in place of `fd`: its number stays, the open file is a new one. Where an address of the
+ * network has the old one beside it, there is a listener at any time, and the old one gets nothing
+ * any more, whoever has it. On failure fd is what it was, or with an abstract name a dead socket.
  */
 int listener_reopen(int fd, struct address *a, enum listener_kind kind, struct listener_file *file);
 
 /*
- * Listens again on the same open file, for a TCP socket that was shut down. All copies of the fd
- * work again.
+ * Listens again on the same open file, for a TCP socket that was shut down, or connected. All
+ * copies of the fd work again. -EBADFD: the system does not let it.
  */
 int listener_relisten(int fd, const struct address *a);
 
-/* Whether the socket was shut down, or could not be reopened. */
+/*
+ * Whether it can be reached no more: it was shut down, has been connected to a peer, is bound to
+ * another address, or could not be reopened.
+ */
 bool listener_is_dead(int fd, const struct address *a);
+
+/*
+ * Whether a UDP socket of IPv6 has ever been connected. Linux goes on comparing senders with that
+ * peer after it was disconnected, and only /proc/net tells. Not cheap where there are many sockets.
+ */
+bool listener_had_peer(int fd, const struct address *a);
+
+/*
+ * Makes a dead one work again on the same open file: a TCP socket, or a datagram socket that has a
+ * peer. Otherwise it needs to be reopened: -EBADFD, -EOPNOTSUPP and others.
+ */
+int listener_revive(int fd, const struct address *a);
 
 /*
  * Makes the path of a socket again if it was removed. 1: it leads to the same socket as before; 0:
@@ -65,6 +81,7 @@ int listener_restore(const struct address *a, const struct listener_file *file);
  */
 struct listener_queue {
     size_t waiting;
+    size_t limit; /* the backlog */
     bool full;
 };
 int listener_queue(int fd, const struct address *a, struct listener_queue *ret);
