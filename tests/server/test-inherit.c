@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,7 +191,7 @@ static int order(void)
     /* they have moved */
     CHECK(i.fds[0].fd == -1 && i.fds[1].fd == -1 && i.fds[2].fd == -1);
     inherited_done(&i);
-    CHECK(listen_set_check(s, 0, 0, &p) == 0);
+    CHECK(listen_set_check(s, 0, 0, 0, &p) == 0);
     listen_set_close(s);
     CHECK(fcntl(3, F_GETFD) == -1 && fcntl(5, F_GETFD) == -1);
     return 0;
@@ -336,6 +337,48 @@ static int matched_once(void)
     return 0;
 }
 
+static int connect_to_itself(int fd)
+{
+    struct address a;
+
+    return address_of_socket(fd, &a) < 0 ? -1 : connect(fd, &a.sa, a.size);
+}
+
+/* Its options are those that came in; what cannot be put back is for the manager to open anew. */
+static int spoiled_by_a_worker(void)
+{
+    const struct sock_fprog drop = {1, (struct sock_filter[]){{BPF_RET | BPF_K, 0, 0, 0}}};
+    struct listen_set *s;
+    struct inherited i;
+    struct problem p = {0};
+    int ttl = 77, value = 1;
+    socklen_t size = sizeof ttl;
+
+    CHECK(hand_down((const char *[]){"127.0.0.1:0", "udp:127.0.0.1:0", NULL}, "tcp:udp",
+                    getpid()) == 0);
+    CHECK(setsockopt(3, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl) == 0);
+    CHECK(inherited_take(&i, &p) == 0);
+    CHECK(open_with(&i, NULL, LISTEN_DEFAULT, &s, &p) == 0);
+    inherited_done(&i);
+    CHECK(listen_set_check(s, 0, 0, 0, &p) == 0);
+    CHECK(setsockopt(3, IPPROTO_IP, IP_TTL, &value, sizeof value) == 0);
+    CHECK(listen_set_check(s, 0, 0, 0, &p) == 1);
+    CHECK(strstr(p.text, "IP_TTL"));
+    CHECK(getsockopt(3, IPPROTO_IP, IP_TTL, &value, &size) == 0 && value == 77);
+    /* A peer, of which it can be freed. */
+    CHECK(connect_to_itself(4) == 0);
+    CHECK(listen_set_check(s, 0, 0, 0, &p) == 1);
+    CHECK(listen_set_check(s, 0, 0, 0, &p) == 0);
+    CHECK(setsockopt(4, SOL_SOCKET, SO_ATTACH_FILTER, &drop, sizeof drop) == 0);
+    CHECK(setsockopt(4, SOL_SOCKET, SO_LOCK_FILTER, &value, sizeof value) == 0);
+    p.text[0] = 0;
+    CHECK(listen_set_check(s, 0, 0, 0, &p) == -EBADFD);
+    CHECK(strstr(p.text, "inherited socket udp") && strstr(p.text, "SO_ATTACH_FILTER") &&
+          strstr(p.text, "restart the socket unit"));
+    listen_set_close(s);
+    return 0;
+}
+
 /* TCP can be revived in place; a unix socket of somebody else's cannot. */
 static int shut_down_by_a_worker(void)
 {
@@ -348,12 +391,12 @@ static int shut_down_by_a_worker(void)
     CHECK(inherited_take(&i, &p) == 0);
     CHECK(open_with(&i, NULL, LISTEN_DEFAULT, &s, &p) == 0);
     inherited_done(&i);
-    CHECK(listen_set_check(s, 0, 0, &p) == 0);
+    CHECK(listen_set_check(s, 0, 0, 0, &p) == 0);
     CHECK(shutdown(3, SHUT_RDWR) == 0);
-    CHECK(listen_set_check(s, 0, 0, &p) == 1);
-    CHECK(listen_set_check(s, 0, 0, &p) == 0);
+    CHECK(listen_set_check(s, 0, 0, 0, &p) == 1);
+    CHECK(listen_set_check(s, 0, 0, 0, &p) == 0);
     CHECK(shutdown(4, SHUT_RDWR) == 0);
-    CHECK(listen_set_check(s, 0, 0, &p) == -EBADFD);
+    CHECK(listen_set_check(s, 0, 0, 0, &p) == -EBADFD);
     CHECK(strstr(p.text, "inherited socket unix"));
     listen_set_close(s);
     return 0;
@@ -398,6 +441,7 @@ IN_A_PROCESS(slot_model_refused)
 IN_A_PROCESS(room_for_ipv4)
 IN_A_PROCESS(matched_once)
 IN_A_PROCESS(shut_down_by_a_worker)
+IN_A_PROCESS(spoiled_by_a_worker)
 
 int main(void)
 {
@@ -416,6 +460,7 @@ int main(void)
         cmocka_unit_test(test_room_for_ipv4),
         cmocka_unit_test(test_matched_once),
         cmocka_unit_test(test_shut_down_by_a_worker),
+        cmocka_unit_test(test_spoiled_by_a_worker),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,11 +29,17 @@ static struct listen_entry *append(struct listen_set *s)
     return e;
 }
 
+/* Or waits for datagrams of everybody. */
 static bool is_listening(const struct inherited_fd *f)
 {
+    int family = f->address.size > 0 ? f->address.sa.sa_family : AF_UNSPEC;
+    struct sockaddr_storage peer;
+    socklen_t peer_size = sizeof peer;
     int on = 0;
     socklen_t size = sizeof on;
 
+    if (f->address.type == SOCK_DGRAM && (address_is_inet(&f->address) || family == AF_UNIX))
+        return getpeername(f->fd, (void *)&peer, &peer_size) < 0;
     return getsockopt(f->fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &size) == 0 && on;
 }
 

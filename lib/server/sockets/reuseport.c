@@ -121,6 +121,14 @@ bool reuseport_is_dead(const struct reuseport *g, unsigned member)
     return g->address.type == SOCK_DGRAM ? listener_is_dead(fd, &g->address) : !in_group(g, member);
 }
 
+/* One that was connected at once after its shutdown is not reported. */
+static void follow_closely(struct reuseport *g, unsigned member)
+{
+    if (g->address.type == SOCK_STREAM && in_group(g, member) &&
+        listener_is_dead(g->fds[member], &g->address))
+        order_remove(g, member);
+}
+
 /* Takes those that were shut down out of the mirror. */
 static void follow(struct reuseport *g)
 {
@@ -147,9 +155,35 @@ unsigned reuseport_sync(struct reuseport *g)
 
 /* ---- members --------------------------------------------------------------------------------- */
 
-int reuseport_add(struct reuseport *g, unsigned member)
+/* Nobody joins members without them, and a worker may clear them on its own. */
+static void let_join(const struct reuseport *g)
+{
+    int one = 1;
+
+    for (unsigned member = 0; member < g->n_fds; member++) {
+        if (g->fds[member] < 0)
+            continue;
+        (void)setsockopt(g->fds[member], SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+        if (g->address.type == SOCK_STREAM)
+            (void)setsockopt(g->fds[member], SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    }
+}
+
+static int open_member(struct reuseport *g)
 {
     struct listener_file no_file = {0};
+    bool first = count(g) == 0;
+    int fd =
+        listener_open(&g->address, first ? LISTENER_GROUP_FIRST : LISTENER_GROUP_JOIN, &no_file);
+
+    if (fd != -EADDRINUSE || first)
+        return fd;
+    let_join(g);
+    return listener_open(&g->address, LISTENER_GROUP_JOIN, &no_file);
+}
+
+int reuseport_add(struct reuseport *g, unsigned member)
+{
     int fd, r;
 
     if (reuseport_fd(g, member) >= 0)
@@ -157,8 +191,7 @@ int reuseport_add(struct reuseport *g, unsigned member)
     r = grow(g, member);
     if (r < 0)
         return r;
-    fd = listener_open(&g->address, count(g) == 0 ? LISTENER_GROUP_FIRST : LISTENER_GROUP_JOIN,
-                       &no_file);
+    fd = open_member(g);
     if (fd < 0)
         return fd;
     r = watch(g, member, fd);
@@ -188,33 +221,53 @@ void reuseport_remove(struct reuseport *g, unsigned member)
     order_remove(g, member);
 }
 
-int reuseport_repair(struct reuseport *g, unsigned member)
+/* The new socket joins before the old one leaves. */
+int reuseport_renew(struct reuseport *g, unsigned member)
 {
     struct listener_file no_file = {0};
+    int fd = reuseport_fd(g, member), r;
+    bool was_in;
+
+    if (fd < 0)
+        return -ENOENT;
+    follow(g);
+    follow_closely(g, member);
+    was_in = in_group(g, member);
+    /* Copies of other processes would keep it in the epoll. */
+    (void)epoll_ctl(g->watch, EPOLL_CTL_DEL, fd, NULL);
+    r = listener_reopen(fd, &g->address, LISTENER_GROUP_JOIN, &no_file);
+    if (r < 0) {
+        (void)watch(g, member, fd);
+        return r;
+    }
+    if (g->address.type == SOCK_DGRAM) {
+        /* The old one leaves the group when the last process that has it ends: unseen from here. */
+        g->order_lost = true;
+    } else {
+        order_append(g, member);
+        if (was_in)
+            order_remove(g, member);
+    }
+    return watch(g, member, fd);
+}
+
+int reuseport_repair(struct reuseport *g, unsigned member)
+{
     int fd = reuseport_fd(g, member), r;
 
     if (fd < 0)
         return 0;
     follow(g);
+    follow_closely(g, member);
     if (!reuseport_is_dead(g, member))
         return 0;
-    if (g->address.type == SOCK_DGRAM) {
-        /*
-         * The dead socket leaves the group when the last process that has it ends, which cannot be
-         * seen from here.
-         */
-        g->order_lost = true;
-        (void)epoll_ctl(g->watch, EPOLL_CTL_DEL, fd, NULL);
-        r = listener_reopen(fd, &g->address, LISTENER_GROUP_JOIN, &no_file);
-        if (r >= 0)
-            r = watch(g, member, fd);
-        return r < 0 ? r : 1;
-    }
-    r = listener_relisten(fd, &g->address);
-    if (r < 0)
-        return r;
-    order_append(g, member);
-    return 1;
+    /* A datagram socket that had a peer has left its group, and is not let in again. */
+    r = g->address.type == SOCK_DGRAM ? -EBADFD : listener_relisten(fd, &g->address);
+    if (r == 0)
+        order_append(g, member);
+    else
+        r = reuseport_renew(g, member);
+    return r < 0 ? r : 1;
 }
 
 /* ---- steering -------------------------------------------------------------------------------- */
@@ -248,38 +301,52 @@ static unsigned eligible(const struct reuseport *g, const uint8_t *states, unsig
     return n;
 }
 
-/* Any member will do: the program belongs to the group. */
-static int detach(int fd)
+/*
+ * Any member will do: the program belongs to the group. But a worker may have locked its own
+ * (SO_LOCK_FILTER).
+ */
+static int set_program(const struct reuseport *g, int option, const void *value, socklen_t size)
 {
-    int zero = 0;
+    int r = 0, locked = 0;
 
-    if (setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &zero, sizeof zero) < 0 &&
-        errno != ENOENT)
-        return -errno;
-    return 0;
+    for (unsigned i = 0; i < g->n_order; i++) {
+        int fd = g->fds[g->order[i]];
+        socklen_t n = sizeof locked;
+
+        r = setsockopt(fd, SOL_SOCKET, option, value, size) < 0 ? -errno : 0;
+        if (r != -EPERM || getsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &locked, &n) < 0 || !locked)
+            break;
+    }
+    return r == -EPERM && locked ? -EBUSY : r;
 }
 
-static int attach(int fd, const struct steering *s)
+static int detach(const struct reuseport *g)
+{
+    int zero = 0;
+    int r = set_program(g, SO_DETACH_REUSEPORT_BPF, &zero, sizeof zero);
+
+    return r == -ENOENT ? 0 : r;
+}
+
+static int attach(const struct reuseport *g, const struct steering *s)
 {
     struct sock_fprog program = {.len = (unsigned short)s->n, .filter = s->code};
 
-    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) < 0)
-        return -errno;
-    return 0;
+    return set_program(g, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program);
 }
 
-static int steer(struct reuseport *g, const uint8_t *states, unsigned n_states, bool without_last)
+static int steer_once(struct reuseport *g, const uint8_t *states, unsigned n_states,
+                      bool without_last)
 {
     struct steering s = {0};
     unsigned *indices, n;
-    int fd, r;
+    int r;
 
     follow(g);
     if (g->n_order == 0)
         return 0;
-    fd = g->fds[g->order[0]];
     if (g->order_lost)
-        return detach(fd);
+        return detach(g);
 
     indices = calloc(g->n_order, sizeof *indices);
     if (!indices)
@@ -288,13 +355,25 @@ static int steer(struct reuseport *g, const uint8_t *states, unsigned n_states, 
     r = g->address.type == SOCK_STREAM ? steering_random(&s, indices, n)
                                        : steering_by_sender(&s, indices, n, g->seed);
     if (r == 0)
-        r = attach(fd, &s);
+        r = attach(g, &s);
     /* The first socket is not a group for the kernel until another has joined. */
-    if (r == -EINVAL && g->n_order == 1)
+    if ((r == -EINVAL || r == -EBUSY) && g->n_order == 1)
         r = 0;
     steering_done(&s);
     free(indices);
     return r;
+}
+
+static int steer(struct reuseport *g, const uint8_t *states, unsigned n_states, bool without_last)
+{
+    int r = steer_once(g, states, n_states, without_last);
+
+    if (r != -EINVAL)
+        return r;
+    /* The one that it was tried on is not in the group any more. */
+    for (unsigned member = 0; member < g->n_fds; member++)
+        follow_closely(g, member);
+    return steer_once(g, states, n_states, without_last);
 }
 
 int reuseport_steer(struct reuseport *g, const uint8_t *states, unsigned n_states)

@@ -69,7 +69,7 @@ void reuseport_remove(struct reuseport *g, unsigned member);
  * TCP: at random over the READY members; if there are none, over the WAIT members; else over all.
  * UDP: by a hash of the sender's address and port over READY and WAIT members; if there are none,
  * over all. A flow stays with its member as long as that set does not change. Members from n_states
- * on are AWAY.
+ * on are AWAY. -EBUSY: workers have locked all members (SO_LOCK_FILTER).
  */
 int reuseport_steer(struct reuseport *g, const uint8_t *states, unsigned n_states);
 /*
@@ -92,3 +92,9 @@ bool reuseport_is_dead(const struct reuseport *g, unsigned member);
  * reuseport_steer() afterwards.
  */
 int reuseport_repair(struct reuseport *g, unsigned member);
+/*
+ * Another socket in place of the member's, under the same number, whatever state that is in. The
+ * new one joins before the old one leaves; connections in the queue of the old one are reset. Call
+ * reuseport_steer() afterwards.
+ */
+int reuseport_renew(struct reuseport *g, unsigned member);

@@ -3,6 +3,8 @@
 #include "set-internal.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
 
@@ -203,21 +205,26 @@ static int restore_path(const struct listen_entry *e, struct problem *p)
     return r;
 }
 
-bool listen_set_keeps_open_file(const struct listen_set *s, size_t i)
-{
-    const struct address *a = listen_entry_address(&s->entries[i]);
-
-    return address_is_inet(a) && a->type == SOCK_STREAM;
-}
-
 static int reopen_shared(struct listen_set *s, struct listen_entry *e)
 {
     int r;
 
+    if (e->inherited)
+        return -EBADFD;
     /* Copies of other processes would keep it in the epoll. */
     (void)epoll_ctl(s->watch, EPOLL_CTL_DEL, e->fd, NULL);
     r = listener_reopen(e->fd, &e->address, LISTENER_EXCLUSIVE, &e->file);
     return r < 0 ? r : listen_watch(s, e);
+}
+
+/* What check_shared() returns. */
+enum { WELL, REPAIRED, RENEWED };
+
+static int renew_shared(struct listen_set *s, struct listen_entry *e)
+{
+    int r = reopen_shared(s, e);
+
+    return r < 0 ? r : RENEWED;
 }
 
 /*
@@ -231,51 +238,139 @@ static int check_shared(struct listen_set *s, struct listen_entry *e, int restor
     int r;
 
     if (!e->listens || (!gone && !listener_is_dead(e->fd, &e->address)))
-        return restored > 0;
-    if (listen_set_keeps_open_file(s, (size_t)(e - s->entries)))
-        r = listener_relisten(e->fd, &e->address);
-    else if (e->inherited)
-        return -EBADFD;
-    else
-        r = reopen_shared(s, e);
+        return restored > 0 ? REPAIRED : WELL;
+    r = !gone && listener_revive(e->fd, &e->address) == 0 ? REPAIRED : renew_shared(s, e);
     if (r >= 0 && gone)
         (void)problem_set(p, STATUS_OS, -ENOENT,
                           "--listen=%s: the file had been removed; it is there again as another "
                           "socket, which only workers that start from now on accept from: reload "
                           "(SIGHUP) to replace the others",
                           e->option);
-    return r < 0 ? r : 1;
+    return r;
 }
 
 static int describe_dead(const struct listen_entry *e, int error, struct problem *p)
 {
     if (error == -EBADFD)
         return problem_set(p, STATUS_OS, error,
-                           "inherited socket %s, %s: a worker has shut it down (restart the socket "
-                           "unit that passed it)",
+                           "inherited socket %s, %s: a worker has shut it down, or connected it "
+                           "(restart the socket unit that passed it)",
                            e->name, e->text);
     return listen_describe(e, error, p);
 }
 
-int listen_set_check(struct listen_set *s, unsigned slot, unsigned seat,
+/* ---- what a worker has set ------------------------------------------------------------------- */
+
+static int fd_of(const struct listen_entry *e, unsigned member)
+{
+    return e->owner == LISTEN_OF_ALL ? e->fd : reuseport_fd(&e->group, member);
+}
+
+static size_t waiting_at(const struct listen_entry *e, unsigned member)
+{
+    struct listener_queue queue;
+
+    return listener_queue(fd_of(e, member), listen_entry_address(e), &queue) < 0 ? 0
+                                                                                 : queue.waiting;
+}
+
+/* What cannot be put back costs a new socket. */
+static int renew(struct listen_set *s, struct listen_entry *e, unsigned member, const char *names,
+                 struct problem *p)
+{
+    size_t lost = waiting_at(e, member);
+    char also[96] = "";
+    int r = e->owner == LISTEN_OF_ALL ? reopen_shared(s, e) : reuseport_renew(&e->group, member);
+
+    if (r == -EBADFD)
+        return problem_set(p, STATUS_OS, r,
+                           "inherited socket %s, %s: a worker has changed what cannot be put back "
+                           "(%s); restart the socket unit that passed it",
+                           e->name, e->text, names);
+    if (r < 0)
+        return listen_describe(e, r, p);
+    if (lost > 0)
+        (void)snprintf(also, sizeof also,
+                       ", and %zu connections that waited at the old one are lost", lost);
+    (void)problem_set(p, STATUS_OS, -EBADFD,
+                      "a worker has changed options of its socket %s that cannot be put back (%s); "
+                      "there is a new socket%s%s",
+                      e->text, names, also,
+                      e->owner == LISTEN_OF_ALL
+                          ? ", which only workers that start from now on accept from: reload "
+                            "(SIGHUP) to replace the others"
+                          : "");
+    return 1;
+}
+
+static int restore_options(struct listen_set *s, struct listen_entry *e, unsigned member,
+                           enum snapshot_scope scope, struct problem *p)
+{
+    struct snapshot_changes c;
+    int fd = fd_of(e, member);
+
+    if (!e->listens || fd < 0)
+        return 0;
+    snapshot_restore(&e->snapshot, fd, listen_entry_address(e), scope, &c);
+    if (c.n_left > 0)
+        return renew(s, e, member, c.names, p);
+    if (listener_had_peer(fd, listen_entry_address(e)))
+        return renew(s, e, member, "a peer of connect(2)", p);
+    if (c.names[0])
+        (void)problem_set(
+            p, STATUS_OS, -EBADFD,
+            "a worker has changed options of %s %s (%s), which are as they were again",
+            e->owner == LISTEN_OF_ALL ? "the socket" : "its socket", e->text, c.names);
+    return c.n > 0;
+}
+
+static int check_entry(struct listen_set *s, struct listen_entry *e, unsigned member,
+                       enum snapshot_scope scope, struct problem *p)
+{
+    int r = e->owner == LISTEN_OF_ALL ? check_shared(s, e, restore_path(e, p), p)
+                                      : reuseport_repair(&e->group, member);
+    int options;
+
+    if (r < 0)
+        return describe_dead(e, r, p);
+    options = restore_options(s, e, member, scope, p);
+    return options < 0 ? options : (r > 0) + options;
+}
+
+static void add_text(struct problem *all, const struct problem *one)
+{
+    size_t n = strlen(all->text);
+
+    if (!one->text[0])
+        return;
+    (void)snprintf(all->text + n, sizeof all->text - n, "%s%s", n > 0 ? "; " : "", one->text);
+    all->status = one->status;
+}
+
+int listen_set_check(struct listen_set *s, unsigned slot, unsigned seat, unsigned others,
                      struct problem *ret_problem)
 {
-    const unsigned members[] = {[LISTEN_OF_SLOT] = slot, [LISTEN_OF_WORKER] = seat};
+    const unsigned members[] = {
+        [LISTEN_OF_ALL] = 0, [LISTEN_OF_SLOT] = slot, [LISTEN_OF_WORKER] = seat};
+    struct problem all = {0};
     int repaired = 0, result = 0;
 
     for (size_t i = 0; i < s->n_entries; i++) {
         struct listen_entry *e = &s->entries[i];
-        int r = e->owner == LISTEN_OF_ALL
-                    ? check_shared(s, e, restore_path(e, ret_problem), ret_problem)
-                    : reuseport_repair(&e->group, members[e->owner]);
+        struct problem one = {0};
+        int r = check_entry(s, e, members[e->owner],
+                            others & 1u << e->owner ? SNAPSHOT_MOST : SNAPSHOT_ALL, &one);
 
         if (r > 0)
             repaired += r;
         else if (r < 0 && result == 0)
-            result = describe_dead(e, r, ret_problem);
+            result = r;
+        add_text(&all, &one);
         if (e->owner != LISTEN_OF_ALL)
             (void)steer_entry(s, e);
     }
+    if (all.text[0] && ret_problem)
+        *ret_problem = all;
     return result < 0 ? result : repaired;
 }
 
@@ -291,14 +386,25 @@ static bool is_needed(const struct listen_set *s, const struct listen_entry *e, 
     return e->owner != LISTEN_OF_WORKER || s->seats[member] > STEER_AWAY;
 }
 
+static int mend_shared(struct listen_set *s, struct listen_entry *e, struct listen_cursor *c,
+                       struct problem *p)
+{
+    int r;
+
+    c->member = 0;
+    if (c->next++ > 0)
+        return 0;
+    r = check_shared(s, e, restore_path(e, p), p);
+    c->renewed = r == RENEWED;
+    return r < 0 ? r : r > 0;
+}
+
 /* From the cursor on. */
 static int mend_entry(struct listen_set *s, struct listen_entry *e, struct listen_cursor *c,
                       struct problem *p)
 {
-    if (e->owner == LISTEN_OF_ALL) {
-        c->member = 0;
-        return c->next++ == 0 ? check_shared(s, e, restore_path(e, p), p) : 0;
-    }
+    if (e->owner == LISTEN_OF_ALL)
+        return mend_shared(s, e, c, p);
     while (c->next < e->group.n_fds) {
         int r;
 
@@ -327,6 +433,24 @@ int listen_set_mend(struct listen_set *s, struct listen_cursor *c, struct proble
             return r < 0 ? describe_dead(e, r, ret_problem) : r;
     }
     return 0;
+}
+
+void listen_set_steer_again(struct listen_set *s)
+{
+    for (size_t i = 0; i < s->n_entries; i++)
+        (void)steer_entry(s, &s->entries[i]);
+}
+
+bool listen_set_is_spoiled(const struct listen_set *s, size_t i, char *ret_names, size_t size)
+{
+    const struct listen_entry *e = &s->entries[i];
+    struct snapshot_changes c;
+
+    if (e->owner != LISTEN_OF_ALL || !e->listens)
+        return false;
+    snapshot_restore(&e->snapshot, e->fd, &e->address, SNAPSHOT_LOOK, &c);
+    (void)snprintf(ret_names, size, "%s", c.names);
+    return c.names[0];
 }
 
 /* ---- paths ----------------------------------------------------------------------------------- */
@@ -370,5 +494,5 @@ int listen_set_check_path(struct listen_set *s, size_t i, struct problem *ret_pr
                            e->option);
     /* One that was shut down is for others to repair. */
     r = restored == -ENOENT ? check_shared(s, e, restored, ret_problem) : restored;
-    return r < 0 ? listen_describe(e, r, ret_problem) : r;
+    return r < 0 ? listen_describe(e, r, ret_problem) : r > 0;
 }

@@ -7,6 +7,7 @@
  */
 
 #include "set.h"
+#include "snapshot.h"
 #include "socket.h"
 
 struct listen_entry {
@@ -22,6 +23,7 @@ struct listen_entry {
     int fd;                      /* shared, else -1 */
     struct listener_file file;   /* of a path that we made */
     struct reuseport group;      /* unless it is shared */
+    struct snapshot snapshot;    /* of a socket of it, as it was opened or passed */
 };
 
 struct listen_set {

@@ -25,6 +25,16 @@ static int open_group(struct listen_entry *e, unsigned n)
     return r;
 }
 
+static void take_snapshot(struct listen_entry *e)
+{
+    int fd = e->owner != LISTEN_OF_ALL ? reuseport_fd(&e->group, 0)
+             : e->source               ? e->source->fd
+                                       : e->fd;
+
+    if (e->listens && fd >= 0)
+        snapshot_take(&e->snapshot, fd, listen_entry_address(e));
+}
+
 static int open_entry(struct listen_entry *e, unsigned n_slots, struct problem *p)
 {
     char text[ADDRESS_TEXT_MAX];
@@ -39,6 +49,7 @@ static int open_entry(struct listen_entry *e, unsigned n_slots, struct problem *
     }
     if (r < 0)
         return listen_describe(e, r, p);
+    take_snapshot(e);
     e->text = strdup(address_format(listen_entry_address(e), text));
     return e->text ? 0 : problem_set(p, STATUS_OS, -ENOMEM, "out of memory");
 }

@@ -67,8 +67,6 @@ const char *listen_set_name(const struct listen_set *s,
 const char *listen_set_address(const struct listen_set *s,
                                size_t i); /* text, with the port that was chosen */
 enum listen_owner listen_set_owner(const struct listen_set *s, size_t i); /* of each socket */
-/* Whether it can listen again after a shutdown; otherwise only a new socket can. */
-bool listen_set_keeps_open_file(const struct listen_set *s, size_t i);
 const char *listen_set_fdnames(
     const struct listen_set *s); /* value of LISTEN_FDNAMES, the same for all workers */
 unsigned listen_set_first_port(const struct listen_set *s); /* 0: none has a port */
@@ -119,12 +117,15 @@ int listen_set_queue(const struct listen_set *s, unsigned seat, struct listener_
 int listen_set_shared_queue(const struct listen_set *s, size_t i, struct listener_queue *ret);
 
 /*
- * Listens again if a worker has shut down a listener, or a socket file was removed. Call it before
- * a worker starts. Shared listeners are checked as well. Returns how many were repaired, mostly 0.
- * If a file was made again, the problem says so; otherwise it is untouched. On failure the other
- * listeners were still tried. An fd may refer to a new socket afterwards; its number stays.
+ * Before a worker starts: what it gets is as it was opened, or passed. A listener that was shut
+ * down or connected listens again, a socket file that was removed is made again, and options that a
+ * worker has changed are put back (snapshot.h); if they cannot be, there is another socket under
+ * the same fd number. Shared listeners are checked as well. `others` has a bit (1 << enum
+ * listen_owner) for the sockets that another worker also has: of these some options stay. Returns
+ * how much was repaired, mostly 0. The problem tells what somebody should know; otherwise it is
+ * untouched. On failure the other listeners were still tried.
  */
-int listen_set_check(struct listen_set *s, unsigned slot, unsigned seat,
+int listen_set_check(struct listen_set *s, unsigned slot, unsigned seat, unsigned others,
                      struct problem *ret_problem);
 
 /* Becomes readable when a listener was shut down, and not by traffic; then call listen_set_mend().
@@ -138,9 +139,18 @@ int listen_set_watch_fd(const struct listen_set *s);
 struct listen_cursor {
     size_t entry;    /* where it was found */
     unsigned member; /* its seat or slot; 0 for a shared one */
+    bool renewed;    /* a shared one is another socket, which workers that run do not have */
     unsigned next;
 };
 int listen_set_mend(struct listen_set *s, struct listen_cursor *c, struct problem *ret_problem);
+
+/*
+ * For looks from time to time, as nothing reports it: puts back the programs that choose a socket
+ * of a group; and whether a worker has changed options of a shared one that servers leave alone.
+ * These stay until a worker starts.
+ */
+void listen_set_steer_again(struct listen_set *s);
+bool listen_set_is_spoiled(const struct listen_set *s, size_t i, char *ret_names, size_t size);
 
 /* The path of a socket whose file the set made; NULL: it has none. */
 const char *listen_set_path(const struct listen_set *s, size_t i);

@@ -3,6 +3,7 @@
 
 #include <poll.h>
 
+#include "sockets/snapshot.h"
 #include "worker/worker.h"
 
 #define REST (100 * AIT_USEC_PER_MSEC) /* for workers that shut it down again and again */
@@ -36,20 +37,18 @@ static void report_slot(const struct workers *all, const char *address, unsigned
 }
 
 /* Once for each address: a server may do so whenever it stops. */
-static void report_shared(const struct workers *all, size_t entry, uint64_t *told)
+static void report_shared(const struct workers *all, const struct listen_cursor *c, uint64_t *told)
 {
-    const char *address = listen_set_address(all->listen, entry);
-    bool again = listen_set_keeps_open_file(all->listen, entry);
+    uint64_t bit = c->entry < 64 ? UINT64_C(1) << c->entry : 0;
 
-    if (entry < 64 && (*told & UINT64_C(1) << entry) && again)
+    if (*told & bit && !c->renewed)
         return;
-    if (entry < 64)
-        *told |= UINT64_C(1) << entry;
+    *told |= bit;
     log_event(all->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-              again ? "a worker has shut down %s, which all workers share; it listens again"
-                    : "a worker has shut down %s, which all workers share; there is a new socket, "
-                      "but only new workers get it: reload (SIGHUP)",
-              address);
+              c->renewed ? "a worker has shut down %s, which all workers share; there is a new "
+                           "socket, but only new workers get it: reload (SIGHUP)"
+                         : "a worker has shut down %s, which all workers share; it listens again",
+              listen_set_address(all->listen, c->entry));
 }
 
 static void report(struct workers *all, const struct listen_cursor *c, uint64_t *told)
@@ -62,7 +61,7 @@ static void report(struct workers *all, const struct listen_cursor *c, uint64_t 
     else if (owner == LISTEN_OF_SLOT)
         report_slot(all, address, c->member);
     else
-        report_shared(all, c->entry, told);
+        report_shared(all, c, told);
 }
 
 static void mend(struct workers *all, uint64_t *told)
@@ -82,6 +81,36 @@ static void mend(struct workers *all, uint64_t *told)
             report(all, &c, told);
     } while (r != 0);
 }
+
+/* ---- from time to time ----------------------------------------------------------------------- */
+
+/* Once, until it is as it was. */
+static void look_at_options(struct workers *all, size_t i, uint64_t *told)
+{
+    char names[SNAPSHOT_NAMES];
+    uint64_t bit = i < 64 ? UINT64_C(1) << i : 0;
+
+    if (!listen_set_is_spoiled(all->listen, i, names, sizeof names)) {
+        *told &= ~bit;
+        return;
+    }
+    if (!(*told & bit))
+        log_event(all->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
+                  "a worker has changed options of %s, which all workers share (%s); they are put "
+                  "back when the next worker starts: reload (SIGHUP)",
+                  listen_set_address(all->listen, i), names);
+    *told |= bit;
+}
+
+void listeners_look(struct workers *all, struct listeners_told *told)
+{
+    mend(all, &told->shut_down);
+    listen_set_steer_again(all->listen);
+    for (size_t i = 0; i < listen_set_count(all->listen); i++)
+        look_at_options(all, i, &told->options);
+}
+
+/* ---- at once --------------------------------------------------------------------------------- */
 
 struct look {
     struct workers *all;

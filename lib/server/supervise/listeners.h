@@ -6,8 +6,21 @@
  * down listens again at once, and the log says who did it. A worker that is stopping may do so to
  * its own.
  *
- * The task sleeps while nothing happens to a listener; traffic does not wake it.
+ * The task sleeps while nothing happens to a listener; traffic does not wake it. What cannot be
+ * waited for is looked for by the task of queues.h, which wakes anyway.
  */
+
+#include "worker/workers.h"
 
 /* userdata: struct workers. Ends with its scope. */
 int listeners_watch(void *userdata);
+
+/*
+ * What nothing reports, for a look every few seconds: sockets that have been connected, programs of
+ * groups, and options of shared sockets. Those of a worker's own socket are its business until the
+ * next one gets it. On a large stack.
+ */
+struct listeners_told { /* of shared sockets, a bit each; zeroed at first */
+    uint64_t shut_down, options;
+};
+void listeners_look(struct workers *all, struct listeners_told *told);

@@ -6,14 +6,19 @@
 
 #include "acceptance.h"
 #include "config/parse.h"
+#include "listeners.h"
 #include "proc.h"
 #include "process/proc-scan.h"
 #include "scheduler.h"
+
+#define LOOK (5 * AIT_USEC_PER_SEC) /* at the listeners themselves */
 
 struct queues {
     struct scheduler *scheduler;
     struct acceptance *shared; /* by address; NULL without memory: they are not looked at */
     uint64_t pause;
+    uint64_t looked; /* when the listeners were looked at */
+    struct listeners_told told;
 };
 
 static struct log *log_of(const struct queues *q)
@@ -174,6 +179,10 @@ static int look_at_all(void *userdata)
     const struct acceptance nothing = {0};
 
     q->pause = acceptance_pause(&nothing);
+    if (ait_now(NULL) - q->looked >= LOOK) {
+        q->looked = ait_now(NULL);
+        listeners_look(s->workers, &q->told);
+    }
     for (unsigned i = 0; i < s->n_slots && listen_set_has(listen, LISTEN_OF_WORKER); i++)
         look_at_slot(q, s->slots[i]);
     for (size_t i = 0; i < listen_set_count(listen) && q->shared; i++)

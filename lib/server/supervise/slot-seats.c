@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "slot-seats.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "config/parse.h"
@@ -173,7 +174,9 @@ void slot_steer(struct slot *slot, enum steer to)
     if (result < 0 && !slot->workers->steering_told)
         log_event(slot->workers->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
                   "new connections cannot be kept away from slots that are not ready: %s%s",
-                  strerror(-result),
+                  result == -EBUSY ? "workers have locked their sockets (SO_LOCK_FILTER), which "
+                                     "the sandbox 'service' does not allow"
+                                   : strerror(-result),
                   problem_is_refusal(result) ? "; an outer sandbox refuses setsockopt(2) with "
                                                "SO_ATTACH_REUSEPORT_CBPF, let it allow that"
                                              : "");

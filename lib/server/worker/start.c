@@ -257,14 +257,29 @@ static int start_process(struct worker *w, const struct far_ends *far, struct pr
     return r;
 }
 
-/* Its predecessor may have shut them down. */
+/* Who else has the sockets that it gets: as listen_set_check() takes it. */
+static unsigned others_with(const struct worker *w)
+{
+    unsigned others = 0;
+
+    for (const struct worker *other = w->all->living; other; other = other->next) {
+        others |= 1u << LISTEN_OF_ALL;
+        if (other->slot == w->slot)
+            others |= 1u << LISTEN_OF_SLOT;
+        if (other->seat == w->seat)
+            others |= 1u << LISTEN_OF_WORKER;
+    }
+    return others;
+}
+
+/* Its predecessor may have changed them, or shut them down. */
 static void repair_listeners(struct worker *w)
 {
     struct problem *p = &w->all->problem;
     int r;
 
     p->text[0] = '\0';
-    r = listen_set_check(w->all->listen, w->slot, w->seat, p);
+    r = listen_set_check(w->all->listen, w->slot, w->seat, others_with(w), p);
     if (p->text[0])
         log_event(w->all->log, r < 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, (int)w->slot, w->pid,
                   "%s", p->text);

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * What a worker has done to its listening sockets, and what of it the next one meets: nothing.
+ * Copies of the fds stand for workers that still run.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sockets/set.h"
+
+#define ELEMENTS(a) (sizeof(a) / sizeof(*(a)))
+
+#ifndef SO_ATTACH_REUSEPORT_CBPF
+#define SO_ATTACH_REUSEPORT_CBPF 51
+#endif
+
+static struct listen_set *open_set(const char *text, enum listen_model model, unsigned n)
+{
+    const struct listen_options o = {.listen = &text, .n_listen = 1, .model = model, .n_slots = n};
+    struct listen_set *s = NULL;
+    struct problem p = {0};
+
+    if (listen_set_open(&s, &o, &p) < 0)
+        fail_msg("%s", p.text);
+    for (unsigned i = 0; i < n; i++) {
+        assert_int_equal(listen_set_take_seat(s, &p), (int)i);
+        assert_int_equal(listen_set_steer_seat(s, i, STEER_READY), 0);
+        assert_int_equal(listen_set_steer_slot(s, i, STEER_READY), 0);
+    }
+    return s;
+}
+
+static int fd_of(const struct listen_set *s, unsigned member)
+{
+    int fd = -1;
+
+    assert_int_equal(listen_set_fds(s, member, member, &fd), 0);
+    return fd;
+}
+
+/* A client that has connected, or sent a datagram. */
+static int knock(const struct listen_set *s)
+{
+    struct address a;
+    int fd;
+
+    assert_int_equal(address_parse(listen_set_address(s, 0), &a, NULL), 0);
+    fd = socket(a.sa.sa_family, a.type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_true(fd >= 0);
+    if (connect(fd, &a.sa, a.size) < 0 && errno != EINPROGRESS)
+        fail_msg("%s: %s", listen_set_address(s, 0), strerror(errno));
+    if (a.type == SOCK_DGRAM)
+        assert_int_equal(send(fd, "x", 1, 0), 1);
+    return fd;
+}
+
+static bool is_woken(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    return poll(&p, 1, 2000) == 1 && (p.revents & POLLIN);
+}
+
+/* Takes what came. */
+static void serve(int fd)
+{
+    int type, client;
+    socklen_t size = sizeof type;
+    char byte;
+
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size), 0);
+    if (type == SOCK_DGRAM) {
+        assert_int_equal(recv(fd, &byte, 1, 0), 1);
+        return;
+    }
+    client = accept(fd, NULL, NULL);
+    assert_true(client >= 0);
+    close(client);
+}
+
+/* All of several clients reach this worker: the other one is avoided, or there is none. */
+static void check_serves(struct listen_set *s, unsigned member, const char *what)
+{
+    int fd = fd_of(s, member);
+
+    for (unsigned i = 0; i < 8; i++) {
+        int client = knock(s);
+
+        if (!is_woken(fd))
+            fail_msg("%s: %s: a client is not heard", listen_set_address(s, 0), what);
+        serve(fd);
+        close(client);
+    }
+}
+
+/* ---- what workers do ------------------------------------------------------------------------- */
+
+static void shut_down(int fd)
+{
+    (void)shutdown(fd, SHUT_RDWR);
+}
+
+static void own_address(int fd, struct sockaddr_storage *a, socklen_t *size)
+{
+    *size = sizeof *a;
+    assert_int_equal(getsockname(fd, (void *)a, size), 0);
+}
+
+/* TCP connects to itself; a socket that is connected accepts nothing, and listen() refuses it. */
+static void connect_it(int fd)
+{
+    struct sockaddr_storage a;
+    socklen_t size;
+
+    own_address(fd, &a, &size);
+    (void)shutdown(fd, SHUT_RDWR);
+    (void)connect(fd, (void *)&a, size);
+}
+
+static void connect_alone(int fd)
+{
+    struct sockaddr_storage a;
+    socklen_t size;
+
+    own_address(fd, &a, &size);
+    (void)connect(fd, (void *)&a, size);
+}
+
+/* IPv6 still compares senders with that peer. */
+static void connect_and_disconnect(int fd)
+{
+    const struct sockaddr none = {.sa_family = AF_UNSPEC};
+    struct sockaddr_storage a;
+    socklen_t size;
+
+    own_address(fd, &a, &size);
+    (void)connect(fd, (void *)&a, size);
+    (void)connect(fd, &none, sizeof none);
+    (void)bind(fd, (void *)&a, size);
+}
+
+/* On a port that the system has chosen it can. */
+static void listen_elsewhere(int fd)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+    (void)shutdown(fd, SHUT_RDWR);
+    (void)bind(fd, (void *)&a, sizeof a);
+    (void)listen(fd, 5);
+}
+
+static void drop_all(int fd)
+{
+    struct sock_filter drop[] = {{BPF_RET | BPF_K, 0, 0, 0}};
+    const struct sock_fprog program = {1, drop};
+
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
+}
+
+static void lock(int fd)
+{
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &(int){1}, sizeof(int)), 0);
+}
+
+static void drop_all_and_lock(int fd)
+{
+    drop_all(fd);
+    lock(fd);
+}
+
+static void take_all(int fd)
+{
+    struct sock_filter first[] = {{BPF_RET | BPF_K, 0, 0, 0}};
+    const struct sock_fprog program = {1, first};
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program);
+}
+
+static void take_all_and_lock(int fd)
+{
+    take_all(fd);
+    lock(fd);
+}
+
+static void let_nobody_join(int fd)
+{
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){0}, sizeof(int));
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){0}, sizeof(int));
+}
+
+static void hide(int fd)
+{
+    (void)setsockopt(fd, IPPROTO_IP, IP_TTL, &(int){1}, sizeof(int));
+    (void)setsockopt(fd, IPPROTO_IP, IP_MINTTL, &(int){255}, sizeof(int));
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){1}, sizeof(int));
+}
+
+enum { TCP = 1, UDP = 2, UNIX = 4, NET = TCP | UDP };
+
+static const struct deed {
+    const char *name;
+    void (*do_it)(int fd);
+    int on;
+    const char *said; /* to whoever starts the next worker; "": nothing */
+} deeds[] = {
+    {"shut down", shut_down, TCP | UDP | UNIX, ""},
+    {"connect", connect_it, NET, ""},
+    {"connect alone", connect_alone, UDP, ""},
+    {"connect and disconnect", connect_and_disconnect, UDP, ""},
+    {"listen elsewhere", listen_elsewhere, TCP, ""},
+    {"filter", drop_all, NET, "(SO_ATTACH_FILTER), which are as they were again"},
+    {"filter and lock", drop_all_and_lock, NET, "there is a new socket"},
+    {"take all", take_all, NET, ""},
+    {"take all and lock", take_all_and_lock, NET, ""},
+    {"let nobody join", let_nobody_join, NET, ""},
+    {"hide", hide, NET, "(IP_TTL, IP_MINTTL), which are as they were again"},
+};
+
+static const struct {
+    const char *text;
+    int kind;
+} addresses[] = {
+    {"127.0.0.1:0", TCP},     {"0", TCP},
+    {"udp:127.0.0.1:0", UDP}, {"udp:0", UDP},
+    {"@test-repair", UNIX},   {"seqpacket:@test-repair", UNIX},
+};
+
+/* Its worker has gone, and the next one of the slot gets the same fd. */
+static void try_deed(const struct deed *deed, const char *text, enum listen_model model, unsigned n,
+                     bool others)
+{
+    struct listen_set *s = open_set(text, model, n);
+    struct problem p = {0};
+    int fd = fd_of(s, 0), before = dup(fd), r;
+    char what[64];
+
+    (void)snprintf(what, sizeof what, "%s, %s, %u workers", deed->name,
+                   model == LISTEN_SHARED ? "shared" : "own", n);
+    deed->do_it(before);
+    if (!others)
+        close(before);
+    if (n > 1) {
+        (void)listen_set_steer_seat(s, 1, STEER_AWAY);
+        (void)listen_set_steer_slot(s, 1, STEER_AWAY);
+    }
+    r = listen_set_check(s, 0, 0, others ? 1u << LISTEN_OF_ALL : 0, &p);
+    if (r < 0 || !strstr(p.text, deed->said) ||
+        (!deed->said[0] && p.text[0] && !strstr(p.text, "peer of connect(2)")))
+        fail_msg("%s: %s: %d, %s", text, what, r, p.text);
+    assert_int_equal(fd_of(s, 0), fd);
+    assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    check_serves(s, 0, what);
+    r = listen_set_check(s, 0, 0, 0, &p);
+    if (r != 0)
+        fail_msg("%s: %s: once more %d, %s", text, what, r, p.text);
+    /* A replacement gets its own. */
+    assert_true(listen_set_take_seat(s, &p) == (int)n);
+    if (others)
+        close(before);
+    listen_set_close(s);
+}
+
+static void test_each_deed(void **state)
+{
+    static const struct {
+        enum listen_model model;
+        unsigned n;
+        bool others;
+        int on;
+    } ways[] = {
+        {LISTEN_SHARED, 1, false, TCP | UDP | UNIX},
+        {LISTEN_SHARED, 1, true, NET},
+        {LISTEN_DEFAULT, 1, false, NET},
+        {LISTEN_DEFAULT, 1, true, NET},
+        {LISTEN_DEFAULT, 2, false, TCP},
+        {LISTEN_DEFAULT, 2, true, TCP},
+    };
+    unsigned n = 0;
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(deeds); i++)
+        for (size_t k = 0; k < ELEMENTS(addresses); k++)
+            for (size_t w = 0; w < ELEMENTS(ways); w++) {
+                if (!(deeds[i].on & addresses[k].kind & ways[w].on))
+                    continue;
+                try_deed(&deeds[i], addresses[k].text, ways[w].model, ways[w].n, ways[w].others);
+                n++;
+            }
+    print_message("%u cases\n", n);
+}
+
+/* ---- what is said ---------------------------------------------------------------------------- */
+
+/* What waited at a socket that had to be replaced is lost, and counted. */
+static void test_lost(void **state)
+{
+    for (enum listen_model model = LISTEN_DEFAULT; model <= LISTEN_SHARED; model += 2) {
+        struct listen_set *s = open_set("127.0.0.1:0", model, 1);
+        struct problem p = {0};
+        int clients[3];
+
+        for (size_t i = 0; i < 3; i++)
+            clients[i] = knock(s);
+        drop_all_and_lock(fd_of(s, 0));
+        assert_int_equal(listen_set_check(s, 0, 0, 0, &p), 1);
+        assert_non_null(strstr(p.text, "3 connections that waited at the old one are lost"));
+        check_serves(s, 0, "after a loss");
+        for (size_t i = 0; i < 3; i++)
+            close(clients[i]);
+        listen_set_close(s);
+    }
+    (void)state;
+}
+
+/* What can be put back costs no connection. */
+static void test_nothing_lost(void **state)
+{
+    for (enum listen_model model = LISTEN_DEFAULT; model <= LISTEN_SHARED; model += 2) {
+        struct listen_set *s = open_set("127.0.0.1:0", model, 1);
+        struct problem p = {0};
+        int clients[3];
+
+        for (size_t i = 0; i < 3; i++)
+            clients[i] = knock(s);
+        drop_all(fd_of(s, 0));
+        hide(fd_of(s, 0));
+        assert_true(listen_set_check(s, 0, 0, 0, &p) >= 1);
+        for (size_t i = 0; i < 3; i++) {
+            assert_true(is_woken(fd_of(s, 0)));
+            serve(fd_of(s, 0));
+            close(clients[i]);
+        }
+        listen_set_close(s);
+    }
+    (void)state;
+}
+
+/* While workers run it is told, and stays. */
+static void test_look(void **state)
+{
+    struct listen_set *s = open_set("127.0.0.1:0", LISTEN_SHARED, 1);
+    struct problem p = {0};
+    char names[160];
+
+    assert_false(listen_set_is_spoiled(s, 0, names, sizeof names));
+    assert_int_equal(setsockopt(fd_of(s, 0), IPPROTO_TCP, 9 /* TCP_DEFER_ACCEPT */, &(int){5}, 4),
+                     0);
+    assert_false(listen_set_is_spoiled(s, 0, names, sizeof names));
+    drop_all(fd_of(s, 0));
+    assert_true(listen_set_is_spoiled(s, 0, names, sizeof names));
+    assert_string_equal(names, "SO_ATTACH_FILTER");
+    assert_true(listen_set_check(s, 0, 0, 0, &p) > 0);
+    assert_false(listen_set_is_spoiled(s, 0, names, sizeof names));
+    listen_set_close(s);
+    /* A worker's own socket is its business. */
+    s = open_set("127.0.0.1:0", LISTEN_DEFAULT, 1);
+    drop_all(fd_of(s, 0));
+    assert_false(listen_set_is_spoiled(s, 0, names, sizeof names));
+    listen_set_close(s);
+    (void)state;
+}
+
+/* Linux shows nobody but the reader of /proc/net that IPv6 still has a peer. */
+static void test_stale_peer(void **state)
+{
+    for (enum listen_model model = LISTEN_DEFAULT; model <= LISTEN_SHARED; model += 2) {
+        struct listen_set *s = open_set("udp:0", model, 1);
+        struct problem p = {0};
+
+        if (strncmp(listen_set_address(s, 0), "udp:[", 5) == 0) {
+            connect_and_disconnect(fd_of(s, 0));
+            assert_int_equal(listen_set_check(s, 0, 0, 0, &p), 1);
+            assert_non_null(strstr(p.text, "(a peer of connect(2)); there is a new socket"));
+            assert_int_equal(listen_set_check(s, 0, 0, 0, &p), 0);
+        }
+        listen_set_close(s);
+    }
+    (void)state;
+}
+
+/* One that nothing has reported is found by a look. */
+static void test_mend_what_is_not_reported(void **state)
+{
+    static const char *const texts[] = {"127.0.0.1:0", "udp:127.0.0.1:0"};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(texts); i++)
+        for (enum listen_model model = LISTEN_DEFAULT; model <= LISTEN_SHARED; model += 2) {
+            struct listen_set *s = open_set(texts[i], model, 1);
+            struct listen_cursor c = {0};
+            struct problem p = {0};
+
+            (i == 0 ? connect_it : connect_alone)(fd_of(s, 0));
+            assert_int_equal(listen_set_mend(s, &c, &p), 1);
+            assert_false(c.renewed);
+            assert_int_equal(listen_set_mend(s, &c, &p), 0);
+            check_serves(s, 0, "after a look");
+            listen_set_close(s);
+        }
+}
+
+/* The program of a group that a worker has replaced is put back, whoever has locked it. */
+static void test_steer_again(void **state)
+{
+    for (unsigned evil = 0; evil < 2; evil++) {
+        struct listen_set *s = open_set("127.0.0.1:0", LISTEN_DEFAULT, 2);
+
+        assert_int_equal(listen_set_steer_seat(s, 0, STEER_AWAY), 0);
+        take_all_and_lock(fd_of(s, evil));
+        listen_set_steer_again(s);
+        check_serves(s, 1, "steered again");
+        listen_set_close(s);
+    }
+    (void)state;
+}
+
+/* Where all have locked theirs, only a new one could. */
+static void test_all_locked(void **state)
+{
+    struct listen_set *s = open_set("127.0.0.1:0", LISTEN_DEFAULT, 2);
+    struct problem p = {0};
+
+    lock(fd_of(s, 0));
+    lock(fd_of(s, 1));
+    assert_int_equal(listen_set_steer_seat(s, 0, STEER_AWAY), -EBUSY);
+    assert_int_equal(listen_set_take_seat(s, &p), 2);
+    assert_int_equal(listen_set_steer_seat(s, 0, STEER_WAIT), 0);
+    check_serves(s, 1, "after another has joined");
+    listen_set_close(s);
+    (void)state;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_deed),    cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_nothing_lost), cmocka_unit_test(test_look),
+        cmocka_unit_test(test_steer_again),  cmocka_unit_test(test_mend_what_is_not_reported),
+        cmocka_unit_test(test_all_locked),   cmocka_unit_test(test_stale_peer),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
