@@ -242,12 +242,16 @@ int bpf_equivalent(const struct sock_filter *a, size_t n_a, const struct sock_fi
 }
 
 int bpf_compare_stacks(struct bpf_stack a, struct bpf_stack b, uint32_t arch, uint32_t number,
-                       bpf_difference_cb differ, void *userdata)
+                       const uint64_t masks[6], bpf_difference_cb differ, void *userdata)
 {
     struct search s = {.a = a, .b = b, .differ = differ, .userdata = userdata};
 
     s.k.words[0].given = s.k.words[1].given = true;
     s.k.witness[0] = number;
     s.k.witness[1] = arch;
+    for (unsigned i = 0; masks && i < 6; i++) {
+        s.k.words[4 + 2 * i].given = (uint32_t)masks[i] == 0;
+        s.k.words[5 + 2 * i].given = masks[i] >> 32 == 0;
+    }
     return search(&s);
 }

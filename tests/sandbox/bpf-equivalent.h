@@ -34,7 +34,8 @@ struct bpf_stack {
 typedef int (*bpf_difference_cb)(const struct seccomp_data *data, uint32_t a, uint32_t b,
                                  void *userdata);
 
-/* Compares what the kernel makes of two stacks for one call, with all arguments that it may have.
- * differ is called for each pair of paths with different answers. */
+/* Compares what the kernel makes of two stacks for one call, with all arguments that it may have;
+ * halves of arguments that masks (may be NULL) leave out are 0. differ is called for each pair of
+ * paths with different answers. */
 int bpf_compare_stacks(struct bpf_stack a, struct bpf_stack b, uint32_t arch, uint32_t number,
-                       bpf_difference_cb differ, void *userdata);
+                       const uint64_t masks[6], bpf_difference_cb differ, void *userdata);

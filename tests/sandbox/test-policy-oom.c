@@ -39,6 +39,12 @@ static int from_systemd(ait_policy **ret, ait_sandbox_problem *problem)
                                    problem);
 }
 
+static int from_unit(ait_policy **ret, ait_sandbox_problem *problem)
+{
+    return ait_policy_from_systemd(
+        ret, "unit", "[Service]\nSystemCallFilter=~mount reed\nRestrictNamespaces=yes\n", problem);
+}
+
 static int load(ait_policy **ret, ait_sandbox_problem *problem)
 {
     return ait_policy_load(ret, path, AIT_POLICY_FORMAT_AUTO, NULL, NULL, problem);
@@ -65,13 +71,10 @@ static const struct way {
     int (*read)(ait_policy **ret, ait_sandbox_problem *problem);
     int result; /* where nothing is refused */
 } ways[] = {
-    {"text", from_text, 0},
-    {"file", from_file, 0},
-    {"preset", from_preset, 0},
-    {"systemd", from_systemd, 0},
-    {"any file", load, 0},
-    {"JSON", load_json, 0},
-    {"wrong text", from_wrong_text, -ENOENT},
+    {"text", from_text, 0},     {"file", from_file, 0},
+    {"preset", from_preset, 0}, {"systemd", from_systemd, 0},
+    {"unit", from_unit, 0},     {"any file", load, 0},
+    {"JSON", load_json, 0},     {"wrong text", from_wrong_text, -ENOENT},
 };
 
 static int run(const struct way *way)

@@ -196,15 +196,9 @@ static const struct {
     {"SystemCallFilter=~read\nSystemCallArchitectures=native x86\n",
      "2: only calls of this architecture",
      {{"read", {0}, "kill"}}},
-    {"SystemCallFilter=~read\nRestrictNamespaces=yes\n",
-     "2: RestrictNamespaces is a filter of its own",
-     {{"read", {0}, "kill"}}},
     {"SystemCallFilter=~read\nSystemCallErrorNumber=1\nRestrictNamespaces=no\nLockPersonality=\n",
-     NULL,
+     "4: LockPersonality: '' is not understood",
      {{"read", {0}, "errno(EPERM)"}}},
-    {"SystemCallFilter=~read\nSystemCallLog=write\n",
-     "2: SystemCallLog is a filter of its own",
-     {{"write", {0}, "allow"}}},
     {"\xef\xbb\xbf[Service]\nSystemCallFilter=~read\nSystemCallErrorNumber=1\n",
      NULL,
      {{"read", {0}, "errno(EPERM)"}}},
@@ -269,6 +263,125 @@ static const struct {
      "4: this section has no SystemCallFilter",
      {{"read", {0}, "allow"}, {"write", {0}, "kill"}, {"close", {0}, "kill"}}},
 };
+
+/* Settings that make filters of their own in systemd, without and with lists. */
+static const struct {
+    const char *unit;
+    struct call_row calls[8];
+} settings[] = {
+    {"[Service]\nLockPersonality=yes\n",
+     {{"personality", {0}, "allow"},
+      {"personality", {8}, "errno(EPERM)"},
+      {"personality", {0xffffffff}, "errno(EPERM)"},
+      {"mount", {0}, "allow"}}},
+    {"[Service]\nMemoryDenyWriteExecute=ON\n",
+     {{"mmap", {0, 0, 6}, "errno(EPERM)"},
+      {"mmap", {0, 0, 5}, "allow"},
+      {"mprotect", {0, 0, 4}, "errno(EPERM)"},
+      {"pkey_mprotect", {0, 0, 5}, "errno(EPERM)"},
+      {"shmat", {0, 0, 0100000}, "errno(EPERM)"},
+      {"mprotect", {0, 0, 3}, "allow"}}},
+    {"[Service]\nPrivateDevices=1\nProtectClock=y\nProtectHostname=t\nProtectKernelModules=true\n",
+     {{"ioperm", {0}, "errno(EPERM)"},
+      {"clock_settime", {0}, "errno(EPERM)"},
+      {"clock_gettime", {0}, "allow"},
+      {"sethostname", {0}, "errno(EPERM)"},
+      {"setdomainname", {0}, "errno(EPERM)"},
+      {"finit_module", {0}, "errno(EPERM)"}}},
+    {"[Service]\nProtectKernelLogs=yes\nProtectKernelTunables=yes\nProtectClock=yes\nProtectClock="
+     "no\n"
+     "ProtectKernelLogs=perhaps\n",
+     {{"syslog", {0}, "errno(EPERM)"},
+      {"_sysctl", {0}, "errno(EPERM)"},
+      {"clock_settime", {0}, "allow"}}},
+    {"[Service]\nRestrictRealtime=yes\n",
+     {{"sched_setscheduler", {0, 0}, "allow"},
+      {"sched_setscheduler", {0, 1}, "errno(EPERM)"},
+      {"sched_setscheduler", {0, 3}, "allow"},
+      {"sched_setscheduler", {0, 5}, "allow"},
+      {"sched_setscheduler", {0, 6}, "errno(EPERM)"},
+      {"sched_setscheduler", {0, 0x40000000}, "errno(EPERM)"}}},
+    {"[Service]\nRestrictSUIDSGID=yes\n",
+     {{"chmod", {0, 04755}, "errno(EPERM)"},
+      {"fchmodat", {0, 0, 02755}, "errno(EPERM)"},
+      {"chmod", {0, 01755}, "allow"},
+      {"openat", {0, 0, 0100, 04755}, "errno(EPERM)"},
+      {"openat", {0, 0, 0, 04755}, "allow"},
+      {"openat2", {0}, "enosys"},
+      {"mknodat", {0, 0, 02000}, "errno(EPERM)"},
+      {"mkdir", {0, 02000}, "errno(EPERM)"}}},
+    {"[Service]\nDynamicUser=yes\n", {{"fchmod", {0, 04755}, "errno(EPERM)"}}},
+    {"[Service]\nRestrictNamespaces=yes\n",
+     {{"clone3", {0}, "enosys"},
+      {"clone", {0x20000000}, "errno(EPERM)"},
+      {"clone", {17}, "allow"},
+      {"unshare", {0x200}, "allow"},
+      {"unshare", {0x80}, "errno(EPERM)"},
+      {"setns", {0, 0x200}, "errno(EPERM)"}}},
+    {"[Service]\nRestrictNamespaces=net\nRestrictNamespaces=user\nRestrictNamespaces=~net\n"
+     "RestrictNamespaces=pid nonsense\n",
+     {{"unshare", {0x10000000}, "allow"},
+      {"unshare", {0x40000000}, "errno(EPERM)"},
+      {"setns", {0, 0x10000000}, "allow"},
+      {"setns", {0, 0}, "errno(EPERM)"},
+      {"unshare", {0x20000000}, "errno(EPERM)"}}},
+    {"[Service]\nRestrictNamespaces=~pid\nProtectClock=yes\n",
+     {{"unshare", {0x20000000}, "errno(EPERM)"}, {"unshare", {0x40000000}, "allow"}}},
+    {"[Service]\nProtectClock=yes\nRestrictNamespaces=yes\nRestrictNamespaces=no\n",
+     {{"unshare", {0x20000000}, "allow"}, {"clone3", {0}, "allow"}}},
+    {"[Service]\nRestrictAddressFamilies=AF_UNIX \"af_inet\"\nRestrictAddressFamilies=AF_INET6\n"
+     "RestrictAddressFamilies=~AF_INET6\n",
+     {{"socket", {1}, "allow"},
+      {"socket", {2}, "allow"},
+      {"socket", {10}, "errno(EAFNOSUPPORT)"},
+      {"socket", {0}, "errno(EAFNOSUPPORT)"},
+      {"socket", {0x100000001}, "allow"},
+      {"socketpair", {1}, "allow"}}},
+    {"[Service]\nRestrictAddressFamilies=~AF_PACKET AF_NOSUCH\n",
+     {{"socket", {17}, "errno(EAFNOSUPPORT)"},
+      {"socket", {0x100000011}, "errno(EAFNOSUPPORT)"},
+      {"socket", {1}, "allow"}}},
+    {"[Service]\nRestrictAddressFamilies=none\n", {{"socket", {1}, "errno(EAFNOSUPPORT)"}}},
+    {"[Service]\nSystemCallLog=@swap mount\nSystemCallLog=~mount\nRestrictRealtime=yes\n",
+     {{"swapon", {0}, "log"}, {"mount", {0}, "allow"}, {"read", {0}, "allow"}}},
+    {"[Service]\nSystemCallLog=~read\nRestrictAddressFamilies=AF_UNIX\n",
+     {{"read", {0}, "allow"},
+      {"write", {0}, "log"},
+      {"socket", {1}, "log"},
+      {"socket", {2}, "errno(EAFNOSUPPORT)"}}},
+    /* What the lists deny stays denied as they say. */
+    {"[Service]\nSystemCallFilter=~@clock:ENOENT socket:kill\nProtectClock=yes\n"
+     "RestrictAddressFamilies=AF_UNIX\nSystemCallLog=settimeofday\n",
+     {{"clock_settime", {0}, "errno(ENOENT)"},
+      {"settimeofday", {0}, "errno(ENOENT)"},
+      {"socket", {1}, "kill"},
+      {"socket", {2}, "kill"}}},
+    {"[Service]\nSystemCallErrorNumber=ENOENT\nSystemCallFilter=chmod "
+     "socket\nRestrictSUIDSGID=yes\n"
+     "RestrictAddressFamilies=~AF_INET\n",
+     {{"chmod", {0, 04000}, "errno(EPERM)"},
+      {"chmod", {0, 0}, "allow"},
+      {"fchmod", {0, 04000}, "errno(ENOENT)"},
+      {"openat2", {0}, "errno(ENOENT)"},
+      {"socket", {2}, "errno(EAFNOSUPPORT)"},
+      {"socket", {1}, "allow"}}},
+};
+
+static void test_settings(void **unused)
+{
+    for (size_t i = 0; i < ELEMENTS(settings); i++) {
+        ait_sandbox_problem problem = AIT_SANDBOX_PROBLEM_INIT;
+        ait_policy *policy = NULL;
+        size_t n = 0;
+
+        if (ait_policy_from_systemd(&policy, "unit", settings[i].unit, &problem) < 0)
+            fail_msg("%s: %s", settings[i].unit, problem.message);
+        while (n < ELEMENTS(settings[i].calls) && settings[i].calls[n].name)
+            n++;
+        check_calls(settings[i].unit, policy, settings[i].calls, n);
+        ait_policy_unref(policy);
+    }
+}
 
 static int append(const ait_sandbox_problem *note, void *userdata)
 {
@@ -374,9 +487,10 @@ static void test_inexpressible(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_right),          cmocka_unit_test(test_wrong),
-        cmocka_unit_test(test_arguments),      cmocka_unit_test(test_ignored),
-        cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_inexpressible),
+        cmocka_unit_test(test_right),         cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_arguments),     cmocka_unit_test(test_ignored),
+        cmocka_unit_test(test_settings),      cmocka_unit_test(test_there_and_back),
+        cmocka_unit_test(test_inexpressible),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

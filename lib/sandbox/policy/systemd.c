@@ -12,45 +12,12 @@
 #include "problem.h"
 #include "syscalls/syscalls.h"
 #include "systemd.h"
+#include "unit-import.h"
 #include "unit-lines.h"
 
-#define WORD_SIZE 256
 #define ERRNO_MAX 4095
 
 static const ait_policy_action refuse = {.kind = AIT_POLICY_ERRNO, .error = EPERM};
-
-/* What the lists say about a call. */
-struct entry {
-    bool listed;
-    bool has_action;
-    ait_policy_action action;
-};
-
-struct import {
-    struct draft *draft;
-    const struct source *source;
-    ait_sandbox_problem *problem;
-    const char *type; /* of the unit; NULL: not known */
-    bool is_unit;     /* what systemd ignores, it ignores; else it is a mistake */
-    bool has_refusal;
-    ait_policy_action refusal; /* for what is denied without an errno of its own */
-    bool has_list;             /* the first one decides which kind they all are */
-    bool is_allow_list;
-    struct entry entries[SYSCALL_NEWEST + 1];
-
-    /* Where it is. */
-    struct unit_lines *lines; /* NULL: nowhere */
-    bool in_other;            /* a section that has no such lines */
-    bool inverted;
-};
-
-struct word {
-    const char *at; /* in the line */
-    int shown;      /* how much of it messages show */
-    char text[WORD_SIZE];
-    bool has_action;
-    ait_policy_action action;
-};
 
 static struct place place_of(const struct import *im, const char *at)
 {
@@ -61,8 +28,7 @@ static struct place place_of(const struct import *im, const char *at)
     return place;
 }
 
-__attribute__((format(printf, 3, 4))) static int fail(struct import *im, const char *at,
-                                                      const char *format, ...)
+int import_fail(struct import *im, const char *at, const char *format, ...)
 {
     struct place place = place_of(im, at);
     char message[sizeof(im->problem->message)];
@@ -75,8 +41,7 @@ __attribute__((format(printf, 3, 4))) static int fail(struct import *im, const c
                       message);
 }
 
-__attribute__((format(printf, 3, 4))) static void note(struct import *im, const char *at,
-                                                       const char *format, ...)
+void import_note(struct import *im, const char *at, const char *format, ...)
 {
     char message[sizeof(im->problem->message)];
     va_list arguments;
@@ -136,54 +101,72 @@ static int read_action(const char *text, ait_policy_action *ret)
     return 1;
 }
 
-/* Takes the next word from the value: a backslash stands for the character behind it. 0: there is
- * none. */
-static int next_word(struct import *im, const char **value, struct word *word)
+static int put_letter(struct import *im, struct unit_word *word, size_t *n, char c)
 {
-    const char *p = *value;
-    size_t n = 0;
-
-    while (unit_is_space(*p))
-        p++;
-    word->at = p;
-    for (; *p && !unit_is_space(*p); p++) {
-        if (*p == '\\' && !*++p) {
-            note(im, word->at,
-                 "nothing follows the last backslash; the word is ignored, as by systemd");
-            return 0;
-        }
-        if (n == WORD_SIZE - 1)
-            return fail(im, word->at, "a word of more than %d characters", WORD_SIZE - 1);
-        word->text[n++] = *p;
-    }
-    word->text[n] = 0;
-    word->shown = p - word->at < 40 ? (int)(p - word->at) : 40;
-    *value = p;
-    return p > word->at;
+    if (*n == UNIT_WORD_SIZE - 1)
+        return import_fail(im, word->at, "a word of more than %d characters", UNIT_WORD_SIZE - 1);
+    word->text[(*n)++] = c;
+    word->text[*n] = 0;
+    return 0;
 }
 
-static int bad_action(struct import *im, const struct word *word, const char *colon)
+int import_word(struct import *im, bool quotes, const char **value, struct unit_word *word)
+{
+    const char *p = *value;
+    char quote = 0;
+    size_t n = 0;
+    int e = 0;
+
+    p += strspn(p, " \t\r\n");
+    word->at = p;
+    word->text[0] = 0;
+    for (; *p && (quote || !unit_is_space(*p)) && e >= 0; p++) {
+        if (*p == '\\' && p[1])
+            e = put_letter(im, word, &n, *++p);
+        else if (*p == '\\' || (quote && *p == quote))
+            quote = *p == '\\' ? '\\' : 0;
+        else if (!quote && quotes && strchr("'\"", *p))
+            quote = *p;
+        else
+            e = put_letter(im, word, &n, *p);
+    }
+    *value = p;
+    word->shown = p - word->at < 40 ? (int)(p - word->at) : 40;
+    if (e < 0)
+        return e;
+    if (!quote)
+        return p > word->at;
+    if (!im->is_unit)
+        return import_fail(im, word->at, "nothing follows the last backslash");
+    import_note(im, word->at, "nothing follows the last %s; the word is ignored, as by systemd",
+                quote == '\\' ? "backslash" : "quote");
+    return -EBADMSG;
+}
+
+static int bad_action(struct import *im, const struct unit_word *word, const char *colon)
 {
     if (!im->is_unit)
-        return fail(im, word->at + (colon - word->text) + 1,
-                    "an error's name or number, or kill, is expected, not '%.40s'", colon + 1);
-    note(im, word->at, "'%.*s' has no errno that is known; it is ignored, as by systemd",
-         word->shown, word->at);
+        return import_fail(im, word->at + (colon - word->text) + 1,
+                           "an error's name or number, or kill, is expected, not '%.40s'",
+                           colon + 1);
+    import_note(im, word->at, "'%.*s' has no errno that is known; it is ignored, as by systemd",
+                word->shown, word->at);
     return 0;
 }
 
 /* systemd answers 0 and does not make the call, which no program can rely on. */
-static void avoid_zero(struct import *im, struct word *word)
+static void avoid_zero(struct import *im, struct unit_word *word)
 {
     if (word->action.kind != AIT_POLICY_ERRNO || word->action.error > 0)
         return;
     word->action = refuse;
-    note(im, word->at, "%.*s: systemd lets it do nothing and report success; here it gets EPERM",
-         word->shown, word->at);
+    import_note(im, word->at,
+                "%.*s: systemd lets it do nothing and report success; here it gets EPERM",
+                word->shown, word->at);
 }
 
 /* Divides the word. 0: systemd ignores it. */
-static int read_word(struct import *im, struct word *word)
+static int read_word(struct import *im, struct unit_word *word)
 {
     char *colon = strchr(word->text, ':');
 
@@ -194,10 +177,10 @@ static int read_word(struct import *im, struct word *word)
         (!im->is_unit && word->action.kind == AIT_POLICY_ERRNO && word->action.error == 0))
         return bad_action(im, word, colon);
     if (im->is_unit && !im->inverted) {
-        note(im, word->at,
-             "a call that is allowed takes no errno: '%.*s' is ignored, as by systemd; write "
-             "SystemCallFilter=~%.*s",
-             word->shown, word->at, word->shown, word->at);
+        import_note(im, word->at,
+                    "a call that is allowed takes no errno: '%.*s' is ignored, as by systemd; "
+                    "write SystemCallFilter=~%.*s",
+                    word->shown, word->at, word->shown, word->at);
         return 0;
     }
     avoid_zero(im, word);
@@ -206,9 +189,9 @@ static int read_word(struct import *im, struct word *word)
 }
 
 /* A call with an errno of its own is denied, whichever kind the lists are. */
-static void say(struct import *im, const struct word *word, int number)
+static void say(struct import *im, const struct unit_word *word, int number)
 {
-    struct entry *entry = &im->entries[number];
+    struct unit_entry *entry = &im->entries[number];
 
     entry->listed = word->has_action || im->inverted != im->is_allow_list;
     entry->has_action = word->has_action;
@@ -217,7 +200,7 @@ static void say(struct import *im, const struct word *word, int number)
 
 struct saying {
     struct import *import;
-    const struct word *word;
+    const struct unit_word *word;
 };
 
 static int say_member(int number, void *userdata)
@@ -228,20 +211,20 @@ static int say_member(int number, void *userdata)
     return 0;
 }
 
-static int unknown(struct import *im, const struct word *word)
+int import_unknown(struct import *im, const struct unit_word *word)
 {
     const char *kind = *word->text == '@' ? "group" : "system call",
                *nearest = syscall_nearest(word->text);
 
     if (!im->is_unit)
-        return fail(im, word->at, "unknown %s '%.63s'%s%s%s", kind, word->text,
-                    nearest ? ": is it " : "", nearest ? nearest : "", nearest ? "?" : "");
-    note(im, word->at, "unknown %s '%.63s'%s%s%s; it is ignored, as by systemd", kind, word->text,
-         nearest ? ": is it " : "", nearest ? nearest : "", nearest ? "?" : "");
+        return import_fail(im, word->at, "unknown %s '%.63s'%s%s%s", kind, word->text,
+                           nearest ? ": is it " : "", nearest ? nearest : "", nearest ? "?" : "");
+    import_note(im, word->at, "unknown %s '%.63s'%s%s%s; it is ignored, as by systemd", kind,
+                word->text, nearest ? ": is it " : "", nearest ? nearest : "", nearest ? "?" : "");
     return 0;
 }
 
-static int say_word(struct import *im, struct word *word)
+static int say_word(struct import *im, struct unit_word *word)
 {
     struct saying s = {im, word};
     int e = read_word(im, word);
@@ -250,13 +233,14 @@ static int say_word(struct import *im, struct word *word)
         return e;
     if (*word->text == '@') {
         e = syscall_group_expand(word->text, say_member, &s);
-        return e < 0 ? unknown(im, word) : 0;
+        return e < 0 ? import_unknown(im, word) : 0;
     }
     int number = ait_syscall_from_name(word->text);
     if (number == -ENOENT)
-        return unknown(im, word);
+        return import_unknown(im, word);
     if (number < 0) {
-        note(im, word->at, "this architecture has no system call %s: it is skipped", word->text);
+        import_note(im, word->at, "this architecture has no system call %s: it is skipped",
+                    word->text);
         return 0;
     }
     say(im, word, number);
@@ -267,14 +251,14 @@ static int say_word(struct import *im, struct word *word)
 
 static void reset_lists(struct import *im)
 {
-    im->has_list = false;
+    im->has_list = im->is_allow_list = false;
     memset(im->entries, 0, sizeof(im->entries));
 }
 
 /* The first list decides of which kind all are; an allow list has what every program needs. */
 static void begin_list(struct import *im, bool inverted)
 {
-    struct word none = {0};
+    struct unit_word none = {0};
     struct saying s = {im, &none};
 
     im->inverted = false;
@@ -290,7 +274,7 @@ static void begin_list(struct import *im, bool inverted)
 static int read_list(struct import *im, const char *key, const char *value)
 {
     bool inverted = *value == '~';
-    struct word word;
+    struct unit_word word;
     int e;
 
     (void)key;
@@ -300,12 +284,12 @@ static int read_list(struct import *im, const char *key, const char *value)
     }
     begin_list(im, inverted);
     value += inverted;
-    while ((e = next_word(im, &value, &word)) > 0) {
+    while ((e = import_word(im, false, &value, &word)) > 0) {
         e = say_word(im, &word);
         if (e < 0)
             return e;
     }
-    return e;
+    return e == -EBADMSG ? 0 : e;
 }
 
 static int read_error(struct import *im, const char *key, const char *value)
@@ -323,9 +307,10 @@ static int read_error(struct import *im, const char *key, const char *value)
         return 0;
     }
     if (!im->is_unit)
-        return fail(im, value, "an error's name or number, or kill, is expected, not '%.40s'",
-                    value);
-    note(im, value, "'%.40s' is no errno that is known; it is ignored, as by systemd", value);
+        return import_fail(im, value,
+                           "an error's name or number, or kill, is expected, not '%.40s'", value);
+    import_note(im, value, "'%.40s' is no errno that is known; it is ignored, as by systemd",
+                value);
     return 0;
 }
 
@@ -334,56 +319,26 @@ static int read_architectures(struct import *im, const char *key, const char *va
 {
     (void)key;
     if (*value && strcmp(value, "native") != 0)
-        note(im, value, "only calls of this architecture are allowed, whatever is listed here");
-    return 0;
-}
-
-static bool is_off(const char *value)
-{
-    static const char *const words[] = {"", "0", "no", "n", "false", "f", "off"};
-
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (!strcasecmp(words[i], value))
-            return true;
-    return false;
-}
-
-static int read_apart(struct import *im, const char *key, const char *value)
-{
-    if (!is_off(value))
-        note(im, key, "%s is a filter of its own in systemd and is not read; write rules for it",
-             key);
+        import_note(im, value,
+                    "only calls of this architecture are allowed, whatever is listed here");
     return 0;
 }
 
 /* ---- lines ----------------------------------------------------------------------------------- */
 
-static const struct key {
-    const char *name;
-    int (*read)(struct import *im, const char *key, const char *value);
-} keys[] = {
-    {"SystemCallFilter", read_list},
-    {"SystemCallErrorNumber", read_error},
-    {"SystemCallArchitectures", read_architectures},
-    {"SystemCallLog", read_apart},
-    {"LockPersonality", read_apart},
-    {"MemoryDenyWriteExecute", read_apart},
-    {"ProtectClock", read_apart},
-    {"ProtectHostname", read_apart},
-    {"ProtectKernelLogs", read_apart},
-    {"ProtectKernelModules", read_apart},
-    {"RestrictAddressFamilies", read_apart},
-    {"RestrictNamespaces", read_apart},
-    {"RestrictRealtime", read_apart},
-    {"RestrictSUIDSGID", read_apart},
-};
-
-static const struct key *find_key(const char *name)
+static unit_reader find_reader(const char *key)
 {
+    static const struct {
+        const char *name;
+        unit_reader read;
+    } keys[] = {{"SystemCallFilter", read_list},
+                {"SystemCallErrorNumber", read_error},
+                {"SystemCallArchitectures", read_architectures}};
+
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-        if (!strcmp(keys[i].name, name))
-            return &keys[i];
-    return NULL;
+        if (!strcmp(keys[i].name, key))
+            return keys[i].read;
+    return unit_settings_reader(key);
 }
 
 /* Sections of units that run programs. */
@@ -405,7 +360,7 @@ static int read_section(struct import *im, const char *line)
 
     for (const char *p = line + 1; *p; p++)
         if (line[n - 1] != ']' || (unsigned char)*p < ' ' || strchr("'\"\\\x7f", *p))
-            return fail(im, line, "'%.40s' is no header of a section", line);
+            return import_fail(im, line, "'%.40s' is no header of a section", line);
     im->in_other = !is_section_of(im, line);
     return 0;
 }
@@ -431,12 +386,12 @@ static int read_assignment(struct import *im, char *line, char *sign)
         *--end = 0;
     while (unit_is_space(*value))
         value++;
-    const struct key *key = find_key(line);
-    if (!key)
+    unit_reader read = find_reader(line);
+    if (!read)
         return 0;
     if (!im->in_other)
-        return key->read(im, line, value);
-    note(im, line, "this section has no %s; it is ignored, as by systemd", line);
+        return read(im, line, value);
+    import_note(im, line, "this section has no %s; it is ignored, as by systemd", line);
     return 0;
 }
 
@@ -453,7 +408,7 @@ static int read_line(struct import *im, char *line)
     if (!im->is_unit)
         return read_list(im, NULL, line);
     if (!im->in_other)
-        note(im, line, "there is no '=' in this line; it is ignored, as by systemd");
+        import_note(im, line, "there is no '=' in this line; it is ignored, as by systemd");
     return 0;
 }
 
@@ -525,7 +480,7 @@ static void fill_layer(const struct import *im, struct layer *layer)
     layer->has_fallback = true;
     layer->fallback = im->is_allow_list ? im->refusal : allow;
     for (int i = 0; i <= SYSCALL_NEWEST; i++) {
-        const struct entry *entry = &im->entries[i];
+        const struct unit_entry *entry = &im->entries[i];
         if (!entry->listed)
             continue;
         layer->calls[i].has_action = true;
@@ -533,25 +488,35 @@ static void fill_layer(const struct import *im, struct layer *layer)
     }
 }
 
-static int put_lists(struct import *im)
+static void choose_refusal(struct import *im)
+{
+    if (im->has_refusal)
+        return;
+    im->refusal = im->is_unit ? (ait_policy_action){.kind = AIT_POLICY_KILL} : refuse;
+    if (im->is_unit && im->has_list)
+        import_note(im, NULL,
+                    "denied calls kill, which is systemd's default; SystemCallErrorNumber=EPERM "
+                    "lets them fail");
+}
+
+static int put_all(struct import *im)
 {
     __attribute__((cleanup(layer_freep))) struct layer *layer = calloc(1, sizeof(*layer));
+    ait_policy_action base[SYSCALL_NEWEST + 1];
 
     if (!layer)
         return -ENOMEM;
-    if (!im->has_list)
+    if (!im->has_list && !unit_settings_any(&im->settings))
         return problem_at(
             im->problem, -EINVAL, im->source->name, 0, 0,
             "it contains no list of system calls; a line SystemCallFilter=... is expected");
-    if (!im->has_refusal && im->is_unit) {
-        im->refusal = (ait_policy_action){.kind = AIT_POLICY_KILL};
-        note(im, NULL,
-             "denied calls kill, which is systemd's default; SystemCallErrorNumber=EPERM lets them "
-             "fail");
-    } else if (!im->has_refusal)
-        im->refusal = refuse;
+    choose_refusal(im);
     fill_layer(im, layer);
-    return draft_put(im->draft, layer, im->problem);
+    unit_settings_log(&im->settings, layer);
+    for (int i = 0; i <= SYSCALL_NEWEST; i++)
+        base[i] = layer->calls[i].has_action ? layer->calls[i].action : layer->fallback;
+    int e = draft_put(im->draft, layer, im->problem);
+    return e < 0 ? e : unit_settings_put(im, base);
 }
 
 static int too_large(struct import *im)
@@ -567,7 +532,7 @@ static int read_dropin(struct import *im, const struct unit_text *dropin)
         return -ENOMEM;
     im->is_unit = true;
     im->in_other = true;
-    note(im, NULL, "this drop-in of the unit has been read, as by systemd");
+    import_note(im, NULL, "this drop-in of the unit has been read, as by systemd");
     return read_text_lines(im, dropin->text);
 }
 
@@ -581,7 +546,7 @@ static int import_all(struct import *im, const char *text, const struct unit_tex
     for (; e >= 0 && im->is_unit && dropins; dropins = dropins->next)
         e = read_dropin(im, dropins);
     im->source = main;
-    return e < 0 ? e : put_lists(im);
+    return e < 0 ? e : put_all(im);
 }
 
 static void import_freep(struct import **p)

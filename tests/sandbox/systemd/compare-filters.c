@@ -32,7 +32,10 @@
 #define PROGRAMS_MAX 256
 #define SHOWN_MAX    60
 #define SHOWN_A_UNIT 3
-#define EXIT_SECCOMP 228 /* systemd(1): it could not load the filters */
+/* systemd.exec(5): its own reasons for an exit; EXIT_EXEC comes after the filters. */
+#define EXIT_FIRST   200
+#define EXIT_EXEC    203
+#define EXIT_LAST    245
 
 #if defined(__x86_64__)
 #define ARCH AUDIT_ARCH_X86_64
@@ -198,14 +201,19 @@ static void compare(struct comparison *c, struct bpf_stack theirs)
                                          0x40000000,         0x40000001, 0x40000208,
                                          0x7fffffff,         0x80000000, UINT32_MAX};
 
-    for (uint32_t i = 0; i <= SYSCALL_NEWEST; i++)
+    for (uint32_t i = 0; i <= SYSCALL_NEWEST; i++) {
+        uint64_t masks[6];
+        for (unsigned arg = 0; arg < 6; arg++)
+            masks[arg] = syscall_argument_mask((int)i, arg);
         if (ait_syscall_name((int)i))
-            check(bpf_compare_stacks(c->ours, theirs, ARCH, i, differ, c), c->unit, i);
+            check(bpf_compare_stacks(c->ours, theirs, ARCH, i, masks, differ, c), c->unit, i);
+    }
     for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++)
-        check(bpf_compare_stacks(c->ours, theirs, ARCH, elsewhere[i], must_deny, c), c->unit,
+        check(bpf_compare_stacks(c->ours, theirs, ARCH, elsewhere[i], NULL, must_deny, c), c->unit,
               elsewhere[i]);
     for (uint32_t i = 0; i <= SYSCALL_NEWEST; i++)
-        check(bpf_compare_stacks(c->ours, theirs, AUDIT_ARCH_I386, i, must_deny, c), c->unit, i);
+        check(bpf_compare_stacks(c->ours, theirs, AUDIT_ARCH_I386, i, NULL, must_deny, c), c->unit,
+              i);
 }
 
 /* ---- units ----------------------------------------------------------------------------------- */
@@ -240,9 +248,9 @@ static void compare_policy(const char *unit, const ait_policy *policy, struct st
 
 static bool is_started(const struct stack *stack)
 {
-    int status = (int)stack->status;
+    int status = (int)stack->status, code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
 
-    return !(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SECCOMP);
+    return code < EXIT_FIRST || code > EXIT_LAST || code == EXIT_EXEC;
 }
 
 static void compare_unit(const char *root, const char *filters, const char *unit)
@@ -296,7 +304,7 @@ static void learn(const char *root, const char *filters, const char *unit)
         bool denied = false;
         if (!ait_syscall_name(i))
             continue;
-        check(bpf_compare_stacks((struct bpf_stack){&all, 1}, theirs.stack, ARCH, (uint32_t)i,
+        check(bpf_compare_stacks((struct bpf_stack){&all, 1}, theirs.stack, ARCH, (uint32_t)i, NULL,
                                  note_answer, &denied),
               unit, (uint32_t)i);
         bool ours = ait_policy_action_is_denial(ait_policy_evaluate(policy, i, none));

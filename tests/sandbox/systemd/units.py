@@ -45,6 +45,15 @@ ODD_ERRORS = ['0', '4096', '-1', '', 'EFOO', 'eperm', 'KILL', 'log', 'allow', '0
               ' 1', '1x', '08', '0x', 'EPERM:EACCES', 'ERESTARTSYS', '133', '512', '99999999999999999999', 'trap']
 
 
+SWITCHES = ['LockPersonality', 'MemoryDenyWriteExecute', 'ProtectClock', 'ProtectHostname', 'ProtectKernelLogs',
+            'ProtectKernelModules', 'ProtectKernelTunables', 'PrivateDevices', 'RestrictRealtime', 'RestrictSUIDSGID']
+BOOLEANS = ['yes', 'no', 'true', 'False', 'ON', 'off', '1', '0', 't', 'n', '', 'yess', 'yes no']
+NAMESPACES = ['cgroup', 'ipc', 'net', 'mnt', 'pid', 'user', 'uts'] * 2 + ['time', 'NET', 'mount', 'yes', '"net"', 'ne\\t']
+FAMILIES = ['AF_UNIX', 'AF_INET', 'AF_INET6', 'AF_NETLINK', 'AF_PACKET', 'AF_LOCAL', 'AF_FILE', 'AF_ROUTE', 'AF_VSOCK',
+            'AF_XDP', 'AF_MCTP', 'AF_UNSPEC', 'AF_MAX', 'af_inet', 'AF_NOSUCH', '"AF_INET"', "'AF_UNIX", 'AF\\_UNIX', '2',
+            'none', 'PF_INET', 'AF_KEY', 'AF_ALG', 'AF_QIPCRTR']
+
+
 class Draw:
     def __init__(self, seed):
         self.random = random.Random(seed)
@@ -98,7 +107,27 @@ class Draw:
                              'SystemCallFilters=read', 'X-SystemCallFilter=read', 'SystemCallFilter =', '\\'])
         if r < 0.90:
             return self.section()
-        return self.any(['Nice=0', 'UMask=022', 'NoNewPrivileges=yes', 'RestartSec=3'])
+        if r < 0.91:
+            return self.any(['Nice=0', 'UMask=022', 'NoNewPrivileges=yes', 'RestartSec=3'])
+        return self.setting()
+
+    def setting(self):
+        """One that makes a filter of its own."""
+        r = self.random.random()
+        if r < 0.5:
+            # With another value, DynamicUser= is an error for the whole unit.
+            return self.assignment(*self.any([(self.any(SWITCHES), self.any(BOOLEANS)), (self.any(SWITCHES), 'yes'),
+                                              ('DynamicUser', self.any(['yes', 'yes', 'no']))]))
+        if r < 0.65:
+            return self.assignment('SystemCallLog', self.lists())
+        if r < 0.8:
+            words = self.some(NAMESPACES)
+            return self.assignment('RestrictNamespaces', words if self.chance(0.6) else self.any(BOOLEANS))
+        return self.assignment('RestrictAddressFamilies', self.some(FAMILIES) if self.chance(0.9) else self.any(['none', '']))
+
+    def some(self, words):
+        chosen = [self.any(words) for _ in range(self.any([0, 1, 1, 2, 3, 4]))]
+        return self.any(['', '', '~']) + self.space().join(chosen)
 
     def section(self):
         return self.any(['[Unit]', '[X-Old]', '[Service]', '[Service]', '[Service] ', ' [Service]', '[Socket]', '[Install]',
