@@ -59,9 +59,10 @@ typedef struct ait_bus_serve_options {
 #define AIT_BUS_SERVE_OPTIONS(...) AIT_OPTIONS_(ait_bus_serve_options, __VA_ARGS__)
 
 /*
- * Serves an interface of an object until the calling task is cancelled. Then it removes the
- * interface from the bus, ends the methods that run, and returns -ECANCELED. To serve in a task of
- * its own, spawn that task with ait_scope_start(), which returns when the interface is available.
+ * Serves an interface of an object until the calling task is cancelled, or the connection has
+ * ended. Then it removes the interface from the bus, ends the methods that run, and returns
+ * -ECANCELED or -ECONNRESET. To serve in a task of its own, spawn that task with ait_scope_start(),
+ * which returns when the interface is available.
  *
  * The vtable is that of sd_bus_add_object_vtable(), and is read until the call returns. Each method
  * call runs its handler in a new task named after the method, which may wait. As in sd-bus, the

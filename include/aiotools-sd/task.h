@@ -99,7 +99,8 @@ enum {
 /*
  * Cancels the task and waits until it has ended. Waits even if the caller is cancelled meanwhile,
  * and then returns -ECANCELED. Returns 0 if the task ended with an error or -ECANCELED, and 1 if
- * its result is >= 0. -EDEADLK: task is the caller or one of the caller's ancestors.
+ * its result is >= 0. -EDEADLK: task is the caller or one of the caller's ancestors,
+ * or its end waits for that of the caller; then it is not cancelled.
  */
 int ait_cancel_and_wait(ait_task *task, int *ret_result);
 int ait_cancel_and_wait_full(ait_task *task, unsigned flags, int *ret_result);

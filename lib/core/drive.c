@@ -51,7 +51,8 @@ static void run_ready(struct ait_loop *loop)
 
 void loop_run_batch(struct ait_loop *loop)
 {
-    loop->slice = SLICE;
+    loop->slice = loop->slice_size;
+    loop->late = false;
     loop->n_slices = BATCH_SLICES - 1;
     loop->batch_end = 0;
     loop_check_child(loop);

@@ -57,7 +57,7 @@ static void guest_dispatch(struct ait_loop *loop)
         loop_fire_timers(loop);
         if (n == 0 && loop_idle_until(loop) != 0)
             break;
-        if (i % 4 == 3 && clock_now_real() >= end)
+        if ((i % 4 == 3 || loop->late) && clock_now_real() >= end)
             break;
     }
     loop->dispatching = false;
@@ -116,7 +116,16 @@ static int on_exit_event(sd_event_source *source, void *userdata)
 
 int event_add_exit(struct ait_loop *loop)
 {
-    return sd_event_add_exit(loop->event, &loop->event_exit, on_exit_event, loop);
+    int r;
+
+    r = sd_event_add_exit(loop->event, &loop->event_exit, on_exit_event, loop);
+    if (r < 0)
+        return r;
+    /*
+     * Before all others: sd-bus closes its connections in exit sources, and tasks that end may
+     * have something to say on them.
+     */
+    return sd_event_source_set_priority(loop->event_exit, INT64_MIN);
 }
 
 void guest_done(struct ait_loop *loop)

@@ -14,6 +14,7 @@
 #include "guest.h"
 #include "overflow.h"
 #include "post.h"
+#include "scheduler.h"
 #include "scope.h"
 #include "task.h"
 
@@ -102,6 +103,7 @@ AIT_PUBLIC int ait_loop_new(ait_loop **ret)
     loop->refs = 1;
     loop->fork_generation = loop_fork_generation;
     loop->epoll_fd = -1;
+    loop->slice_size = SLICE;
 #ifdef AIT_HAVE_VALGRIND
     /* It complains of calls that it does not know. */
     loop->no_pwait2 = RUNNING_ON_VALGRIND;

@@ -15,8 +15,10 @@
 #include "task.h"
 
 #define EVENT_EVERY                                                                                \
-    32 /* polls without a look at the sd_event: new defer sources and timers show only in prepare  \
-        */
+    32 /* short polls without a look at the sd_event: new defer sources and timers show only in    \
+          prepare */
+
+#define EVENT_STEPS 16
 
 static void event_ready(struct ait_loop *loop, uint32_t events)
 {
@@ -58,27 +60,48 @@ static int event_dispatch(struct ait_loop *loop)
     return r < 0 ? r : 0;
 }
 
-/* One iteration of the sd_event around our own poll. */
-static int poll_with_event(struct ait_loop *loop, uint64_t until)
+/*
+ * One iteration of the sd_event around our own poll. *ret_dispatched: whether a source was
+ * dispatched.
+ */
+static int poll_with_event_once(struct ait_loop *loop, uint64_t until, bool *ret_dispatched)
 {
     int r;
 
     loop->n_polls = 0;
     r = sd_event_prepare(loop->event);
-    if (r > 0) {
-        r = event_dispatch(loop);
-        if (r < 0 || loop->stop)
-            return r;
-        (void)loop_poll(loop, 0);
-        return 0;
+    if (r == 0) {
+        (void)loop_poll(loop, until);
+        r = sd_event_wait(loop->event, 0); /* the only way out of ARMED */
+        *ret_dispatched = r > 0;
+        return r > 0 ? event_dispatch(loop) : r;
     }
     if (r < 0)
         return r;
-    (void)loop_poll(loop, until);
-    r = sd_event_wait(loop->event, 0); /* the only way out of ARMED */
-    if (r > 0)
-        r = event_dispatch(loop);
-    return r < 0 ? r : 0;
+    *ret_dispatched = true;
+    r = event_dispatch(loop);
+    if (r >= 0 && !loop->stop)
+        (void)loop_poll(loop, 0);
+    return r;
+}
+
+/*
+ * A look at the sd_event. While tasks compute, the next one is a batch away; so what wakes no task,
+ * such as the steps in which sd-bus takes a message, does not wait for it. What wakes one does: it
+ * is to run before the next message comes.
+ */
+static int poll_with_event(struct ait_loop *loop, uint64_t until)
+{
+    uint32_t tail = loop->tail;
+    bool more = true;
+    int r = 0;
+
+    for (unsigned i = 0; i < EVENT_STEPS && more && r >= 0; i++) {
+        more = false;
+        r = poll_with_event_once(loop, i == 0 ? until : 0, &more);
+        more = more && loop->late && !loop->stop && loop->tail == tail && !loop->attention;
+    }
+    return r;
 }
 
 static bool run_over(const struct ait_loop *loop, const struct ait_task *until_done)
@@ -96,7 +119,7 @@ static int turn(struct ait_loop *loop, const struct ait_task *until_done)
     if (run_over(loop, until_done))
         return 0;
     until = loop_idle_until(loop);
-    if (loop->event && (until != 0 || ++loop->n_polls >= EVENT_EVERY))
+    if (loop->event && (until != 0 || loop->late || ++loop->n_polls >= EVENT_EVERY))
         return poll_with_event(loop, until);
     (void)loop_poll(loop, until);
     return 0;

@@ -55,22 +55,38 @@ void loop_shuffle_round(struct ait_loop *loop)
     }
 }
 
+/* Tasks that compute between their switches make a slice long, so it gets fewer of them. */
+static void loop_fit_slice(struct ait_loop *loop, uint64_t usec)
+{
+    if (usec > BATCH_USEC / 4)
+        loop->slice_size = loop->slice_size > 1 ? loop->slice_size / 2 : 1;
+    else if (usec < BATCH_USEC / 8 && loop->slice_size < SLICE)
+        loop->slice_size *= 2;
+}
+
 /*
  * Usually called by the task that has used up the slice: returning to the loop's context would cost
  * several mispredicted branches.
  */
 bool loop_new_slice(struct ait_loop *loop)
 {
+    uint64_t now;
+
     if (loop->n_slices == 0)
         return false;
-    if (loop->batch_end == 0) {
-        loop->batch_end = clock_now_real() + BATCH_USEC;
-    } else if (clock_now_real() >= loop->batch_end) {
+    now = clock_now_real();
+    if (loop->batch_end == 0)
+        loop->batch_end = now + (loop->slice_size < SLICE ? BATCH_USEC / 2 : BATCH_USEC);
+    else
+        loop_fit_slice(loop, now - loop->slice_start);
+    loop->slice_start = now;
+    if (now >= loop->batch_end) {
         loop->n_slices = 0;
+        loop->late = true;
         return false;
     }
     loop->n_slices--;
-    loop->slice = SLICE;
+    loop->slice = loop->slice_size;
     return true;
 }
 

@@ -13,7 +13,7 @@
 #include "current.h"
 #include "state.h"
 
-#define SLICE        64  /* switches between two looks at the clock */
+#define SLICE        64  /* switches between two looks at the clock, where tasks are short */
 #define BATCH_SLICES 16  /* slices, or */
 #define BATCH_USEC   500 /* time, between two polls */
 #define BUDGET       128 /* operations of a task without suspending */
@@ -98,7 +98,7 @@ static always_inline void loop_push_ready(struct ait_loop *loop, struct ait_task
 /* Makes a suspended task ready. Has no effect if it is ready, running, or has ended. */
 static always_inline void task_wake(struct ait_task *t)
 {
-    if (t->state == TASK_PARKED || t->state == TASK_WAITING)
+    if (t->state >= TASK_PARKED && t->state <= TASK_RELOCKING)
         loop_push_ready(t->future.loop, t);
 }
 

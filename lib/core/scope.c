@@ -528,7 +528,7 @@ AIT_PUBLIC int ait_scope_cancel_and_wait(ait_scope *scope)
     r = op_enter_structural(&loop, &w.task);
     if (r < 0)
         return r;
-    if (scope_contains(scope, w.task))
+    if (scope->state != SCOPE_EXITED && wait_is_circular(w.task, scope))
         return -EDEADLK;
     if (scope->state != SCOPE_EXITED)
         scope_cancel(scope);

@@ -112,6 +112,16 @@ int scope_refusal(const struct ait_scope *s);
 /* Whether s is t's current scope or one further out, up to the loop's root. */
 bool scope_contains(const struct ait_scope *s, const struct ait_task *t);
 
+/* ---- circle.c -------------------------------------------------------------------------------- */
+
+/*
+ * Whether target, which t wants to wait for although nothing can cut that short, ends only after t:
+ * t is in it; or somebody who is waits, structurally, for what t is in; and so on.
+ */
+bool wait_is_circular(struct ait_task *t, const struct ait_scope *target);
+/* The same for a lock of owner's that t has to take back. */
+bool lock_is_circular(struct ait_task *t, const struct ait_task *owner);
+
 void scope_pool_done(struct scope_pool *pool);
 
 /* ---- scope-sets.c: the task sets that hang on a scope (taskset.h) ---------------------------- */

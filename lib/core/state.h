@@ -142,10 +142,11 @@ struct ait_taskset {
 /* ---- tasks ----------------------------------------------------------------------------------- */
 
 enum task_state {
-    TASK_READY,   /* in the ready ring */
-    TASK_RUNNING, /* the loop's current one, or about to be */
-    TASK_PARKED,  /* in a wait that cancellation ends */
-    TASK_WAITING, /* in a structural wait, which it does not */
+    TASK_READY,     /* in the ready ring */
+    TASK_RUNNING,   /* the loop's current one, or about to be */
+    TASK_PARKED,    /* in a wait that cancellation ends */
+    TASK_WAITING,   /* in a structural wait, which it does not */
+    TASK_RELOCKING, /* nor in one for a lock that it had before */
     TASK_ENDED,
 };
 
@@ -162,6 +163,7 @@ struct ait_task {
     struct ait_future future;
     uint8_t state;
     uint8_t class;           /* of its stack */
+    bool is_stuck;           /* while circle.c looks */
     uint32_t index;          /* in the parent's children */
     struct ait_scope *scope; /* innermost */
     struct context context;
@@ -182,6 +184,7 @@ struct ait_task {
     struct start *start;              /* of ait_scope_start(), until the task has started */
     ait_task_fn entry;                /* fn, to be read at any time */
     struct ait_local_binding *locals; /* local.h */
+    struct ait_task *next_stuck;
 };
 
 static inline struct ait_task *future_task(struct ait_future *f)
@@ -221,12 +224,15 @@ struct ait_loop {
     struct ait_task *current;
     struct ait_task **ring;
     uint32_t head, tail, round_end, mask;
-    uint32_t slice;     /* switches left */
-    uint32_t budget;    /* of the current task */
-    uint32_t n_slices;  /* left in the batch */
-    uint64_t batch_end; /* 0: the clock has not been read yet */
-    bool attention;     /* the loop's context has something to do */
-    bool kick;          /* a wake-up must be reported to the code that drives the loop */
+    uint32_t slice;      /* switches left */
+    uint32_t slice_size; /* of the next one */
+    uint32_t budget;     /* of the current task */
+    uint32_t n_slices;   /* left in the batch */
+    uint64_t batch_end;  /* 0: the clock has not been read yet */
+    uint64_t slice_start;
+    bool late;      /* the batch was ended by the clock */
+    bool attention; /* the loop's context has something to do */
+    bool kick;      /* a wake-up must be reported to the code that drives the loop */
     bool shuffle;
     bool guest;
     bool dispatching;

@@ -249,6 +249,7 @@ static always_inline void task_init(struct ait_task *t, struct ait_loop *loop,
     t->destroy = spawn.destroy;
     t->name = spawn.name;
     t->start = NULL;
+    t->is_stuck = false;
     t->locals = spawn.locals;
 }
 
@@ -518,9 +519,9 @@ AIT_PUBLIC int ait_cancel_and_wait_full(ait_task *task, unsigned flags, int *ret
     r = op_enter_structural(&loop, &w.task);
     if (r < 0)
         return r;
-    if (scope_contains(&task->root, w.task))
-        return -EDEADLK;
     if (!task->future.done) {
+        if (wait_is_circular(w.task, &task->root))
+            return -EDEADLK;
         task->future.refs++;
         scope_cancel(&task->root);
         list_append(&task->future.waiters, &w.link);
@@ -547,6 +548,24 @@ AIT_PUBLIC int ait_cancel_and_wait(ait_task *task, int *ret_result)
     return ait_cancel_and_wait_full(task, 0, ret_result);
 }
 
+/* One that was cancelled. While others were waited for, it may have begun to wait for us. */
+static int wait_for_end(struct ait_loop *loop, struct ait_task *t, struct ait_task *task)
+{
+    const struct wait wait = {.kind = "future", .object = task};
+    struct waiter w = {.task = t};
+
+    if (task->future.done)
+        return 0;
+    if (wait_is_circular(t, &task->root))
+        return -EDEADLK;
+    task->future.refs++;
+    list_append(&task->future.waiters, &w.link);
+    while (!task->future.done)
+        task_suspend_in(loop, t, TASK_WAITING, &wait);
+    task_unref(task);
+    return 0;
+}
+
 AIT_PUBLIC int ait_cancel_and_wait_many(ait_task *const *tasks, size_t n)
 {
     struct ait_loop *loop;
@@ -560,7 +579,7 @@ AIT_PUBLIC int ait_cancel_and_wait_many(ait_task *const *tasks, size_t n)
         if (!tasks[i])
             continue;
         LOOP_CHECK(tasks[i]->future.loop);
-        if (scope_contains(&tasks[i]->root, t))
+        if (!tasks[i]->future.done && wait_is_circular(t, &tasks[i]->root))
             r = -EDEADLK;
     }
     if (r < 0)
@@ -568,17 +587,11 @@ AIT_PUBLIC int ait_cancel_and_wait_many(ait_task *const *tasks, size_t n)
     for (size_t i = 0; i < n; i++)
         if (tasks[i])
             (void)ait_task_cancel(tasks[i]);
-    for (size_t i = 0; i < n; i++)
-        while (tasks[i] && !tasks[i]->future.done) {
-            const struct wait wait = {.kind = "future", .object = tasks[i]};
-            struct waiter w = {.task = t};
-
-            tasks[i]->future.refs++;
-            list_append(&tasks[i]->future.waiters, &w.link);
-            while (!tasks[i]->future.done)
-                task_suspend_in(loop, t, TASK_WAITING, &wait);
-            task_unref(tasks[i]);
-        }
+    for (size_t i = 0; i < n && r >= 0; i++)
+        if (tasks[i])
+            r = wait_for_end(loop, t, tasks[i]);
+    if (r < 0)
+        return r;
     return t->scope->effective ? -ECANCELED : 0;
 }
 

@@ -124,7 +124,7 @@ AIT_PUBLIC int ait_taskset_cancel_and_wait(ait_taskset *set)
     r = op_enter_structural(&loop, &t);
     if (r < 0)
         return r;
-    if (scope_contains(&set->scope, t))
+    if (set->scope.state != SCOPE_EXITED && wait_is_circular(t, &set->scope))
         return -EDEADLK;
     taskset_drain(set, loop, t);
     return t->scope->effective ? -ECANCELED : 0;

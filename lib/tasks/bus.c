@@ -145,6 +145,9 @@ struct served {
     const char *source; /* the caller's */
     ait_bus_serve_options options;
     size_t n_running;
+    sd_bus_slot *end_slot;
+    struct ait_task *task; /* that serves */
+    bool ended;            /* the connection */
 };
 
 struct method_call {
@@ -188,7 +191,7 @@ static int method_main(void *userdata)
 
     call->begun = true;
     r = call->handler(call->message, call->userdata, &error);
-    if (r == -ECANCELED && !sd_bus_error_is_set(&error))
+    if (r == -ECANCELED && ait_check_cancel() < 0 && !sd_bus_error_is_set(&error))
         method_refuse(call->message);
     else if (r < 0 || sd_bus_error_is_set(&error))
         (void)sd_bus_reply_method_errno(call->message, r, &error);
@@ -262,6 +265,23 @@ static int on_method(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return r;
 }
 
+static int on_served_end(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct served *s = userdata;
+
+    s->ended = true;
+    task_wake(s->task);
+    return 0;
+}
+
+/* sd-bus's own message when the peer has hung up, or the connection is closed. */
+static int match_end(sd_bus *bus, sd_bus_slot **ret, sd_bus_message_handler_t on_end,
+                     void *userdata)
+{
+    return sd_bus_match_signal(bus, ret, NULL, "/org/freedesktop/DBus/Local",
+                               "org.freedesktop.DBus.Local", "Disconnected", on_end, userdata);
+}
+
 static int served_register(struct served *s, sd_bus *bus, const char *path, const char *interface,
                            void *userdata)
 {
@@ -283,6 +303,8 @@ static int served_register(struct served *s, sd_bus *bus, const char *path, cons
     }
     r = sd_bus_add_object_vtable(bus, &s->slot, path, interface, (const sd_bus_vtable *)s->vtable,
                                  userdata);
+    if (r >= 0)
+        r = match_end(bus, &s->end_slot, on_served_end, s);
     if (r < 0)
         return r;
     if (!served_here.next)
@@ -295,16 +317,17 @@ static void served_done(struct served *s)
 {
     list_remove(&s->link);
     s->slot = sd_bus_slot_unref(s->slot);
+    s->end_slot = sd_bus_slot_unref(s->end_slot);
     free(s->vtable);
 }
 
-static int wait_for_cancel(struct ait_loop *loop, struct ait_task *t, const void *bus)
+static int served_wait(struct served *s, struct ait_loop *loop, const void *bus)
 {
     const struct wait wait = {.kind = "calls on bus", .object = bus};
 
-    while (!t->scope->effective)
-        task_suspend_in(loop, t, TASK_PARKED, &wait);
-    return -ECANCELED;
+    while (!s->ended && !s->task->scope->effective)
+        task_suspend_in(loop, s->task, TASK_PARKED, &wait);
+    return s->task->scope->effective ? -ECANCELED : -ECONNRESET;
 }
 
 AIT_PUBLIC int ait_bus_serve(sd_bus *bus, const char *path, const char *interface,
@@ -313,7 +336,6 @@ AIT_PUBLIC int ait_bus_serve(sd_bus *bus, const char *path, const char *interfac
 {
     struct served s = {.source = (const char *)vtable};
     struct ait_loop *loop;
-    struct ait_task *t;
     AIT_SCOPE(scope);
     int r;
 
@@ -324,7 +346,7 @@ AIT_PUBLIC int ait_bus_serve(sd_bus *bus, const char *path, const char *interfac
         return r;
     if (s.options.flags & ~(unsigned)AIT_BUS_SERVE_DRAIN)
         return -EINVAL;
-    r = bus_enter(bus, &loop, &t);
+    r = bus_enter(bus, &loop, &s.task);
     if (r < 0)
         return r;
     list_init(&s.link);
@@ -335,7 +357,7 @@ AIT_PUBLIC int ait_bus_serve(sd_bus *bus, const char *path, const char *interfac
     r = served_register(&s, bus, path, interface, userdata);
     if (r >= 0) {
         (void)ait_task_started(0);
-        r = wait_for_cancel(loop, t, bus);
+        r = served_wait(&s, loop, bus);
     }
     served_done(&s);
     return ait_scope_exit(scope, r);
@@ -400,8 +422,7 @@ static int install(void *userdata)
                                i->signals);
     if (r < 0)
         return r;
-    return sd_bus_match_signal(i->bus, &i->signals->end, NULL, "/org/freedesktop/DBus/Local",
-                               "org.freedesktop.DBus.Local", "Disconnected", on_end, i->signals);
+    return match_end(i->bus, &i->signals->end, on_end, i->signals);
 }
 
 /*

@@ -214,7 +214,7 @@ AIT_PUBLIC ait_completion *ait_completion_close(ait_completion *completion)
     t = this_loop->current;
     completion_drop(completion);
     /* If it cannot be waited for, it is freed when the last call has ended. */
-    if (t && !scope_contains(&completion->set.scope, t))
+    if (t && !wait_is_circular(t, &completion->set.scope))
         taskset_drain(&completion->set, this_loop, t);
     else if (completion->set.scope.state != SCOPE_EXITED)
         scope_cancel(&completion->set.scope);

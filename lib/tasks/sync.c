@@ -4,6 +4,7 @@
 
 #include <aiotools-sd/sync.h>
 
+#include "scope.h"
 #include "wait.h"
 
 struct counted {
@@ -409,7 +410,8 @@ struct condition_waiter {
     struct mutex_waiter mw; /* first */
     struct ait_mutex *mutex;
     bool notified;
-    bool alone; /* the notification was for one */
+    bool alone;    /* the notification was for one */
+    bool circular; /* who holds the mutex waits for us to end: it is not taken back */
 };
 
 DEFINE_COUNTED(ait_condition, NOTHING);
@@ -476,7 +478,11 @@ static void condition_suspend(struct ait_loop *loop, struct ait_condition *c,
     }
     if (!list_empty(&cw->mw.waiter.link) && mutex_is_orphan(cw->mutex))
         mutex_watch(cw->mutex);
-    mutex_suspend(loop, cw->mutex, &cw->mw, TASK_WAITING);
+    cw->circular = !list_empty(&cw->mw.waiter.link) && lock_is_circular(t, cw->mutex->owner);
+    if (cw->circular)
+        mutex_quit(cw->mutex, &cw->mw);
+    else
+        mutex_suspend(loop, cw->mutex, &cw->mw, TASK_RELOCKING);
 }
 
 AIT_PUBLIC int ait_condition_wait(ait_condition *condition, ait_mutex *mutex)
@@ -499,6 +505,8 @@ AIT_PUBLIC int ait_condition_wait(ait_condition *condition, ait_mutex *mutex)
     condition_suspend(loop, condition, &cw);
     if (cw.mw.orphaned)
         r = -EOWNERDEAD;
+    else if (cw.circular)
+        r = -EDEADLK;
     else if (!cw.notified || cw.mw.waiter.task->scope->effective)
         r = -ECANCELED;
     if (r < 0 && cw.notified && cw.alone)

@@ -19,7 +19,7 @@ import gdb.unwinder
 REGISTERS = {"i386:x86-64": ("rsp", "rip", "rbp"), "aarch64": ("sp", "pc", "x29")}
 
 # enum task_state
-READY, RUNNING, PARKED, WAITING, ENDED = range(5)
+READY, RUNNING, PARKED, WAITING, RELOCKING, ENDED = range(6)
 
 # Flags of scopes, by their bits
 FLAGS = ("shield", "supervisor", "fail-fast", "move-on", "propagate")
@@ -154,7 +154,7 @@ def wait_words(wait):
 
 def state_words(task):
     state = int(task["state"])
-    if state in (PARKED, WAITING):
+    if state in (PARKED, WAITING, RELOCKING):
         return "waits for " + (wait_words(task["wait"]) if task["wait"] else "something")
     return {READY: "ready", RUNNING: "running"}.get(state, "ended")
 

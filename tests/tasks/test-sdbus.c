@@ -6,7 +6,9 @@
  * lines of our own.
  */
 
+#include <pthread.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <systemd/sd-event.h>
@@ -243,7 +245,7 @@ static const struct {
     {"Fail", EACCES, -EACCES, SD_BUS_ERROR_ACCESS_DENIED},
     {"Fail", ENOTTY, -ENOTTY, "System.Error.ENOTTY"},
     {"Fail", 0, -EIO, "org.example.Error.Zero"},
-    {"Fail", ECANCELED, -ETIMEDOUT, SD_BUS_ERROR_NO_REPLY},
+    {"Fail", ECANCELED, -EREMOTEIO, "System.Error.ECANCELED"},
     {"Fail", -ECANCELED, -EREMOTEIO, "System.Error.ECANCELED"},
     {"Fail", -ETIME, -EREMOTEIO, "System.Error.ETIME"},
     {"NoSuch", 1, -EBADR, SD_BUS_ERROR_UNKNOWN_METHOD},
@@ -687,6 +689,184 @@ static void test_daemon(void **unused)
 
 /* ---- misuse ---------------------------------------------------------------------------------- */
 
+/* ---- the end of the connection, for all who wait --------------------------------------------- */
+
+static int wait_signals(void *userdata)
+{
+    AIT_CLEANUP(ait_bus_signals_closep) ait_bus_signals *signals = NULL;
+    AIT_CLEANUP(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+    int r;
+
+    r = ait_bus_signals_open(&signals, server, "type='signal',member='Tock'", 4);
+    CHECK_EQ(ait_task_started(0), 1);
+    return r < 0 ? r : ait_bus_signals_next(signals, &m);
+}
+
+static int serve_after_end(void *userdata)
+{
+    return ait_bus_serve(server, PATH "/late", INTERFACE, vtable, &object, NULL);
+}
+
+/* The peer hangs up, while a method of it runs, too. */
+static int hangup_main(void)
+{
+    ait_task *tasks[3] = {start_serving(NULL)};
+    AIT_CLEANUP(ait_task_unrefp) ait_task *call = NULL;
+    int results[3] = {99, 99, 99};
+
+    CHECK_EQ(ait_scope_start(ait_scope_current(), &tasks[1], serve, (void *)(PATH "/other"), NULL),
+             0);
+    CHECK_EQ(ait_scope_start(ait_scope_current(), &tasks[2], wait_signals, NULL, NULL), 0);
+    CHECK_EQ(ait_task_spawn(&call, call_hang, NULL, NULL), 0);
+    CHECK_EQ(wait_until_begun(1), 0);
+    sd_bus_close(client);
+    for (size_t i = 0; i < ELEMENTS(tasks); i++) {
+        CHECK_EQ(ait_task_wait(tasks[i], &results[i]), 0);
+        ait_task_unref(tasks[i]);
+    }
+    CHECK_EQ(results[0], -ECONNRESET);
+    CHECK_EQ(results[1], -ECONNRESET);
+    CHECK_EQ(results[2], 0);
+    CHECK_EQ(n_cancelled, 1);
+    CHECK_EQ(serve_after_end(NULL), -EUNATCH); /* sd-bus has detached it */
+    CHECK_EQ(ait_cancel_and_wait(call, NULL), 0);
+    return 0;
+}
+
+static void test_hangup(void **unused)
+{
+    run_both(hangup_main);
+}
+
+/* ---- among tasks that compute ---------------------------------------------------------------- */
+
+#define N_TICKS 40
+
+static unsigned n_turns; /* of the busy ones */
+
+static int computes(void *userdata)
+{
+    struct timespec begin, now;
+
+    while (ait_yield() >= 0) {
+        n_turns++;
+        (void)clock_gettime(CLOCK_MONOTONIC, &begin);
+        do
+            (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        while ((now.tv_sec - begin.tv_sec) * 1000000000L + now.tv_nsec - begin.tv_nsec < 100000);
+    }
+    return -ECANCELED;
+}
+
+/* Messages are taken in turns with tasks that are always ready. */
+static int busy_main(void)
+{
+    AIT_CLEANUP(ait_bus_signals_closep) ait_bus_signals *signals = NULL;
+    AIT_SCOPE(scope);
+
+    CHECK_EQ(ait_bus_signals_open(&signals, client, MATCH, N_TICKS), 0);
+    CHECK_EQ(call_int("Multiply", 1, NULL, NULL), -EBADR); /* the connection is up */
+    CHECK_EQ(ait_scope_enter(&scope, 0), 0);
+    for (unsigned i = 0; i < 3; i++)
+        CHECK_EQ(ait_scope_spawn(scope, NULL, computes, NULL, NULL), 0);
+    CHECK_EQ(ait_sleep(MS(20)), 0);
+    for (uint32_t i = 0; i < N_TICKS; i++)
+        CHECK(sd_bus_emit_signal(server, PATH, INTERFACE, "Tick", "u", i) >= 0);
+    n_turns = 0;
+    for (uint32_t i = 0; i < N_TICKS; i++) {
+        AIT_CLEANUP(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+
+        CHECK_EQ(ait_bus_signals_next(signals, &m), 1);
+    }
+    if (!CHECK(n_turns < N_TICKS * 64))
+        (void)fprintf(stderr, "  %u turns for %d messages\n", n_turns, N_TICKS);
+    CHECK_EQ(ait_scope_cancel(scope), 0);
+    return ait_scope_exit(scope, 0);
+}
+
+static void test_busy(void **unused)
+{
+    run_both(busy_main);
+}
+
+/* ---- sd_event_exit() while a method runs ----------------------------------------------------- */
+
+static int peer_fd, peer_result;
+
+/* A program of its own, as it were: it blocks. */
+static void *peer_main(void *unused)
+{
+    AIT_CLEANUP(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    sd_bus *bus = NULL;
+
+    if (sd_bus_new(&bus) < 0 || sd_bus_set_fd(bus, peer_fd, peer_fd) < 0 ||
+        sd_bus_set_anonymous(bus, true) < 0 || sd_bus_start(bus) < 0)
+        return NULL;
+    peer_result =
+        sd_bus_call_method(bus, NULL, PATH, INTERFACE, "Slow", &error, NULL, "u", (uint32_t)30);
+    sd_bus_close_unref(bus);
+    return NULL;
+}
+
+static int serve_drain(void *userdata)
+{
+    return ait_bus_serve(server, PATH, INTERFACE, vtable, &object,
+                         AIT_BUS_SERVE_OPTIONS(.flags = AIT_BUS_SERVE_DRAIN));
+}
+
+static int exit_meanwhile(void *userdata)
+{
+    CHECK_EQ(wait_until_begun(1), 0);
+    return sd_event_exit(event, 4);
+}
+
+/* The reply is sent, whichever of bus and loop was there first. */
+static void drain_at_exit(bool guest, bool bus_first)
+{
+    sd_id128_t id = SD_ID128_MAKE(01, 23, 45, 67, 89, ab, cd, ef, 01, 23, 45, 67, 89, ab, cd, ef);
+    ait_loop *loop = NULL;
+    pthread_t peer;
+    int fds[2];
+
+    n_begun = n_cancelled = 0;
+    peer_result = -EIO;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+    peer_fd = fds[1];
+    assert_true(sd_bus_new(&server) >= 0);
+    assert_true(sd_bus_set_fd(server, fds[0], fds[0]) >= 0);
+    assert_true(sd_bus_set_anonymous(server, true) >= 0);
+    assert_true(sd_bus_set_server(server, true, id) >= 0);
+    assert_true(sd_bus_start(server) >= 0);
+    if (guest) {
+        assert_true(sd_event_new(&event) >= 0);
+        if (bus_first)
+            assert_true(sd_bus_attach_event(server, event, SD_EVENT_PRIORITY_NORMAL) >= 0);
+        assert_int_equal(ait_loop_attach(&loop, event), 0);
+    } else {
+        assert_int_equal(ait_loop_new(&loop), 0);
+        assert_int_equal(ait_loop_get_event(loop, &event), 0);
+        sd_event_ref(event);
+    }
+    assert_int_equal(ait_bus_attach(server), 0);
+    assert_int_equal(ait_task_spawn(NULL, serve_drain, NULL, NULL), 0);
+    assert_int_equal(ait_task_spawn(NULL, exit_meanwhile, NULL, NULL), 0);
+    assert_int_equal(pthread_create(&peer, NULL, peer_main, NULL), 0);
+    assert_int_equal(guest ? sd_event_loop(event) : ait_loop_run(loop), 4);
+    server = sd_bus_flush_close_unref(server);
+    assert_int_equal(pthread_join(peer, NULL), 0);
+    assert_true(peer_result >= 0);
+    ait_loop_unref(loop);
+    event = sd_event_unref(event);
+    check_assert();
+}
+
+static void test_drain_at_exit(void **unused)
+{
+    drain_at_exit(true, false);
+    drain_at_exit(true, true);
+    drain_at_exit(false, false);
+}
+
 static int misuse_main(void)
 {
     AIT_CLEANUP(sd_bus_message_unrefp) sd_bus_message *m = NULL;
@@ -744,12 +924,14 @@ static void test_misuse(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_calls),      cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_property),   cmocka_unit_test(test_cancelled_call),
-        cmocka_unit_test(test_lost_reply), cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_limit),      cmocka_unit_test(test_two_objects),
-        cmocka_unit_test(test_signals),    cmocka_unit_test(test_daemon),
-        cmocka_unit_test(test_misuse),     cmocka_unit_test(test_unbegun),
+        cmocka_unit_test(test_calls),         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_property),      cmocka_unit_test(test_cancelled_call),
+        cmocka_unit_test(test_lost_reply),    cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_limit),         cmocka_unit_test(test_two_objects),
+        cmocka_unit_test(test_signals),       cmocka_unit_test(test_daemon),
+        cmocka_unit_test(test_misuse),        cmocka_unit_test(test_unbegun),
+        cmocka_unit_test(test_hangup),        cmocka_unit_test(test_busy),
+        cmocka_unit_test(test_drain_at_exit),
     };
 
     (void)alarm(300);
