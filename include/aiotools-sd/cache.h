@@ -66,7 +66,8 @@ AIT_DEFINE_CLEANUP_(ait_cache, ait_cache_unref)
 /*
  * Returns the entry of a key, and loads it if it is missing. Returns 1 if it was cached, 0 if it
  * was loaded by this call or another, or the loader's error. -EDEADLK: the calling task is loading
- * this key. A hit never suspends, but reports cancellation like a suspension point.
+ * this key. -EPROTO: the loader has returned -ECANCELED, and its task was not cancelled. A hit
+ * never suspends, but reports cancellation like a suspension point.
  */
 int ait_cache_get(ait_cache *cache, const void *key, ait_cache_entry **ret);
 

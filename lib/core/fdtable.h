@@ -48,6 +48,8 @@ struct fd_entry {
     uint32_t events; /* that are registered with epoll, edge-triggered */
     uint16_t flags;
     uint8_t drained; /* FD_IN, FD_OUT */
+    bool closed;     /* while it is held */
+    uint32_t n_held;
 };
 
 struct fdtable {

@@ -34,6 +34,12 @@ int fd_control(struct ait_loop *loop, int op, int fd, const struct fd_entry *e, 
 /* Adds events to those that fd is registered for, edge-triggered. */
 int fd_register(struct ait_loop *loop, int fd, struct fd_entry *e, uint32_t events);
 
+/* An error of the system as the caller is to see it: -ECANCELED and -ETIME mean something else. */
+static inline ssize_t fd_error(ssize_t error)
+{
+    return unlikely(error == -ECANCELED || error == -ETIME) ? -EPROTO : error;
+}
+
 /* ---- io-look.c ------------------------------------------------------------------------------- */
 
 /* Finds out what kind of object an fd is. */
@@ -134,8 +140,10 @@ static always_inline void note_short(struct fd_entry *e, ssize_t k, size_t asked
                 k_ = -errno;                                                                       \
                 if (k_ == -EINTR)                                                                  \
                     continue;                                                                      \
-                if (k_ != -EAGAIN)                                                                 \
+                if (k_ != -EAGAIN) {                                                               \
+                    k_ = fd_error(k_);                                                             \
                     break;                                                                         \
+                }                                                                                  \
                 if ((which) == FD_OUT && unlikely(e_->flags & FD_DGRAM)) {                         \
                     r_ = fd_wait_room(loop_, t_, fd, e_, n_tries_++);                              \
                     continue;                                                                      \

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -369,7 +370,7 @@ AIT_PUBLIC int ait_connect(int fd, const struct sockaddr *addr, socklen_t len)
     if (errno == EAGAIN)
         return connect_retry_unix(fd, e, addr, len);
     if (errno != EINPROGRESS && errno != EINTR)
-        return -errno;
+        return (int)fd_error(-errno);
     for (;;) {
         struct pollfd p = {.fd = fd, .events = POLLOUT};
 
@@ -382,7 +383,7 @@ AIT_PUBLIC int ait_connect(int fd, const struct sockaddr *addr, socklen_t len)
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_len) < 0)
         return -errno;
     e->flags &= (uint16_t)~FD_HANGUP;
-    return -error;
+    return (int)fd_error(-error);
 }
 
 static void fd_forget(struct ait_loop *loop, int fd)
@@ -410,12 +411,58 @@ AIT_PUBLIC int ait_fd_forget(int fd)
     return 0;
 }
 
+int fd_hold(struct fd_hold *hold, int fd)
+{
+    struct fd_entry *e;
+    int r;
+
+    if (!this_loop)
+        return loop_foreign();
+    r = fdtable_get(&this_loop->fds, fd, &e);
+    if (r < 0)
+        return r;
+    if (e->closed)
+        return -EBADF;
+    e->n_held++;
+    *hold = (struct fd_hold){.fd = fd, .generation = e->generation};
+    return 0;
+}
+
+ssize_t fd_release(const struct fd_hold *hold, ssize_t r)
+{
+    struct fd_entry *e;
+    bool closed;
+
+    if (fdtable_get(&this_loop->fds, hold->fd, &e) < 0)
+        return r;
+    closed = e->generation != hold->generation;
+    if (--e->n_held == 0 && e->closed) {
+        e->closed = false;
+        (void)close(hold->fd);
+    }
+    return r < 0 && r != -ECANCELED && closed ? -EBADF : r;
+}
+
+/* A thread still uses the number: another file takes it, on which no such call does anything. */
+static bool close_held(struct ait_loop *loop, int fd)
+{
+    struct fd_entry *e;
+
+    if (fdtable_get(&loop->fds, fd, &e) < 0 || e->n_held == 0)
+        return false;
+    e->closed = e->closed || dup3(loop->epoll_fd, fd, O_CLOEXEC) >= 0;
+    return e->closed;
+}
+
 AIT_PUBLIC int ait_close(int fd)
 {
     if (fd < 0)
         return -EBADF;
-    if (this_loop)
+    if (this_loop) {
         fd_forget(this_loop, fd);
+        if (unlikely(close_held(this_loop, fd)))
+            return 0;
+    }
     return close(fd) < 0 && errno != EINTR ? -errno : 0;
 }
 

@@ -269,13 +269,16 @@ static void hand_on(struct ait_cache *c, struct ait_cache_entry *e)
     task_wake(w->task);
 }
 
-static int load(struct ait_cache *c, struct ait_cache_entry *e)
+static int load(struct ait_cache *c, struct ait_cache_entry *e, const struct ait_task *t)
 {
     void *value = NULL;
     int r;
 
     c->n_misses++;
     r = c->options.load(e->key, &value, c->options.userdata);
+    /* Something of the loader's was cancelled, which concerns nobody else. */
+    if (r == -ECANCELED && !t->scope->effective)
+        r = -EPROTO;
     if (r >= 0)
         loaded(c, e, value);
     else if (r == -ECANCELED)
@@ -302,7 +305,7 @@ static int wait_for(struct ait_cache *c, struct ait_cache_entry *e, struct ait_t
     if (e->state == ENTRY_FAILED)
         return e->error;
     if (!t->scope->effective)
-        return load(c, e);
+        return load(c, e, t);
     if (e->loader == t)
         hand_on(c, e);
     return -ECANCELED;
@@ -406,7 +409,7 @@ static int get(struct ait_cache *c, const void *key, struct ait_task *t,
             return -ENOMEM;
         e->loader = t;
         ait_cache_entry_ref(e);
-        r = load(c, e);
+        r = load(c, e, t);
     }
     if (r < 0)
         ait_cache_entry_unref(e);

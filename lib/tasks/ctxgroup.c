@@ -97,6 +97,9 @@ static int enter_main(void *userdata)
     struct member *m = userdata;
 
     m->enter_result = ctx_enter(&m->ctx, &m->value);
+    /* What gives up without being cancelled has failed. */
+    if (m->enter_result == -ECANCELED && ait_check_cancel() >= 0)
+        m->enter_result = -EPROTO;
     m->entered = m->enter_result >= 0;
     if (!m->entered)
         enter_failed(m->group, m->enter_result);

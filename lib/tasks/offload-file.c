@@ -16,6 +16,7 @@
 
 #include <aiotools-sd/offload.h>
 
+#include "io.h"
 #include "scheduler.h"
 #include "slurp.h"
 
@@ -30,13 +31,17 @@ struct file_call {
     ssize_t result;
 };
 
-/* The result, for those that may be larger than an int. */
-static ssize_t offload_sized(ait_offload_fn fn, struct file_call *c)
+/* A call on c->fd. Others may close it before the thread has begun. */
+static ssize_t offload_fd(ait_offload_fn fn, struct file_call *c)
 {
+    struct fd_hold hold;
     int r;
 
+    r = fd_hold(&hold, c->fd);
+    if (r < 0)
+        return r;
     r = ait_offload(fn, c);
-    return r < 0 ? r : c->result;
+    return fd_release(&hold, r < 0 ? r : c->result);
 }
 
 static int do_open(void *userdata)
@@ -85,26 +90,40 @@ static int pread_cached(struct file_call *c)
     return 1;
 }
 
-AIT_PUBLIC ssize_t ait_pread(int fd, void *buf, size_t n, uint64_t offset)
+static ssize_t pread_held(struct file_call *c, size_t n)
 {
-    struct file_call c = {.fd = fd, .buf = buf, .n = n, .offset = offset};
     struct ait_loop *loop;
     struct ait_task *t;
     ssize_t k, done;
     int r;
 
-    if ((!buf && n > 0) || offset > INT64_MAX || n > SSIZE_MAX)
-        return -EINVAL;
     r = op_enter(&loop, &t);
     if (r >= 0)
-        r = pread_cached(&c);
+        r = pread_cached(c);
     if (r < 0)
         return r;
-    done = (ssize_t)(n - c.n);
+    done = (ssize_t)(n - c->n);
     if (r > 0)
         return done;
-    k = offload_sized(do_pread, &c);
+    r = ait_offload(do_pread, c);
+    k = r < 0 ? r : c->result;
     return k < 0 ? (done > 0 ? done : k) : done + k;
+}
+
+AIT_PUBLIC ssize_t ait_pread(int fd, void *buf, size_t n, uint64_t offset)
+{
+    struct file_call c = {.fd = fd, .buf = buf, .n = n, .offset = offset};
+    struct fd_hold hold;
+    ssize_t k;
+    int r;
+
+    if ((!buf && n > 0) || offset > INT64_MAX || n > SSIZE_MAX)
+        return -EINVAL;
+    r = fd_hold(&hold, fd);
+    if (r < 0)
+        return r;
+    k = pread_held(&c, n);
+    return fd_release(&hold, k);
 }
 
 static int do_pwrite(void *userdata)
@@ -121,7 +140,7 @@ AIT_PUBLIC ssize_t ait_pwrite(int fd, const void *buf, size_t n, uint64_t offset
 
     if ((!buf && n > 0) || offset > INT64_MAX || n > SSIZE_MAX)
         return -EINVAL;
-    return offload_sized(do_pwrite, &c);
+    return offload_fd(do_pwrite, &c);
 }
 
 static int do_fsync(void *userdata)
@@ -135,7 +154,7 @@ AIT_PUBLIC int ait_fsync(int fd)
 {
     struct file_call c = {.fd = fd};
 
-    return ait_offload(do_fsync, &c);
+    return (int)offload_fd(do_fsync, &c);
 }
 
 static int do_fdatasync(void *userdata)
@@ -149,7 +168,7 @@ AIT_PUBLIC int ait_fdatasync(int fd)
 {
     struct file_call c = {.fd = fd};
 
-    return ait_offload(do_fdatasync, &c);
+    return (int)offload_fd(do_fdatasync, &c);
 }
 
 /* ---- whole files ----------------------------------------------------------------------------- */

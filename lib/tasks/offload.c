@@ -355,7 +355,9 @@ AIT_PUBLIC int ait_offload(ait_offload_fn fn, void *userdata)
     int r, result = 0;
 
     r = ait_offload_full(&result, fn, userdata, NULL);
-    return r < 0 ? r : result;
+    if (r < 0)
+        return r;
+    return result == -ECANCELED ? -EPROTO : result; /* it was not the caller who was cancelled */
 }
 
 AIT_PUBLIC int ait_offload_configure(unsigned n_threads, uint64_t idle_usec)

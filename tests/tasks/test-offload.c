@@ -639,6 +639,104 @@ static int files_cancelled_main(void *userdata)
     return ait_scope_exit(scope, -ECANCELED);
 }
 
+/* ---- an fd that is closed before its call has begun ------------------------------------------ */
+
+static int gate[2];
+
+static int blocks(void *userdata)
+{
+    char c;
+
+    return (int)read(gate[0], &c, 1);
+}
+
+static int blocker(void *userdata)
+{
+    return ait_offload(blocks, NULL) == 1 ? 0 : -EIO;
+}
+
+static char closed_buffer[8];
+
+static ssize_t closed_pread(int fd)
+{
+    return ait_pread(fd, closed_buffer, sizeof(closed_buffer), 0);
+}
+
+static ssize_t closed_pwrite(int fd)
+{
+    return ait_pwrite(fd, "secret", 6, 0);
+}
+
+static ssize_t closed_fsync(int fd)
+{
+    return ait_fsync(fd);
+}
+
+static ssize_t (*const closed_calls[])(int fd) = {closed_pwrite, closed_fsync, closed_pread};
+
+struct closed_call {
+    ssize_t (*fn)(int fd);
+    int fd;
+    ssize_t result;
+};
+
+static int closed_caller(void *userdata)
+{
+    struct closed_call *c = userdata;
+
+    c->result = c->fn(c->fd);
+    return 0;
+}
+
+static int closed_once(struct closed_call *c)
+{
+    const char *path = in_directory("closed");
+    struct stat st;
+    AIT_SCOPE(scope);
+    int others[2];
+
+    CHECK_EQ(pipe2(gate, O_CLOEXEC), 0);
+    CHECK_EQ(ait_scope_enter(&scope, 0), 0);
+    CHECK_EQ(ait_scope_spawn(scope, NULL, blocker, NULL, NULL), 0);
+    CHECK_EQ(check_settle(), 0);
+    c->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    /* A file of /proc is never read from the cache. */
+    if (c->fn == closed_pread)
+        CHECK_EQ(dup3(open("/proc/self/status", O_RDONLY | O_CLOEXEC), c->fd, O_CLOEXEC), c->fd);
+    CHECK_EQ(ait_scope_spawn(scope, NULL, closed_caller, c, NULL), 0);
+    CHECK_EQ(check_settle(), 0);
+    CHECK_EQ(ait_close(c->fd), 0);
+    for (int i = 0; i < 2; i++) {
+        others[i] = open(in_directory("other"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        CHECK(others[i] >= 0 && others[i] != c->fd);
+    }
+    CHECK_EQ(write(gate[1], "x", 1), 1);
+    CHECK_EQ(ait_scope_exit(scope, 0), 0);
+    CHECK_EQ(c->result, -EBADF);
+    CHECK_EQ(fstat(others[0], &st), 0);
+    CHECK_EQ(st.st_size, 0);
+    /* The number is free again. */
+    CHECK_EQ(fcntl(c->fd, F_GETFD), -1);
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQ(close(others[i]), 0);
+        CHECK_EQ(close(gate[i]), 0);
+    }
+    return 0;
+}
+
+static int closed_main(void *userdata)
+{
+    CHECK_EQ(ait_offload_configure(1, 0), 0);
+    for (size_t i = 0; i < ELEMENTS(closed_calls); i++) {
+        struct closed_call c = {.fn = closed_calls[i]};
+
+        CHECK_EQ(closed_once(&c), 0);
+    }
+    CHECK_EQ(unlink(in_directory("closed")), 0);
+    CHECK_EQ(unlink(in_directory("other")), 0);
+    return ait_offload_configure(0, 0);
+}
+
 static void test_files(void **unused)
 {
     unsigned n = 0;
@@ -646,6 +744,7 @@ static void test_files(void **unused)
 
     assert_non_null(mkdtemp(directory));
     assert_int_equal(run_virtual(files_main, NULL), 0);
+    assert_int_equal(run_virtual(closed_main, NULL), 0);
     assert_int_equal(run_virtual(whole_files_main, NULL), 0);
     assert_int_equal(run_virtual(files_cancelled_main, NULL), 0);
     dir = opendir(directory);
