@@ -4,11 +4,12 @@ import os
 import re
 import select
 import signal
+import subprocess
 import threading
 import time
 import tty
 
-from harness import SANITIZED, Skip, bound, check, check_equal, comm_of, main, need_root, proc_stat, read_proc, scenario, wait_for
+from harness import SANITIZED, Skip, bound, check, check_equal, comm_of, main, need_program, need_root, proc_stat, read_proc, scenario, wait_for
 
 FLOODER = os.environ.get("AIT_FLOODER", "")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -153,6 +154,61 @@ class SlowReader:
 
     def kept(self):
         return "\n".join(line.decode() for line in self.lines) + "\n"
+
+
+def injected(pit, what, fault, *arguments):
+    """A server of which reads from such descriptors fail: strace's paths and faults."""
+    strace = need_program("strace")
+    call = fault.split(":")[0]
+    return pit.server(*arguments, wrapper=[strace, "-f", "-qq", "-o", pit.file("strace"), *(f"--trace-path={p}" for p in what),
+                                           "-e", f"trace={call}", "-e", f"inject={fault}"])
+
+
+@scenario
+def reads_that_fail(pit):
+    """Once or twice, and unexpectedly: it is said, and all goes on."""
+    for path, words in (("anon_inode:[signalfd]", ["cannot receive signals: Input/output error; it is tried again",
+                                                   "cannot reap the processes of workers: Input/output error; it is tried again"]),
+                        ("anon_inode:inotify", [r"cannot be told what is removed \(inotify: Input/output error\)"])):
+        server = injected(pit, [path], "read:error=EIO:when=1..2", "-n2", "--name=web", *pit.worker()).wait_ready()
+        for line in words:
+            server.err.wait(line)
+        old = server.workers()
+        server.tell(signal.SIGHUP)
+        server.wait_replaced(old, 2)
+        server.tell(signal.SIGTERM)
+        server.wait_exit(0)
+        pit.notify.messages.clear()
+
+
+@scenario
+def output_that_cannot_be_read(pit):
+    """Nor notifications. Nothing is closed, which would break the worker's next write, but read again."""
+    strace = need_program("strace")
+    script = "while sleep 0.01; do echo alive; done"
+    for call, what, command in (("read", "its output", ["/bin/sh", "-c", script]),
+                                ("recvmsg", "its notifications", [FLOODER, "notify", 1, "STATUS=alive"])):
+        server = pit.server("-n1", "--name=web", "--ready=exec", "--", *command).wait_ready()
+        told = server.out if call == "read" else server.err
+        told.wait("alive")
+        faults = subprocess.Popen([strace, "-qq", "-p", str(server.supervisor), "-o", pit.file(call), "-e", f"trace={call}", "-e",
+                                   f"inject={call}:error=EIO:when=1..2"], stderr=subprocess.DEVNULL)
+        pit.own.add(faults.pid)
+        server.err.wait(f"cannot read {what}: Input/output error; it is tried again")
+        seen = told.mark()
+        told.wait("alive", since=seen)
+        faults.terminate()
+        faults.wait()
+        server.stop()
+        pit.notify.messages.clear()
+
+
+@scenario
+def signals_that_cannot_be_read(pit):
+    """Never again: the server ends, in order."""
+    server = injected(pit, ["anon_inode:[signalfd]"], "read:error=EIO:when=1+", "-n1", "--name=web", *pit.worker()).wait_ready()
+    server.err.wait("so the server stops", patience=60)
+    server.wait_exit(71)
 
 
 def priority(pid):

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "writer.h"
 
+#include <errno.h>
 #include <poll.h>
+
+#define RETRY_PAUSE (100 * AIT_USEC_PER_MSEC)
 
 static int write_output(void *userdata)
 {
@@ -10,6 +13,9 @@ static int write_output(void *userdata)
 
     while (r >= 0 && (fd = log_pending_fd(output->writer->log, output->channel)) >= 0) {
         r = ait_poll(fd, POLLOUT);
+        /* To end would be the end of the log: nobody would wake us again. */
+        if (r < 0 && r != -ECANCELED)
+            r = ait_sleep(RETRY_PAUSE);
         (void)log_flush(output->writer->log);
     }
     output->runs = false;

@@ -169,15 +169,31 @@ static void pass_on(const struct watch *w, int signo)
             (void)kill(w->supervisor, signo);
 }
 
-static void take_signals(struct watch *w)
+/* 0: none. If the descriptor cannot be read, the kernel gives them all the same. */
+static int next_signal(const struct watch *w)
 {
     struct signalfd_siginfo info;
+    sigset_t all;
+    ssize_t n = read(w->signals, &info, sizeof(info));
 
-    while (read(w->signals, &info, sizeof(info)) == sizeof(info))
-        if (info.ssi_signo == SIGCHLD)
+    if (n == sizeof(info))
+        return (int)info.ssi_signo;
+    if (n < 0 && errno == EAGAIN)
+        return 0;
+    (void)sigfillset(&all);
+    int signo = sigtimedwait(&all, NULL, &(struct timespec){0});
+    return signo > 0 ? signo : 0;
+}
+
+static void take_signals(struct watch *w)
+{
+    int signo;
+
+    while ((signo = next_signal(w)) > 0)
+        if (signo == SIGCHLD)
             reap(w);
         else
-            pass_on(w, (int)info.ssi_signo);
+            pass_on(w, signo);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
@@ -350,8 +366,7 @@ static int describe(struct problem *p, int error, const char *call)
             p, error, call,
             "cannot start the guardian, which ends all workers if the supervisor is killed");
     return problem_set(p, STATUS_OS, error,
-                       "cannot start the guardian: %s: %s; raise the limits of processes and open "
-                       "files (ulimit -u, ulimit -n) or of memory",
+                       "cannot start the guardian: %s: %s; raise the limits of processes and open files (ulimit -u, ulimit -n) or of memory",
                        call, strerror(-error));
 }
 

@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "config/parse.h"
+
+#define NEWLINE_WITHIN 65536u /* bytes, of --ready=fd:N */
 
 /* While descriptors that it has passed cannot be closed. */
 #define BUSY_PAUSE (100 * AIT_USEC_PER_MSEC)
@@ -157,17 +160,28 @@ int readiness_receive_former(struct worker *w, uint64_t *ret_pause)
     return receive_some(w, &w->former, ret_pause);
 }
 
-/* --ready=fd:N: a newline, as in s6. */
+/* --ready=fd:N: a newline, as in s6. Whoever writes a book is not waited for. */
 static int await_newline(void *userdata)
 {
     struct worker *w = userdata;
-    char byte;
+    char buffer[256];
+    ssize_t n = 1;
 
-    while (ait_read(w->ready_fd, &byte, 1) == 1)
-        if (byte == '\n') {
+    for (size_t sum = 0; n > 0 && sum < NEWLINE_WITHIN; sum += (size_t)n) {
+        n = ait_read(w->ready_fd, buffer, sizeof(buffer));
+        if (n > 0 && memchr(buffer, '\n', (size_t)n)) {
             worker_is_ready(w);
             return 0;
         }
+    }
+    if (n > 0)
+        log_event(w->all->log, LOG_LEVEL_WARNING, (int)w->slot, w->pid,
+                  "--ready=fd:%d: %u bytes have come, and no newline; it is not read any further",
+                  w->revision->config->ready_fd, NEWLINE_WITHIN);
+    if (n < 0 && n != -ECANCELED)
+        log_event(w->all->log, LOG_LEVEL_ERROR, (int)w->slot, w->pid,
+                  "--ready=fd:%d: cannot read what comes: %s", w->revision->config->ready_fd,
+                  strerror((int)-n));
     return 0;
 }
 
