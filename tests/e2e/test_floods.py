@@ -32,7 +32,7 @@ def worker_of(server, slot):
 def others_live(pit, server, said):
     """Slot 1 is replaced when it dies, the server goes on and ends, and it has hardly been busy."""
     server.err.wait(said)
-    before, begun = cpu(server.process.pid), os.times().elapsed
+    before, begun = cpu(server.supervisor), os.times().elapsed
     for _ in range(3):
         old = worker_of(server, 1)
         os.kill(old, signal.SIGKILL)
@@ -40,7 +40,7 @@ def others_live(pit, server, said):
     new = worker_of(server, 1)
     server.err.wait(rf"slot 1, pid {new}: ready")
     wait_for("a second", lambda: os.times().elapsed - begun > 1)
-    share = (cpu(server.process.pid) - before) / (os.times().elapsed - begun)
+    share = (cpu(server.supervisor) - before) / (os.times().elapsed - begun)
     server.stop(patience=10)
     pit.note(f"the supervisor used {share * 100:.0f} % of a CPU")
     check(share < 0.6 or SANITIZED, f"the supervisor used {share * 100:.0f} % of a CPU")
@@ -107,7 +107,7 @@ def dead_orphans(pit):
 
 
 def zombies(server):
-    text = read_proc(server.process.pid, f"task/{server.process.pid}/children").decode()
+    text = read_proc(server.supervisor, f"task/{server.supervisor}/children").decode()
     return {int(p) for p in text.split() if (proc_stat(int(p)) or (0, "?"))[1] == "Z"}
 
 
@@ -227,9 +227,8 @@ def priorities(pit):
     for pid in (worker_of(server, 0), worker_of(server, 1)):
         wait_for("the program", lambda: comm_of(pid) == "sleep")
         check_equal(priority(pid), (own, oom), "nice value and oom_score_adj of a worker")
-    nice, ours = priority(server.process.pid)
-    for pid in server.guardians():
-        check_equal(priority(pid), (nice, ours), "those of the guardian")
+    nice, ours = priority(server.supervisor)
+    check_equal(priority(server.pid), (nice, ours), "those of the guardian")
     server.stop()
     if nice == own:
         raise Skip("CAP_SYS_NICE is missing")
