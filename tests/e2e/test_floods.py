@@ -9,7 +9,7 @@ import threading
 import time
 import tty
 
-from harness import SANITIZED, Skip, bound, check, check_equal, comm_of, main, need_program, need_root, proc_stat, read_proc, scenario, wait_for
+from harness import PYTHON, SANITIZED, Skip, bound, check, check_equal, comm_of, main, need_program, need_root, proc_stat, read_proc, scenario, wait_for
 
 FLOODER = os.environ.get("AIT_FLOODER", "")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -154,6 +154,22 @@ class SlowReader:
 
     def kept(self):
         return "\n".join(line.decode() for line in self.lines) + "\n"
+
+
+@scenario
+def all_listeners_shut_down(pit):
+    """At once, so that the supervisor is told of more than it reads in one go."""
+    script = ("import os, socket, time\n"
+              "for fd in range(3, 3 + int(os.environ['LISTEN_FDS'])):\n"
+              "    socket.socket(fileno=fd).shutdown(socket.SHUT_RDWR)\n"
+              "time.sleep(1000)\n")
+    addresses = [f"--listen=127.0.0.1:{pit.port()}" for _ in range(20)]
+    server = pit.server("-n2", "--name=web", *addresses, "--ready=exec", "--", PYTHON, "-c", script).wait_ready()
+    for slot in "01":
+        server.err.wait(rf"slot {slot}, pid \d+: warning: has shut down its listening socket")
+    server.send(signal.SIGTTIN)
+    server.err.wait(r"slot 2, pid \d+: ready")
+    server.stop(patience=10)
 
 
 def injected(pit, what, fault, *arguments):

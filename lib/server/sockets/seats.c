@@ -422,8 +422,11 @@ int listen_set_mend(struct listen_set *s, struct listen_cursor *c, struct proble
 {
     struct epoll_event events[8];
 
-    /* What they say is found out below. */
-    while (epoll_wait(s->watch, events, 8, 0) == 8)
+    /*
+     * What they say is found out below. Each of them once: those of groups stay until the group has
+     * been mended.
+     */
+    for (size_t n = 0; n <= s->n_entries && epoll_wait(s->watch, events, 8, 0) == 8; n += 8)
         ;
     for (; c->entry < s->n_entries; c->entry++, c->next = 0) {
         struct listen_entry *e = &s->entries[c->entry];
