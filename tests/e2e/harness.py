@@ -279,6 +279,10 @@ class Output:
     def tail(self, n=12):
         return "\n".join("    | " + line[:300].decode(errors="replace") for line in self.lines[-n:])
 
+    def so_far(self):
+        with self.condition:
+            return bytes(self.raw).decode(errors="replace")
+
     def text(self):
         """All of it, once the writer has ended."""
         self.thread.join(PATIENCE)
@@ -710,10 +714,7 @@ class Sandpit:
                     found.append(path)
         check(not found, f"files left behind: {found}")
 
-    def close(self):
-        for f in reversed(self.cleanups):
-            with contextlib.suppress(Exception):
-                f()
+    def kill_left(self):
         for _ in range(100):
             left = self.left()
             for pid in left:
@@ -722,6 +723,12 @@ class Sandpit:
             if not left:
                 break
             time.sleep(0.02)
+
+    def close(self):
+        for f in reversed(self.cleanups):
+            with contextlib.suppress(Exception):
+                f()
+        self.kill_left()
         self.notify.close()
         shutil.rmtree(self.path, ignore_errors=True)
 
@@ -756,6 +763,31 @@ def landlock_abi():
 def need_landlock(abi):
     if landlock_abi() < abi:
         raise Skip(f"this kernel has Landlock ABI {landlock_abi()}, not {abi}")
+
+
+def own_group():
+    """Of our control group, as /proc tells it; None: this kernel has no version 2."""
+    m = re.search(r"^0::(/.*)$", read_proc("self", "cgroup").decode(), re.M)
+    return m and m.group(1).rstrip("/")
+
+
+def group_directory():
+    """Where our control group is. Skips the scenario if no groups can be made there."""
+    path = own_group()
+    for mount in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
+        place = f"{mount}{path}"
+        if path is not None and os.access(f"{place}/cgroup.procs", os.W_OK):
+            return place
+    raise Skip("no control group of version 2 that we may write")
+
+
+def need_groups():
+    """The command's own word: doctor makes one."""
+    group_directory()
+    said = subprocess.run([CMD, "doctor"], stdout=subprocess.PIPE, check=False).stdout.decode()
+    line = re.search(r"^ *(\w+) +control groups +(.*)$", said, re.M)
+    if line.group(1) != "ok":
+        raise Skip(f"no control group can be had: {line.group(2)}")
 
 
 def need_program(name):

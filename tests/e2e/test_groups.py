@@ -9,8 +9,8 @@ import socket
 import subprocess
 import sys
 
-from harness import (CMD, NOBODY, PYTHON, Skip, alive, bound, check, check_equal, check_within, main, need_nobody, need_program,
-                     need_root, read_proc, scenario, wait_for, wait_gone)
+from harness import (CMD, NOBODY, PYTHON, alive, bound, check, check_equal, check_within, group_directory, main, need_groups, need_nobody,
+                     need_program, need_root, own_group, read_proc, scenario, wait_for, wait_gone)
 
 CLING = os.environ.get("AIT_CLING", "")
 AT_ONCE = 2  # seconds
@@ -18,35 +18,10 @@ N_CHAINS = 16
 HIDE = ["--stop-timeout=200ms", "--backoff=1ms..1ms", "--stable=1ms", "--ready=exec"]
 
 
-def own_path():
-    """Of our control group, as /proc tells it; None: this kernel has no version 2."""
-    m = re.search(r"^0::(/.*)$", read_proc("self", "cgroup").decode(), re.M)
-    return m and m.group(1).rstrip("/")
-
-
-def directory():
-    """Where our control group is. Skips the scenario if no groups can be made there."""
-    path = own_path()
-    for mount in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
-        place = f"{mount}{path}"
-        if path is not None and os.access(f"{place}/cgroup.procs", os.W_OK):
-            return place
-    raise Skip("no control group of version 2 that we may write")
-
-
-def need_groups():
-    """The command's own word: doctor makes one."""
-    directory()
-    said = subprocess.run([CMD, "doctor"], stdout=subprocess.PIPE, check=False).stdout.decode()
-    line = re.search(r"^ *(\w+) +control groups +(.*)$", said, re.M)
-    if line.group(1) != "ok":
-        raise Skip(f"no control group can be had: {line.group(2)}")
-
-
 def group_of(pid):
     """Its directory; None: it is in none of a server's."""
-    m = re.search(rf"^0::{re.escape(own_path())}/(aiotools-sd\.\S+)$", read_proc(pid, "cgroup").decode(), re.M)
-    return m and os.path.join(directory(), m.group(1))
+    m = re.search(rf"^0::{re.escape(own_group())}/(aiotools-sd\.\S+)$", read_proc(pid, "cgroup").decode(), re.M)
+    return m and os.path.join(group_directory(), m.group(1))
 
 
 def check_no_group(group):
@@ -344,7 +319,7 @@ def delegated_to_a_user(pit):
     """A group that belongs to the server's user, as Delegate=yes with User= makes it."""
     need_nobody()
     need_groups()
-    place = os.path.join(directory(), f"ait-e2e.{os.getpid()}")
+    place = os.path.join(group_directory(), f"ait-e2e.{os.getpid()}")
     os.mkdir(place)
     pit.defer(lambda: subprocess.run(["find", place, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"], check=False))
     for name in (".", "cgroup.procs", "cgroup.subtree_control"):
@@ -355,7 +330,7 @@ def delegated_to_a_user(pit):
     server = pit.server("-n1", "--control-group=yes", "--stop-timeout=200ms", *pit.worker("--daemons=2"), wrapper=[*enter, *drop]).wait_ready()
     pit.trace.wait("daemon", 2)
     worker, = server.wait_workers(1)
-    check(re.search(rf"^0::{re.escape(own_path())}/ait-e2e\.\d+/aiotools-sd\.", read_proc(worker, "cgroup").decode(), re.M),
+    check(re.search(rf"^0::{re.escape(own_group())}/ait-e2e\.\d+/aiotools-sd\.", read_proc(worker, "cgroup").decode(), re.M),
           "the group of the worker")
     server.stop()
     check_equal([n for n in os.listdir(place) if os.path.isdir(os.path.join(place, n))], [], "groups that are left")

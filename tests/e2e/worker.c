@@ -42,7 +42,7 @@
 struct options {
     const char *trace, *stats, *dump, *ready, *ready_if, *broken_if, *mute_if, *ignore, *exit_slot,
         *status;
-    int exit_status, children, daemons;
+    int exit_status, children, daemons, nameless;
     long exit_after, slow_start, slow_stop, lines, long_line, flood, binary, answer_after;
     bool exits, extend_start, extend_stop;
 };
@@ -308,7 +308,17 @@ static void fork_children(void)
                 sit_for_ever("daemon");
             _exit(0);
         }
-    for (int i = 0; i < opt.daemons; i++)
+    for (int i = 0; i < opt.nameless; i++)
+        if (fork() == 0) {
+            setsid();
+            if (fork() == 0) {
+                trace("nameless");
+                execle("/bin/sleep", "sleep", "1000", NULL, (char *[]){NULL});
+                _exit(1);
+            }
+            _exit(0);
+        }
+    for (int i = 0; i < opt.daemons + opt.nameless; i++)
         (void)waitpid(-1, NULL, 0); /* the intermediate ones: children stay */
 }
 
@@ -586,6 +596,7 @@ static const struct {
     {"exit-after", LONG, &opt.exit_after}, /* this many ms after READY */
     {"children", NUMBER, &opt.children},   /* that ignore all signals */
     {"daemons", NUMBER, &opt.daemons},     /* the same, in sessions of their own, orphaned */
+    {"nameless", NUMBER, &opt.nameless},   /* daemons that show no sign of whose they are */
     {"slow-start", LONG, &opt.slow_start}, /* ms before READY */
     {"extend-start", FLAG, &opt.extend_start}, /* with EXTEND_TIMEOUT_USEC meanwhile */
     {"slow-stop", LONG, &opt.slow_stop},       /* ms before it exits */
