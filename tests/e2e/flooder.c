@@ -5,6 +5,7 @@
  *     flooder notify THREADS TEXT   sends notifications for ever, as fast as the kernel lets it
  *     flooder empty THREADS         the same, of empty lines
  *     flooder orphans N             leaves N orphans that sleep, then short-lived ones for ever
+ *     flooder deny THREADS          makes calls for ever that the sandbox denies
  *     flooder print                 prints lines for ever, on both outputs
  *     flooder speak TEXT            prints TEXT, in which \xNN is a byte, and names itself like
  * that
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,13 +48,21 @@ static void *send_for_ever(void *unused)
     return unused;
 }
 
-static void flood_notify(int n_threads)
+static void flood(int n_threads, void *(*fn)(void *))
 {
     pthread_t thread;
 
     for (int i = 1; i < n_threads && i < N_THREADS_MAX; i++)
-        (void)pthread_create(&thread, NULL, send_for_ever, NULL);
-    (void)send_for_ever(NULL);
+        (void)pthread_create(&thread, NULL, fn, NULL);
+    (void)fn(NULL);
+}
+
+/* Without a sandbox it is not possible either. */
+static void *call_for_ever(void *unused)
+{
+    for (;;)
+        (void)syscall(SYS_mount, NULL, NULL, NULL, 0, NULL);
+    return unused;
 }
 
 /* A child of the child loses its parent at once. */
@@ -137,7 +147,9 @@ int main(int argc, char **argv)
     if (argc <= 3)
         memset(text, '\n', sizeof(text));
     if (strcmp(what, "notify") == 0 || strcmp(what, "empty") == 0)
-        flood_notify(n);
+        flood(n, send_for_ever);
+    if (strcmp(what, "deny") == 0)
+        flood(n, call_for_ever);
     if (strcmp(what, "orphans") == 0)
         flood_orphans(n);
     if (strcmp(what, "print") == 0)

@@ -84,6 +84,14 @@ def every_kind(pit):
 
 
 @scenario
+def denied_calls(pit):
+    """Whoever makes very many waits for the answers."""
+    server = pit.server("-n2", "--name=web", "--ready=notify", "--deny=explain", "--backoff=10ms..10ms", "--give-up=100/1min", "--",
+                        FLOODER, "deny", 8).wait_ready()
+    others_live(pit, server, "sandbox denied mount")
+
+
+@scenario
 def orphans(pit):
     """Each death is a signal to the supervisor, which does not look at all that live for each of them."""
     server = flooded(pit, "orphans", N_ORPHANS)

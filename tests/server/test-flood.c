@@ -123,13 +123,35 @@ static void test_words(void **state)
     assert_int_equal(said, FLOOD_WORDS);
 }
 
+/* Whatever it could make us do, it gets its share, and is not bothered before. */
+static void test_time(void **state)
+{
+    for (unsigned share = 2; share <= 64; share *= 2) {
+        struct flood_time f = {0};
+        uint64_t now = SEC, spent = 0, begun = now;
+
+        while (now < begun + 100 * SEC) {
+            uint64_t cost = 50 + now % 200;
+
+            now += cost;
+            spent += cost;
+            now += flood_spend(&f, cost, share, now);
+        }
+        assert_in_range(spent, 100 * SEC / share, 100 * SEC / share + 2 * FLOOD_TIME_BURST);
+        assert_int_equal(flood_spend(&f, 0, share, now + 100 * SEC), 0);
+        assert_int_equal(flood_spend(&f, FLOOD_TIME_BURST, share, now + 100 * SEC), 0);
+        for (unsigned i = 0; i < 1000; i++) {
+            now += 200 * SEC + share * MSEC * 1001;
+            assert_int_equal(flood_spend(&f, MSEC, share, now), 0);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_senders),
-        cmocka_unit_test(test_calm),
-        cmocka_unit_test(test_reports),
-        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_senders), cmocka_unit_test(test_calm), cmocka_unit_test(test_reports),
+        cmocka_unit_test(test_words),   cmocka_unit_test(test_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -165,13 +165,20 @@ static int answer_some(void *userdata)
 /* 0: all that were inside have ended. */
 static int answer_all(struct worker *w)
 {
+    uint64_t begun, pause = 0;
     int r;
 
     do {
         r = ait_poll(ait_explainer_fd(w->explainer), POLLIN);
+        begun = ait_now(NULL);
         if (r >= 0)
             r = ait_call_on_thread_stack(answer_some, w);
-        if (r > 0)
+        /* Whoever is denied very many calls waits for the answers. */
+        if (r >= 0)
+            pause = worker_costs(w, begun);
+        if (r >= 0 && pause > 0)
+            r = ait_sleep(pause);
+        else if (r > 0)
             r = ait_yield();
     } while (r >= 0);
     return r == -EPIPE ? 0 : r;

@@ -63,3 +63,13 @@ bool flood_may_say(struct flood_words *words, uint64_t now, unsigned *ret_unsaid
     words->unsaid = 0;
     return true;
 }
+
+uint64_t flood_spend(struct flood_time *f, uint64_t spent, unsigned share, uint64_t now)
+{
+    uint64_t paid = (now - f->at) / share;
+
+    f->debt = f->debt > paid ? f->debt - paid : 0;
+    f->debt += spent;
+    f->at = now;
+    return f->debt <= FLOOD_TIME_BURST ? 0 : (f->debt - FLOOD_TIME_BURST + FLOOD_TIME_STEP) * share;
+}

@@ -45,6 +45,25 @@ uint64_t flood_account(struct flood *f, unsigned n, bool more, uint64_t now);
 bool flood_report(struct flood *f, uint64_t now, uint64_t *ret_n, uint64_t *ret_usec);
 
 /*
+ * What a worker costs: time of the supervisor for its output, and for answers to its denied calls.
+ * FLOOD_TIME_BURST at once, and a share of a CPU on average. The supervisor comes before the
+ * workers, so this is also what keeps a worker from taking CPU time of the others by way of it.
+ * Zeroed: nothing was spent.
+ */
+#define FLOOD_TIME_BURST UINT64_C(100000)
+#define FLOOD_TIME_STEP  UINT64_C(5000) /* so much is paid off by one pause */
+
+struct flood_time {
+    uint64_t at, debt;
+};
+
+/*
+ * That much time was spent, until now. One of `share` parts of a CPU is the worker's. Returns how
+ * long nothing should be spent on it, in microseconds.
+ */
+uint64_t flood_spend(struct flood_time *f, uint64_t spent, unsigned share, uint64_t now);
+
+/*
  * What a worker makes the server say: lines of the log of which each is caused by a notification.
  * FLOOD_WORDS at once, and one more a second. Zeroed: nothing was said.
  */

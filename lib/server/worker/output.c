@@ -62,6 +62,7 @@ static uint64_t read_output(struct worker *w, enum log_channel channel)
 {
     struct workers *all = w->all;
     struct piece piece = {.worker = w, .stream = &w->streams[channel], .data = all->buffer};
+    uint64_t begun = ait_now(NULL), pause, behind;
 
     piece.n = read(w->out_fds[channel], all->buffer, sizeof(all->buffer));
     if (piece.n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -72,10 +73,13 @@ static uint64_t read_output(struct worker *w, enum log_channel channel)
         return RETRY_PAUSE;
     }
     (void)ait_call_on_thread_stack(log_piece, &piece);
-    if (piece.n > 0)
-        return log_stream_pause(piece.stream);
-    end_output(w, channel);
-    return 0;
+    if (piece.n == 0) {
+        end_output(w, channel);
+        return 0;
+    }
+    pause = worker_costs(w, begun);
+    behind = log_stream_pause(piece.stream);
+    return pause > behind ? pause : behind;
 }
 
 /* ---- what it sends --------------------------------------------------------------------------- */

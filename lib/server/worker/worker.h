@@ -67,6 +67,7 @@ struct worker {
     struct notify_socket notify;
     struct notify_socket former; /* before its path was removed; still read */
     struct flood flood;          /* of notifications */
+    struct flood_time time;      /* that its output and its denied calls have cost */
     struct flood_words words;    /* that they make us say */
     int out_fds[LOG_CHANNELS];   /* our ends of its output pipes */
     int ready_fd;                /* our end of --ready=fd:N's pipe */
@@ -108,6 +109,17 @@ struct worker *worker_unref(struct worker *w);
 void worker_stop(struct worker *w);
 /* Ends its stop timeout now. */
 void worker_expire(struct worker *w);
+/*
+ * begun: when something was begun for it that is over now. Returns how long nothing more should be.
+ * All slots together get half of a CPU, and one that is alone as much.
+ */
+static inline uint64_t worker_costs(struct worker *w, uint64_t begun)
+{
+    uint64_t now = ait_now(NULL);
+
+    return flood_spend(&w->time, now - begun, 2 * (w->all->n_slots > 0 ? w->all->n_slots : 1), now);
+}
+
 /* Closes our ends of what its process was given. */
 void worker_close_pipes(struct worker *w);
 /* As in a shell: the exit status, or 128 + signal. */
