@@ -229,15 +229,33 @@ def start_timeout_while_a_start_hangs(pit):
 @scenario
 def lease_at_reload(pit):
     """What cannot be looked at is not started: the reload is refused, with words."""
-    server = pit.server("-n2", "--", program(pit)).wait_ready()
-    lease = Lease(pit, pit.file("program"))
+    environment, policy = pit.file("environment", "A=1\n"), pit.file("policy", "policy 1\ninclude service\n")
+    server = pit.server("-n2", f"--env-file={environment}", f"--policy={policy}", "--", program(pit)).wait_ready()
     old = server.wait_workers(2)
-    server.send(signal.SIGHUP)
-    server.err.wait(rf"reload: refused, .*process {lease.process.pid} \(python3\) holds a lease on it", patience=PROMPT)
-    stays("the workers", lambda: sorted(server.workers()) == sorted(old))
-    lease.give_up()
+    for path in (pit.file("program"), environment, policy):
+        lease, mark = Lease(pit, path), server.err.mark()
+        server.send(signal.SIGHUP)
+        server.err.wait(rf"reload: refused, .*{re.escape(path)}: .* holds a lease on it", since=mark, patience=PROMPT)
+        stays("the workers", lambda: sorted(server.workers()) == sorted(old))
+        lease.give_up()
     server.reload(2)
     server.stop()
+
+
+@scenario
+def program_that_cannot_be_read(pit):
+    """Its file system does not answer."""
+    stuck = StuckFiles(pit)
+    server = pit.server("-n2", "--backoff=10ms..10ms", "--", program(pit)).wait_ready()
+    os.symlink(os.path.join(stuck.path, "program"), pit.file("link"))
+    os.replace(pit.file("link"), pit.file("program"))
+    os.kill(server.wait_workers(2)[0], signal.SIGKILL)
+    server.err.wait("its program is still not executed: does the file system of .* answer")
+    is_responsive(server)
+    # Nobody can kill a process that waits for it. The server ends without it, and says so.
+    server.stop(patience=4 * PROMPT)
+    check("cannot be killed (in uninterruptible sleep?)" in server.err.text(), server.log())
+    stuck.end()
 
 
 if __name__ == "__main__":
