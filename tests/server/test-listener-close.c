@@ -47,11 +47,14 @@ static bool closes_at_once(int fd)
     pid_t pid = fork();
 
     if (pid == 0) {
+        (void)raise(SIGSTOP);
         listener_close(fd);
         _exit(0);
     }
-    /* The last one is the process's. */
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    /* So that the process closes the last one. */
     close(fd);
+    assert_int_equal(kill(pid, SIGCONT), 0);
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     struct pollfd p = {.fd = pidfd, .events = POLLIN};
     bool prompt = poll(&p, 1, PROMPT_MSEC) == 1;

@@ -214,9 +214,12 @@ void reuseport_remove(struct reuseport *g, unsigned member)
     /* Copies of other processes would keep it in the epoll. */
     (void)epoll_ctl(g->watch, EPOLL_CTL_DEL, g->fds[member], NULL);
     /* Takes it out of the group at once, even if other processes have copies. */
-    if (g->address.type == SOCK_STREAM)
+    if (g->address.type == SOCK_STREAM && !listener_is_dead(g->fds[member], &g->address)) {
         (void)shutdown(g->fds[member], SHUT_RDWR);
-    listener_close(g->fds[member]);
+        close(g->fds[member]);
+    } else {
+        listener_close(g->fds[member]);
+    }
     g->fds[member] = -1;
     order_remove(g, member);
 }

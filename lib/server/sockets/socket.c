@@ -123,22 +123,31 @@ int listener_open(struct address *a, enum listener_kind kind, struct listener_fi
     return fd;
 }
 
-/* What a worker had wanted would be waited for. */
-static void do_not_linger(int fd)
+static int option_of(int fd, int option)
 {
-    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){0}, sizeof(struct linger));
+    int value = -1;
+    socklen_t n = sizeof value;
+
+    return getsockopt(fd, SOL_SOCKET, option, &value, &n) < 0 ? -1 : value;
+}
+
+/*
+ * A TCP listener has nothing that its close could wait for, and a UDP socket neither. One that a
+ * worker has made a connection of may linger, and has a lock that a worker may hold in the middle
+ * of a call: it is only asked what is answered without that lock.
+ */
+static bool is_harmless(int fd)
+{
+    return option_of(fd, SO_DOMAIN) != AF_UNIX &&
+           (option_of(fd, SO_ACCEPTCONN) == 1 || option_of(fd, SO_TYPE) == SOCK_DGRAM);
 }
 
 void listener_close(int fd)
 {
-    int domain = 0;
-    socklen_t n = sizeof domain;
-
-    (void)getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n);
-    if (domain == AF_UNIX) {
-        (void)close_elsewhere(fd);
-    } else {
-        do_not_linger(fd);
+    if (is_harmless(fd)) {
+        close(fd);
+    } else if (close_elsewhere(fd) < 0 && option_of(fd, SO_DOMAIN) != AF_UNIX) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){0}, sizeof(struct linger));
         close(fd);
     }
 }
@@ -383,10 +392,13 @@ static int queue_of_tcp(int fd, struct listener_queue *ret)
     struct tcp_info info = {0};
     socklen_t size = sizeof info;
 
+    *ret = (struct listener_queue){0};
+    /* A connection has a lock that a worker may hold. */
+    if (option_of(fd, SO_ACCEPTCONN) == 0)
+        return 0;
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
         return -errno;
     /* On a listener these fields are the length of the accept queue, and its limit. */
-    *ret = (struct listener_queue){0};
     if (info.tcpi_state == TCP_LISTEN)
         *ret = (struct listener_queue){.waiting = info.tcpi_unacked,
                                        .limit = info.tcpi_sacked,
