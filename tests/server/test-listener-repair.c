@@ -43,6 +43,20 @@ static struct listen_set *open_set(const char *text, enum listen_model model, un
     return s;
 }
 
+/* Of each socket, for a worker that has it alone: how much was repaired, or the last error. */
+static int check_all(struct listen_set *s, unsigned slot, unsigned seat, struct problem *p)
+{
+    int sum = 0, failed = 0;
+
+    for (size_t i = 0; i < listen_set_count(s); i++) {
+        int r = listen_set_check(s, i, slot, seat, false, p);
+
+        failed = r < 0 ? r : failed;
+        sum += r > 0 ? r : 0;
+    }
+    return failed < 0 ? failed : sum;
+}
+
 static int fd_of(const struct listen_set *s, unsigned member)
 {
     int fd = -1;
@@ -256,14 +270,14 @@ static void try_deed(const struct deed *deed, const char *text, enum listen_mode
         (void)listen_set_steer_seat(s, 1, STEER_AWAY);
         (void)listen_set_steer_slot(s, 1, STEER_AWAY);
     }
-    r = listen_set_check(s, 0, 0, others ? 1u << LISTEN_OF_ALL : 0, &p);
+    r = listen_set_check(s, 0, 0, 0, others && model == LISTEN_SHARED, &p);
     if (r < 0 || !strstr(p.text, deed->said) ||
         (!deed->said[0] && p.text[0] && !strstr(p.text, "peer of connect(2)")))
         fail_msg("%s: %s: %d, %s", text, what, r, p.text);
     assert_int_equal(fd_of(s, 0), fd);
     assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
     check_serves(s, 0, what);
-    r = listen_set_check(s, 0, 0, 0, &p);
+    r = check_all(s, 0, 0, &p);
     if (r != 0)
         fail_msg("%s: %s: once more %d, %s", text, what, r, p.text);
     /* A replacement gets its own. */
@@ -315,7 +329,7 @@ static void test_lost(void **state)
         for (size_t i = 0; i < 3; i++)
             clients[i] = knock(s);
         drop_all_and_lock(fd_of(s, 0));
-        assert_int_equal(listen_set_check(s, 0, 0, 0, &p), 1);
+        assert_int_equal(check_all(s, 0, 0, &p), 1);
         assert_non_null(strstr(p.text, "3 connections that waited at the old one are lost"));
         check_serves(s, 0, "after a loss");
         for (size_t i = 0; i < 3; i++)
@@ -337,7 +351,7 @@ static void test_nothing_lost(void **state)
             clients[i] = knock(s);
         drop_all(fd_of(s, 0));
         hide(fd_of(s, 0));
-        assert_true(listen_set_check(s, 0, 0, 0, &p) >= 1);
+        assert_true(check_all(s, 0, 0, &p) >= 1);
         for (size_t i = 0; i < 3; i++) {
             assert_true(is_woken(fd_of(s, 0)));
             serve(fd_of(s, 0));
@@ -362,7 +376,7 @@ static void test_look(void **state)
     drop_all(fd_of(s, 0));
     assert_true(listen_set_is_spoiled(s, 0, names, sizeof names));
     assert_string_equal(names, "SO_ATTACH_FILTER");
-    assert_true(listen_set_check(s, 0, 0, 0, &p) > 0);
+    assert_true(check_all(s, 0, 0, &p) > 0);
     assert_false(listen_set_is_spoiled(s, 0, names, sizeof names));
     listen_set_close(s);
     /* A worker's own socket is its business. */
@@ -382,13 +396,37 @@ static void test_stale_peer(void **state)
 
         if (strncmp(listen_set_address(s, 0), "udp:[", 5) == 0) {
             connect_and_disconnect(fd_of(s, 0));
-            assert_int_equal(listen_set_check(s, 0, 0, 0, &p), 1);
+            assert_int_equal(check_all(s, 0, 0, &p), 1);
             assert_non_null(strstr(p.text, "(a peer of connect(2)); there is a new socket"));
-            assert_int_equal(listen_set_check(s, 0, 0, 0, &p), 0);
+            assert_int_equal(check_all(s, 0, 0, &p), 0);
         }
         listen_set_close(s);
     }
     (void)state;
+}
+
+/* Those who have a socket when another worker has ended keep what servers set on it. */
+static void test_rest(void **state)
+{
+    static const char *const texts[] = {"127.0.0.1:0", "udp:127.0.0.1:0"};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(texts); i++) {
+        struct listen_set *s = open_set(texts[i], i == 0 ? LISTEN_SHARED : LISTEN_DEFAULT, 1);
+        struct problem p = {0};
+        int priority = 6;
+        socklen_t size = sizeof priority;
+
+        assert_int_equal(
+            setsockopt(fd_of(s, 0), SOL_SOCKET, SO_PRIORITY, &priority, sizeof priority), 0);
+        drop_all(fd_of(s, 0));
+        assert_int_equal(listen_set_check_rest(s, 0, 0, &p), 1);
+        assert_non_null(strstr(p.text, "(SO_ATTACH_FILTER), which are as they were again"));
+        assert_int_equal(getsockopt(fd_of(s, 0), SOL_SOCKET, SO_PRIORITY, &priority, &size), 0);
+        assert_int_equal(priority, 6);
+        check_serves(s, 0, "the rest");
+        listen_set_close(s);
+    }
 }
 
 /* One that nothing has reported is found by a look. */
@@ -450,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_nothing_lost), cmocka_unit_test(test_look),
         cmocka_unit_test(test_steer_again),  cmocka_unit_test(test_mend_what_is_not_reported),
         cmocka_unit_test(test_all_locked),   cmocka_unit_test(test_stale_peer),
+        cmocka_unit_test(test_rest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -337,41 +337,30 @@ static int check_entry(struct listen_set *s, struct listen_entry *e, unsigned me
     return options < 0 ? options : (r > 0) + options;
 }
 
-static void add_text(struct problem *all, const struct problem *one)
-{
-    size_t n = strlen(all->text);
-
-    if (!one->text[0])
-        return;
-    (void)snprintf(all->text + n, sizeof all->text - n, "%s%s", n > 0 ? "; " : "", one->text);
-    all->status = one->status;
-}
-
-int listen_set_check(struct listen_set *s, unsigned slot, unsigned seat, unsigned others,
+int listen_set_check(struct listen_set *s, size_t i, unsigned slot, unsigned seat, bool shares,
                      struct problem *ret_problem)
 {
     const unsigned members[] = {
         [LISTEN_OF_ALL] = 0, [LISTEN_OF_SLOT] = slot, [LISTEN_OF_WORKER] = seat};
-    struct problem all = {0};
-    int repaired = 0, result = 0;
+    struct listen_entry *e = &s->entries[i];
+    int r =
+        check_entry(s, e, members[e->owner], shares ? SNAPSHOT_MOST : SNAPSHOT_ALL, ret_problem);
 
-    for (size_t i = 0; i < s->n_entries; i++) {
-        struct listen_entry *e = &s->entries[i];
-        struct problem one = {0};
-        int r = check_entry(s, e, members[e->owner],
-                            others & 1u << e->owner ? SNAPSHOT_MOST : SNAPSHOT_ALL, &one);
+    (void)steer_entry(s, e);
+    return r;
+}
 
-        if (r > 0)
-            repaired += r;
-        else if (r < 0 && result == 0)
-            result = r;
-        add_text(&all, &one);
-        if (e->owner != LISTEN_OF_ALL)
-            (void)steer_entry(s, e);
-    }
-    if (all.text[0] && ret_problem)
-        *ret_problem = all;
-    return result < 0 ? result : repaired;
+int listen_set_check_rest(struct listen_set *s, size_t i, unsigned slot,
+                          struct problem *ret_problem)
+{
+    struct listen_entry *e = &s->entries[i];
+    int r;
+
+    if (e->owner == LISTEN_OF_WORKER)
+        return 0;
+    r = check_entry(s, e, slot, SNAPSHOT_ALARM, ret_problem);
+    (void)steer_entry(s, e);
+    return r;
 }
 
 /* ---- watching -------------------------------------------------------------------------------- */

@@ -117,16 +117,21 @@ int listen_set_queue(const struct listen_set *s, unsigned seat, struct listener_
 int listen_set_shared_queue(const struct listen_set *s, size_t i, struct listener_queue *ret);
 
 /*
- * Before a worker starts: what it gets is as it was opened, or passed. A listener that was shut
- * down or connected listens again, a socket file that was removed is made again, and options that a
- * worker has changed are put back (snapshot.h); if they cannot be, there is another socket under
- * the same fd number. Shared listeners are checked as well. `others` has a bit (1 << enum
- * listen_owner) for the sockets that another worker also has: of these some options stay. Returns
- * how much was repaired, mostly 0. The problem tells what somebody should know; otherwise it is
- * untouched. On failure the other listeners were still tried.
+ * Before a worker starts, of each socket that it gets: that it is as it was opened, or passed. A
+ * listener that was shut down or connected listens again, a socket file that was removed is made
+ * again, and options that a worker has changed are put back (snapshot.h); if they cannot be, there
+ * is another socket under the same fd number. With `shares` another worker has the socket as well:
+ * then some options stay. Returns how much was repaired, mostly 0. The problem tells what somebody
+ * should know; otherwise it is untouched.
  */
-int listen_set_check(struct listen_set *s, unsigned slot, unsigned seat, unsigned others,
+int listen_set_check(struct listen_set *s, size_t i, unsigned slot, unsigned seat, bool shares,
                      struct problem *ret_problem);
+/*
+ * After a worker of the slot has ended, for those that have the socket as well: what it may have
+ * done to it since it was handed out, except options that servers set. As above.
+ */
+int listen_set_check_rest(struct listen_set *s, size_t i, unsigned slot,
+                          struct problem *ret_problem);
 
 /* Becomes readable when a listener was shut down, and not by traffic; then call listen_set_mend().
  */

@@ -350,5 +350,6 @@ void snapshot_restore(const struct snapshot *s, int fd, const struct address *a,
     if (scope == SNAPSHOT_LOOK)
         return;
     restore_flags(s, fd, scope, ret);
-    restore_backlog(s, fd, a, ret);
+    if (scope != SNAPSHOT_ALARM)
+        restore_backlog(s, fd, a, ret);
 }

@@ -53,9 +53,10 @@ struct snapshot_changes {
 };
 
 enum snapshot_scope {
-    SNAPSHOT_LOOK, /* while workers run: names what they should not have changed, and leaves it */
-    SNAPSHOT_MOST, /* for a new worker, of a socket that others have, too */
-    SNAPSHOT_ALL,  /* for a new worker alone */
+    SNAPSHOT_LOOK,  /* while workers run: names what they should not have changed, and leaves it */
+    SNAPSHOT_ALARM, /* for those that have the socket when another worker has ended */
+    SNAPSHOT_MOST,  /* for a new worker, of a socket that others have, too */
+    SNAPSHOT_ALL,   /* for a new worker alone */
 };
 
 /* Does nothing with one that was not taken. */

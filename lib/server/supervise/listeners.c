@@ -36,10 +36,16 @@ static void report_slot(const struct workers *all, const char *address, unsigned
               address);
 }
 
-/* Once for each address: a server may do so whenever it stops. */
-static void report_shared(const struct workers *all, const struct listen_cursor *c, uint64_t *told)
+static uint64_t bit_of(size_t entry)
 {
-    uint64_t bit = c->entry < 64 ? UINT64_C(1) << c->entry : 0;
+    return entry < 64 ? UINT64_C(1) << entry : 0;
+}
+
+/* Once for each address: a server may do so whenever it stops. */
+static void report_shared(struct workers *all, const struct listen_cursor *c)
+{
+    uint64_t *told = &all->listeners_told.shut_down;
+    uint64_t bit = bit_of(c->entry);
 
     if (*told & bit && !c->renewed)
         return;
@@ -51,7 +57,7 @@ static void report_shared(const struct workers *all, const struct listen_cursor 
               listen_set_address(all->listen, c->entry));
 }
 
-static void report(struct workers *all, const struct listen_cursor *c, uint64_t *told)
+static void report(struct workers *all, const struct listen_cursor *c)
 {
     const char *address = listen_set_address(all->listen, c->entry);
     enum listen_owner owner = listen_set_owner(all->listen, c->entry);
@@ -61,10 +67,19 @@ static void report(struct workers *all, const struct listen_cursor *c, uint64_t 
     else if (owner == LISTEN_OF_SLOT)
         report_slot(all, address, c->member);
     else
-        report_shared(all, c, told);
+        report_shared(all, c);
 }
 
-static void mend(struct workers *all, uint64_t *told)
+/* Each failure once, until it is repaired. */
+static void report_failure(struct workers *all, const struct listen_cursor *c)
+{
+    if (!(all->listeners_told.failed & bit_of(c->entry)))
+        log_event(all->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0, "%s", all->problem.text);
+    all->listeners_told.failed |= bit_of(c->entry);
+}
+
+/* One that fails is passed over. */
+static void mend(struct workers *all)
 {
     struct problem *p = &all->problem;
     struct listen_cursor c = {0};
@@ -73,22 +88,25 @@ static void mend(struct workers *all, uint64_t *told)
     do {
         p->text[0] = '\0';
         r = listen_set_mend(all->listen, &c, p);
+        if (r > 0)
+            all->listeners_told.failed &= ~bit_of(c.entry);
         if (r < 0)
-            log_event(all->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0, "%s", p->text);
+            report_failure(all, &c);
         else if (p->text[0])
             log_event(all->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0, "%s", p->text);
         else if (r > 0)
-            report(all, &c, told);
+            report(all, &c);
     } while (r != 0);
 }
 
 /* ---- from time to time ----------------------------------------------------------------------- */
 
 /* Once, until it is as it was. */
-static void look_at_options(struct workers *all, size_t i, uint64_t *told)
+static void look_at_options(struct workers *all, size_t i)
 {
+    uint64_t *told = &all->listeners_told.options;
     char names[SNAPSHOT_NAMES];
-    uint64_t bit = i < 64 ? UINT64_C(1) << i : 0;
+    uint64_t bit = bit_of(i);
 
     if (!listen_set_is_spoiled(all->listen, i, names, sizeof names)) {
         *told &= ~bit;
@@ -102,38 +120,43 @@ static void look_at_options(struct workers *all, size_t i, uint64_t *told)
     *told |= bit;
 }
 
-void listeners_look(struct workers *all, struct listeners_told *told)
+void listeners_look(struct workers *all)
 {
-    mend(all, &told->shut_down);
+    mend(all);
     listen_set_steer_again(all->listen);
     for (size_t i = 0; i < listen_set_count(all->listen); i++)
-        look_at_options(all, i, &told->options);
+        look_at_options(all, i);
+}
+
+void listeners_worker_ended(struct workers *all, unsigned slot)
+{
+    struct problem *p = &all->problem;
+
+    for (size_t i = 0; i < listen_set_count(all->listen); i++) {
+        p->text[0] = '\0';
+        /* What fails is told by the next look. */
+        if (listen_set_check_rest(all->listen, i, slot, p) >= 0 && p->text[0])
+            log_event(all->log, LOG_LEVEL_WARNING, (int)slot, 0, "%s", p->text);
+    }
 }
 
 /* ---- at once --------------------------------------------------------------------------------- */
 
-struct look {
-    struct workers *all;
-    uint64_t told; /* shared addresses, a bit each */
-};
-
 static int look_at_all(void *userdata)
 {
-    struct look *look = userdata;
-
-    mend(look->all, &look->told);
+    mend(userdata);
     return 0;
 }
 
 int listeners_watch(void *userdata)
 {
-    struct look look = {.all = userdata};
+    struct workers *all = userdata;
     int r;
 
     do {
-        r = ait_poll(listen_set_watch_fd(look.all->listen), POLLIN);
+        r = ait_poll(listen_set_watch_fd(all->listen), POLLIN);
         if (r >= 0) {
-            (void)ait_call_on_thread_stack(look_at_all, &look);
+            (void)ait_call_on_thread_stack(look_at_all, all);
             r = ait_sleep(REST);
         }
     } while (r >= 0);

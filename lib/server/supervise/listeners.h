@@ -20,7 +20,7 @@ int listeners_watch(void *userdata);
  * groups, and options of shared sockets. Those of a worker's own socket are its business until the
  * next one gets it. On a large stack.
  */
-struct listeners_told { /* of shared sockets, a bit each; zeroed at first */
-    uint64_t shut_down, options;
-};
-void listeners_look(struct workers *all, struct listeners_told *told);
+void listeners_look(struct workers *all);
+
+/* After a worker has ended: what it leaves on sockets that others have. On a large stack. */
+void listeners_worker_ended(struct workers *all, unsigned slot);

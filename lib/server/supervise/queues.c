@@ -18,7 +18,6 @@ struct queues {
     struct acceptance *shared; /* by address; NULL without memory: they are not looked at */
     uint64_t pause;
     uint64_t looked; /* when the listeners were looked at */
-    struct listeners_told told;
 };
 
 static struct log *log_of(const struct queues *q)
@@ -158,7 +157,8 @@ static void look_at_shared(struct queues *q, size_t i)
         if (!a->stuck)
             log_event(
                 log_of(q), LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-                "%zu connections wait at %s, and no worker has accepted one for %s; do they hang, or use an address of their own instead of the socket of LISTEN_FDS (fd %zu)?",
+                "%zu connections wait at %s, and no worker has accepted one for %s; do they hang, "
+                "or use an address of their own instead of the socket of LISTEN_FDS (fd %zu)?",
                 a->waiting, listen_set_address(listen, i),
                 format_time((now - a->since) / AIT_USEC_PER_SEC * AIT_USEC_PER_SEC, time), 3 + i);
         a->stuck = true;
@@ -181,7 +181,7 @@ static int look_at_all(void *userdata)
     q->pause = acceptance_pause(&nothing);
     if (ait_now(NULL) - q->looked >= LOOK) {
         q->looked = ait_now(NULL);
-        listeners_look(s->workers, &q->told);
+        listeners_look(s->workers);
     }
     for (unsigned i = 0; i < s->n_slots && listen_set_has(listen, LISTEN_OF_WORKER); i++)
         look_at_slot(q, s->slots[i]);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config/parse.h"
+#include "listeners.h"
 
 static struct listen_set *sockets(const struct slot *slot)
 {
@@ -89,6 +90,8 @@ struct worker *slot_dismiss(struct slot *slot, struct worker *w)
 {
     if (has_own_seat(slot, w))
         give_back(slot, w->seat, w);
+    if (w)
+        listeners_worker_ended(slot->workers, slot->index);
     return worker_unref(w);
 }
 

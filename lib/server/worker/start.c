@@ -257,19 +257,28 @@ static int start_process(struct worker *w, const struct far_ends *far, struct pr
     return r;
 }
 
-/* Who else has the sockets that it gets: as listen_set_check() takes it. */
-static unsigned others_with(const struct worker *w)
+/* Whether another worker has the same socket. */
+static bool shares(const struct worker *w, size_t i)
 {
-    unsigned others = 0;
+    enum listen_owner owner = listen_set_owner(w->all->listen, i);
 
-    for (const struct worker *other = w->all->living; other; other = other->next) {
-        others |= 1u << LISTEN_OF_ALL;
-        if (other->slot == w->slot)
-            others |= 1u << LISTEN_OF_SLOT;
-        if (other->seat == w->seat)
-            others |= 1u << LISTEN_OF_WORKER;
+    for (const struct worker *other = w->all->living; other; other = other->next)
+        if (owner == LISTEN_OF_ALL || (owner == LISTEN_OF_SLOT && other->slot == w->slot) ||
+            (owner == LISTEN_OF_WORKER && other->seat == w->seat))
+            return true;
+    return false;
+}
+
+/* What a look at the listeners need not say again. */
+static void note_failure(struct workers *all, size_t i, bool failed)
+{
+    uint64_t bit = i < 64 ? UINT64_C(1) << i : 0;
+
+    all->listeners_told.failed &= ~bit;
+    if (failed) {
+        all->listeners_told.failed |= bit;
+        all->listeners_told.options |= bit;
     }
-    return others;
 }
 
 /* Its predecessor may have changed them, or shut them down. */
@@ -278,11 +287,14 @@ static void repair_listeners(struct worker *w)
     struct problem *p = &w->all->problem;
     int r;
 
-    p->text[0] = '\0';
-    r = listen_set_check(w->all->listen, w->slot, w->seat, others_with(w), p);
-    if (p->text[0])
-        log_event(w->all->log, r < 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, (int)w->slot, w->pid,
-                  "%s", p->text);
+    for (size_t i = 0; i < listen_set_count(w->all->listen); i++) {
+        p->text[0] = '\0';
+        r = listen_set_check(w->all->listen, i, w->slot, w->seat, shares(w, i), p);
+        if (p->text[0])
+            log_event(w->all->log, r < 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, (int)w->slot,
+                      w->pid, "%s", p->text);
+        note_failure(w->all, i, r < 0);
+    }
 }
 
 /* Every slot fails for the same reason; if nothing has run yet, it is reported once. */

@@ -44,10 +44,14 @@ struct workers {
     void (*before_start)(void *userdata); /* of each worker; may be NULL */
     void *userdata;
 
-    struct worker *living;    /* those that have a process */
-    bool any_started;         /* a process of ours has run */
-    bool failure_reported;    /* of a start, once */
-    bool steering_told;       /* that connections cannot be steered */
+    struct worker *living; /* those that have a process */
+    bool any_started;      /* a process of ours has run */
+    bool failure_reported; /* of a start, once */
+    bool steering_told;    /* that connections cannot be steered */
+    /* Of listening sockets by address, a bit each, so that nothing is said twice. */
+    struct {
+        uint64_t shut_down, options, failed;
+    } listeners_told;
     bool seen_notify;         /* a worker has sent READY=1: from now on --ready=auto requires it */
     bool told_ungrouped;      /* that a worker has no control group, once */
     bool told_auto;           /* what --ready=auto waits for without it, once */

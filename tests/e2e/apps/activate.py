@@ -1,25 +1,29 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Hands listening sockets to a program, as a service manager does, but exactly as told:
     activate.py [--names=A:B] [--pid=PID] ADDRESS... -- PROGRAM [ARG...]
-ADDRESS: HOST:PORT, /path, @abstract or udp:HOST:PORT."""
+ADDRESS: HOST:PORT, /path, @abstract or udp:HOST:PORT; and seqpacket:/path, dgram:/path."""
 import os
 import socket
 import sys
 
 
+TYPES = {"udp": socket.SOCK_DGRAM, "dgram": socket.SOCK_DGRAM, "seqpacket": socket.SOCK_SEQPACKET}
+
+
 def opened(address):
+    word = address.split(":")[0]
+    kind = TYPES.get(word, socket.SOCK_STREAM)
+    address = address.removeprefix(word + ":") if word in TYPES else address
     if address[0] in "/@":
-        s = socket.socket(socket.AF_UNIX)
+        s = socket.socket(socket.AF_UNIX, kind)
         s.bind(address.replace("@", "\0", 1) if address[0] == "@" else address)
     else:
-        udp = address.startswith("udp:")
-        host, port = address.removeprefix("udp:").rsplit(":", 1)
-        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
+        host, port = address.rsplit(":", 1)
+        s = socket.socket(socket.AF_INET6 if host[0] == "[" else socket.AF_INET, kind)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind((host, int(port)))
-        if udp:
-            return s
-    s.listen(128)
+        s.bind((host.strip("[]"), int(port)))
+    if kind != socket.SOCK_DGRAM:
+        s.listen(128)
     return s
 
 
