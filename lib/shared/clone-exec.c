@@ -343,12 +343,9 @@ RAW_CODE static pid_t fork_child(struct exec_plan *plan, int *ret_pidfd)
     pid_t pid = plan->has_group ? fork_into_group(plan->group, ret_pidfd) : -ENOSYS;
     bool enter = pid < 0 && plan->has_group;
 
-    /* An ending process gives up its memory, and wakes its parent, before it closes anything. */
-    int flags = CLONE_PIDFD | SIGCHLD | (plan->until_gone ? CLONE_VFORK : 0);
-
     /* Kernels and outer sandboxes refuse clone3 in many ways, and not what can do without it. */
     if (pid < 0)
-        pid = (pid_t)raw_call(SYS_clone, flags, 0, ret_pidfd, 0, 0);
+        pid = (pid_t)raw_call(SYS_clone, CLONE_PIDFD | SIGCHLD, 0, ret_pidfd, 0, 0);
     if (pid != 0)
         return pid;
     if (enter)

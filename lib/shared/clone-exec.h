@@ -62,8 +62,6 @@ struct exec_plan {
     size_t n_fds;
     bool inherit_fds; /* nothing is closed but what is close-on-exec */
     uint64_t blocked; /* the program's mask, a bit per signal */
-    bool until_gone;  /* exec_fork() waits until the child no longer runs its steps, though it may
-                         not have closed its descriptors yet */
     int death_signal; /* sent to the program when the calling thread ends; 0: none */
     bool changes_credentials;
     bool has_group; /* exec_fork() only: */

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "notify-drop.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -14,15 +17,41 @@
 #include "raw.h"
 
 #define FDS_MAX 253 /* the kernel's SCM_MAX_FD */
-#define SOCKET  3   /* its number in the child */
 #define OTHERS  8   /* descriptors that the child may have besides */
+
+/* How long the child may take to take it, and how often it is resumed meanwhile. */
+#define PATIENCE_MSEC 500
+#define STEP_MSEC     20
+
+enum { SOCKET = 3, TAKEN }; /* numbers in the child; the second is closed when it has taken it */
 
 struct drop {
     struct exec_plan exec; /* first */
-    int all;
+    bool all;
+    uint64_t room; /* for datagrams */
 };
 
+RAW_CODE static struct drop *drop_of(struct exec_plan *plan)
+{
+    return (struct drop *)plan;
+}
+
 /* ---- in the child ---------------------------------------------------------------------------- */
+
+/* What has no room is closed as it is received, while the parent waits. */
+RAW_CODE static int make_room(struct exec_plan *plan)
+{
+    struct rlimit limit;
+
+    drop_of(plan)->room = 1;
+    if (raw_call(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) < 0)
+        return 0;
+    limit.rlim_cur = limit.rlim_max;
+    (void)raw_call(SYS_prlimit64, 0, RLIMIT_NOFILE, &limit, NULL);
+    if (drop_of(plan)->all && limit.rlim_cur > OTHERS + 2 * FDS_MAX)
+        drop_of(plan)->room = (limit.rlim_cur - OTHERS) / FDS_MAX;
+    return 0;
+}
 
 /* A child that hangs must not hold our log open. */
 RAW_CODE static int close_stdio(struct exec_plan *plan)
@@ -33,36 +62,22 @@ RAW_CODE static int close_stdio(struct exec_plan *plan)
     return 0;
 }
 
-/* How many datagrams have room: what has none is closed at once, while the parent waits. */
-RAW_CODE static uint64_t make_room(void)
-{
-    struct rlimit limit;
-
-    if (raw_call(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) < 0)
-        return 1;
-    limit.rlim_cur = limit.rlim_max;
-    (void)raw_call(SYS_prlimit64, 0, RLIMIT_NOFILE, &limit, NULL);
-    return limit.rlim_cur < OTHERS + 2 * FDS_MAX ? 1 : (limit.rlim_cur - OTHERS) / FDS_MAX;
-}
-
 RAW_CODE static int receive(struct exec_plan *plan)
 {
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(FDS_MAX * sizeof(int))];
     } control;
-    uint64_t n = make_room();
     long r = 0;
 
-    if (!((struct drop *)plan)->all)
-        n = 1;
-    for (uint64_t i = 0; i < n && r >= 0; i++) {
+    for (uint64_t i = 0; i < drop_of(plan)->room && r >= 0; i++) {
         struct msghdr h = {.msg_control = &control, .msg_controllen = sizeof control};
 
         r = raw_call(SYS_recvmsg, SOCKET, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         if (r < 0 && i == 0)
             return (int)r;
     }
+    (void)raw_call(SYS_close, TAKEN);
     return 0;
 }
 
@@ -93,27 +108,55 @@ static void forget_ended(struct notify_drops *d)
     d->n = kept;
 }
 
-int notify_drop(struct notify_drops *d, int socket, int all)
+/* Processes of the same user might stop it. */
+static int await_taken(int fd, pid_t pid)
 {
-    static const exec_step steps[] = {exec_arrange_fds, close_stdio, receive};
-    struct exec_fd fd = {.source = socket, .target = SOCKET};
-    struct drop drop = {.exec = {.steps = steps,
-                                 .n_steps = sizeof(steps) / sizeof(*steps),
-                                 .fds = &fd,
-                                 .n_fds = 1,
-                                 .until_gone = true},
-                        .all = all};
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    for (int waited = 0; poll(&p, 1, STEP_MSEC) <= 0; waited += STEP_MSEC) {
+        (void)kill(pid, waited < PATIENCE_MSEC ? SIGCONT : SIGKILL);
+        if (waited >= PATIENCE_MSEC)
+            return -ETIMEDOUT;
+    }
+    return 0;
+}
+
+static int take(struct notify_drops *d, struct drop *drop, int fd)
+{
     int pidfd = -1, r;
+    pid_t pid = exec_fork(&drop->exec, &pidfd);
+
+    if (pid < 0)
+        return (int)pid;
+    d->pidfds[d->n++] = pidfd;
+    (void)close(drop->exec.fds[1].source);
+    drop->exec.fds[1].source = -1;
+    r = await_taken(fd, pid);
+    if (r >= 0)
+        r = drop->exec.report->error;
+    (void)exec_report_free(drop->exec.report);
+    return r;
+}
+
+int notify_drop(struct notify_drops *d, int socket, bool all)
+{
+    static const exec_step steps[] = {make_room, exec_arrange_fds, close_stdio, receive};
+    struct exec_fd fds[] = {{.source = socket, .target = SOCKET}, {.target = TAKEN}};
+    struct drop drop = {
+        .exec = {.steps = steps, .n_steps = sizeof(steps) / sizeof(*steps), .fds = fds, .n_fds = 2},
+        .all = all};
+    int ends[2], r;
 
     forget_ended(d);
     if (d->n >= (unsigned)(all ? NOTIFY_DROPS_MAX + NOTIFY_DROPS_SPARE : NOTIFY_DROPS_MAX))
         return -EBUSY;
-    pid_t pid = exec_fork(&drop.exec, &pidfd);
-    if (pid < 0)
-        return (int)pid;
-    r = drop.exec.report->error;
-    (void)exec_report_free(drop.exec.report);
-    d->pidfds[d->n++] = pidfd;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    fds[1].source = ends[1];
+    r = take(d, &drop, ends[0]);
+    if (fds[1].source >= 0)
+        (void)close(ends[1]);
+    (void)close(ends[0]);
     return r;
 }
 

@@ -13,6 +13,8 @@
  * The number of children whose end takes so long is limited.
  */
 
+#include <stdbool.h>
+
 #define NOTIFY_DROPS_MAX   4 /* that may hang before nothing is taken any more */
 #define NOTIFY_DROPS_SPARE 4 /* for the end */
 
@@ -26,5 +28,5 @@ struct notify_drops {
  * Takes the first datagram, or as many as it can (all: the socket is about to be closed). Returns 0
  * if at least one is gone. -EBUSY: too many children hang. Otherwise there could be none.
  */
-int notify_drop(struct notify_drops *d, int socket, int all);
+int notify_drop(struct notify_drops *d, int socket, bool all);
 void notify_drops_done(struct notify_drops *d); /* what hangs ends some day, without us */
