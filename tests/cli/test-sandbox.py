@@ -230,11 +230,14 @@ def notes():
         path = write(folder, "a.json", '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["open"], "action": "SCMP_ACT_ERRNO"}]}')
         done = sandbox("check", path)
         check(done.returncode == 0 and done.stderr.startswith(f"{path}: note: open is denied"), done.stderr)
-        unit = write(folder, "a.service", "[Service]\nSystemCallFilter=@system-service openatt\nSystemCallErrorNumber=EPERM\nRestrictRealtime=yes\n")
+        unit = write(folder, "a.service", "[Service]\nSystemCallFilter=@system-service openatt\nSystemCallErrorNumber=EPERM\nRestrictRealtime=perhaps\n")
+        os.mkdir(unit + ".d")
+        dropin = write(folder, "a.service.d/10.conf", "[Service]\nSystemCallFilter=~uname\n")
         done = sandbox("check", unit)
         check_equal((done.returncode, done.stderr), (0,
             f"{unit}:2:34: note: unknown system call 'openatt': is it openat?; it is ignored, as by systemd\n"
-            f"{unit}:4:1: note: RestrictRealtime is a filter of its own in systemd and is not read; write rules for it\n"), "notes of a unit")
+            f"{unit}:4:18: note: RestrictRealtime: 'perhaps' is not understood; it is ignored, as by systemd\n"
+            f"{dropin}: note: this drop-in of the unit has been read, as by systemd\n"), "notes of a unit")
         write(folder, "a.json", """{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
             {"names": ["setns", "reed"], "action": "SCMP_ACT_ALLOW"},
             {"names": ["setns"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]}""")
