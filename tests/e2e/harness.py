@@ -39,7 +39,7 @@ sys.path.insert(1, os.path.dirname(HERE))
 import reachable  # noqa: E402
 
 # Workers of another user have to reach what they run.
-for variable in ("AIT_CLING", "AIT_CMD", "AIT_DENIED", "AIT_ESCAPES", "AIT_FLOODER", "AIT_HTTP_HELLO", "AIT_LEARN", "AIT_LOAD", "AIT_REFUSE",
+for variable in ("AIT_CLING", "AIT_CMD", "AIT_DENIED", "AIT_ESCAPES", "AIT_FLOODER", "AIT_HTTP_HELLO", "AIT_LEARN", "AIT_LOAD", "AIT_REFUSE", "AIT_STRAYER",
                  "AIT_WORKER"):
     if os.path.exists(os.environ.get(variable, "")):
         os.environ[variable] = reachable.program(os.environ[variable])

@@ -248,6 +248,7 @@ def priorities(pit):
     server = pit.server("-n2", "--name=web", "--user=nobody", "--ready=exec", "--", "sleep", 1000,
                         wrapper=["/usr/bin/nice", "-n", "5"]).wait_ready()
     own = os.nice(0) + 5
+    server.err.wait("all 2 workers are ready")
     for pid in (worker_of(server, 0), worker_of(server, 1)):
         wait_for("the program", lambda: comm_of(pid) == "sleep")
         check_equal(priority(pid), (own, oom), "nice value and oom_score_adj of a worker")

@@ -209,6 +209,16 @@ static void each_process_has_a_tree(void **state)
     }
 }
 
+static bool any_instance(pid_t pid, const char *instance, void *userdata)
+{
+    return instance != NULL;
+}
+
+static bool nobodys(pid_t pid, const char *instance, void *userdata)
+{
+    return false;
+}
+
 /* A daemon that bears no token: nobody's, unless the tree claims it. */
 static void strays_are_claimed(void **state)
 {
@@ -221,9 +231,12 @@ static void strays_are_claimed(void **state)
     pid_t known[] = {s.pid, 0};
     struct guardian_tree tree = s.tree;
     (void)strcpy(tree.token, "another");
-    tree.claims_strays = true;
+    tree.is_marked = any_instance;
     /* Two are in its session; the others bear the sign of a worker, which is not this one. */
     assert_int_equal(guardian_tree_look(&tree, is_one_of, known, NULL), 2);
+    /* But if that one lives no more, they are strays. */
+    tree.is_marked = nobodys;
+    assert_int_equal(guardian_tree_look(&tree, is_one_of, known, NULL), MEMBERS - 1);
     kill_until_none(&s.tree, known);
     kin_expect_gone(&f, "family");
     spawned_done(&s);
@@ -241,7 +254,8 @@ static void strays_are_claimed(void **state)
         }
         assert_true(stray > 0);
         await_exec(stray);
-        tree = (struct guardian_tree){.pid = INT32_MAX, .start = 1, .claims_strays = claims};
+        tree = (struct guardian_tree){
+            .pid = INT32_MAX, .start = 1, .is_marked = claims ? any_instance : NULL};
         assert_int_equal(guardian_tree_look(&tree, is_one_of, known, NULL), claims);
         tree.start = UINT64_MAX; /* a worker that is younger */
         assert_int_equal(guardian_tree_look(&tree, is_one_of, known, NULL), 0);

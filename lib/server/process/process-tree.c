@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "children.h"
 #include "proc-scan.h"
 #include "process-tree.h"
 
@@ -107,12 +109,21 @@ static void reap(const struct scan_process *p)
         (void)waitpid(p->pid, NULL, WNOHANG);
 }
 
-static bool is_stray(const struct scan_process *p, struct known *known)
+static bool is_helper(const struct scan_process *p)
+{
+    return p->session == getsid(0);
+}
+
+static bool is_stray(const struct guardian_tree *tree, const struct scan_process *p,
+                     struct known *known)
 {
     char instance[SCAN_INSTANCE_MAX];
 
-    return !p->dead && p->parent == getpid() && !is_known(p->session, known) &&
-           !scan_instance(p->pid, instance);
+    if (!tree->is_marked || p->dead || p->parent != getpid() || p->start < tree->start ||
+        is_helper(p) || is_known(p->session, known))
+        return false;
+    bool has_instance = scan_instance(p->pid, instance);
+    return !tree->is_marked(p->pid, has_instance ? instance : NULL, known->userdata);
 }
 
 /* The processes of the worker are those that are marked. */
@@ -125,9 +136,8 @@ static int find(struct scan *scan, const struct guardian_tree *tree, guardian_kn
     if (r < 0)
         return r;
     for (size_t i = 0; i < scan->n; i++)
-        scan->items[i].marked = belongs(tree, &scan->items[i], by_number) ||
-                                (tree->claims_strays && scan->items[i].start >= tree->start &&
-                                 is_stray(&scan->items[i], &known));
+        scan->items[i].marked =
+            belongs(tree, &scan->items[i], by_number) || is_stray(tree, &scan->items[i], &known);
     scan_mark_descendants(scan);
     return 0;
 }
@@ -138,6 +148,14 @@ static void reap_marked(const struct guardian_tree *tree, const struct scan *sca
     for (size_t i = 0; i < scan->n; i++)
         if (scan->items[i].marked && scan->items[i].pid != tree->pid)
             reap(&scan->items[i]);
+}
+
+/* The dead have no environment: whose they were, nobody can tell. */
+static bool may_have_been(const struct guardian_tree *tree, const struct scan_process *p,
+                          struct known *known)
+{
+    return p->dead && p->parent == getpid() && p->start >= tree->start && !is_helper(p) &&
+           !is_known(p->session, known);
 }
 
 /* ---- killing --------------------------------------------------------------------------------- */
@@ -155,6 +173,97 @@ static ssize_t kill_marked(const struct scan *scan)
     return alive;
 }
 
+/* ---- bursts ---------------------------------------------------------------------------------- */
+
+/*
+ * What forks and ends outruns a look at all descendants. It does not outrun a look at the orphans,
+ * repeated at once: each of its processes becomes one.
+ */
+#define BURST 4000 /* us */
+
+struct burst {
+    const struct guardian_tree *tree;
+    struct known known;
+    bool by_number;
+    int signo;
+    struct scan *asked;        /* each gets the signal once; NULL: each time */
+    unsigned n_alive, n_moved; /* in one look */
+    unsigned n_hit;            /* in all */
+};
+
+static bool contains(const struct scan *scan, const struct scan_process *p)
+{
+    for (size_t i = 0; i < scan->n; i++)
+        if (scan->items[i].pid == p->pid && scan->items[i].start == p->start)
+            return true;
+    return false;
+}
+
+/* Remembers it. */
+static bool is_asked(struct burst *b, const struct scan_process *p)
+{
+    if (!b->asked)
+        return false;
+    if (contains(b->asked, p))
+        return true;
+    (void)scan_add(b->asked, p->pid);
+    return false;
+}
+
+static void hit_orphan(pid_t pid, void *userdata)
+{
+    struct burst *b = userdata;
+    struct scan_process p;
+
+    if (pid == b->tree->pid || is_known(pid, &b->known) || scan_read_process(pid, &p) < 0)
+        return;
+    if (may_have_been(b->tree, &p, &b->known)) {
+        b->n_moved += waitpid(pid, NULL, WNOHANG) == pid;
+        return;
+    }
+    if (p.dead || (!belongs(b->tree, &p, b->by_number) && !is_stray(b->tree, &p, &b->known)) ||
+        is_asked(b, &p))
+        return;
+    /* A child that only we reap. */
+    (void)kill(pid, b->signo);
+    b->n_hit++;
+    if (waitpid(pid, NULL, WNOHANG) == pid)
+        b->n_moved++;
+    else
+        b->n_alive++;
+}
+
+/*
+ * Whether more of them may be left. If only such as may be another worker's come and go, nothing
+ * is.
+ */
+static bool hit_orphans(struct burst *b)
+{
+    uint64_t end = children_now() + BURST;
+
+    do {
+        b->n_alive = b->n_moved = 0;
+        if (children_each(hit_orphan, b) < 0)
+            break;
+        if (b->n_alive > 0 && b->n_moved == 0)
+            (void)sched_yield();
+    } while (b->n_alive + b->n_moved > 0 && children_now() < end);
+    return b->n_hit > 0 && b->n_alive + b->n_moved > 0;
+}
+
+static bool is_worth_a_burst(const struct burst *b, const struct scan *scan)
+{
+    struct known known = b->known;
+
+    for (size_t i = 0; i < scan->n; i++) {
+        const struct scan_process *p = &scan->items[i];
+
+        if (p->pid != b->tree->pid && (p->marked || may_have_been(b->tree, p, &known)))
+            return true;
+    }
+    return false;
+}
+
 ssize_t guardian_tree_kill(const struct guardian_tree *tree, guardian_known_fn known_fn,
                            void *userdata)
 {
@@ -167,8 +276,17 @@ ssize_t guardian_tree_kill(const struct guardian_tree *tree, guardian_known_fn k
         kill_group(tree, &leader);
     ssize_t r = find(&scan, tree, known_fn, userdata, by_number);
     if (r >= 0) {
+        struct burst burst = {.tree = tree,
+                              .known = {known_fn, userdata, -1},
+                              .by_number = by_number,
+                              .signo = SIGKILL};
+        bool any = is_worth_a_burst(&burst, &scan);
+
         r = kill_marked(&scan);
         reap_marked(tree, &scan);
+        /* What they had started are orphans now. */
+        if (any && hit_orphans(&burst) && r == 0)
+            r = 1;
     }
     scan_done(&scan);
     return r;
@@ -191,14 +309,6 @@ static int find_rest(struct scan *scan, const struct guardian_tree *tree,
 static bool is_rest(const struct guardian_tree *tree, const struct scan_process *p)
 {
     return p->marked && !p->dead && p->pid != tree->pid;
-}
-
-static bool contains(const struct scan *scan, const struct scan_process *p)
-{
-    for (size_t i = 0; i < scan->n; i++)
-        if (scan->items[i].pid == p->pid && scan->items[i].start == p->start)
-            return true;
-    return false;
 }
 
 /* Signals those that are not in `before`. Returns how many these are. */
@@ -234,6 +344,21 @@ static ssize_t count_rest(const struct guardian_tree *tree, const struct scan *s
     return n;
 }
 
+/* Those that have come since. */
+static void ask_orphans(const struct guardian_tree *tree, struct scan *asked,
+                        guardian_known_fn known_fn, void *userdata, int signo)
+{
+    struct scan_process leader;
+    bool exists = scan_read_process(tree->pid, &leader) >= 0;
+    struct burst burst = {.tree = tree,
+                          .known = {known_fn, userdata, -1},
+                          .by_number = number_is_ours(tree, exists ? &leader : NULL),
+                          .signo = signo,
+                          .asked = asked};
+
+    (void)hit_orphans(&burst);
+}
+
 ssize_t guardian_tree_signal(const struct guardian_tree *tree, guardian_known_fn known_fn,
                              void *userdata, int signo)
 {
@@ -252,6 +377,8 @@ ssize_t guardian_tree_signal(const struct guardian_tree *tree, guardian_known_fn
         if (n_new == 0)
             break;
     }
+    if (r > 0)
+        ask_orphans(tree, &before, known_fn, userdata, signo);
     scan_done(&before);
     scan_done(&scan);
     return r;

@@ -4,20 +4,22 @@
 /*
  * All processes of one worker: finding, killing and reaping them.
  *
- * A worker leads a session and a process group of its own. The processes that it starts are
- * recognised by that session or group, by the token in their environment (daemons that called
- * setsid), and by descent from a recognised process. A daemon that has also cleared its environment
- * is a stray: it is not recognised, unless the tree claims strays. The supervisor finds it as an
- * orphan when the server ends.
+ * A worker leads a session and a process group of its own. Its processes are its descendants. What
+ * has lost its parent is a child of the supervisor, an orphan, and is recognised by that session or
+ * group, or by the token in its environment. An orphan that has cleared all marks is a stray. A
+ * tree that claims strays claims each one that is younger than its leader and that no other living
+ * worker can prove to be its own. So a stray ends with the worker that ends next, at the latest
+ * with its own, and nobody gains by clearing marks.
  *
- * The supervisor looks only at its own descendants (/proc/PID/task/TID/children, or all of /proc if
- * the kernel lacks that file). The guardian has no descendants and looks at all of /proc.
+ * Only own descendants are looked at (/proc/PID/task/TID/children, or all of /proc if the kernel
+ * lacks that file). Children in the caller's own session are helpers of its own: no worker can get
+ * there.
  *
  * Invariants:
  * - Nothing here blocks: one pass returns how many processes are left, and the caller calls again.
- * - Signals are sent through pidfds, after the start time was compared, so a process with a reused
- *   pid is not hit. A signal is sent to the group only while the leader is the caller's own child
- *   and not reaped, which keeps its number in use.
+ * - Signals are sent to own children that were not reaped, or through pidfds, after the start time
+ *   was compared, so a process with a reused pid is not hit. A signal is sent to the group only
+ * while the leader is the caller's own child and not reaped, which keeps its number in use.
  *
  * Ownership: a guardian_tree is a plain value, copied freely.
  *
@@ -33,11 +35,18 @@
 #include "config/environment.h"
 #include "process-names.h"
 
+/*
+ * Whether a mark of a living worker is on the process, other than the session of the worker. It has
+ * been found not to bear that of the tree. instance: of its environment, or NULL. userdata as in
+ * the call.
+ */
+typedef bool (*guardian_marked_fn)(pid_t pid, const char *instance, void *userdata);
+
 struct guardian_tree {
     pid_t pid;      /* leader = process group = session */
     uint64_t start; /* the leader's start time in clock ticks, 0: unknown */
     char token[SPAWN_TOKEN_SIZE];
-    bool claims_strays; /* orphans younger than it that show no sign of any worker are its own */
+    guardian_marked_fn is_marked; /* NULL: strays are not claimed */
 };
 
 /*
@@ -48,13 +57,14 @@ typedef bool (*guardian_known_fn)(pid_t pid, void *userdata);
 
 /*
  * Sends SIGKILL to all remaining processes of the worker, and reaps those that were reparented to
- * the caller (a subreaper). The leader is killed too if it lives, but never reaped: the owner of
- * its pidfd does that. Returns how many processes were still alive; 0 means that no further pass is
- * needed. Call it before the leader is reaped, so that its group goes at once, then every few
- * milliseconds until it returns 0. Limit the number of calls: a process in uninterruptible sleep
- * may take long. Children that is_known() claims are skipped with all their descendants, except the
- * tree's own leader and group; is_known may be NULL. If nothing is left, a call costs two small
- * file reads, however many children are known.
+ * the caller (a subreaper), again and again for some milliseconds if there are many, or if they
+ * fork and end: whoever waits between two looks does not catch these. The leader is killed too if
+ * it lives, but never reaped: the owner of its pidfd does that. Returns how many processes were
+ * still alive; 0 means that no further pass is needed. Call it before the leader is reaped, so that
+ * its group goes at once, then every few milliseconds until it returns 0. Limit the number of
+ * calls: a process in uninterruptible sleep may take long. Children that is_known() claims are
+ * skipped with all their descendants, except the tree's own leader and group; is_known may be NULL.
+ * If nothing is left, a call costs two small file reads, however many children are known.
  */
 ssize_t guardian_tree_kill(const struct guardian_tree *tree, guardian_known_fn is_known,
                            void *userdata);

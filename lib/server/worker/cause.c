@@ -92,8 +92,6 @@ int cause_background(void *userdata)
 
     if (w->ended - w->started > SOON || !ended_well(w))
         return 0;
-    /* Servers that go into the background overwrite their environment, for a title in ps(1). */
-    w->family.tree.claims_strays = true;
     if (all->background_said > w->revision->generation)
         return 0;
     (void)family_look(&w->family, workers_know_pid, all, &names);

@@ -27,6 +27,16 @@ bool workers_know_pid(pid_t pid, void *userdata)
     return false;
 }
 
+bool workers_mark(pid_t pid, const char *instance, void *userdata)
+{
+    struct workers *all = userdata;
+
+    for (struct worker *w = all->living; instance && w; w = w->next)
+        if (w->family.tree.token[0] && strstr(instance, w->family.tree.token))
+            return true;
+    return all->groups && all->groups->all.fd >= 0 && cgroup_has(&all->groups->all, pid) > 0;
+}
+
 /* ---- their notification sockets -------------------------------------------------------------- */
 
 bool workers_own_file(const struct workers *all, const char *name)

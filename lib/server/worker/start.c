@@ -226,6 +226,7 @@ static int execute(struct worker *w, const struct far_ends *far,
         params.explain_userdata = w;
     }
     r = spawn_begin(&w->spawn, &params, &w->pid, &pidfd, &w->family.tree, p);
+    w->family.tree.is_marked = workers_mark;
     return r < 0 ? r : adopt(w, pidfd, p);
 }
 

@@ -134,6 +134,8 @@ void workers_expire_all(struct workers *all);
 
 /* Whether the process is a worker. userdata: struct workers. */
 bool workers_know_pid(pid_t pid, void *userdata);
+/* guardian_marked_fn: by token or by control group. userdata: struct workers. */
+bool workers_mark(pid_t pid, const char *instance, void *userdata);
 
 /* Whether the file is the notification socket of one of them. */
 bool workers_own_file(const struct workers *all, const char *name);
