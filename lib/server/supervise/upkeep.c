@@ -69,11 +69,27 @@ static bool watch(struct upkeep *u)
     return missed;
 }
 
+/* Of one repair. Those that are not reported are counted. */
+static bool may_say(struct upkeep *u)
+{
+    unsigned unsaid;
+
+    if (!flood_may_say(&u->words, ait_now(NULL), &unsaid))
+        return false;
+    if (unsaid > 0)
+        log_event(u->workers->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
+                  "files of the server are removed again and again: %u repairs were not logged",
+                  unsaid);
+    return true;
+}
+
 static void rundir_repaired(struct upkeep *u, const char *before)
 {
     struct workers *all = u->workers;
 
     (void)guardian_hold(all->guardian, u->rundir->guardian_lock);
+    if (!may_say(u))
+        return;
     if (strcmp(before, u->rundir->path) == 0)
         log_event(all->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
                   "the runtime directory %s had been removed; it is there again", before);
@@ -91,7 +107,7 @@ static bool tell(struct upkeep *u, int r, const char *what)
 {
     const struct problem *p = &u->workers->problem;
 
-    if (r > 0)
+    if (r > 0 && may_say(u))
         log_event(u->workers->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0, "%s", p->text);
     if (r < 0 && strcmp(u->told.text, p->text) != 0) {
         log_event(u->workers->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0, "%s%s", p->text, what);
@@ -130,7 +146,7 @@ static bool look_once(struct upkeep *u)
     bool well = look_at_directory(u);
     unsigned n = well ? workers_renew_notify(u->workers) : 0;
 
-    if (n > 0)
+    if (n > 0 && may_say(u))
         log_event(u->workers->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
                   "the notification sockets of %u workers had been removed; they are there again",
                   n);

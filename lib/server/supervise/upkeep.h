@@ -16,15 +16,17 @@
  */
 
 #include "rundir.h"
+#include "worker/flood.h"
 #include "worker/workers.h"
 
 struct upkeep {
     struct rundir *rundir;
     struct workers *workers;
-    int inotify;         /* -1: none */
-    int newest;          /* of the watches */
-    uint64_t pause;      /* until the next try; 0: all is well */
-    struct problem told; /* what was reported */
+    int inotify;              /* -1: none */
+    int newest;               /* of the watches */
+    uint64_t pause;           /* until the next try; 0: all is well */
+    struct problem told;      /* what was reported */
+    struct flood_words words; /* who removes files all the time does not fill the log */
 };
 
 void upkeep_init(struct upkeep *u);
