@@ -184,7 +184,7 @@ def injected(pit, what, fault, *arguments):
     """A server of which reads from such descriptors fail: strace's paths and faults."""
     strace = need_program("strace")
     call = fault.split(":")[0]
-    return pit.server(*arguments, wrapper=[strace, "-f", "-qq", "-o", pit.file("strace"), *(f"--trace-path={p}" for p in what),
+    return pit.server(*arguments, env={"ASAN_OPTIONS": "detect_leaks=0"}, wrapper=[strace, "-f", "-qq", "-o", pit.file("strace"), *(f"--trace-path={p}" for p in what),
                                            "-e", f"trace={call}", "-e", f"inject={fault}"])
 
 

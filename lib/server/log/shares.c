@@ -77,11 +77,12 @@ static bool make_room(struct shares *s)
 void shares_add(struct shares *s, int slot, bool event, uint64_t start, uint64_t end)
 {
     struct share *share = shares_of(s, slot);
-    struct share_segment *last = s->segments + s->first_segment + s->n_segments - 1;
+    struct share_segment *last =
+        s->n_segments > 0 ? s->segments + s->first_segment + s->n_segments - 1 : NULL;
 
     if (!share)
         return;
-    if (s->n_segments > 0 && last->end == start && last->slot == slot && last->event == event) {
+    if (last && last->end == start && last->slot == slot && last->event == event) {
         last->end = end;
     } else {
         if (!make_room(s))
