@@ -110,9 +110,9 @@ typedef struct ait_spawn_fd {
 } ait_spawn_fd;
 
 typedef struct ait_spawn_options {
-    size_t size; /* sizeof(ait_spawn_options) */
-    const char
-        *path; /* of the program; NULL: argv[0]. Without a slash it is looked up in our PATH */
+    size_t size;      /* sizeof(ait_spawn_options) */
+    const char *path; /* of the program; NULL: argv[0]. Without a slash it is looked up in our PATH,
+                         whose relative directories are relative to our working directory */
     char *const *envp; /* NULL: our environment */
     const char *cwd;   /* NULL: ours. Relative paths of the program are relative to it */
     unsigned flags;
@@ -155,7 +155,8 @@ int ait_child_close_stdio(ait_child *child, int fd);
 typedef struct ait_process_result {
     size_t size; /* sizeof(ait_process_result), set by the caller */
     siginfo_t info;
-    int exit_code; /* see ait_child_exit_code() */
+    int exit_code; /* see ait_child_exit_code(); -ECHILD: not known, since SIGCHLD is ignored, or
+                      other code has waited for it, and Linux is older than 6.15 */
     char *out; /* the contents of stdout and stderr, with a zero byte after them; NULL if it was not
                   a pipe */
     size_t n_out;

@@ -29,7 +29,8 @@ struct addrinfo;
  *
  * -ENOENT: no such host, or it has no address of that family (EAI_NONAME, EAI_NODATA,
  * EAI_ADDRFAMILY). -EAGAIN: the name servers do not answer at the moment (EAI_AGAIN). -EREMOTEIO:
- * the name servers refuse (EAI_FAIL). -EPROTONOSUPPORT: no such service (EAI_SERVICE).
+ * the name servers refuse (EAI_FAIL). -EPROTONOSUPPORT: no such service (EAI_SERVICE), or no
+ * such port.
  * -EAFNOSUPPORT, -ESOCKTNOSUPPORT, -EINVAL (EAI_BADFLAGS), -ENOMEM, -EOVERFLOW (the name is too
  * long), or the error of a system call.
  */

@@ -6,10 +6,12 @@
  */
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -17,6 +19,7 @@
 #include <aiotools-sd/offload.h>
 
 #include "io.h"
+#include "now.h"
 #include "scheduler.h"
 #include "slurp.h"
 
@@ -216,25 +219,50 @@ static int write_all(int fd, const char *data, size_t n)
     return 0;
 }
 
-/* The directory of path, to be synced: until then the new name may be lost with the power. */
-static int sync_directory(const char *path)
+/*
+ * The directory of path, in which all of it happens: the working directory, and what links on the
+ * way mean, may change meanwhile. *ret_name is the name in it.
+ */
+static int open_directory(const char *path, const char **ret_name)
 {
     const char *slash = strrchr(path, '/');
-    char *copy = strndup(slash ? path : ".", slash ? (size_t)(slash - path) + 1 : 1);
-    int r, fd;
+    char *copy;
+    int fd;
 
+    *ret_name = slash ? slash + 1 : path;
+    if (!**ret_name)
+        return slash ? -EISDIR : -ENOENT;
+    copy = strndup(slash ? path : ".", slash ? (size_t)(slash - path) + 1 : 1);
     if (!copy)
         return -ENOMEM;
     fd = open(copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    free(copy);
     if (fd < 0)
-        return -errno;
-    r = fsync(fd) < 0 && errno != EINVAL ? -errno : 0;
-    (void)close(fd);
-    return r;
+        fd = -errno;
+    free(copy);
+    return fd;
 }
 
-static int fill_and_rename(int fd, const char *temporary, const struct file_call *c)
+#define TEMPORARY_SIZE 24
+
+/* A file beside the one that it is to replace. Its name is short, as that one's may be long. */
+static int make_temporary(int directory, char name[TEMPORARY_SIZE])
+{
+    for (unsigned i = 0; i < 100; i++) {
+        uint64_t number = 0;
+        int fd;
+
+        if (getrandom(&number, sizeof(number), GRND_NONBLOCK) < 0)
+            number = clock_now_real() + i;
+        (void)snprintf(name, TEMPORARY_SIZE, ".ait-%016" PRIx64, number);
+        fd = openat(directory, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd >= 0 || errno != EEXIST)
+            return fd < 0 ? -errno : fd;
+    }
+    return -EEXIST;
+}
+
+static int fill_and_rename(int directory, int fd, const char *temporary, const char *name,
+                           const struct file_call *c)
 {
     int r;
 
@@ -243,29 +271,39 @@ static int fill_and_rename(int fd, const char *temporary, const struct file_call
         return r;
     if (fchmod(fd, c->mode) < 0 || fsync(fd) < 0)
         return -errno;
-    return rename(temporary, c->path) < 0 ? -errno : 0;
+    return renameat(directory, temporary, directory, name) < 0 ? -errno : 0;
+}
+
+static int write_in(int directory, const char *name, const struct file_call *c)
+{
+    char temporary[TEMPORARY_SIZE];
+    int r, fd;
+
+    fd = make_temporary(directory, temporary);
+    if (fd < 0)
+        return fd;
+    r = fill_and_rename(directory, fd, temporary, name, c);
+    (void)close(fd);
+    if (r < 0) {
+        (void)unlinkat(directory, temporary, 0);
+        return r;
+    }
+    /* Until then the new name may be lost with the power. */
+    return fsync(directory) < 0 && errno != EINVAL ? -errno : 0;
 }
 
 static int do_write_file(void *userdata)
 {
     const struct file_call *c = userdata;
-    char *temporary = NULL;
-    int r, fd;
+    const char *name;
+    int r, directory;
 
-    if (asprintf(&temporary, "%s.XXXXXX", c->path) < 0)
-        return -ENOMEM;
-    fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0) {
-        r = -errno;
-        free(temporary);
-        return r;
-    }
-    r = fill_and_rename(fd, temporary, c);
-    (void)close(fd);
-    if (r < 0)
-        (void)unlink(temporary);
-    free(temporary);
-    return r < 0 ? r : sync_directory(c->path);
+    directory = open_directory(c->path, &name);
+    if (directory < 0)
+        return directory;
+    r = write_in(directory, name, c);
+    (void)close(directory);
+    return r;
 }
 
 AIT_PUBLIC int ait_write_file(const char *path, const void *data, size_t n, mode_t mode)

@@ -129,7 +129,7 @@ static int communicate(struct run *run)
         }
         if (run->leads && fds[3].revents) {
             r = ait_child_wait(run->child, NULL);
-            if (r < 0)
+            if (r < 0 && r != -ECHILD)
                 return r;
             run->leads = false;
         }
@@ -165,9 +165,10 @@ static int run_to_end(struct run *run, ait_process_result *ret)
     r = communicate(run);
     if (r >= 0)
         r = ait_child_supervise(run->child, &result.info);
-    if (r < 0)
+    if (r < 0 && r != -ECHILD)
         return r;
-    result.exit_code = ait_child_exit_code(run->child);
+    /* The output is there, even if nobody can say how the process has ended. */
+    result.exit_code = r == -ECHILD ? -ECHILD : ait_child_exit_code(run->child);
     result.out = run->outputs[0].data;
     result.n_out = run->outputs[0].n;
     result.err = run->outputs[1].data;

@@ -69,17 +69,31 @@ static int check_options(const ait_spawn_options *o)
     return 0;
 }
 
+static void free_path(char **path)
+{
+    free(*path);
+}
+
 /* ---- the program ----------------------------------------------------------------------------- */
 
-/* exec would say no more of what it may not execute. */
-static int find_program(const char *name, char **ret)
+/*
+ * exec would say no more of what it may not execute. A directory of PATH may be relative: to our
+ * working directory, and not to that of the child.
+ */
+static int find_program(const char *name, bool elsewhere, char **ret)
 {
+    AIT_CLEANUP(free_path) char *base = elsewhere ? getcwd(NULL, 0) : NULL;
     const char *path = getenv("PATH");
     int r;
 
     if (!*name)
         return -ENOENT;
-    r = program_search(name, path ? path : "/bin:/usr/bin", NULL, ret, NULL);
+    r = program_search(name, path ? path : "/bin:/usr/bin", base, ret, NULL);
+    if (r >= 0 && elsewhere && **ret != '/') {
+        free(*ret); /* our working directory has no name any more */
+        *ret = NULL;
+        return -ENOENT;
+    }
     return r == -EISDIR || r == -EINVAL || r == -EPERM ? -EACCES : r;
 }
 
@@ -94,7 +108,7 @@ static int prepare_program(struct spawn *s, char *const argv[], const ait_spawn_
     s->plan.directory = o->cwd;
     if (strchr(name, '/'))
         return 0;
-    r = find_program(name, &s->path);
+    r = find_program(name, o->cwd != NULL, &s->path);
     s->plan.path = s->path;
     return r;
 }

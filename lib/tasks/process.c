@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -181,6 +182,38 @@ static int look_at(const struct ait_child *c, siginfo_t *ret, int flags)
     return 0;
 }
 
+/* Linux 6.15 keeps it with the pidfd. */
+struct pidfd_exit_info {
+    uint64_t mask, cgroup;
+    uint32_t ids[11];
+    int32_t exit_code;
+};
+
+#define PIDFD_GET_EXIT_INFO _IOWR(0xff, 11, struct pidfd_exit_info)
+#define PIDFD_EXIT          (UINT64_C(1) << 3)
+
+/*
+ * There is nothing to reap: SIGCHLD is ignored, as it may be inherited from the parent, or other
+ * code has waited. -ECHILD: how the process has ended is not known.
+ */
+static int child_reaped_by_others(struct ait_child *c)
+{
+    struct pidfd_exit_info info = {.mask = PIDFD_EXIT};
+
+    if (ioctl(c->pidfd, PIDFD_GET_EXIT_INFO, &info) < 0 || !(info.mask & PIDFD_EXIT))
+        return -ECHILD;
+    c->info = (siginfo_t){};
+    c->info.si_signo = SIGCHLD;
+    c->info.si_pid = c->pid;
+    c->info.si_code = WIFEXITED(info.exit_code)   ? CLD_EXITED
+                      : WCOREDUMP(info.exit_code) ? CLD_DUMPED
+                                                  : CLD_KILLED;
+    c->info.si_status =
+        WIFEXITED(info.exit_code) ? WEXITSTATUS(info.exit_code) : WTERMSIG(info.exit_code);
+    c->reaped = true;
+    return 1;
+}
+
 /* 1: it has ended and is reaped, 0: it runs. */
 static int child_reap(struct ait_child *c)
 {
@@ -190,6 +223,8 @@ static int child_reap(struct ait_child *c)
     if (c->reaped)
         return 1;
     r = look_at(c, &info, WNOWAIT);
+    if (r == -ECHILD)
+        return child_reaped_by_others(c);
     if (r < 0 || info.si_pid == 0)
         return r;
     /* It must be now: once the process is reaped, its group's number may be reused. */
@@ -197,6 +232,8 @@ static int child_reap(struct ait_child *c)
         (void)kill(-c->pid, SIGKILL);
     info.si_pid = 0;
     r = look_at(c, &info, 0);
+    if (r == -ECHILD)
+        return child_reaped_by_others(c);
     if (r < 0 || info.si_pid == 0)
         return r;
     c->info = info;

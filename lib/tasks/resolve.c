@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <ctype.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,20 @@ static int lookup_numeric(void *userdata)
     return from_eai(eai, errno);
 }
 
+/*
+ * libc takes a port modulo 65536, and whatever strtoul() takes for a number: signs and spaces, too.
+ */
+static bool service_valid(const char *service)
+{
+    const char *p = service + strspn(service, "0");
+
+    if (!*service)
+        return true;
+    if (!isalnum((unsigned char)*service))
+        return false;
+    return !all_digits(service) || strlen(p) < 5 || (strlen(p) == 5 && strcmp(p, "65535") <= 0);
+}
+
 AIT_PUBLIC int ait_getaddrinfo(struct addrinfo **ret, const char *host, const char *service,
                                const struct addrinfo *hints)
 {
@@ -127,6 +142,8 @@ AIT_PUBLIC int ait_getaddrinfo(struct addrinfo **ret, const char *host, const ch
     if (!ret || (!host && !service))
         return -EINVAL;
     r = ait_check_cancel();
+    if (r >= 0 && service && !service_valid(service))
+        r = -EPROTONOSUPPORT;
     if (r < 0)
         return r;
     l = lookup_new(host, service, hints);
@@ -332,7 +349,7 @@ AIT_PUBLIC int ait_connect_host(int *ret_fd, const char *host, const char *servi
     ait_connect_options o;
     int r;
 
-    if (!ret_fd || !service)
+    if (!ret_fd || !service || !*service)
         return -EINVAL;
     r = options_copy(&o, sizeof(o), options);
     if (r < 0)

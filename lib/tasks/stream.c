@@ -35,6 +35,8 @@ struct ait_stream {
     bool closed;
     bool reading;
     bool writing;
+    bool has_next; /* a byte behind a full buffer: there is more than the limit */
+    char next;
     struct buffer in, out;
     size_t read_limit, write_size;
     struct list writers;            /* waiters */
@@ -212,6 +214,19 @@ static ssize_t transmit(struct ait_stream *s, const void *buf, size_t n)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* The byte that was looked at is data like the rest as soon as there is room for it. */
+static void settle(struct ait_stream *s)
+{
+    struct buffer *b = &s->in;
+
+    if (likely(!s->has_next) || held(b) == b->capacity)
+        return;
+    if (b->tail == b->capacity)
+        move_down(b);
+    append(b, &s->next, 1);
+    s->has_next = false;
+}
+
 static int reader_enter(struct ait_stream *s)
 {
     struct ait_loop *loop;
@@ -232,6 +247,7 @@ static int reader_enter(struct ait_stream *s)
         return r;
     }
     s->reading = true;
+    settle(s);
     return 0;
 }
 
@@ -242,7 +258,18 @@ static int reader_leave(struct ait_stream *s, int r)
     return r;
 }
 
-/* Behind what is buffered. */
+/* The buffer is full: is that the end, which is no error, or is there more? */
+static int look_behind(struct ait_stream *s)
+{
+    ssize_t k = s->has_next ? 1 : receive(s, &s->next, 1);
+
+    if (k <= 0)
+        return k < 0 ? (int)k : -ENODATA;
+    s->has_next = true;
+    return -EMSGSIZE;
+}
+
+/* Behind what is buffered. -ENODATA: there is no room, and nothing that would need it. */
 static int make_room(struct ait_stream *s)
 {
     struct buffer *b = &s->in;
@@ -255,7 +282,7 @@ static int make_room(struct ait_stream *s)
         return 0;
     }
     if (b->capacity >= s->read_limit)
-        return -EMSGSIZE;
+        return look_behind(s);
     return grow(b, capacity < s->read_limit ? capacity : s->read_limit);
 }
 
@@ -265,9 +292,10 @@ static int fill(struct ait_stream *s)
     ssize_t k;
     int r;
 
+    settle(s);
     r = make_room(s);
     if (r < 0)
-        return r;
+        return r == -ENODATA ? 0 : r;
     k = receive(s, s->in.data + s->in.tail, s->in.capacity - s->in.tail);
     if (k <= 0)
         return (int)k;
@@ -384,6 +412,8 @@ static int read_pieces(struct ait_stream *s, char *buf, size_t n, size_t *ret_do
     size_t done = take(&s->in, buf, n);
     ssize_t k = 1;
 
+    settle(s);
+    done += take(&s->in, buf + done, n - done);
     while (done < n) {
         k = receive(s, buf + done, n - done);
         if (k <= 0)
@@ -468,6 +498,7 @@ AIT_PUBLIC ssize_t ait_stream_consume(ait_stream *stream, size_t n)
     if (n > held(&stream->in))
         n = held(&stream->in);
     drop(&stream->in, n);
+    settle(stream);
     return (ssize_t)n;
 }
 

@@ -84,6 +84,72 @@ static void test_long_line(void **unused)
     run_plain(long_line_body, AIT_STREAM_OPTIONS(.read_limit = 16));
 }
 
+/* A line as long as the limit, one shorter, one longer; then more, or the end. */
+struct edge {
+    size_t n;
+    const char *after;
+    size_t chunk;
+    int line, until; /* what the calls return */
+};
+
+static const struct edge *edge;
+
+static int edge_body(struct bench *b)
+{
+    char data[32];
+    const void *p;
+    char *line = NULL;
+    size_t n = 0;
+
+    memset(data, 'a', sizeof(data));
+    for (size_t done = 0; done < edge->n; done += edge->chunk)
+        CHECK_EQ(ait_write_all(b->fds[1], data,
+                               edge->n - done < edge->chunk ? edge->n - done : edge->chunk, NULL),
+                 0);
+    CHECK_EQ(ait_write_all(b->fds[1], edge->after, strlen(edge->after), NULL), 0);
+    CHECK_EQ(ait_close(b->fds[1]), 0);
+    b->fds[1] = -1;
+    if (edge->until != 0)
+        CHECK_EQ(ait_stream_read_until(b->stream, "Z", 1, &p, &n), edge->until);
+    if (!CHECK_EQ(ait_stream_read_line(b->stream, &line, &n), edge->line))
+        (void)fprintf(stderr, "  %zu, chunks of %zu\n", edge->n, edge->chunk);
+    if (edge->line == 1) {
+        CHECK_EQ(n, edge->n);
+        CHECK_EQ(memcmp(line, data, n), 0);
+    } else {
+        /* All of it is there, and in order. */
+        char all[64];
+
+        CHECK_EQ(ait_stream_read(b->stream, all, 16), 16);
+        CHECK_EQ(ait_stream_read_exact(b->stream, all + 16, edge->n + strlen(edge->after) - 16, &n),
+                 1);
+        CHECK_EQ(memcmp(all, data, edge->n), 0);
+        CHECK_EQ(memcmp(all + edge->n, edge->after, strlen(edge->after)), 0);
+    }
+    CHECK_EQ(ait_stream_read_line(b->stream, &line, &n), 0);
+    return 0;
+}
+
+static void test_edges(void **unused)
+{
+    static const struct edge edges[] = {
+        {15, "", 32, 1, -ENODATA},
+        {15, "\n", 32, 1, 0},
+        {16, "", 32, 1, -ENODATA},
+        {16, "", 1, 1, -ENODATA},
+        {16, "\n", 32, -EMSGSIZE, -EMSGSIZE},
+        {17, "", 32, -EMSGSIZE, -EMSGSIZE},
+        {17, "", 1, -EMSGSIZE, -EMSGSIZE},
+        {17, "\n", 5, -EMSGSIZE, 0},
+        {30, "\nb", 7, -EMSGSIZE, -EMSGSIZE},
+    };
+
+    for (size_t i = 0; i < ELEMENTS(edges); i++) {
+        edge = edges + i;
+        run_plain(edge_body, AIT_STREAM_OPTIONS(.read_limit = 16));
+    }
+}
+
 #define BIG 30000
 
 static int growing_body(struct bench *b)
@@ -445,11 +511,12 @@ static void test_misuse(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),          cmocka_unit_test(test_long_line),
-        cmocka_unit_test(test_growing),        cmocka_unit_test(test_until),
-        cmocka_unit_test(test_exact),          cmocka_unit_test(test_read),
-        cmocka_unit_test(test_cancelled_read), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_busy),           cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_lines),   cmocka_unit_test(test_long_line),
+        cmocka_unit_test(test_edges),   cmocka_unit_test(test_growing),
+        cmocka_unit_test(test_until),   cmocka_unit_test(test_exact),
+        cmocka_unit_test(test_read),    cmocka_unit_test(test_cancelled_read),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_busy),
+        cmocka_unit_test(test_misuse),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
