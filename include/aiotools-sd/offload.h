@@ -6,10 +6,12 @@
  * Blocking calls that run on threads and are awaited by tasks. They are for work that the kernel or
  * a library offers in no other way, such as regular files, name lookups and compression.
  *
- * One small pool of threads serves all loops of the process. A thread is started when a call waits
- * for one, up to a limit, and ends after it has been idle for a while. Calls begin in the order in
- * which they were made. The threads block all signals and have no loop; code on them must not make
- * ait_* calls that need a task. A forked child begins with an empty pool.
+ * Two small pools of threads serve all loops of the process: one for calls with AIT_OFFLOAD_DETACH,
+ * such as name lookups, and one for all others, such as files, which so do not wait for calls that
+ * hang. A thread is started when a call waits for one, up to a limit, and ends after it has been
+ * idle for a while. A thread whose call was left behind is replaced. In each pool calls begin in
+ * the order in which they were made. The threads block all signals and have no loop; code on them
+ * must not make ait_* calls that need a task. A forked child begins with an empty pool.
  *
  * A thread cannot be interrupted. If the caller is cancelled before its call has begun, the call is
  * withdrawn. A call that runs is waited for, so its arguments may lie in the caller's frame. With
@@ -37,7 +39,7 @@ typedef int (*ait_offload_fn)(void *userdata);
 /*
  * Runs fn(userdata) on a thread and returns its result. -ECANCELED: the caller was cancelled before
  * fn had begun, and fn was not run. If fn had begun, its result is waited for and returned.
- * -EAGAIN: no thread could be created. Allocates no memory.
+ * -EPROTO: fn has returned -ECANCELED. -EAGAIN: no thread could be created. Allocates no memory.
  */
 int ait_offload(ait_offload_fn fn, void *userdata);
 
@@ -52,10 +54,10 @@ int ait_offload_full(int *ret_result, ait_offload_fn fn, void *userdata,
                      const ait_offload_options *options);
 
 /*
- * Sets the limits of the process's pool: at most n_threads, which end after having been idle for
- * idle_usec. n_threads 0: the default, 4 more than the number of processors, but at most 32.
- * idle_usec 0: the default, 10 s. Threads above a new limit end when they are idle. Any thread may
- * call it.
+ * Sets the limits of each of the process's pools: at most n_threads, which end after having been
+ * idle for idle_usec. n_threads 0: the default, 4 more than the number of processors, but at
+ * most 32. idle_usec 0: the default, 10 s. Threads above a new limit end when they are idle. Any
+ * thread may call it.
  */
 int ait_offload_configure(unsigned n_threads, uint64_t idle_usec);
 

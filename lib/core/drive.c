@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -175,6 +176,19 @@ int loop_poll(struct ait_loop *loop, uint64_t until)
             loop->watches[data & ~WATCH_TAG].ready(loop, events[i].events);
     }
     return n > 0 ? n : 0;
+}
+
+int fd_above_stdio(int fd)
+{
+    int copy, error;
+
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    error = errno;
+    (void)close(fd);
+    errno = error;
+    return copy;
 }
 
 int loop_watch(struct ait_loop *loop, enum watch_id id, int fd,

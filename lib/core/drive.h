@@ -25,6 +25,12 @@ uint64_t loop_idle_until(struct ait_loop *loop);
 /* Runs until no task is left, on the loop's own poll set alone. */
 void loop_drain(struct ait_loop *loop);
 
+/*
+ * fd, which the loop has just made, or a copy of it that is none of 0 to 2. A program that was
+ * started with those closed may open files as its standard input and output, over ours.
+ */
+int fd_above_stdio(int fd);
+
 int loop_watch(struct ait_loop *loop, enum watch_id id, int fd,
                void (*ready)(struct ait_loop *loop, uint32_t events));
 void loop_unwatch(struct ait_loop *loop, enum watch_id id);

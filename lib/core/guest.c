@@ -44,6 +44,8 @@ static void guest_dispatch(struct ait_loop *loop)
 {
     uint64_t end = clock_now_real() + BATCH_USEC;
 
+    /* A callback may drop the last reference when no task is live any more. */
+    loop->refs++;
     loop->dispatching = true;
     loop->kick = false;
     /*
@@ -62,6 +64,7 @@ static void guest_dispatch(struct ait_loop *loop)
     }
     loop->dispatching = false;
     guest_rest(loop);
+    ait_loop_unref(loop);
 }
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -102,6 +105,7 @@ static int on_exit_event(sd_event_source *source, void *userdata)
 {
     struct ait_loop *loop = userdata;
 
+    loop->refs++;
     loop->finishing = true;
     loop->kick = false;
     /*
@@ -111,6 +115,7 @@ static int on_exit_event(sd_event_source *source, void *userdata)
     loop_unwatch(loop, WATCH_EVENT);
     scope_cancel(&loop->root);
     loop_drain(loop);
+    ait_loop_unref(loop);
     return 0;
 }
 

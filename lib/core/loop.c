@@ -79,8 +79,10 @@ static struct ait_loop *loop_free(struct ait_loop *loop)
         ait_clock_unref(loop->clock.virtual);
     }
     free(loop->ring);
-    if (this_loop == loop)
+    if (this_loop == loop) {
         this_loop = NULL;
+        overflow_handler_leave_thread();
+    }
     /* Results can be read as long as there are references; nothing else can be done with them. */
     loop->n_orphans = stacks_used(&loop->stacks) ? tasks_orphan(loop) : 0;
     if (loop->n_orphans == 0)
@@ -115,7 +117,7 @@ AIT_PUBLIC int ait_loop_new(ait_loop **ret)
     r = stacks_init(&loop->stacks, sizeof(struct ait_task));
     if (r < 0)
         goto fail;
-    loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    loop->epoll_fd = fd_above_stdio(epoll_create1(EPOLL_CLOEXEC));
     if (loop->epoll_fd < 0) {
         r = -errno;
         goto fail;

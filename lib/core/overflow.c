@@ -63,6 +63,8 @@ static void on_fault(int signo, siginfo_t *info, void *ucontext)
         (void)raise(signo);
 }
 
+static __thread void *alternate; /* of this thread, made here */
+
 static void alternate_stack(void)
 {
     stack_t old;
@@ -76,6 +78,21 @@ static void alternate_stack(void)
         return;
     if (sigaltstack(&(stack_t){.ss_sp = p, .ss_size = ALTERNATE_SIZE}, NULL) < 0)
         (void)munmap(p, ALTERNATE_SIZE);
+    else
+        alternate = p;
+}
+
+void overflow_handler_leave_thread(void)
+{
+    stack_t now;
+
+    if (!alternate)
+        return;
+    if (sigaltstack(NULL, &now) == 0 && now.ss_sp == alternate &&
+        sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL) < 0)
+        return; /* we are on it */
+    (void)munmap(alternate, ALTERNATE_SIZE);
+    alternate = NULL;
 }
 
 void overflow_handler_install(void)
@@ -88,6 +105,5 @@ void overflow_handler_install(void)
         (void)sigaction(SIGSEGV, &action, NULL);
     else if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != on_fault)
         return;
-    /* The alternate stack stays with the thread, for its next loop. */
     alternate_stack();
 }

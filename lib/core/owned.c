@@ -159,10 +159,13 @@ AIT_PUBLIC int ait_loop_run(ait_loop *loop)
     LOOP_CHECK(loop);
     if (loop->guest || loop->dispatching || loop->current)
         return -EBUSY;
+    loop->refs++;
     loop->dispatching = true;
     r = owned_run(loop, NULL);
     loop->dispatching = false;
-    return r < 0 ? r : loop->exit_code;
+    r = r < 0 ? r : loop->exit_code;
+    ait_loop_unref(loop);
+    return r;
 }
 
 /* ---- ait_run --------------------------------------------------------------------------------- */
@@ -199,7 +202,7 @@ static int signals_take(struct ait_loop *loop, struct signal_state *state)
     sigemptyset(&loop->run_signals);
     sigaddset(&loop->run_signals, SIGTERM);
     sigaddset(&loop->run_signals, SIGINT);
-    fd = signalfd(-1, &loop->run_signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    fd = fd_above_stdio(signalfd(-1, &loop->run_signals, SFD_CLOEXEC | SFD_NONBLOCK));
     if (fd < 0)
         return -errno;
     r = loop_watch(loop, WATCH_SIGNALS, fd, stop_signal);

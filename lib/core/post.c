@@ -45,7 +45,7 @@ static void bell(struct ait_loop *loop, uint32_t events)
 
 int post_init(struct ait_loop *loop)
 {
-    int r, fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int r, fd = fd_above_stdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 
     if (fd < 0)
         return -errno;

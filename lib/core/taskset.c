@@ -166,9 +166,11 @@ AIT_PUBLIC int ait_taskset_foreach(ait_taskset *set, ait_task_cb cb, void *userd
     if (!set || !cb)
         return -EINVAL;
     LOOP_CHECK(set->scope.loop);
+    set->refs++;
     for (uint32_t i = 0; i < set->scope.n_children && r == 0; i++)
         if (set->scope.children[i])
             r = cb(set->scope.children[i], userdata);
+    ait_taskset_unref(set);
     return r;
 }
 

@@ -447,7 +447,9 @@ AIT_PUBLIC int ait_cache_invalidate(ait_cache *cache, const void *key)
     e = find(cache, key, key_hash(cache, key));
     if (!e)
         return 0;
+    ait_cache_ref(cache); /* the destroy function may drop the caller's */
     drop(cache, e);
+    ait_cache_unref(cache);
     return 1;
 }
 
@@ -456,7 +458,9 @@ AIT_PUBLIC int ait_cache_clear(ait_cache *cache)
     if (!cache)
         return -EINVAL;
     LOOP_CHECK(cache->loop);
+    ait_cache_ref(cache);
     drop_all(cache);
+    ait_cache_unref(cache);
     return 0;
 }
 

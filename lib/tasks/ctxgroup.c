@@ -20,6 +20,7 @@ struct ait_ctxgroup {
     size_t n, capacity;
     unsigned flags;
     bool entered;
+    bool exiting, closed; /* closed: by one of its own contexts */
     uint64_t grace;
     ait_scope *scope; /* of the enters, while they run */
     int result;       /* of the first enter that failed; of the body and the exits so far */
@@ -70,14 +71,23 @@ AIT_PUBLIC int ait_ctxgroup_add(ait_ctxgroup *group, const ait_ctx *ctx)
     return (int)group->n++;
 }
 
+static void ctxgroup_free(struct ait_ctxgroup *g)
+{
+    free(g->members);
+    free(g);
+}
+
 AIT_PUBLIC ait_ctxgroup *ait_ctxgroup_close(ait_ctxgroup *group)
 {
     if (!group)
         return NULL;
+    if (group->exiting) {
+        group->closed = true; /* the exits go on, and free it */
+        return NULL;
+    }
     if (group->entered)
         (void)ait_ctxgroup_exit(group, -ECANCELED);
-    free(group->members);
-    free(group);
+    ctxgroup_free(group);
     return NULL;
 }
 
@@ -206,6 +216,7 @@ static int exit_all(struct ait_ctxgroup *g, int r)
     AIT_SHIELD_CLEANUP(g->grace);
 
     g->result = r;
+    g->exiting = true;
     exit_side_by_side(g);
     /*
      * No exit is skipped: neither if memory is short, nor if its task was cancelled before it
@@ -214,7 +225,11 @@ static int exit_all(struct ait_ctxgroup *g, int r)
     for (size_t i = 0; i < g->n; i++)
         if (g->members[i].entered)
             (void)exit_main(g->members + i);
-    return g->result;
+    g->exiting = false;
+    r = g->result;
+    if (g->closed)
+        ctxgroup_free(g);
+    return r;
 }
 
 AIT_PUBLIC int ait_ctxgroup_exit(ait_ctxgroup *group, int r)

@@ -24,6 +24,7 @@ struct ait_exitstack {
     struct entry *entries;
     size_t n, capacity;
     uint64_t grace;
+    bool exiting, closed; /* closed: by one of its own entries */
     struct entry first[N_INLINE];
 };
 
@@ -65,6 +66,7 @@ AIT_PUBLIC int ait_exitstack_open(ait_exitstack **ret)
     s->n = 0;
     s->capacity = N_INLINE;
     s->grace = AIT_USEC_INFINITY;
+    s->exiting = s->closed = false;
     *ret = s;
     return 0;
 }
@@ -77,14 +79,23 @@ AIT_PUBLIC int ait_exitstack_set_grace(ait_exitstack *stack, uint64_t usec)
     return 0;
 }
 
+static void exitstack_free(struct ait_exitstack *s)
+{
+    if (s->entries != s->first)
+        free(s->entries);
+    free(s);
+}
+
 AIT_PUBLIC ait_exitstack *ait_exitstack_close(ait_exitstack *stack)
 {
     if (!stack)
         return NULL;
+    if (stack->exiting) {
+        stack->closed = true; /* the exit goes on, and frees it */
+        return NULL;
+    }
     (void)ait_exitstack_exit(stack, -ECANCELED);
-    if (stack->entries != stack->first)
-        free(stack->entries);
-    free(stack);
+    exitstack_free(stack);
     return NULL;
 }
 
@@ -216,13 +227,17 @@ AIT_PUBLIC int ait_exitstack_exit(ait_exitstack *stack, int r)
 {
     if (!stack)
         return r < 0 ? r : -EINVAL;
-    if (stack->n == 0)
+    if (stack->n == 0 || stack->exiting)
         return r;
     AIT_SHIELD_CLEANUP(stack->grace);
+    stack->exiting = true;
     while (stack->n > 0) {
         struct entry e = stack->entries[--stack->n];
 
         r = run(&e, r);
     }
+    stack->exiting = false;
+    if (stack->closed)
+        exitstack_free(stack);
     return r;
 }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The pool: one per process, under one lock. A job lies in the frame of the task that waits for it,
- * or on the heap if it may be left behind.
+ * Two pools, of threads for calls that end and for calls that may hang, so that a name server that
+ * does not answer does not keep a file from being read. Both are the process's, under one lock. A
+ * job lies in the frame of the task that waits for it, or on the heap if it may be left behind.
+ *
+ * A thread whose job was left behind does not count any more: another one takes its place. How many
+ * there may be of them is limited, too.
  *
  * A job that has ended is posted to its loop while the lock is held, and the task takes the lock
  * once more before it continues. So the thread does not touch job or loop after either was freed.
@@ -26,6 +30,7 @@
 #define THREADS_OVER_CPUS 4
 #define THREADS_MAX       32
 #define IDLE_USEC         (10 * AIT_USEC_PER_SEC)
+#define LOST_MAX          64 /* threads whose jobs were left behind; more count like others */
 
 enum job_state {
     JOB_QUEUED,
@@ -36,6 +41,7 @@ enum job_state {
 
 struct job {
     struct list link; /* in the queue */
+    struct pool *pool;
     enum job_state state;
     ait_offload_fn fn;
     void *userdata;
@@ -44,54 +50,61 @@ struct job {
     struct ait_loop *loop;
     struct ait_task *task;
     struct post post;
+    bool lost; /* left behind, with its thread */
     bool done; /* for the loop's thread alone */
 };
 
 static struct {
     pthread_mutex_t lock;
-    pthread_cond_t work;
-    struct list queue;
-    unsigned n_threads, n_idle, n_queued;
-    unsigned max_threads; /* 0: not looked up yet */
+    unsigned max_threads; /* of each pool; 0: not looked up yet */
     uint64_t idle_usec;
-} pool = {
+} pools = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
-    .queue = {&pool.queue, &pool.queue},
     .idle_usec = IDLE_USEC,
 };
 
+static struct pool {
+    pthread_cond_t work;
+    struct list queue;
+    unsigned n_threads, n_idle, n_queued;
+    unsigned n_lost; /* not among n_threads */
+} attached = {.queue = {&attached.queue, &attached.queue}},
+  detachable = {.queue = {&detachable.queue, &detachable.queue}};
+
 static void pool_lock(void)
 {
-    (void)pthread_mutex_lock(&pool.lock);
+    (void)pthread_mutex_lock(&pools.lock);
 }
 
 static void pool_unlock(void)
 {
-    (void)pthread_mutex_unlock(&pool.lock);
+    (void)pthread_mutex_unlock(&pools.lock);
 }
 
-static void init_condition(void)
+static void init_conditions(void)
 {
     pthread_condattr_t attr;
 
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&pool.work, &attr);
+    (void)pthread_cond_init(&attached.work, &attr);
+    (void)pthread_cond_init(&detachable.work, &attr);
     (void)pthread_condattr_destroy(&attr);
 }
 
 /* The threads are the parent's. So are the jobs, whose tasks do not run here. */
 static void after_fork_in_child(void)
 {
-    list_init(&pool.queue);
-    pool.n_threads = pool.n_idle = pool.n_queued = 0;
-    init_condition();
+    attached = detachable = (struct pool){};
+    list_init(&attached.queue);
+    list_init(&detachable.queue);
+    init_conditions();
     pool_unlock();
 }
 
 static void pool_init(void)
 {
-    init_condition();
+    init_conditions();
     (void)pthread_atfork(pool_lock, pool_unlock, after_fork_in_child);
 }
 
@@ -118,31 +131,31 @@ static unsigned default_threads(void)
 static struct timespec idle_end(uint64_t since)
 {
     uint64_t end =
-        pool.idle_usec < INT32_MAX * AIT_USEC_PER_SEC ? since + pool.idle_usec : INT64_MAX;
+        pools.idle_usec < INT32_MAX * AIT_USEC_PER_SEC ? since + pools.idle_usec : INT64_MAX;
 
     return (struct timespec){.tv_sec = (time_t)(end / AIT_USEC_PER_SEC),
                              .tv_nsec = (long)(end % AIT_USEC_PER_SEC) * 1000};
 }
 
 /* The next job; NULL if the thread must end. Called with the lock held. */
-static struct job *pool_take(void)
+static struct job *pool_take(struct pool *p)
 {
-    uint64_t since = list_empty(&pool.queue) ? clock_now_real() : 0;
+    uint64_t since = list_empty(&p->queue) ? clock_now_real() : 0;
     struct job *job;
     int r = 0;
 
-    while (list_empty(&pool.queue)) {
+    while (list_empty(&p->queue)) {
         struct timespec end = idle_end(since);
 
-        if (r == ETIMEDOUT || pool.n_threads > pool.max_threads)
+        if (r == ETIMEDOUT || p->n_threads > pools.max_threads)
             return NULL;
-        pool.n_idle++;
-        r = pthread_cond_timedwait(&pool.work, &pool.lock, &end);
-        pool.n_idle--;
+        p->n_idle++;
+        r = pthread_cond_timedwait(&p->work, &pools.lock, &end);
+        p->n_idle--;
     }
-    job = container_of(pool.queue.next, struct job, link);
+    job = container_of(p->queue.next, struct job, link);
     list_remove(&job->link);
-    pool.n_queued--;
+    p->n_queued--;
     job->state = JOB_RUNNING;
     return job;
 }
@@ -158,6 +171,7 @@ static void job_completed(void *userdata)
 /* With the lock held, but for what runs. */
 static void job_run(struct job *job)
 {
+    struct pool *p = job->pool;
     int result;
 
     pool_unlock();
@@ -174,25 +188,30 @@ static void job_run(struct job *job)
     pool_unlock();
     if (job->destroy)
         job->destroy(job->userdata);
-    free(job);
     pool_lock();
+    if (job->lost) {
+        p->n_lost--;
+        p->n_threads++;
+    }
+    free(job);
 }
 
-static void *thread_main(void *unused)
+static void *thread_main(void *userdata)
 {
+    struct pool *p = userdata;
     struct job *job;
 
-    (void)pthread_setname_np(pthread_self(), "ait-offload");
+    (void)pthread_setname_np(pthread_self(), p == &attached ? "ait-offload" : "ait-detachable");
     pool_lock();
-    while ((job = pool_take()) != NULL)
+    while ((job = pool_take(p)) != NULL)
         job_run(job);
-    pool.n_threads--;
+    p->n_threads--;
     pool_unlock();
     return NULL;
 }
 
 /* With the lock held: the thread begins by taking it. */
-static int thread_start(void)
+static int thread_start(struct pool *p)
 {
     sigset_t all, before;
     pthread_attr_t attr;
@@ -206,37 +225,57 @@ static int thread_start(void)
     (void)pthread_attr_setstacksize(&attr, STACK_SIZE);
     sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    r = -pthread_create(&thread, &attr, thread_main, NULL);
+    r = -pthread_create(&thread, &attr, thread_main, p);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)pthread_attr_destroy(&attr);
     if (r == 0)
-        pool.n_threads++;
+        p->n_threads++;
     return r;
 }
 
 /* ---- jobs ------------------------------------------------------------------------------------ */
 
+/* With the lock held: a thread more, if there is work for it. */
+static int pool_grow(struct pool *p, unsigned n_more)
+{
+    return p->n_idle < p->n_queued + n_more && p->n_threads < pools.max_threads ? thread_start(p)
+                                                                                : 0;
+}
+
 static int job_submit(struct job *job)
 {
-    int r = 0;
+    struct pool *p = job->pool;
+    int r;
 
     pool_init_once();
     pool_lock();
-    if (pool.max_threads == 0)
-        pool.max_threads = default_threads();
-    if (pool.n_idle <= pool.n_queued && pool.n_threads < pool.max_threads)
-        r = thread_start();
-    if (r < 0 && pool.n_threads == 0) {
+    if (pools.max_threads == 0)
+        pools.max_threads = default_threads();
+    r = pool_grow(p, 1);
+    if (r < 0 && p->n_threads == 0) {
         pool_unlock();
         return -EAGAIN;
     }
-    list_append(&pool.queue, &job->link);
-    pool.n_queued++;
-    if (pool.n_idle > 0)
-        (void)pthread_cond_signal(&pool.work);
+    list_append(&p->queue, &job->link);
+    p->n_queued++;
+    if (p->n_idle > 0)
+        (void)pthread_cond_signal(&p->work);
     pool_unlock();
     job->loop->clock.n_held++;
     return 0;
+}
+
+/* With the lock held: the thread may never come back. Those that wait behind it get another one. */
+static void job_lose_thread(struct job *job)
+{
+    struct pool *p = job->pool;
+
+    if (p->n_lost >= LOST_MAX)
+        return;
+    job->lost = true;
+    p->n_lost++;
+    p->n_threads--;
+    (void)pool_grow(p, 0);
 }
 
 /*
@@ -251,9 +290,10 @@ static enum job_state job_give_up(struct job *job, bool detach)
     state = job->state;
     if (state == JOB_QUEUED) {
         list_remove(&job->link);
-        pool.n_queued--;
+        job->pool->n_queued--;
     } else if (state == JOB_RUNNING && detach) {
         job->state = state = JOB_DETACHED;
+        job_lose_thread(job);
     }
     pool_unlock();
     return state;
@@ -330,7 +370,7 @@ static int offload_detachable(const struct job *template, int *ret_result)
 AIT_PUBLIC int ait_offload_full(int *ret_result, ait_offload_fn fn, void *userdata,
                                 const ait_offload_options *options)
 {
-    struct job job = {.state = JOB_QUEUED, .fn = fn, .userdata = userdata};
+    struct job job = {.pool = &attached, .state = JOB_QUEUED, .fn = fn, .userdata = userdata};
     ait_offload_options o;
     int r, result = 0;
 
@@ -340,6 +380,7 @@ AIT_PUBLIC int ait_offload_full(int *ret_result, ait_offload_fn fn, void *userda
     if (!fn || o.flags & ~(unsigned)AIT_OFFLOAD_DETACH)
         return -EINVAL;
     if (o.flags & AIT_OFFLOAD_DETACH) {
+        job.pool = &detachable;
         job.destroy = o.destroy;
         r = offload_detachable(&job, &result);
     } else {
@@ -364,9 +405,10 @@ AIT_PUBLIC int ait_offload_configure(unsigned n_threads, uint64_t idle_usec)
 {
     pool_init_once();
     pool_lock();
-    pool.max_threads = n_threads ? n_threads : default_threads();
-    pool.idle_usec = idle_usec ? idle_usec : IDLE_USEC;
-    (void)pthread_cond_broadcast(&pool.work);
+    pools.max_threads = n_threads ? n_threads : default_threads();
+    pools.idle_usec = idle_usec ? idle_usec : IDLE_USEC;
+    (void)pthread_cond_broadcast(&attached.work);
+    (void)pthread_cond_broadcast(&detachable.work);
     pool_unlock();
     return 0;
 }

@@ -89,7 +89,7 @@ static bool was_destroyed(void *userdata)
 
 static bool no_threads(void *userdata)
 {
-    return check_n_threads("ait-offload") == 0;
+    return check_n_threads("ait-offload") == 0 && check_n_threads("ait-detachable") == 0;
 }
 
 /* ---- results --------------------------------------------------------------------------------- */
@@ -267,6 +267,14 @@ static int cancelled_task(void *userdata)
     return c->returned;
 }
 
+/* Of the same kind: the two kinds have threads of their own. */
+static int blocker_task(void *userdata)
+{
+    struct cancel_case *c = userdata;
+
+    return ait_offload_full(NULL, pass_gate, &c->blocker, AIT_OFFLOAD_OPTIONS(.flags = c->flags));
+}
+
 static int cancel_main(void *userdata)
 {
     struct cancel_case *c = userdata;
@@ -279,7 +287,7 @@ static int cancel_main(void *userdata)
     c->gate.result = 5;
     CHECK_EQ(ait_scope_enter(&scope, AIT_SCOPE_FAIL_FAST), 0);
     if (c->queued) {
-        CHECK_EQ(ait_scope_spawn(scope, NULL, gate_task, &c->blocker, NULL), 0);
+        CHECK_EQ(ait_scope_spawn(scope, NULL, blocker_task, c, NULL), 0);
         gate_wait(&c->blocker);
     }
     CHECK_EQ(ait_scope_spawn(scope, &task, cancelled_task, c, NULL), 0);
@@ -639,6 +647,52 @@ static int files_cancelled_main(void *userdata)
     return ait_scope_exit(scope, -ECANCELED);
 }
 
+/* ---- calls that hang ------------------------------------------------------------------------- */
+
+#define HANGING 40
+
+static int hang_full(void *userdata)
+{
+    return ait_offload_full(NULL, pass_gate, userdata,
+                            AIT_OFFLOAD_OPTIONS(.flags = AIT_OFFLOAD_DETACH));
+}
+
+/* A file does not wait for them: neither while somebody waits for them, nor when all have given up.
+ * Nor do other calls of their kind, once they were given up. */
+static int starve_main(void *userdata)
+{
+    static struct gate gates[HANGING];
+    void *data = NULL;
+    AIT_SCOPE(scope);
+    size_t n;
+
+    CHECK_EQ(ait_offload_configure(4, 0), 0);
+    CHECK_EQ(ait_scope_enter(&scope, 0), 0);
+    for (size_t i = 0; i < HANGING; i++) {
+        gate_init(gates + i);
+        CHECK_EQ(ait_scope_spawn(scope, NULL, hang_full, gates + i, NULL), 0);
+    }
+    for (size_t i = 0; i < 4; i++)
+        gate_wait(gates + i);
+    CHECK_EQ(ait_read_file(&data, &n, "/proc/self/status", 1 << 20), 0);
+    free(data);
+    CHECK_EQ(ait_scope_cancel(scope), 0);
+    CHECK_EQ(ait_scope_exit(scope, 0), 0);
+    CHECK_EQ(ait_read_file(&data, &n, "/proc/self/status", 1 << 20), 0);
+    free(data);
+    CHECK_EQ(
+        ait_offload_full(NULL, look_around, NULL, AIT_OFFLOAD_OPTIONS(.flags = AIT_OFFLOAD_DETACH)),
+        0);
+    for (size_t i = 0; i < HANGING; i++)
+        gate_open(gates + i);
+    return ait_offload_configure(0, 0);
+}
+
+static void test_starve(void **unused)
+{
+    assert_int_equal(run_real(starve_main, NULL), 0);
+}
+
 /* ---- an fd that is closed before its call has begun ------------------------------------------ */
 
 static int gate[2];
@@ -780,7 +834,7 @@ int main(void)
         cmocka_unit_test(test_entry),     cmocka_unit_test(test_teardown),
         cmocka_unit_test(test_storm),     cmocka_unit_test(test_clock),
         cmocka_unit_test(test_no_memory), cmocka_unit_test(test_fork),
-        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_starve),    cmocka_unit_test(test_files),
     };
 
     alarm(300);
