@@ -4,15 +4,17 @@ what no scan of processes finds, or what outruns it."""
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
-import sys
 
-from harness import (CMD, NOBODY, PYTHON, alive, bound, check, check_equal, check_within, group_directory, main, need_groups, need_nobody,
-                     need_program, need_root, own_group, read_proc, scenario, wait_for, wait_gone)
+from harness import (CMD, NOBODY, PYTHON, SANITIZED, Skip, alive, bound, check, check_equal, check_within, descendants_of,
+                     group_directory, main, need_groups, need_nobody, need_program, need_root, own_group, read_proc, scenario, wait_for,
+                     wait_gone)
 
 CLING = os.environ.get("AIT_CLING", "")
+REFUSE = os.environ.get("AIT_REFUSE", "")
 AT_ONCE = 2  # seconds
 N_CHAINS = 16
 HIDE = ["--stop-timeout=200ms", "--backoff=1ms..1ms", "--stable=1ms", "--ready=exec"]
@@ -257,6 +259,157 @@ def chains_and_a_kill_of_the_guardian(pit):
     tidy_up(pit)
 
 
+# ---- whose groups they are -----------------------------------------------------------------------------------
+
+BOOT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "sandbox", "systemd", "boot.sh")
+SERVICE = """[Service]
+Type=notify
+NotifyAccess=main
+RuntimeDirectory=%N
+Environment=LD_LIBRARY_PATH=/opt/ait
+ExecStart=/opt/ait/aiotools-sd run -n1 --ready=exec --sandbox=none --control-group={mode} -- /bin/sleep {seconds}
+{more}
+"""
+
+
+def remove_groups(place):
+    """As soon as nobody is in it any more."""
+    def gone():
+        subprocess.run(["find", place, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"], stderr=subprocess.DEVNULL, check=False)
+        return not os.path.exists(place)
+    wait_for(f"the removal of {place}", gone, 10)
+
+
+def own_place(pit):
+    """A control group for what makes groups of its own."""
+    place = os.path.join(group_directory(), f"ait-e2e.{os.getpid()}")
+    os.mkdir(place)
+    pit.defer(lambda: remove_groups(place))
+    return place
+
+
+def enter(place):
+    return ["sh", "-c", 'echo 0 >"$0/cgroup.procs" && exec "$@"', place]
+
+
+def install(root):
+    """The command, with what of it is not the system's."""
+    place = os.path.join(root, "opt", "ait")
+    os.makedirs(place)
+    shutil.copy(CMD, os.path.join(place, "aiotools-sd"))
+    said = subprocess.run(["ldd", CMD], stdout=subprocess.PIPE, check=True).stdout.decode()
+    for path in re.findall(r"=> (/\S+)", said):
+        if not path.startswith(("/lib", "/usr/lib")):
+            shutil.copy(path, place)
+
+
+def booted(pit, units):
+    """A systemd in namespaces of its own that has started the units. Its first process is a descendant of ours."""
+    root = pit.directory("units")
+    install(root)
+    wants = os.path.join(root, "etc", "systemd", "system", "idle.target.wants")
+    os.makedirs(wants)
+    for name, text in units.items():
+        with open(os.path.join(root, "etc", "systemd", "system", name), "w") as f:
+            f.write(text)
+        os.symlink(f"../{name}", os.path.join(wants, name))
+    with open(os.path.join(root, "etc", "systemd", "system", "idle.target"), "w") as f:
+        f.write("[Unit]\nDescription=the units under test\n")
+    place = own_place(pit)
+    with open(pit.file("console"), "wb") as console:
+        outer = subprocess.Popen([*enter(place), "unshare", "--fork", "--pid", "--mount", "--uts", "--ipc", "--net", "--cgroup", "--propagation",
+                                  "private", "--kill-child=KILL", BOOT, "/", root, pit.file("booted")],
+                                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, cwd="/")
+    pit.own.add(outer.pid)
+    pit.defer(lambda: (outer.kill(), outer.wait()))
+    wait_for("the mounts of the booted system", lambda: os.path.exists(pit.file("booted")) or outer.poll() is not None)
+    if outer.poll() is not None:
+        raise Skip("no systemd can be booted here: " + open(pit.file("console")).read().strip()[-200:])
+    return outer
+
+
+def sleeper(outer, seconds):
+    """The control group of the worker, found by its argument."""
+    def found():
+        for pid in descendants_of(outer.pid):
+            if read_proc(pid, "cmdline") == b"/bin/sleep\0%d\0" % seconds:
+                return read_proc(pid, "cgroup").decode()
+        return None
+    text = wait_for(f"a worker that sleeps {seconds}", found)
+    return re.search(r"^0::(.*)$", text, re.M).group(1)
+
+
+@scenario
+def units_of_systemd(pit):
+    """Below a service, groups are systemd's, unless its unit delegates them."""
+    need_root()
+    need_groups()
+    if SANITIZED or not os.path.exists("/lib/systemd/systemd"):
+        raise Skip("needs a systemd, and a command without sanitizers")
+    outer = booted(pit, {
+        "plain.service": SERVICE.format(mode="auto", seconds=1001, more=""),
+        "delegated.service": SERVICE.format(mode="auto", seconds=1002, more="Delegate=yes"),
+        "user.service": SERVICE.format(mode="yes", seconds=1003, more="Delegate=yes\nUser=nobody"),
+        "refused.service": SERVICE.format(mode="yes", seconds=1004, more="StandardError=file:/run/said"),
+    })
+    check(re.fullmatch(r".*/plain\.service", sleeper(outer, 1001)), "a unit that is not delegated")
+    for unit, seconds in (("delegated", 1002), ("user", 1003)):
+        check(re.fullmatch(rf".*/{unit}\.service/aiotools-sd\.sleep-\d+\.\d+/slot-0\.\d+", sleeper(outer, seconds)),
+              f"{unit}: {sleeper(outer, seconds)}")
+    init = wait_for("the first process", lambda: next(iter(descendants_of(outer.pid)), None))
+    said = wait_for("the refusal", lambda: read_file(f"/proc/{init}/root/run/said"))
+    check("no control group can be had: refused.service may make no groups; set Delegate=yes in its unit" in said, said)
+    outer.kill()
+    outer.wait()
+
+
+def read_file(path):
+    with contextlib.suppress(OSError), open(path) as f:
+        return f.read()
+    return ""
+
+
+# ---- where one cannot be had -----------------------------------------------------------------------------------
+
+@scenario
+def no_clone3(pit):
+    """Outer sandboxes refuse it. Then the worker has entered its group before it does anything."""
+    need_groups()
+    server = pit.server("-n1", "--stop-timeout=200ms", *pit.worker("--daemons=1"), wrapper=[REFUSE, "EPERM", "clone3", "--"]).wait_ready()
+    pit.trace.wait("daemon")
+    check(group_of(pit.trace.pids("daemon")[0]), "no group")
+    server.stop()
+
+
+def forbid_groups(group):
+    """No more groups in that of the server."""
+    with open(os.path.join(os.path.dirname(group), "cgroup.max.descendants"), "w") as f:
+        f.write("0")
+
+
+@scenario
+def none_for_a_worker(pit):
+    """It is started without, which is said once; with --control-group=yes it is not."""
+    need_groups()
+    for mode in ("auto", "yes"):
+        pit.notify.messages.clear()
+        server = pit.server("-n2", f"--control-group={mode}", "--backoff=1ms..1ms", "--give-up=3/10s", "--stable=1ms",
+                            *pit.worker()).wait_ready()
+        workers = server.wait_workers(2)
+        forbid_groups(group_of(workers[0]))
+        for w in workers:
+            os.kill(w, signal.SIGKILL)
+        if mode == "yes":
+            server.err.wait("cannot start: --control-group=yes: no control group for it: Resource temporarily unavailable")
+            server.wait_exit(71 if server.gone() else (69, 71))
+            continue
+        server.err.wait("warning: no control group for it .*; what it starts is found by its descent")
+        wait_for("other workers", lambda w=workers, s=server: len([p for p in s.workers() if p not in w]) == 2)
+        server.reload(2)
+        server.stop()
+        check_equal(server.err.text().count("no control group for it"), 1, "how often it is said")
+
+
 # ---- with and without ----------------------------------------------------------------------------------------
 
 @scenario
@@ -264,7 +417,7 @@ def who_leaves_the_group(pit):
     """Root may. What has left is found by its descent still, and ends with the server."""
     need_root()
     need_groups()
-    server, _, path, orphan = leave_orphan(pit, what="moved")
+    server, _, path, orphan = leave_orphan(pit, "--sandbox=none", what="moved")
     check_equal(group_of(orphan), None, "its group")
     server.stop()
     wait_gone([orphan], "the orphan that has left its group", AT_ONCE)
@@ -319,15 +472,12 @@ def delegated_to_a_user(pit):
     """A group that belongs to the server's user, as Delegate=yes with User= makes it."""
     need_nobody()
     need_groups()
-    place = os.path.join(group_directory(), f"ait-e2e.{os.getpid()}")
-    os.mkdir(place)
-    pit.defer(lambda: subprocess.run(["find", place, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"], check=False))
+    place = own_place(pit)
     for name in (".", "cgroup.procs", "cgroup.subtree_control"):
         os.chown(os.path.join(place, name), NOBODY, NOBODY)
-    enter = ["sh", "-c", 'echo 0 >"$0/cgroup.procs" && exec "$@"', place]
     drop = [need_program("setpriv"), f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     os.chown(pit.runtime, NOBODY, NOBODY)
-    server = pit.server("-n1", "--control-group=yes", "--stop-timeout=200ms", *pit.worker("--daemons=2"), wrapper=[*enter, *drop]).wait_ready()
+    server = pit.server("-n1", "--control-group=yes", "--stop-timeout=200ms", *pit.worker("--daemons=2"), wrapper=[*enter(place), *drop]).wait_ready()
     pit.trace.wait("daemon", 2)
     worker, = server.wait_workers(1)
     check(re.search(rf"^0::{re.escape(own_group())}/ait-e2e\.\d+/aiotools-sd\.", read_proc(worker, "cgroup").decode(), re.M),
