@@ -205,7 +205,9 @@ def start_chains(pit, *options):
     server = pit.server("-n1", "--name=shop", *HIDE, *options, "--", CLING, "chains", N_CHAINS, wrapper=wrapper)
     server.out.wait("go")
     worker, = server.wait_workers(1)
-    return server, worker, group_of(worker)
+    group = group_of(worker)
+    wait_for("chains", lambda: len(read_file(f"{group}/cgroup.procs").split()) > N_CHAINS / 2)
+    return server, worker, group
 
 
 def check_chains_end(pit, server, group):
@@ -408,6 +410,28 @@ def none_for_a_worker(pit):
         server.reload(2)
         server.stop()
         check_equal(server.err.text().count("no control group for it"), 1, "how often it is said")
+
+
+@scenario
+def cannot_enter(pit):
+    """A group is made, but nobody can enter it: what is below a threaded group is no place for a process of its own."""
+    need_root()
+    need_groups()
+    server = pit.server("-n1", "--control-group=auto", "--backoff=1s..1s", *pit.worker("--daemons=1")).wait_ready()
+    worker, = server.wait_workers(1)
+    group = os.path.dirname(group_of(worker))
+    pit.trace.wait("daemon")
+    for pid in [worker, *pit.trace.pids("daemon")]:
+        os.kill(pid, signal.SIGKILL)
+    wait_for("an empty group", lambda: "populated 0" in read_file(f"{group}/cgroup.events"))
+    with open(f"{group}/cgroup.type", "w") as f:
+        f.write("threaded")
+    server.err.wait("warning: no control group for it .Operation not permitted.; what it starts is found by its descent")
+    other, = server.wait_workers(1)
+    check_equal(group_of(other), None, "its group")
+    pit.trace.wait("daemon", 2)
+    server.send(signal.SIGQUIT)
+    server.wait_exit(0)
 
 
 # ---- with and without ----------------------------------------------------------------------------------------
