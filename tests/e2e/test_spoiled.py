@@ -5,7 +5,7 @@ import contextlib
 import os
 import socket
 
-from harness import APPS, PYTHON, check, check_equal, main, need_nobody, scenario
+from harness import APPS, PYTHON, check, check_equal, main, need_nobody, need_root, scenario
 
 SPOILER = [PYTHON, f"{APPS}/spoiler.py"]
 DEEDS = ["shutdown", "connect", "filter", "filter lock", "steal", "steal lock", "detach", "ttl", "backlog", "buffer", "defer",
@@ -121,6 +121,18 @@ def after_its_death(pit):
     """The next worker of the slot gets the same sockets."""
     try_all(pit, n=1, deeds=[d + " die" for d in DEEDS])
     try_all(pit, "--listeners=shared", n=1, deeds=["filter lock die", "connect die", "ttl die"])
+
+
+@scenario
+def signatures(pit):
+    """Keys of TCP_MD5SIG cannot be read; who may ask for the state of sockets sees them nevertheless."""
+    need_root()
+    for options in ([], ["--listeners=shared"]):
+        where = [a for a in addresses(pit, unix=False) if not a.startswith("udp")]
+        for deed in ("md5", "md5 die"):
+            server, workers = spoil(pit, deed, *(f"--listen={a}" for a in where), *options, n=1)
+            check_answers(pit, server, workers, where, deed)
+            server.stop()
 
 
 def is_beyond(deed, address):

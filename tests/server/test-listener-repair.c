@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -222,6 +223,19 @@ static void hide(int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){1}, sizeof(int));
 }
 
+/* Of anybody. */
+static void demand_signatures(int fd)
+{
+    struct tcp_md5sig key = {
+        .tcpm_keylen = 4, .tcpm_flags = TCP_MD5SIG_FLAG_PREFIX, .tcpm_key = "abcd"};
+    struct sockaddr_storage a;
+    socklen_t size;
+
+    own_address(fd, &a, &size);
+    key.tcpm_addr.ss_family = a.ss_family;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG_EXT, &key, sizeof key);
+}
+
 enum { TCP = 1, UDP = 2, UNIX = 4, NET = TCP | UDP };
 
 static const struct deed {
@@ -240,6 +254,7 @@ static const struct deed {
     {"take all", take_all, NET, ""},
     {"take all and lock", take_all_and_lock, NET, ""},
     {"let nobody join", let_nobody_join, NET, ""},
+    {"demand signatures", demand_signatures, TCP, "(TCP_MD5SIG); there is a new socket"},
     {"hide", hide, NET, "(IP_TTL, IP_MINTTL), which are as they were again"},
 };
 
@@ -263,6 +278,7 @@ static void try_deed(const struct deed *deed, const char *text, enum listen_mode
 
     (void)snprintf(what, sizeof what, "%s, %s, %u workers", deed->name,
                    model == LISTEN_SHARED ? "shared" : "own", n);
+    assert_int_equal(check_all(s, 0, 0, &p), 0);
     deed->do_it(before);
     if (!others)
         close(before);
@@ -309,6 +325,9 @@ static void test_each_deed(void **state)
         for (size_t k = 0; k < ELEMENTS(addresses); k++)
             for (size_t w = 0; w < ELEMENTS(ways); w++) {
                 if (!(deeds[i].on & addresses[k].kind & ways[w].on))
+                    continue;
+                /* Others cannot see it. */
+                if (deeds[i].do_it == demand_signatures && geteuid() != 0)
                     continue;
                 try_deed(&deeds[i], addresses[k].text, ways[w].model, ways[w].n, ways[w].others);
                 n++;

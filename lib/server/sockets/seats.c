@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "diag.h"
 #include "path.h"
 #include "set-internal.h"
 
@@ -152,7 +153,7 @@ int listen_set_take_seat(struct listen_set *s, struct problem *ret_problem)
 void listen_set_release_seat(struct listen_set *s, unsigned seat)
 {
     remove_member(s, LISTEN_OF_WORKER, seat);
-    s->taken[seat] = false;
+    s->taken[seat] = s->given[seat] = false;
 }
 
 int listen_set_queue(const struct listen_set *s, unsigned seat, struct listener_queue *ret)
@@ -303,6 +304,12 @@ static int renew(struct listen_set *s, struct listen_entry *e, unsigned member, 
     return 1;
 }
 
+/* Of one that no worker has had nothing needs to be asked. */
+static bool was_given(const struct listen_set *s, const struct listen_entry *e, unsigned member)
+{
+    return e->owner == LISTEN_OF_WORKER ? s->given[member] : e->given;
+}
+
 static int restore_options(struct listen_set *s, struct listen_entry *e, unsigned member,
                            enum snapshot_scope scope, struct problem *p)
 {
@@ -316,6 +323,8 @@ static int restore_options(struct listen_set *s, struct listen_entry *e, unsigne
         return renew(s, e, member, c.names, p);
     if (listener_had_peer(fd, listen_entry_address(e)))
         return renew(s, e, member, "a peer of connect(2)", p);
+    if (was_given(s, e, member) && diag_has_keys(fd, listen_entry_address(e)))
+        return renew(s, e, member, "TCP_MD5SIG", p);
     if (c.names[0])
         (void)problem_set(
             p, STATUS_OS, -EBADFD,
@@ -346,6 +355,9 @@ int listen_set_check(struct listen_set *s, size_t i, unsigned slot, unsigned sea
     int r =
         check_entry(s, e, members[e->owner], shares ? SNAPSHOT_MOST : SNAPSHOT_ALL, ret_problem);
 
+    e->given = true;
+    if (i + 1 == s->n_entries)
+        s->given[seat] = true;
     (void)steer_entry(s, e);
     return r;
 }

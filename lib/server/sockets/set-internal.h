@@ -24,6 +24,7 @@ struct listen_entry {
     struct listener_file file;   /* of a path that we made */
     struct reuseport group;      /* unless it is shared */
     struct snapshot snapshot;    /* of a socket of it, as it was opened or passed */
+    bool given;                  /* shared: a worker has had it */
 };
 
 struct listen_set {
@@ -34,6 +35,7 @@ struct listen_set {
     uint8_t slots[LISTEN_SLOTS_MAX];      /* enum steer */
     uint8_t seats[REUSEPORT_MEMBERS_MAX]; /* likewise */
     bool taken[REUSEPORT_MEMBERS_MAX];    /* by seat */
+    bool given[REUSEPORT_MEMBERS_MAX];    /* by seat: a worker has had it */
 };
 
 static inline const struct address *listen_entry_address(const struct listen_entry *e)

@@ -24,6 +24,7 @@ static int put_linger(int fd, const struct row *row, const struct snapshot_value
 static int put_clamp(int fd, const struct row *row, const struct snapshot_value *wanted);
 static int put_mss(int fd, const struct row *row, const struct snapshot_value *wanted);
 static int put_filter(int fd, const struct row *row, const struct snapshot_value *wanted);
+static int put_keys(int fd, const struct row *row, const struct snapshot_value *wanted);
 
 static const struct row {
     int level;
@@ -105,6 +106,7 @@ static const struct row {
     {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, "IPV6_RECVHOPLIMIT", SHARE, NULL},
     {IPPROTO_IPV6, IPV6_RECVTCLASS, "IPV6_RECVTCLASS", SHARE, NULL},
 
+    {IPPROTO_TCP, 40, "TCP_AO", ALARM, put_keys}, /* TCP_AO_INFO */
     {IPPROTO_TCP, TCP_REPAIR, "TCP_REPAIR", ALARM, NULL},
     {IPPROTO_TCP, TCP_CORK, "TCP_CORK", ALARM, NULL},
     {IPPROTO_TCP, TCP_WINDOW_CLAMP, "TCP_WINDOW_CLAMP", ALARM, put_clamp},
@@ -161,9 +163,15 @@ static struct snapshot_value value_of(int fd, const struct row *row)
 
     if (row->put == put_filter)
         return value_of_filter(fd);
-    if (getsockopt(fd, row->level, row->option, bytes, &size) < 0)
+    if (getsockopt(fd, row->level, row->option, bytes, &size) < 0) {
+        v.known = row->put == put_keys && errno == ENOENT; /* there are none */
         return v;
+    }
     v.known = true;
+    if (row->put == put_keys) {
+        v.bytes[0] = true;
+        return v;
+    }
     v.size = (uint8_t)size;
     memcpy(v.bytes, bytes, sizeof v.bytes);
     return v;
@@ -256,6 +264,12 @@ static int put_filter(int fd, const struct row *row, const struct snapshot_value
     if (number(wanted) != 0)
         return -EOPNOTSUPP;
     return put(fd, SOL_SOCKET, SO_DETACH_FILTER, &zero, sizeof zero);
+}
+
+static int put_keys(int fd, const struct row *row, const struct snapshot_value *wanted)
+{
+    (void)fd, (void)row, (void)wanted;
+    return -EOPNOTSUPP;
 }
 
 static bool differs(const struct row *row, const struct snapshot_value *wanted,

@@ -16,8 +16,8 @@
  * only if no other worker has the socket.
  *
  * A difference that a new socket has as well is no change: the system's defaults are other ones by
- * now. Keys of TCP_MD5SIG, IPsec policies and memberships of multicast groups cannot be read, and
- * are not seen here.
+ * now. Keys of TCP_MD5SIG (but see diag.h), IPsec policies and memberships of multicast groups
+ * cannot be read, and are not seen here.
  *
  * It makes only system calls that do not block, and has no state.
  */
