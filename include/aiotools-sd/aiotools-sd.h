@@ -26,6 +26,7 @@
 #include <aiotools-sd/queue.h>
 #include <aiotools-sd/resolve.h>
 #include <aiotools-sd/scope.h>
+#include <aiotools-sd/select.h>
 #include <aiotools-sd/serve.h>
 #include <aiotools-sd/signal.h>
 #include <aiotools-sd/stream.h>

@@ -4,6 +4,7 @@
 
 #include "scheduler.h"
 #include "scope.h"
+#include "selection.h"
 
 /*
  * Tasks that cannot go on before the first of them does. Each is in the list once.
@@ -26,7 +27,7 @@ static void stuck_add(struct stuck *s, struct ait_task *t)
 static void stuck_add_waiters(struct stuck *s, const struct list *waiters, bool locks)
 {
     for (const struct list *l = waiters->next; l != waiters; l = l->next) {
-        struct ait_task *t = container_of(l, const struct waiter, link)->task;
+        struct ait_task *t = waiter_task(container_of(l, const struct waiter, link));
 
         if (t && (t->state == TASK_WAITING || (locks && t->state == TASK_RELOCKING)))
             stuck_add(s, t);

@@ -3,6 +3,7 @@
 
 #include "future.h"
 #include "scheduler.h"
+#include "selection.h"
 
 /*
  * Moves a slot from the future's list, or from none, to the loop's. Only from now on a floating
@@ -26,7 +27,9 @@ void future_wake(struct ait_future *f)
         struct waiter *w = container_of(f->waiters.next, struct waiter, link);
 
         list_remove(&w->link);
-        if (likely(w->task))
+        if (waiter_is_marked(w))
+            selection_serve(w);
+        else if (likely(w->task))
             task_wake(w->task);
         else
             slot_queue(container_of(w, struct ait_slot, waiter));

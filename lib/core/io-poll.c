@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 
 #include "io-call.h"
+#include "poller.h"
 
 /* EPOLLIN and the others are the bits of poll(2). */
 #define POLL_EVENTS                                                                                \
@@ -24,14 +25,6 @@ _Static_assert(EPOLLIN == POLLIN && EPOLLPRI == POLLPRI && EPOLLOUT == POLLOUT &
                    EPOLLWRNORM == POLLWRNORM && EPOLLWRBAND == POLLWRBAND &&
                    EPOLLRDHUP == POLLRDHUP,
                "poll(2) and epoll(7) share their bits");
-
-struct poller {
-    struct list link; /* in the entry's pollers until it is woken */
-    struct ait_task *task;
-    struct fd_entry *entry;
-    uint32_t events;
-    uint32_t generation;
-};
 
 void pollers_wake(struct fd_entry *e, uint32_t events)
 {
@@ -63,7 +56,7 @@ static int arm(struct ait_loop *loop, int op, int fd, struct fd_entry *e)
     return fd_control(loop, op, fd, e, pollers_events(e) | EPOLLONESHOT);
 }
 
-static int join(struct ait_loop *loop, int fd, struct poller *p)
+int poller_join(struct ait_loop *loop, int fd, struct poller *p)
 {
     struct fd_entry *e = p->entry;
     bool first = list_empty(&e->pollers);
@@ -76,7 +69,7 @@ static int join(struct ait_loop *loop, int fd, struct poller *p)
     return r;
 }
 
-static void leave(struct ait_loop *loop, int fd, struct poller *p)
+void poller_leave(struct ait_loop *loop, int fd, struct poller *p)
 {
     struct fd_entry *e = p->entry;
 
@@ -90,9 +83,8 @@ static void leave(struct ait_loop *loop, int fd, struct poller *p)
         (void)arm(loop, EPOLL_CTL_MOD, fd, e);
 }
 
-/* The entry of an fd, looked up before other tasks may run. */
-static int poller_init(struct poller *p, struct ait_loop *loop, struct ait_task *t,
-                       const struct pollfd *fd)
+int poller_init(struct poller *p, struct ait_loop *loop, struct ait_task *t,
+                const struct pollfd *fd)
 {
     int r;
 
@@ -128,12 +120,12 @@ static int wait_once(struct ait_loop *loop, struct ait_task *t, const struct pol
 
     for (; joined < n && r >= 0; joined++)
         if (fds[joined].fd >= 0)
-            r = join(loop, fds[joined].fd, pollers + joined);
+            r = poller_join(loop, fds[joined].fd, pollers + joined);
     if (r >= 0)
         task_suspend_in(loop, t, TASK_PARKED, wait);
     while (joined-- > 0)
         if (fds[joined].fd >= 0)
-            leave(loop, fds[joined].fd, pollers + joined);
+            poller_leave(loop, fds[joined].fd, pollers + joined);
     return r;
 }
 

@@ -13,6 +13,7 @@
  */
 
 #include "scheduler.h"
+#include "selection.h"
 
 /*
  * Suspends the calling task, w->task, until w has been served. Returns false if the task was
@@ -37,7 +38,10 @@ static always_inline struct waiter *wait_serve(struct list *list)
     struct waiter *w = container_of(list->next, struct waiter, link);
 
     list_remove(&w->link);
-    task_wake(w->task);
+    if (waiter_is_marked(w))
+        selection_serve(w);
+    else
+        task_wake(w->task);
     return w;
 }
 

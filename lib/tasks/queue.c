@@ -3,6 +3,7 @@
 
 #include <aiotools-sd/queue.h>
 
+#include "select.h"
 #include "wait.h"
 
 /*
@@ -21,12 +22,6 @@ struct ait_queue {
     ait_destroy_fn destroy;
     struct list getters, putters, joiners;
     void *items[];
-};
-
-struct queue_waiter {
-    struct waiter waiter;
-    void *item;
-    int result;
 };
 
 AIT_PUBLIC int ait_queue_new(ait_queue **ret, size_t capacity, ait_queue_policy policy,
@@ -250,6 +245,24 @@ AIT_PUBLIC int ait_queue_get(ait_queue *queue, void **ret)
     if (qw.result > 0)
         *ret = qw.item;
     return qw.result;
+}
+
+/* ---- as one of several cases ----------------------------------------------------------------- */
+
+bool queue_select(struct ait_queue *q, ait_select_case *c)
+{
+    c->result = c->kind == AIT_CASE_KIND_GET ? queue_get(q, c->ret_item) : queue_put(q, c->item);
+    return c->result != -EAGAIN;
+}
+
+struct list *queue_select_list(struct ait_queue *q, ait_case_kind kind)
+{
+    return kind == AIT_CASE_KIND_GET ? &q->getters : &q->putters;
+}
+
+struct ait_loop *queue_loop(const struct ait_queue *q)
+{
+    return q->loop;
 }
 
 /* ---- closing and counting -------------------------------------------------------------------- */

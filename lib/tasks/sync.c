@@ -5,6 +5,7 @@
 #include <aiotools-sd/sync.h>
 
 #include "scope.h"
+#include "select.h"
 #include "wait.h"
 
 struct counted {
@@ -398,6 +399,41 @@ AIT_PUBLIC int ait_semaphore_value(const ait_semaphore *semaphore)
     if (!semaphore)
         return -EINVAL;
     return semaphore->value < INT_MAX ? (int)semaphore->value : INT_MAX;
+}
+
+/* ---- as one of several cases ----------------------------------------------------------------- */
+
+bool event_select(struct ait_event *event)
+{
+    return event->set;
+}
+
+struct list *event_select_list(struct ait_event *event)
+{
+    return &event->waiters;
+}
+
+struct ait_loop *event_loop(const struct ait_event *event)
+{
+    return event->counted.loop;
+}
+
+bool semaphore_select(struct ait_semaphore *semaphore)
+{
+    bool taken = semaphore->value > 0;
+
+    semaphore->value -= taken;
+    return taken;
+}
+
+struct list *semaphore_select_list(struct ait_semaphore *semaphore)
+{
+    return &semaphore->waiters;
+}
+
+struct ait_loop *semaphore_loop(const struct ait_semaphore *semaphore)
+{
+    return semaphore->counted.loop;
 }
 
 /* ---- condition ------------------------------------------------------------------------------- */
