@@ -61,9 +61,10 @@ int close_elsewhere(int fd)
 
 /* ---- questions ------------------------------------------------------------------------------- */
 
-__attribute__((noreturn)) static void answer(ask_fn fn, void *userdata, void *buffer, size_t size,
-                                             int to)
+__attribute__((noreturn)) static void answer(ask_fn fn, void *userdata, size_t size, int to)
 {
+    char buffer[PIPE_BUF];
+
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (dup2(to, STDERR_FILENO) == STDERR_FILENO) {
         (void)close_range(STDERR_FILENO + 1, UINT_MAX, 0);
@@ -75,38 +76,53 @@ __attribute__((noreturn)) static void answer(ask_fn fn, void *userdata, void *bu
     _exit(1);
 }
 
-static ssize_t await_answer(int fd, pid_t pid, void *buffer, size_t size, int msec)
+int ask_begin(struct question *ret, ask_fn fn, void *userdata, size_t size)
 {
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    ssize_t n;
-
-    for (int waited = 0; poll(&p, 1, STEP_MSEC) <= 0; waited += STEP_MSEC) {
-        if (waited >= msec)
-            return -ETIMEDOUT;
-        (void)kill(pid, SIGCONT);
-    }
-    n = read(fd, buffer, size);
-    return n < 0 ? -errno : n;
-}
-
-ssize_t ask_elsewhere(ask_fn fn, void *userdata, void *buffer, size_t size, int msec)
-{
-    int ends[2];
-    ssize_t n;
+    int ends[2], r = 0;
 
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -errno;
     pid_t pid = fork();
     if (pid == 0)
-        answer(fn, userdata, buffer, size, ends[1]);
-    n = -errno;
+        answer(fn, userdata, size, ends[1]);
+    if (pid < 0)
+        r = -errno;
     (void)close(ends[1]);
-    if (pid > 0) {
-        n = await_answer(ends[0], pid, buffer, size, msec);
-        (void)kill(pid, SIGKILL);
-        /* One that has answered has nothing left to wait for. */
-        (void)waitpid(pid, NULL, n > 0 ? 0 : WNOHANG);
+    if (r < 0)
+        (void)close(ends[0]);
+    else
+        *ret = (struct question){.fd = ends[0], .pid = pid};
+    return r;
+}
+
+ssize_t ask_end(struct question *q, void *buffer, size_t size)
+{
+    struct pollfd p = {.fd = q->fd, .events = POLLIN};
+    ssize_t n = -ETIMEDOUT;
+
+    if (poll(&p, 1, 0) > 0) {
+        n = read(q->fd, buffer, size);
+        n = n < 0 ? -errno : n;
     }
-    (void)close(ends[0]);
+    /* Unless somebody else has reaped it: then its number is another's. */
+    if (waitpid(q->pid, NULL, WNOHANG) == 0) {
+        (void)kill(q->pid, SIGKILL);
+        /* One that has answered has nothing left to wait for. */
+        (void)waitpid(q->pid, NULL, n > 0 ? 0 : WNOHANG);
+    }
+    (void)close(q->fd);
     return n;
+}
+
+ssize_t ask_elsewhere(ask_fn fn, void *userdata, void *buffer, size_t size, int msec)
+{
+    struct question q;
+    int r = ask_begin(&q, fn, userdata, size);
+
+    if (r < 0)
+        return r;
+    struct pollfd p = {.fd = q.fd, .events = POLLIN};
+    for (int waited = 0; waited < msec && poll(&p, 1, STEP_MSEC) <= 0; waited += STEP_MSEC)
+        (void)kill(q.pid, SIGCONT);
+    return ask_end(&q, buffer, size);
 }

@@ -26,3 +26,12 @@ int close_elsewhere(int fd);
  */
 typedef size_t (*ask_fn)(void *userdata, void *buffer, size_t size);
 ssize_t ask_elsewhere(ask_fn fn, void *userdata, void *buffer, size_t size, int msec);
+
+/* The same for those who wait in another way. */
+struct question {
+    int fd; /* readable when there is an answer, or will be none */
+    pid_t pid;
+};
+int ask_begin(struct question *ret, ask_fn fn, void *userdata, size_t size);
+/* -ETIMEDOUT: there is no answer yet, and none will be given. */
+ssize_t ask_end(struct question *q, void *buffer, size_t size);

@@ -243,6 +243,24 @@ def lease_at_reload(pit):
 
 
 @scenario
+def reload_that_cannot_be_looked_up(pit):
+    """It is refused after a time, and all else goes on; SIGTERM ends it, too."""
+    stuck = StuckFiles(pit)
+    server = pit.server("-n2", "--backoff=10ms..10ms", f"--start-timeout={seconds(2)}", "--", program(pit)).wait_ready()
+    old = server.wait_workers(2)
+    os.rename(pit.file("program"), pit.file("other"))
+    os.symlink(os.path.join(stuck.path, "program"), pit.file("program"))
+    server.send(signal.SIGHUP)
+    is_responsive(server)
+    stays("the workers", lambda: sorted(server.workers()) == sorted(old))
+    server.err.wait("reload: refused, .* takes longer than --start-timeout")
+    os.rename(pit.file("other"), pit.file("program"))
+    stuck.end()
+    server.reload(2)
+    server.stop(patience=PROMPT)
+
+
+@scenario
 def program_that_cannot_be_read(pit):
     """Its file system does not answer."""
     stuck = StuckFiles(pit)

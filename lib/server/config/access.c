@@ -93,14 +93,14 @@ static int describe(const struct finding *f, const struct account *a, const char
     }
 }
 
-struct question {
+struct access_question {
     const struct account *account;
     const char *directory, *program;
 };
 
 static size_t ask(void *userdata, void *buffer, size_t size)
 {
-    const struct question *q = userdata;
+    const struct access_question *q = userdata;
     struct finding found = {.step = try_all(q->account, q->directory, q->program), .error = errno};
 
     if (found.step == STEP_PROGRAM && found.error == EACCES)
@@ -112,7 +112,7 @@ static size_t ask(void *userdata, void *buffer, size_t size)
 int access_check(const struct account *account, const char *directory, const char *program,
                  struct problem *ret_problem)
 {
-    struct question question = {account, directory, program};
+    struct access_question question = {account, directory, program};
     struct finding found;
     ssize_t n = ask_elsewhere(ask, &question, &found, sizeof(found), PATIENCE_MSEC);
 

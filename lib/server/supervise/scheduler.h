@@ -55,6 +55,8 @@ int scheduler_start(struct scheduler *s, ait_scope *scope);
 void scheduler_done(struct scheduler *s);
 
 void scheduler_reload(struct scheduler *s);
+/* Somebody else has refused one, and said why. */
+void scheduler_reload_refused(struct scheduler *s);
 /* by is 1 or -1. If the limit is reached, a warning is logged. */
 void scheduler_scale(struct scheduler *s, int by);
 

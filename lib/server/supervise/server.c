@@ -19,6 +19,7 @@
 #include "process/children.h"
 #include "groups.h"
 #include "listeners.h"
+#include "lookup.h"
 #include "predecessor.h"
 #include "queues.h"
 #include "reaper.h"
@@ -65,6 +66,7 @@ struct server {
     struct signals signals;
     struct systemd systemd;
     struct scheduler scheduler;
+    struct lookup lookup;
     struct workers workers;
     struct services services, among_slots;
     struct service service[N_SERVICES], queues;
@@ -166,7 +168,7 @@ static void on_hangup(void *userdata)
 {
     struct server *server = userdata;
 
-    scheduler_reload(&server->scheduler);
+    lookup_reload(&server->lookup);
 }
 
 static void on_more(void *userdata)
@@ -229,9 +231,7 @@ static void warn_of_root(struct log *log, const struct revision *revision)
     directory = chdir && *chdir == '/' ? chdir : revision->directory ?: getcwd(cwd, sizeof(cwd));
     directory = directory ?: "DIRECTORY";
     log_event(log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-              "workers run as root and may write all files that root may write; set --user=USER; "
-              "if it has to be root, confine their files: --sandbox=strict --read-only=%s "
-              "--read-write=%s, which leaves root what CONFINED ROOT in aiotools-sd(1) lists",
+              "workers run as root and may write all files that root may write; set --user=USER; if it has to be root, confine their files: --sandbox=strict --read-only=%s --read-write=%s, which leaves root what CONFINED ROOT in aiotools-sd(1) lists",
               directory, strncmp(directory, "/tmp/", 5) == 0 ? "/var/tmp" : "/tmp");
 }
 
@@ -285,8 +285,7 @@ static void announce(void *userdata)
     if (server->unprotected)
         log_event(
             log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-            "workers of the same user could look into the memory of the supervisor: prctl(2) with "
-            "PR_SET_DUMPABLE is refused (%s) by an outer sandbox; allow it there, or set --user=",
+            "workers of the same user could look into the memory of the supervisor: prctl(2) with PR_SET_DUMPABLE is refused (%s) by an outer sandbox; allow it there, or set --user=",
             strerror(server->unprotected));
     if (root_writes_anywhere(server))
         warn_of_root(log, revision);
@@ -321,13 +320,11 @@ static void say_end(struct server *server, int r)
         return;
     else if (server->status == STATUS_UNAVAILABLE)
         log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "stopped: every slot gave up; see the workers' output above, or run %s by hand; "
-                  "fix the cause, and start again",
+                  "stopped: every slot gave up; see the workers' output above, or run %s by hand; fix the cause, and start again",
                   program);
     else if (server->status == STATUS_CONFIG)
         log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "stopped: %s reports a wrong configuration (exit status 78); see its output "
-                  "above, correct it, and start again",
+                  "stopped: %s reports a wrong configuration (exit status 78); see its output above, correct it, and start again",
                   program);
     else
         log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "stopped");
@@ -395,6 +392,7 @@ static int run_slots(struct server *server)
     /* A signal that came before there was anything to stop. */
     if (server->stopping)
         (void)ait_scope_cancel(slots);
+    server->lookup.scope = slots;
     r = scheduler_start(&server->scheduler, slots);
     server->among_slots = server->services;
     server->among_slots.scope = slots;
@@ -404,6 +402,7 @@ static int run_slots(struct server *server)
         r = await_end(server);
     r = ait_scope_exit(slots, r);
     server->slots = NULL;
+    server->lookup.scope = NULL;
     return r;
 }
 
@@ -418,8 +417,7 @@ static int end_unguarded(void *userdata)
 
     guardian_mourn();
     log_event(server->workers.log, LOG_LEVEL_ERROR, LOG_NO_SLOT, server->guardian.pid,
-              "the guardian, the first process of this server, was killed; killing all workers, "
-              "since nobody would end them if the supervisor were killed as well");
+              "the guardian, the first process of this server, was killed; killing all workers, since nobody would end them if the supervisor were killed as well");
     server_stop(server, STATUS_OS);
     server->status = STATUS_OS;
     workers_expire_all(&server->workers);
@@ -463,6 +461,7 @@ static int server_main(void *userdata)
     AIT_SCOPE(services);
     int r;
 
+    server->lookup.scheduler = &server->scheduler;
     r = scheduler_init(&server->scheduler, server->config, &server->workers, &server->systemd,
                        server->revision);
     server->revision = revision_unref(server->revision);
@@ -645,8 +644,7 @@ static void kill_orphans(struct server *server)
         if (children_now() - moved < ORPHANS_LIMIT)
             continue;
         log_event(server->workers.log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "what workers have left behind cannot be killed (in uninterruptible sleep, or of "
-                  "another user?); see ps(1)");
+                  "what workers have left behind cannot be killed (in uninterruptible sleep, or of another user?); see ps(1)");
         return;
     }
 }
