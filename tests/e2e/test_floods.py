@@ -254,10 +254,13 @@ def priorities(pit):
         check_equal(priority(pid), (own, oom), "nice value and oom_score_adj of a worker")
     nice, ours = priority(server.supervisor)
     check_equal(priority(server.pid), (nice, ours), "those of the guardian")
+    groups = [read_proc(pid, "autogroup").decode().strip() for pid in (server.supervisor, worker_of(server, 0))]
     server.stop()
     if nice == own:
         raise Skip("CAP_SYS_NICE is missing")
     check_equal(nice, max(own - 10, -20), "nice value of the supervisor")
+    if all(groups):
+        check_equal([g.split("nice ")[1] for g in groups], ["-10", "0"], "nice values of the autogroups")
     check(ours in (oom, -900), f"oom_score_adj of the supervisor: {ours}")
     pit.note("nice value " + ("and oom_score_adj" if ours != oom else "only: CAP_SYS_RESOURCE is missing"))
 
