@@ -3,7 +3,9 @@
 
 /*
  * The internals of set.h, for its own files: plan.c decides which sockets there will be, set.c
- * opens and closes them, seats.c maintains them while the server runs, remedies.c words the errors.
+ * opens and closes them, seats.c adds and removes them while the server runs, and says who gets
+ * what comes, repair.c puts right what workers and others have done to them, remedies.c words the
+ * errors.
  */
 
 #include "set.h"
@@ -48,6 +50,9 @@ int listen_watch(struct listen_set *s, const struct listen_entry *e);
 
 /* Fills the entries (nothing is opened). Half-filled on failure: for listen_set_close(). */
 int listen_plan(struct listen_set *s, const struct listen_options *o, struct problem *ret_problem);
+
+/* Applies again where new connections go, or new flows. */
+int listen_steer_entry(struct listen_set *s, struct listen_entry *e);
 
 /* "--listen=TEXT: cause (remedy)" for a failure to open an entry. Returns `error`. */
 int listen_describe(const struct listen_entry *e, int error, struct problem *ret_problem);
