@@ -5,12 +5,8 @@
  * Copies of the fds stand for workers that still run.
  */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "listeners.h"
 
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -20,15 +16,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "sockets/set.h"
-
 #define ELEMENTS(a) (sizeof(a) / sizeof(*(a)))
 
 #ifndef SO_ATTACH_REUSEPORT_CBPF
 #define SO_ATTACH_REUSEPORT_CBPF 51
 #endif
 
-static struct listen_set *open_set(const char *text, enum listen_model model, unsigned n)
+static struct listen_set *open_for(const char *text, enum listen_model model, unsigned n)
 {
     const struct listen_options o = {.listen = &text, .n_listen = 1, .model = model, .n_slots = n};
     struct listen_set *s = NULL;
@@ -42,20 +36,6 @@ static struct listen_set *open_set(const char *text, enum listen_model model, un
         assert_int_equal(listen_set_steer_slot(s, i, STEER_READY), 0);
     }
     return s;
-}
-
-/* Of each socket, for a worker that has it alone: how much was repaired, or the last error. */
-static int check_all(struct listen_set *s, unsigned slot, unsigned seat, struct problem *p)
-{
-    int sum = 0, failed = 0;
-
-    for (size_t i = 0; i < listen_set_count(s); i++) {
-        int r = listen_set_check(s, i, slot, seat, false, p);
-
-        failed = r < 0 ? r : failed;
-        sum += r > 0 ? r : 0;
-    }
-    return failed < 0 ? failed : sum;
 }
 
 static int fd_of(const struct listen_set *s, unsigned member)
@@ -271,7 +251,7 @@ static const struct {
 static void try_deed(const struct deed *deed, const char *text, enum listen_model model, unsigned n,
                      bool others)
 {
-    struct listen_set *s = open_set(text, model, n);
+    struct listen_set *s = open_for(text, model, n);
     struct problem p = {0};
     int fd = fd_of(s, 0), before = dup(fd), r;
     char what[64];
@@ -341,7 +321,7 @@ static void test_each_deed(void **state)
 static void test_lost(void **state)
 {
     for (enum listen_model model = LISTEN_DEFAULT; model <= LISTEN_SHARED; model += 2) {
-        struct listen_set *s = open_set("127.0.0.1:0", model, 1);
+        struct listen_set *s = open_for("127.0.0.1:0", model, 1);
         struct problem p = {0};
         int clients[3];
 
@@ -362,7 +342,7 @@ static void test_lost(void **state)
 static void test_nothing_lost(void **state)
 {
     for (enum listen_model model = LISTEN_DEFAULT; model <= LISTEN_SHARED; model += 2) {
-        struct listen_set *s = open_set("127.0.0.1:0", model, 1);
+        struct listen_set *s = open_for("127.0.0.1:0", model, 1);
         struct problem p = {0};
         int clients[3];
 
@@ -384,7 +364,7 @@ static void test_nothing_lost(void **state)
 /* While workers run it is told, and stays. */
 static void test_look(void **state)
 {
-    struct listen_set *s = open_set("127.0.0.1:0", LISTEN_SHARED, 1);
+    struct listen_set *s = open_for("127.0.0.1:0", LISTEN_SHARED, 1);
     struct problem p = {0};
     char names[160];
 
@@ -399,7 +379,7 @@ static void test_look(void **state)
     assert_false(listen_set_is_spoiled(s, 0, names, sizeof names));
     listen_set_close(s);
     /* A worker's own socket is its business. */
-    s = open_set("127.0.0.1:0", LISTEN_DEFAULT, 1);
+    s = open_for("127.0.0.1:0", LISTEN_DEFAULT, 1);
     drop_all(fd_of(s, 0));
     assert_false(listen_set_is_spoiled(s, 0, names, sizeof names));
     listen_set_close(s);
@@ -410,7 +390,7 @@ static void test_look(void **state)
 static void test_stale_peer(void **state)
 {
     for (enum listen_model model = LISTEN_DEFAULT; model <= LISTEN_SHARED; model += 2) {
-        struct listen_set *s = open_set("udp:0", model, 1);
+        struct listen_set *s = open_for("udp:0", model, 1);
         struct problem p = {0};
 
         if (strncmp(listen_set_address(s, 0), "udp:[", 5) == 0) {
@@ -431,7 +411,7 @@ static void test_rest(void **state)
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(texts); i++) {
-        struct listen_set *s = open_set(texts[i], i == 0 ? LISTEN_SHARED : LISTEN_DEFAULT, 1);
+        struct listen_set *s = open_for(texts[i], i == 0 ? LISTEN_SHARED : LISTEN_DEFAULT, 1);
         struct problem p = {0};
         int priority = 6;
         socklen_t size = sizeof priority;
@@ -456,7 +436,7 @@ static void test_mend_what_is_not_reported(void **state)
     (void)state;
     for (size_t i = 0; i < ELEMENTS(texts); i++)
         for (enum listen_model model = LISTEN_DEFAULT; model <= LISTEN_SHARED; model += 2) {
-            struct listen_set *s = open_set(texts[i], model, 1);
+            struct listen_set *s = open_for(texts[i], model, 1);
             struct listen_cursor c = {0};
             struct problem p = {0};
 
@@ -473,7 +453,7 @@ static void test_mend_what_is_not_reported(void **state)
 static void test_steer_again(void **state)
 {
     for (unsigned evil = 0; evil < 2; evil++) {
-        struct listen_set *s = open_set("127.0.0.1:0", LISTEN_DEFAULT, 2);
+        struct listen_set *s = open_for("127.0.0.1:0", LISTEN_DEFAULT, 2);
 
         assert_int_equal(listen_set_steer_seat(s, 0, STEER_AWAY), 0);
         take_all_and_lock(fd_of(s, evil));
@@ -487,7 +467,7 @@ static void test_steer_again(void **state)
 /* Where all have locked theirs, only a new one could. */
 static void test_all_locked(void **state)
 {
-    struct listen_set *s = open_set("127.0.0.1:0", LISTEN_DEFAULT, 2);
+    struct listen_set *s = open_for("127.0.0.1:0", LISTEN_DEFAULT, 2);
     struct problem p = {0};
 
     lock(fd_of(s, 0));
@@ -500,15 +480,122 @@ static void test_all_locked(void **state)
     (void)state;
 }
 
+/* ---- shut down ------------------------------------------------------------------------------ */
+
+/* The same, found by the watch, without a worker that is about to start. */
+static void test_mend(void **state)
+{
+    char path[64];
+    struct given g = {
+        {"127.0.0.1:0", in_folder(path, "", "x"), "udp:127.0.0.1:0"}, LISTEN_DEFAULT, 2};
+
+    for (size_t i = 0; i < 3; i++) {
+        struct listen_set *s = open_set(&g);
+        struct pollfd p = {.fd = listen_set_watch_fd(s), .events = POLLIN};
+        struct listen_cursor c = {0};
+        struct problem problem = {0};
+        int fds[3];
+
+        assert_int_equal(listen_set_take_seat(s, &problem), 0);
+        assert_int_equal(listen_set_take_seat(s, &problem), 1);
+        assert_int_equal(poll(&p, 1, 0), 0);
+        assert_int_equal(listen_set_mend(s, &c, &problem), 0);
+        assert_int_equal(listen_set_fds(s, 1, 1, fds), 0);
+        (void)shutdown(fds[i], SHUT_RDWR);
+        assert_int_equal(poll(&p, 1, 1000), 1);
+        c = (struct listen_cursor){0};
+        assert_int_equal(listen_set_mend(s, &c, &problem), 1);
+        assert_int_equal(c.entry, i);
+        assert_int_equal(c.member, i == 1 ? 0 : 1);
+        assert_int_equal(listen_set_mend(s, &c, &problem), 0);
+        assert_int_equal(poll(&p, 1, 0), 0);
+
+        /* That of a worker that goes is left as it is, until the seat is needed. */
+        if (i == 0) {
+            assert_int_equal(listen_set_steer_seat(s, 1, STEER_AWAY), 0);
+            (void)shutdown(fds[0], SHUT_RDWR);
+            c = (struct listen_cursor){0};
+            assert_int_equal(listen_set_mend(s, &c, &problem), 0);
+            assert_int_equal(listen_set_steer_seat(s, 1, STEER_READY), 0);
+            assert_serves(s, 0, fds[0]);
+        }
+        listen_set_close(s);
+    }
+}
+
+/* A worker shuts down what it was given; afterwards the set serves again under the same fd numbers.
+ */
+static void test_repair(void **state)
+{
+    char path[64];
+    const char *const texts[] = {"127.0.0.1:0", in_folder(path, "", "x"), "@test-listen-repair",
+                                 "udp:127.0.0.1:0"};
+
+    for (size_t i = 0; i < 4; i++)
+        for (enum listen_model model = LISTEN_DEFAULT; model <= LISTEN_SHARED; model += 2) {
+            struct listen_set *s = open_set(&(struct given){{texts[i]}, model, 2});
+            char address[ADDRESS_TEXT_MAX];
+            struct problem p = {0};
+            int fd, after;
+
+            strcpy(address, listen_set_address(s, 0));
+            assert_int_equal(check_all(s, 1, 1, &p), 0);
+            assert_int_equal(listen_set_fds(s, 1, 1, &fd), 0);
+            (void)shutdown(fd, SHUT_RDWR);
+            if (check_all(s, 1, 1, &p) != 1)
+                fail_msg("%s, %d: %s", texts[i], model, p.text);
+            assert_int_equal(check_all(s, 1, 1, &p), 0);
+            assert_int_equal(listen_set_fds(s, 1, 1, &after), 0);
+            assert_int_equal(after, fd);
+            assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+            assert_string_equal(listen_set_address(s, 0), address);
+            assert_int_equal(listen_set_steer_slot(s, 0, STEER_AWAY), 0);
+            assert_int_equal(listen_set_steer_slot(s, 1, STEER_READY), 0);
+            assert_int_equal(listen_set_steer_seat(s, 0, STEER_AWAY), 0);
+            assert_int_equal(listen_set_steer_seat(s, 1, STEER_READY), 0);
+            if (i < 3)
+                assert_serves(s, 0, fd);
+            listen_set_close(s);
+        }
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+/* As long as a process has the dead socket, its abstract name is taken; later it works. */
+static void test_repair_waits_for_the_name(void **state)
+{
+    struct listen_set *s = open_one("@test-listen-name", 1);
+    struct problem p = {0};
+    int fd, copy;
+
+    assert_int_equal(listen_set_fds(s, 0, 0, &fd), 0);
+    copy = dup(fd);
+    (void)shutdown(fd, SHUT_RDWR);
+    assert_int_equal(check_all(s, 0, 0, &p), -EADDRINUSE);
+    assert_int_equal(p.status, STATUS_OS);
+    assert_int_equal(check_all(s, 0, 0, &p), -EADDRINUSE);
+    close(copy);
+    assert_int_equal(check_all(s, 0, 0, &p), 1);
+    assert_serves(s, 0, fd);
+    listen_set_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_deed),    cmocka_unit_test(test_lost),
-        cmocka_unit_test(test_nothing_lost), cmocka_unit_test(test_look),
-        cmocka_unit_test(test_steer_again),  cmocka_unit_test(test_mend_what_is_not_reported),
-        cmocka_unit_test(test_all_locked),   cmocka_unit_test(test_stale_peer),
+        cmocka_unit_test(test_each_deed),
+        cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_nothing_lost),
+        cmocka_unit_test(test_look),
+        cmocka_unit_test(test_stale_peer),
         cmocka_unit_test(test_rest),
+        cmocka_unit_test(test_mend_what_is_not_reported),
+        cmocka_unit_test(test_steer_again),
+        cmocka_unit_test(test_all_locked),
+        cmocka_unit_test(test_mend),
+        cmocka_unit_test(test_repair),
+        cmocka_unit_test(test_repair_waits_for_the_name),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    alarm(100); /* some cases wait for what a defect would keep from happening */
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

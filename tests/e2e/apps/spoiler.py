@@ -54,7 +54,6 @@ DEEDS = {
     "defer": lambda s: s.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 3600),
     "lowat": lambda s: s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 100000),
     "alone": lambda s: s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0),
-    "nonblock": lambda s: s.setblocking(False),
 }
 
 
