@@ -61,6 +61,7 @@ enum {
      * Implied by AIT_SANDBOX_ROOT.
      */
     AIT_SANDBOX_OWN_USER = 1 << 4,
+    AIT_SANDBOX_PROTECT_PARENT = 1 << 5, /* with protect: the parent of the caller, too */
 };
 
 typedef struct ait_sandbox_options {

@@ -299,6 +299,35 @@ static void a_child_cannot(void **state)
     ait_sandbox_unref(with);
 }
 
+/* As a supervisor whose parent is its guardian; here that is whoever has started the test. */
+static int try_parent(const void *arg)
+{
+    const pid_t *parent = arg;
+
+    return said(setpriority(PRIO_PROCESS, (id_t)*parent, getpriority(PRIO_PROCESS, (id_t)*parent)));
+}
+static int try_kill_parent(const void *arg)
+{
+    return said(kill(*(const pid_t *)arg, 0));
+}
+
+static void nor_to_the_parent(void **state)
+{
+    pid_t parent = getppid();
+    ait_sandbox *without = protecting(self, 0),
+                *with = protecting(self, AIT_SANDBOX_PROTECT_PARENT);
+
+    if (parent <= 0 || inside(without, try_parent, &parent) != 0)
+        skip();
+    assert_int_equal(inside(without, try_kill_parent, &parent), 0);
+    assert_int_equal(inside(with, try_parent, &parent), EPERM);
+    assert_int_equal(inside(with, try_kill_parent, &parent), EPERM);
+    assert_int_equal(inside(with, try_kill, NULL), EPERM);
+    assert_int_equal(inside(with, try_myself, NULL), 0);
+    ait_sandbox_unref(without);
+    ait_sandbox_unref(with);
+}
+
 /* The kernel sees to signals; the filter stays small, and pidfd_open free. */
 static void with_a_scope(void **state)
 {
@@ -375,6 +404,7 @@ int main(void)
         cmocka_unit_test(answers_of_the_policy_stay),
         cmocka_unit_test(bounds),
         cmocka_unit_test(a_child_cannot),
+        cmocka_unit_test(nor_to_the_parent),
         cmocka_unit_test(with_a_scope),
         cmocka_unit_test(options_of_it),
     };

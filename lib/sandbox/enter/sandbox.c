@@ -29,7 +29,7 @@
 
 #define ALL_FLAGS                                                                                  \
     (AIT_SANDBOX_KEEP_CAPABILITIES | AIT_SANDBOX_SCOPE | AIT_SANDBOX_EXEC | AIT_SANDBOX_ROOT |     \
-     AIT_SANDBOX_OWN_USER)
+     AIT_SANDBOX_OWN_USER | AIT_SANDBOX_PROTECT_PARENT)
 
 static const char *const deny_words[] = {
     [AIT_SANDBOX_DENY_ERRNO] = "refused",     [AIT_SANDBOX_DENY_KILL] = "fatal",
@@ -269,7 +269,11 @@ static int make_landlock(struct ait_sandbox *s, const ait_sandbox_options *o,
     r = confine_root(s, o, abi, problem);
     if (r >= 0)
         r = confine_user(s, problem);
-    return r < 0 ? r : protect(s, o->protect, !result.signals, problem);
+    if (r >= 0)
+        r = protect(s, o->protect, !result.signals, problem);
+    if (r >= 0 && o->protect > 0 && o->flags & AIT_SANDBOX_PROTECT_PARENT)
+        r = protect(s, getppid(), !result.signals, problem);
+    return r;
 }
 
 AIT_PUBLIC int ait_sandbox_new(ait_sandbox **ret, const ait_sandbox_options *options,

@@ -111,7 +111,7 @@ static int make(const struct worker_sandbox *s, const struct sandbox_options *c,
         .read_only = paths->read_only,
         .read_write = paths->read_write,
         .capabilities = c->capabilities_set ? c->capabilities : AIT_SANDBOX_SERVICE_CAPABILITIES,
-        .flags = AIT_SANDBOX_EXEC,
+        .flags = AIT_SANDBOX_EXEC | AIT_SANDBOX_PROTECT_PARENT, /* the guardian */
         .protect = getpid(),
     };
 
@@ -249,7 +249,8 @@ static int refuse_writable(const struct worker_sandbox *s, const char *path, con
     const char *folder = writable_above(s, path);
 
     return folder ? problem_set(p, STATUS_CONFIG, -EPERM,
-                                "%s%s lies in --read-write=%s: a worker could replace it, and so decide what the next one may reach; %s",
+                                "%s%s lies in --read-write=%s: a worker could replace it, and so "
+                                "decide what the next one may reach; %s",
                                 what, path, folder, remedy)
                   : 0;
 }
