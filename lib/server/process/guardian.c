@@ -153,7 +153,7 @@ static void reap(struct watch *w)
     int status;
     pid_t pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0 || (pid < 0 && errno == EINTR)) {
         forget_stranger(w, pid);
         if (pid != w->supervisor)
             continue;
@@ -162,11 +162,25 @@ static void reap(struct watch *w)
     }
 }
 
+/* An outer sandbox that refuses the one way may allow the other. No signal must be lost. */
+static void send_signal(pid_t pid, int signo)
+{
+    int pidfd;
+
+    if (kill(pid, signo) == 0)
+        return;
+    pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0)
+        return;
+    (void)syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0);
+    (void)close(pidfd);
+}
+
 static void pass_on(const struct watch *w, int signo)
 {
     for (size_t i = 0; i < sizeof(passed_on) / sizeof(*passed_on); i++)
         if (passed_on[i] == signo && !w->ended)
-            (void)kill(w->supervisor, signo);
+            send_signal(w->supervisor, signo);
 }
 
 /* 0: none. If the descriptor cannot be read, the kernel gives them all the same. */
@@ -366,7 +380,8 @@ static int describe(struct problem *p, int error, const char *call)
             p, error, call,
             "cannot start the guardian, which ends all workers if the supervisor is killed");
     return problem_set(p, STATUS_OS, error,
-                       "cannot start the guardian: %s: %s; raise the limits of processes and open files (ulimit -u, ulimit -n) or of memory",
+                       "cannot start the guardian: %s: %s; raise the limits of processes and open "
+                       "files (ulimit -u, ulimit -n) or of memory",
                        call, strerror(-error));
 }
 
