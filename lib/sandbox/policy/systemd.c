@@ -203,11 +203,7 @@ struct saying {
     const struct unit_word *word;
 };
 
-/*
- * Groups differ from one systemd to the next. A group that allows has only what systemd 252 and 257
- * both have in it; one that denies has all that either has, and what is newer. So a unit is never
- * looser here than there.
- */
+/* Calls that groups here have, and those of systemd 252 lack. */
 #define CALL_URETPROBE 335
 #define CALL_UPROBE    336
 #define CALL_CACHESTAT 451 /* the first that systemd 252 does not know, but for the next one */
@@ -219,32 +215,44 @@ static bool is_in_all(int number)
            (number < CALL_CACHESTAT || number == CALL_FCHMODAT2);
 }
 
+struct expanding {
+    const char *group;
+    int (*fn)(int number, void *userdata);
+    void *userdata;
+};
+
+/* systemd's @known lacks a call that has long been gone. */
+static int pass_common(int number, void *userdata)
+{
+    const struct expanding *e = userdata;
+    bool gone = !strcmp(e->group, "@known") && number == ait_syscall_from_name("nfsservctl");
+
+    return is_in_all(number) && !gone ? e->fn(number, e->userdata) : 0;
+}
+
+int import_expand(const char *group, bool all, int (*fn)(int number, void *userdata),
+                  void *userdata)
+{
+    /* what systemd 257 has in @default, and 252 has not */
+    static const char *const later[] = {"seccomp",           "landlock_create_ruleset",
+                                        "landlock_add_rule", "landlock_restrict_self",
+                                        "lsm_get_self_attr", "lsm_list_modules"};
+    struct expanding expanding = {group, fn, userdata};
+    bool has_default = !strcmp(group, "@default") || !strcmp(group, "@system-service");
+    int e = all ? syscall_group_expand(group, fn, userdata)
+                : syscall_group_expand(group, pass_common, &expanding);
+
+    for (size_t i = 0; e >= 0 && all && has_default && i < sizeof(later) / sizeof(later[0]); i++)
+        e = fn(ait_syscall_from_name(later[i]), userdata);
+    return e;
+}
+
 static int say_member(int number, void *userdata)
 {
     const struct saying *s = userdata;
 
-    /* systemd's @known lacks a call that has long been gone */
-    if (!s->import->inverted && !strcmp(s->word->text, "@known") &&
-        number == ait_syscall_from_name("nfsservctl"))
-        return 0;
-    if (s->import->inverted || is_in_all(number))
-        say(s->import, s->word, number);
+    say(s->import, s->word, number);
     return 0;
-}
-
-/* What systemd 257 has in @default, and 252 has not, where it denies. */
-static int say_group(struct import *im, const struct unit_word *word)
-{
-    static const char *const later[] = {"seccomp",           "landlock_create_ruleset",
-                                        "landlock_add_rule", "landlock_restrict_self",
-                                        "lsm_get_self_attr", "lsm_list_modules"};
-    struct saying s = {im, word};
-    int e = syscall_group_expand(word->text, say_member, &s);
-    bool has_default = !strcmp(word->text, "@default") || !strcmp(word->text, "@system-service");
-
-    for (size_t i = 0; im->inverted && has_default && i < sizeof(later) / sizeof(later[0]); i++)
-        say(im, word, ait_syscall_from_name(later[i]));
-    return e;
 }
 
 int import_unknown(struct import *im, const struct unit_word *word)
@@ -262,12 +270,13 @@ int import_unknown(struct import *im, const struct unit_word *word)
 
 static int say_word(struct import *im, struct unit_word *word)
 {
+    struct saying s = {im, word};
     int e = read_word(im, word);
 
     if (e <= 0)
         return e;
     if (*word->text == '@') {
-        e = say_group(im, word);
+        e = import_expand(word->text, im->inverted, say_member, &s);
         return e < 0 ? import_unknown(im, word) : 0;
     }
     int number = ait_syscall_from_name(word->text);
@@ -301,7 +310,7 @@ static void begin_list(struct import *im, bool inverted)
         im->has_list = true;
         im->is_allow_list = !inverted;
         if (!inverted)
-            (void)syscall_group_expand("@default", say_member, &s);
+            (void)import_expand("@default", false, say_member, &s);
     }
     im->inverted = inverted;
 }

@@ -100,6 +100,14 @@ int import_word(struct import *im, bool quotes, const char **value, struct unit_
 /* With a note that it is ignored, or an error in bare lists. */
 int import_unknown(struct import *im, const struct unit_word *word);
 
+/*
+ * Groups differ from one systemd to the next. A group that allows has only what systemd 252 and 257
+ * both have in it; one that denies (all) has all that either has, and what is newer. So a unit is
+ * never looser here than there. -ENOENT: there is no such group.
+ */
+int import_expand(const char *group, bool all, int (*fn)(int number, void *userdata),
+                  void *userdata);
+
 /* The reader of a setting; NULL: it makes no filter. */
 typedef int (*unit_reader)(struct import *im, const char *key, const char *value);
 unit_reader unit_settings_reader(const char *key);

@@ -189,7 +189,8 @@ static void mark_word(struct import *im, const struct unit_word *word, bool is_l
     struct marking m = {log->listed, is_listed};
     int number = ait_syscall_from_name(word->text);
 
-    if (*word->text == '@' && syscall_group_expand(word->text, mark, &m) >= 0)
+    if (*word->text == '@' &&
+        import_expand(word->text, is_listed == log->is_log_list, mark, &m) >= 0)
         return;
     if (number >= 0)
         (void)mark(number, &m);

@@ -169,7 +169,8 @@ static bool is_expected(int number, uint32_t ours, uint32_t theirs)
 {
     if (unknown[number])
         return true;
-    if (differs_in_groups[number] && strictness(ours) >= 2)
+    if (differs_in_groups[number] &&
+        (strictness(ours) >= 2 || strictness(ours) > strictness(theirs)))
         return true;
     if (strictness(ours) < strictness(theirs))
         return false;
