@@ -11,8 +11,8 @@ packages_demo="curl ca-certificates"
 packages_test="libcmocka-dev python3 procps"
 # Tests that need one of these are skipped where it is absent.
 packages_recipes="libssl-dev openssl libpq-dev postgresql libcurl4-openssl-dev"
-packages_servers="gunicorn uwsgi-core uwsgi-plugin-python3 nginx nodejs systemd $packages_recipes"
-packages_inspect="gdb systemtap-sdt-dev strace valgrind iproute2 man-db g++"
+packages_servers="gunicorn uwsgi-core uwsgi-plugin-python3 nginx nodejs $packages_recipes"
+packages_inspect="systemd gdb systemtap-sdt-dev strace valgrind iproute2 man-db g++"
 packages_tools="$packages_inspect qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross mmdebstrap"
 # The matrix of .ci/run; its steps that need one of the second list are skipped where it is absent.
 packages_matrix="clang libclang-rt-dev"

@@ -19,7 +19,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FOLDERS = ['etc/systemd/system', 'run/systemd/system', 'usr/local/lib/systemd/system', 'usr/lib/systemd/system']
-DEADLINE = 120 * int(os.environ.get('AIT_SLOWER', '1'))
+DEADLINE = 60 * int(os.environ.get('AIT_SLOWER', '1'))
 
 
 class Skip(Exception):
@@ -270,6 +270,9 @@ class Systemd:
 
 
 def collect(systemd, tap, names, filters):
+    def done():
+        return len(set(os.listdir(filters)) & set(names))
+
     with subprocess.Popen([tap, str(systemd.init), filters], stdout=subprocess.PIPE, text=True) as tracer:
         if tracer.stdout.readline() != 'ready\n':
             raise Skip('no process can be traced here')
@@ -277,10 +280,15 @@ def collect(systemd, tap, names, filters):
         if start.returncode != 0:
             raise RuntimeError(start.stderr)
         try:
-            wait_for('the ends of all units', lambda: len(os.listdir(filters)) >= len(names) or tracer.poll() is not None)
+            seen = 0
+            while seen < len(names):
+                wait_for('the end of another unit', lambda: done() > seen or tracer.poll() is not None)
+                if tracer.poll() is not None:
+                    raise RuntimeError('the tracer has ended')
+                seen = done()
         except TimeoutError as e:
             missing = sorted(set(names) - set(os.listdir(filters)))
-            raise TimeoutError('%s: %s and so on' % (e, ' '.join(missing[:20]))) from e
+            raise TimeoutError('%s: not seen: %s' % (e, ' '.join(missing[:20]))) from e
         finally:
             tracer.terminate()
 
@@ -329,7 +337,7 @@ def main():
     except Skip as e:
         print('SKIP: %s' % e)
         return 77
-    except TimeoutError as e:
+    except (RuntimeError, TimeoutError) as e:
         print(e)
         return 1
 
