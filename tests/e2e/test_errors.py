@@ -267,7 +267,7 @@ def under(limit, value):
 def limit_of_open_files(pit):
     """Wherever they run out: the message names the limit, its value, and where it is set."""
     refused = 0
-    for n in range(5, 40):
+    for n in range(5, 50):
         status, _, err = pit.run("-n2", "--restart=no", f"--listen=127.0.0.1:{pit.port()}", "--", "true", wrapper=under("n", n))
         check(status in (0, OS), f"{n} files: exit status {status}\n{err}")
         if status == OS:

@@ -24,6 +24,7 @@ def cpu(pid):
 
 def worker_of(server, slot):
     """Its pid, as the log says."""
+    server.err.wait(f"slot {slot}, pid [0-9]+: started$")
     text = bytes(server.err.raw).decode()
     started = [line for line in text.splitlines() if f"slot {slot}, pid " in line and line.endswith(": started")]
     return int(started[-1].split("pid ")[1].split(":")[0])

@@ -219,7 +219,7 @@ def start_timeout_while_a_start_hangs(pit):
     server = pit.server("-n1", "--backoff=10ms..10ms", f"--start-timeout={seconds(2)}", "--", program(pit)).wait_ready()
     lease = Lease(pit, pit.file("program"))
     os.kill(server.wait_workers(1)[0], signal.SIGKILL)
-    server.err.wait(rf"its program was not executed within --start-timeout=\S+: process {lease.process.pid} .*; killed")
+    server.err.wait(rf"not ready within --start-timeout=\S+, since its program was not executed: process {lease.process.pid} .*; killed")
     is_responsive(server)
     lease.give_up()
     server.wait_workers(1)

@@ -130,8 +130,7 @@ static const char *find_program(const struct worker *w)
 
     if (replaced)
         log_event(w->all->log, LOG_LEVEL_INFO, (int)w->slot, 0,
-                  "%s has been replaced since generation %llu was loaded; starting the file that "
-                  "is there now",
+                  "%s has been replaced since generation %llu was loaded; starting the file that is there now",
                   path, (unsigned long long)w->revision->generation);
     return path;
 }
@@ -405,7 +404,8 @@ const char *worker_describe_hold(const struct worker *w, char buffer[static WORK
             holder, program);
     else
         (void)snprintf(buffer, WORKER_HOLD_MAX,
-                       "does the file system of %s, or of its interpreter, answer?", program);
+                       "does the file system of %s, of its interpreter, or of --chdir answer?",
+                       program);
     return buffer;
 }
 

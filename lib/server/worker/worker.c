@@ -340,7 +340,7 @@ static int say_never_executed(void *userdata)
     char limit[FORMAT_TIME_MAX], hold[WORKER_HOLD_MAX];
 
     log_event(w->all->log, LOG_LEVEL_ERROR, (int)w->slot, w->pid,
-              "its program was not executed within --start-timeout=%s: %s; killed",
+              "not ready within --start-timeout=%s, since its program was not executed: %s; killed",
               format_time(w->revision->config->start_timeout, limit),
               worker_describe_hold(w, hold));
     return 0;
