@@ -11,7 +11,9 @@
  * its place in the slab of stacks. After the end of the loop a reference still gives the result; it
  * keeps the memory of the loop's stacks.
  *
- * errno does not survive a suspension. A task must not hold a pthread lock across one.
+ * Exceptions of C++ belong to the task: a handler or a destructor may suspend it. They must not
+ * leave the task's function. errno does not survive a suspension. A task must not hold a pthread
+ * lock across one.
  */
 
 #include <aiotools-sd/base.h>

@@ -40,22 +40,23 @@ static void run_ready(struct ait_loop *loop)
     t = loop_next(loop);
     if (t)
         context_switch(&loop->context, &t->context);
+    if (unlikely(loop->cxx != NULL))
+        loop_exchange_cxx(loop, NULL);
     while (unlikely(loop->deep != NULL)) {
         struct deep_call *call = loop->deep;
 
         loop->deep = NULL;
         call->result = call->fn(call->userdata);
         loop->current = call->task;
+        loop_exchange_cxx(loop, call->task);
         context_switch(&loop->context, &call->task->context);
+        loop_exchange_cxx(loop, NULL);
     }
 }
 
 void loop_run_batch(struct ait_loop *loop)
 {
-    loop->slice = loop->slice_size;
-    loop->late = false;
-    loop->n_slices = BATCH_SLICES - 1;
-    loop->batch_end = 0;
+    loop_first_slice(loop);
     loop_check_child(loop);
     do {
         run_ready(loop);
@@ -63,7 +64,7 @@ void loop_run_batch(struct ait_loop *loop)
             run_callbacks(loop);
             loop_check_child(loop);
         }
-    } while (loop_has_ready(loop) && loop_new_slice(loop));
+    } while (loop_has_ready(loop) && loop_next_slice(loop));
 }
 
 void loop_fire_timers(struct ait_loop *loop)

@@ -106,6 +106,7 @@ AIT_PUBLIC int ait_loop_new(ait_loop **ret)
     loop->fork_generation = loop_fork_generation;
     loop->epoll_fd = -1;
     loop->slice_size = SLICE;
+    loop_find_cxx(loop);
 #ifdef AIT_HAVE_VALGRIND
     /* It complains of calls that it does not know. */
     loop->no_pwait2 = RUNNING_ON_VALGRIND;

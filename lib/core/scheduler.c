@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -64,11 +65,7 @@ static void loop_fit_slice(struct ait_loop *loop, uint64_t usec)
         loop->slice_size *= 2;
 }
 
-/*
- * Usually called by the task that has used up the slice: returning to the loop's context would cost
- * several mispredicted branches.
- */
-bool loop_new_slice(struct ait_loop *loop)
+static bool begin_slice(struct ait_loop *loop)
 {
     uint64_t now;
 
@@ -88,6 +85,65 @@ bool loop_new_slice(struct ait_loop *loop)
     loop->n_slices--;
     loop->slice = loop->slice_size;
     return true;
+}
+
+bool loop_next_slice(struct ait_loop *loop)
+{
+    if (!begin_slice(loop))
+        return false;
+    loop_split_slice(loop);
+    return true;
+}
+
+/*
+ * Usually called by the task that has used up the slice: returning to the loop's context would cost
+ * several mispredicted branches.
+ */
+bool loop_new_slice(struct ait_loop *loop)
+{
+    if (likely(!loop->cxx))
+        return begin_slice(loop);
+    if (loop->cxx_slice == 0 && !loop_next_slice(loop))
+        return false;
+    loop->cxx_slice--;
+    loop->slice = 1;
+    loop_exchange_cxx(loop, loop->ring[loop->head & loop->mask]);
+    return true;
+}
+
+/* ---- C++ ------------------------------------------------------------------------------------- */
+
+/* In libstdc++ and libc++; and in libc since 2.34, else in a library that we do not need. */
+extern struct cxx_state *__cxa_get_globals(void) /* NOLINT(bugprone-reserved-identifier) */
+    __attribute__((weak));
+extern void *dlsym(void *handle, const char *name) __attribute__((weak));
+
+void loop_find_cxx(struct ait_loop *loop)
+{
+    struct cxx_state *(*get)(void) = __cxa_get_globals;
+
+    /* Loaded after us, such as by a plugin. */
+    if (!get && dlsym)
+        get = (struct cxx_state * (*)(void)) dlsym(RTLD_DEFAULT, "__cxa_get_globals");
+    loop->cxx = get ? get() : NULL;
+}
+
+void loop_exchange_cxx(struct ait_loop *loop, struct ait_task *t)
+{
+    static const struct cxx_state none;
+    struct ait_task *before = loop->cxx_task;
+
+    if (!loop->cxx || before == t)
+        return;
+    if (!before) {
+        loop->cxx_own = *loop->cxx;
+    } else {
+        before->has_cxx = loop->cxx->caught || loop->cxx->uncaught > 0;
+        if (before->has_cxx)
+            before->cxx = *loop->cxx;
+    }
+    *loop->cxx = !t ? loop->cxx_own : t->has_cxx ? t->cxx : none;
+    loop->cxx_task = t;
 }
 
 /* ---- telling the driver ---------------------------------------------------------------------- */

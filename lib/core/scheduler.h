@@ -31,8 +31,36 @@ void loop_kick(struct ait_loop *loop);
 /* Wakes it from its poll. */
 void loop_ring(struct ait_loop *loop);
 void loop_shuffle_round(struct ait_loop *loop);
-/* Starts another slice of the same batch. False: the batch is over. */
+/* Starts another slice of the batch. False: it is over. */
+bool loop_next_slice(struct ait_loop *loop);
+/* The same for loop_next(), when the next task is at the head of the ring. */
 bool loop_new_slice(struct ait_loop *loop);
+/*
+ * Exceptions belong to the task: a handler or a destructor may wait. In a process with C++ each
+ * switch exchanges what its runtime keeps for the thread. It needs no test of its own: slices are
+ * then of one switch each. Called before t goes on; NULL: the loop's context.
+ */
+void loop_exchange_cxx(struct ait_loop *loop, struct ait_task *t);
+/* Looks whether there is C++ in the process. */
+void loop_find_cxx(struct ait_loop *loop);
+
+/* With C++ in the process each switch is to come to loop_new_slice(). */
+static always_inline void loop_split_slice(struct ait_loop *loop)
+{
+    if (likely(!loop->cxx))
+        return;
+    loop->cxx_slice = loop->slice;
+    loop->slice = 0;
+}
+
+static always_inline void loop_first_slice(struct ait_loop *loop)
+{
+    loop->slice = loop->slice_size;
+    loop->late = false;
+    loop->n_slices = BATCH_SLICES - 1;
+    loop->batch_end = 0;
+    loop_split_slice(loop);
+}
 
 static always_inline bool loop_has_ready(const struct ait_loop *loop)
 {

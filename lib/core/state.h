@@ -139,6 +139,15 @@ struct ait_taskset {
     void (*free)(struct ait_taskset *set);
 };
 
+/*
+ * What the C++ runtime keeps of exceptions a thread: those that are handled, and how many are under
+ * way. The layout is that of its ABI (__cxa_eh_globals).
+ */
+struct cxx_state {
+    void *caught;
+    unsigned uncaught;
+};
+
 /* ---- tasks ----------------------------------------------------------------------------------- */
 
 enum task_state {
@@ -164,6 +173,7 @@ struct ait_task {
     uint8_t state;
     uint8_t class;           /* of its stack */
     bool is_stuck;           /* while circle.c looks */
+    bool has_cxx;            /* cxx is not all zero */
     uint32_t index;          /* in the parent's children */
     struct ait_scope *scope; /* innermost */
     struct context context;
@@ -185,6 +195,7 @@ struct ait_task {
     ait_task_fn entry;                /* fn, to be read at any time */
     struct ait_local_binding *locals; /* local.h */
     struct ait_task *next_stuck;
+    struct cxx_state cxx; /* while others run */
 };
 
 static inline struct ait_task *future_task(struct ait_future *f)
@@ -240,6 +251,11 @@ struct ait_loop {
     bool stop;
     struct context context;
     struct deep_call *deep; /* that the current task wants run on the thread's stack */
+
+    struct cxx_state *cxx;     /* the thread's; NULL: no C++ in the process */
+    struct cxx_state cxx_own;  /* of the loop's context, while tasks run */
+    struct ait_task *cxx_task; /* whose *cxx is; NULL: the loop's context */
+    uint32_t cxx_slice;        /* instead of slice, which then is 0 or 1 */
 
     struct timers timers;
     struct stacks stacks;

@@ -250,6 +250,7 @@ static always_inline void task_init(struct ait_task *t, struct ait_loop *loop,
     t->name = spawn.name;
     t->start = NULL;
     t->is_stuck = false;
+    t->has_cxx = false;
     t->locals = spawn.locals;
 }
 
