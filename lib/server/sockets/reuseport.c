@@ -59,7 +59,8 @@ static int grow(struct reuseport *g, unsigned member)
         return -ERANGE;
     if (n <= g->n_fds)
         return 0;
-    order = reallocarray(g->order, n, sizeof *order);
+    /* One that is renewed is there twice, for a moment. */
+    order = reallocarray(g->order, n + 1, sizeof *order);
     if (!order)
         return -ENOMEM;
     g->order = order;

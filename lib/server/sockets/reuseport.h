@@ -42,7 +42,7 @@ enum steer {
 struct reuseport {
     struct address address; /* with the port that was chosen */
     int *fds;               /* by member, -1 if there is none */
-    unsigned n_fds;         /* length of fds and of order */
+    unsigned n_fds;         /* length of fds; order has room for one more */
     unsigned *order;        /* kernel index -> member */
     unsigned n_order;
     bool order_lost;
