@@ -38,12 +38,13 @@ def daemon_says_it(pit):
 
 @scenario
 def daemon_without_a_sign(pit):
-    """The same, but its environment is another: believed where it can only be of this worker."""
+    """The same, but its environment is another: believed where it can only be of this worker, or its control group
+    tells."""
     need_program("systemd-notify")
     script = "(env -i NOTIFY_SOCKET=$NOTIFY_SOCKET setsid sh -c 'sleep 0.2; systemd-notify --ready; exec sleep 1000' &); exec sleep 1000"
     pit.server("-n1", "--ready=notify", "--", "/bin/sh", "-c", script).wait_ready().stop()
     pit.notify.messages.clear()
-    server = pit.server("-n2", "--ready=notify", "--", "/bin/sh", "-c", script)
+    server = pit.server("-n2", "--control-group=no", "--ready=notify", "--", "/bin/sh", "-c", script)
     server.err.wait("dropped: it is a daemon that has overwritten its environment|it has already ended")
     not_ready(pit)
     server.stop()
