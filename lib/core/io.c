@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -83,6 +84,41 @@ int fd_register(struct ait_loop *loop, int fd, struct fd_entry *e, uint32_t even
     return 0;
 }
 
+/* What the entry says is about a file that has gone. */
+static void entry_reset(struct fd_entry *e, uint16_t flags)
+{
+    e->generation = (e->generation + 1) & INT32_MAX;
+    e->flags = flags;
+    e->events = 0;
+    e->drained = 0;
+    wake_all(&e->readers);
+    wake_all(&e->writers);
+    pollers_wake(e, UINT32_MAX);
+}
+
+/*
+ * With AIT_DEBUG, before a call of ours waits: whether its fd is still the one that was registered.
+ * Returns 1 if it is not, and the call is to begin again.
+ */
+static cold int fd_verify(struct ait_loop *loop, int fd, struct fd_entry *e, unsigned which)
+{
+    struct epoll_event event = {.events = e->events | EPOLLRDHUP | EPOLLET,
+                                .data.u64 = (uint64_t)e->generation << 32 | (uint32_t)fd};
+    int r;
+
+    if (!(e->flags & FD_REGISTERED) || !(e->drained & which) ||
+        epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0 || errno != ENOENT)
+        return 0;
+    (void)fprintf(
+        stderr,
+        "aiotools-sd: fd %d was closed by other code while the loop knew it; close it with "
+        "ait_close(), or call ait_fd_forget() before\n",
+        fd);
+    entry_reset(e, 0);
+    r = fd_look_at(loop, fd, e);
+    return r < 0 ? r : 1;
+}
+
 int fd_wait(struct ait_loop *loop, struct ait_task *t, int fd, struct fd_entry *e, unsigned which)
 {
     const struct wait wait = {.kind = which == FD_IN ? "read" : "write", .value = (uint64_t)fd};
@@ -94,6 +130,11 @@ int fd_wait(struct ait_loop *loop, struct ait_task *t, int fd, struct fd_entry *
 
     if (t->scope->effective)
         return -ECANCELED;
+    if (unlikely(loop->debug)) {
+        r = fd_verify(loop, fd, e, which);
+        if (r != 0)
+            return r < 0 ? r : 0;
+    }
     if (unlikely(events & ~e->events)) {
         r = fd_register(loop, fd, e, events);
         if (r < 0)
@@ -148,18 +189,6 @@ int fd_wait_room(struct ait_loop *loop, struct ait_task *t, int fd, struct fd_en
 }
 
 /* ---- entries --------------------------------------------------------------------------------- */
-
-/* What the entry says is about a file that has gone. */
-static void entry_reset(struct fd_entry *e, uint16_t flags)
-{
-    e->generation = (e->generation + 1) & INT32_MAX;
-    e->flags = flags;
-    e->events = 0;
-    e->drained = 0;
-    wake_all(&e->readers);
-    wake_all(&e->writers);
-    pollers_wake(e, UINT32_MAX);
-}
 
 /* An fd that was just made here; flags as after a look, or 0: it is looked at when it is used. */
 static void fd_adopt(struct ait_loop *loop, int fd, uint16_t flags)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <systemd/sd-event.h>
@@ -38,6 +39,13 @@ static void shuffle_from_environment(struct ait_loop *loop)
     loop->shuffle_state = number * UINT64_C(0x9e3779b97f4a7c15) + 1;
     if (loop->shuffle_state == 0)
         loop->shuffle_state = 1;
+}
+
+static void debug_from_environment(struct ait_loop *loop)
+{
+    const char *value = secure_getenv("AIT_DEBUG");
+
+    loop->debug = value && *value && strcmp(value, "0") != 0;
 }
 
 static void loop_free_memory(struct ait_loop *loop)
@@ -115,6 +123,7 @@ AIT_PUBLIC int ait_loop_new(ait_loop **ret)
     scope_init_root(&loop->root, loop, NULL, NULL);
     context_init_thread(&loop->context);
     shuffle_from_environment(loop);
+    debug_from_environment(loop);
     r = stacks_init(&loop->stacks, sizeof(struct ait_task));
     if (r < 0)
         goto fail;

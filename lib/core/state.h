@@ -245,6 +245,7 @@ struct ait_loop {
     bool attention; /* the loop's context has something to do */
     bool kick;      /* a wake-up must be reported to the code that drives the loop */
     bool shuffle;
+    bool debug; /* AIT_DEBUG */
     bool guest;
     bool dispatching;
     bool finishing; /* after sd_event_exit(): only draining */

@@ -532,6 +532,52 @@ static void test_stale(void **unused)
     assert_int_equal(run_virtual(stale_main, NULL), 0);
 }
 
+/* With AIT_DEBUG our own calls notice, too, and say so. */
+static int debug_main(void *userdata)
+{
+    for (size_t i = 0; i < ELEMENTS(calls); i++) {
+        int fds[2], next[2], r = 0;
+
+        if (polls(calls + i) || calls[i].writes || calls[i].spare != SPARE_NONE ||
+            calls[i].fn == op_peek)
+            continue;
+        CHECK_EQ(unix_pair(fds), 0);
+        AIT_MOVE_ON_AFTER(r, MS(10))
+            r = (int)ait_read(fds[0], buffer, sizeof(buffer));
+        CHECK_EQ(close(fds[0]), 0);
+        CHECK_EQ(close(fds[1]), 0);
+        CHECK_EQ(unix_pair(next), 0);
+        CHECK_EQ(next[0], fds[0]);
+        CHECK_EQ(write(next[1], "x", 1), 1);
+        AIT_MOVE_ON_AFTER(r, MS(10))
+            r = (int)calls[i].fn(next[0]);
+        if (!CHECK_EQ(r, 1))
+            (void)fprintf(stderr, "  %s\n", calls[i].name);
+        CHECK_EQ(ait_close(next[0]), 0);
+        CHECK_EQ(ait_close(next[1]), 0);
+    }
+    return 0;
+}
+
+static void test_debug(void **unused)
+{
+    int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3), fds[2];
+    char text[4096] = "";
+
+    assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+    assert_int_equal(setenv("AIT_DEBUG", "1", 1), 0);
+    assert_int_equal(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+    (void)run_virtual(debug_main, NULL);
+    assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+    assert_int_equal(unsetenv("AIT_DEBUG"), 0);
+    assert_true(read(fds[0], text, sizeof(text) - 1) > 0);
+    assert_non_null(strstr(text, "was closed by other code while the loop knew it"));
+    assert_null(strstr(text, "test-numbers.c"));
+    (void)close(saved);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+}
+
 /* Several wait for one fd, each for its own events, with or without a call of ours beside them. */
 static int wait_for_hangup(void *userdata)
 {
@@ -716,7 +762,7 @@ int main(void)
         cmocka_unit_test(test_reused),  cmocka_unit_test(test_connect),
         cmocka_unit_test(test_watched), cmocka_unit_test(test_stale),
         cmocka_unit_test(test_pollers), cmocka_unit_test(test_queues),
-        cmocka_unit_test(test_dgram),
+        cmocka_unit_test(test_dgram),   cmocka_unit_test(test_debug),
     };
 
     (void)alarm(120);
