@@ -104,6 +104,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, voi
     struct fetcher *f = userdata;
     struct watch *w = NULL;
 
+    (void)easy;
     if (of_socket)
         watch_end(of_socket);
     if (what != CURL_POLL_REMOVE)
@@ -116,6 +117,7 @@ static int on_time(CURLM *multi, long ms, void *userdata)
 {
     struct fetcher *f = userdata;
 
+    (void)multi;
     f->due = ms < 0 ? AIT_USEC_INFINITY : ait_now(NULL) + (uint64_t)ms * AIT_USEC_PER_MSEC;
     (void)ait_event_set(f->changed);
     return 0;
@@ -194,6 +196,7 @@ struct job {
 
 static size_t count(char *data, size_t size, size_t n, void *userdata)
 {
+    (void)data;
     *(size_t *)userdata += size * n;
     return size * n;
 }
