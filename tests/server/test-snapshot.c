@@ -231,12 +231,17 @@ static void test_each_option(void **state)
     assert_true(n > 100);
 }
 
+/* To TCP, newer kernels let only root. */
 static void attach_filter(int fd)
 {
     struct sock_filter drop[] = {{BPF_RET | BPF_K, 0, 0, 0}};
     const struct sock_fprog program = {1, drop};
 
-    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0)
+        return;
+    assert_int_equal(errno, EPERM);
+    close(fd);
+    skip();
 }
 
 static void test_filter(void **state)

@@ -167,10 +167,19 @@ static int replace(int fresh, int fd)
 /* Takes it out of the way of the new one, although other processes may have it. */
 static void silence(int fd, const struct address *a)
 {
-    if (a->type == SOCK_STREAM)
+    struct sockaddr_in6 mapped = a->in6;
+
+    if (a->type == SOCK_STREAM) {
         (void)shutdown(fd, SHUT_RDWR);
-    else /* a datagram socket stays in its group, and gets only what its peer sends: itself */
-        (void)connect(fd, &a->sa, a->size);
+        return;
+    }
+    /* A datagram socket stays in its group, and gets only what its peer sends: itself. */
+    if (connect(fd, &a->sa, a->size) == 0 || a->sa.sa_family != AF_INET6)
+        return;
+    /* Where there is no IPv6, [::] is for IPv4 alone. */
+    mapped.sin6_addr =
+        (struct in6_addr){.s6_addr = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}};
+    (void)connect(fd, (const struct sockaddr *)&mapped, sizeof mapped);
 }
 
 /* Beside the old one, so that there is a listener at any time. */
