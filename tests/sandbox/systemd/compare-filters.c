@@ -18,6 +18,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <linux/audit.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -277,10 +278,10 @@ static void compare_policy(const char *unit, const ait_policy *policy, struct st
 
 static bool is_started(const struct stack *stack)
 {
-    /* systemd 257 aborts before it loads some lists that allow nothing. */
     int status = (int)stack->status, code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
 
-    if (WIFSIGNALED(status) && stack->stack.n == 0)
+    /* systemd 257 aborts before it loads some lists that allow next to nothing. */
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT)
         return false;
     return code < EXIT_FIRST || code > EXIT_LAST || code == EXIT_EXEC;
 }

@@ -19,7 +19,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FOLDERS = ['etc/systemd/system', 'run/systemd/system', 'usr/local/lib/systemd/system', 'usr/lib/systemd/system']
-DEADLINE = 60 * int(os.environ.get('AIT_SLOWER', '1'))
+DEADLINE = 120 * int(os.environ.get('AIT_SLOWER', '1'))
 
 
 class Skip(Exception):
