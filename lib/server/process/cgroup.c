@@ -150,11 +150,13 @@ static int each_below(int fd, unsigned depth, member_fn fn, void *userdata)
     return r;
 }
 
-/* Not a duplicate of our descriptor, whose position would be the same. */
+/* Most workers leave nothing behind: to see that takes no memory. */
 static int each_member(const struct cgroup *group, member_fn fn, void *userdata)
 {
+    if (cgroup_is_populated(group) == 0)
+        return 0;
+    /* Not a duplicate of our descriptor, whose position would be the same. */
     int fd = open_directory(group->fd, ".");
-
     if (fd < 0)
         return fd == -ENOENT || fd == -ENODEV ? 0 : fd;
     return each_below(fd, 0, fn, userdata);
@@ -446,16 +448,26 @@ static bool has_its_name(const struct cgroup *group)
            ours.st_ino == there.st_ino;
 }
 
+/* -EBUSY: there are groups in it, or processes. */
+static int remove_one(const struct cgroup *group)
+{
+    if (has_its_name(group) && unlinkat(group->parent, base_name(group->path), AT_REMOVEDIR) < 0 &&
+        errno != ENOENT)
+        return -errno;
+    return 0;
+}
+
 int cgroup_remove(struct cgroup *group)
 {
     int r = 0;
 
     if (group->fd < 0)
         return 0;
-    r = cgroup_is_populated(group) > 0 ? -EBUSY : remove_below(group->fd);
-    if (r >= 0 && has_its_name(group) &&
-        unlinkat(group->parent, base_name(group->path), AT_REMOVEDIR) < 0 && errno != ENOENT)
-        r = -errno;
+    r = cgroup_is_populated(group) > 0 ? -EBUSY : remove_one(group);
+    if (r == -EBUSY && cgroup_is_populated(group) == 0) {
+        r = remove_below(group->fd);
+        r = r < 0 ? r : remove_one(group);
+    }
     cgroup_forget(group);
     return r;
 }

@@ -342,7 +342,8 @@ int spawn_look(struct spawn *s, struct problem *ret_problem)
 
     if (s->report->error < 0)
         return describe(s->path, s->report, ret_problem);
-    return r < 0 ? describe_hand_over(s, r, ret_problem) : r;
+    /* Also if it runs already: nobody would answer what its sandbox asks. */
+    return s->hand_over.error < 0 ? describe_hand_over(s, s->hand_over.error, ret_problem) : r;
 }
 
 ait_explainer *spawn_take_explainer(struct spawn *s)

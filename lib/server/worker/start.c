@@ -174,8 +174,6 @@ static int make_group(struct worker *w, struct problem *p)
 
     if (r < 0)
         return lack_group(w, r, p);
-    if (family_has_group(&w->family))
-        w->events = cgroup_open_events(&w->family.group);
     return 0;
 }
 
@@ -184,9 +182,6 @@ static int settle(struct worker *w, struct problem *p)
 {
     if (family_settle(&w->family))
         return 0;
-    if (w->events >= 0)
-        (void)ait_close(w->events);
-    w->events = -1;
     return lack_group(w, -EPERM, p);
 }
 

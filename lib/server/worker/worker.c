@@ -136,24 +136,24 @@ static uint64_t pause_after(uint64_t waited)
 }
 
 /* Until the last one has ended, but not for longer than this. */
-static int await_last(const struct worker *w, uint64_t usec)
+static int await_last(int events, uint64_t usec)
 {
     AIT_SCOPE(limit);
     int r = ait_scope_enter_after(&limit, AIT_SCOPE_MOVE_ON, usec);
 
     if (r < 0)
         return r;
-    r = ait_poll(w->events, POLLPRI);
+    r = ait_poll(events, POLLPRI);
     return ait_scope_exit(limit, r < 0 ? r : 0);
 }
 
 /* The kernel tells of a control group. Without one, it is time to look again after a while. */
-static int await_rest(const struct worker *w, uint64_t waited, bool said)
+static int await_rest(int events, uint64_t waited, bool said)
 {
-    if (w->events >= 0 && cgroup_changed(w->events) > 0)
-        return await_last(w, said                 ? AIT_USEC_INFINITY
-                             : waited < LEFT_NEWS ? LEFT_NEWS - waited
-                                                  : 0);
+    uint64_t news = waited < LEFT_NEWS ? LEFT_NEWS - waited : 0;
+
+    if (events >= 0 && cgroup_changed(events) > 0)
+        return await_last(events, said ? AIT_USEC_INFINITY : news);
     return ait_sleep(pause_after(waited));
 }
 
@@ -164,21 +164,25 @@ static int await_rest(const struct worker *w, uint64_t waited, bool said)
 static int wait_for_rest(struct worker *w)
 {
     uint64_t begun = ait_now(NULL);
+    int events = -1, left, r = 0;
     bool said = false;
-    int left, r;
 
     left = ait_call_on_thread_stack(ask_rest, w);
+    if (left > 0 && family_has_group(&w->family))
+        events = cgroup_open_events(&w->family.group);
     while (left > 0) {
-        r = await_rest(w, ait_now(NULL) - begun, said);
+        r = await_rest(events, ait_now(NULL) - begun, said);
         if (r < 0)
-            return r;
+            break;
         left = ait_call_on_thread_stack(count_rest, w);
         if (left > 0 && !said && ait_now(NULL) - begun >= LEFT_NEWS) {
             (void)ait_call_on_thread_stack(say_rest, w);
             said = true;
         }
     }
-    return 0; /* Without /proc nothing can be found: the group is killed later. */
+    close_fd(&events);
+    /* Without /proc nothing can be found: the group is killed later. */
+    return r < 0 ? r : 0;
 }
 
 /* A scope for the stop: its deadline can be moved by notifications, and by an operator in a hurry.
@@ -457,7 +461,6 @@ static int worker_close(void *userdata)
     for (unsigned i = 0; i < LOG_CHANNELS; i++)
         log_stream_end(&w->streams[i]);
     worker_close_pipes(w);
-    close_fd(&w->events);
     (void)family_done(&w->family);
     worker_forget(w);
     return 0;
@@ -546,7 +549,6 @@ int worker_new(struct worker **ret, const struct worker_params *params)
         .notify = NOTIFY_SOCKET_CLOSED,
         .former = NOTIFY_SOCKET_CLOSED,
         .family = FAMILY_INIT,
-        .events = -1,
         .ready_fd = -1,
         .out_fds = {-1, -1},
     };

@@ -63,7 +63,6 @@ struct worker {
     struct spawn *spawn;  /* its start, until it has executed its program; NULL: that is over */
     pid_t pid;            /* 0 likewise */
     struct family family; /* it, and what it starts */
-    int events;           /* of its control group; -1: none */
     struct notify_socket notify;
     struct notify_socket former; /* before its path was removed; still read */
     struct flood flood;          /* of notifications */
