@@ -59,9 +59,9 @@ void loop_shuffle_round(struct ait_loop *loop)
 /* Tasks that compute between their switches make a slice long, so it gets fewer of them. */
 static void loop_fit_slice(struct ait_loop *loop, uint64_t usec)
 {
-    if (usec > BATCH_USEC / 4)
+    if (usec > BATCH_USEC / 8)
         loop->slice_size = loop->slice_size > 1 ? loop->slice_size / 2 : 1;
-    else if (usec < BATCH_USEC / 8 && loop->slice_size < SLICE)
+    else if (usec < BATCH_USEC / 16 && loop->slice_size < SLICE)
         loop->slice_size *= 2;
 }
 
@@ -73,7 +73,7 @@ static bool begin_slice(struct ait_loop *loop)
         return false;
     now = clock_now_real();
     if (loop->batch_end == 0)
-        loop->batch_end = now + (loop->slice_size < SLICE ? BATCH_USEC / 2 : BATCH_USEC);
+        loop->batch_end = now + (loop->slice_size < SLICE ? BATCH_USEC / 8 : BATCH_USEC);
     else
         loop_fit_slice(loop, now - loop->slice_start);
     loop->slice_start = now;
