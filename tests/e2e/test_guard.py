@@ -4,7 +4,7 @@ waited for."""
 import os
 import signal
 
-from harness import (NOBODY, SANITIZED, alive, check, check_equal, comm_of, descendants_of, main, need_nobody, need_program,
+from harness import (NOBODY, SANITIZED, Skip, alive, check, check_equal, comm_of, descendants_of, main, need_nobody, need_program,
                      need_root, proc_stat, read_proc, scenario, wait_gone)
 
 
@@ -91,7 +91,10 @@ def either_takes_signals(pit):
 @scenario
 def interrupted_from_a_terminal(pit):
     """^C is one SIGINT, as the supervisor is in another session."""
-    master, slave = os.openpty()
+    try:
+        master, slave = os.openpty()
+    except OSError as e:
+        raise Skip(f"no terminal can be had: {e.strerror}") from None
     server = pit.server("-n2", *pit.worker("--slow-stop=300"), stdin=slave,
                         wrapper=(need_program("setsid"), "--ctty", "--wait"))
     os.close(slave)
