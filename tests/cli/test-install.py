@@ -204,7 +204,7 @@ def plain_clang_cplusplus():
 
 
 # What recipes need besides.
-LIBRARIES = {"recipe-curl": "libcurl", "recipe-libpq": "libpq", "recipe-openssl": "openssl"}
+RECIPES = {"recipe-curl": "libcurl", "recipe-libpq": "libpq", "recipe-openssl": "openssl"}
 
 
 @case
@@ -214,7 +214,7 @@ def examples_with_plain_cc():
     with tempfile.TemporaryDirectory() as folder:
         for source in glob.glob(os.path.join(ROOT, "examples", "*.c")):
             name = os.path.basename(source)[:-2]
-            library = LIBRARIES.get(name, "")
+            library = RECIPES.get(name, "")
             if library and run("pkg-config", "--exists", library).returncode != 0:
                 continue
             done = run("/bin/sh", "-c", f'"$@" $(pkg-config --cflags --libs libaiotools-sd {library})', "sh", "cc",

@@ -56,7 +56,7 @@ static void options_are_checked(void **state)
     const ait_sandbox_options cases[] = {
         {.size = 0},
         {.size = sizeof(ait_sandbox_options) - 1},
-        {.size = sizeof(ait_sandbox_options), .flags = 1 << 5},
+        {.size = sizeof(ait_sandbox_options), .flags = 1u << 31},
         {.size = sizeof(ait_sandbox_options), .deny = 17},
         {.size = sizeof(ait_sandbox_options), .deny = AIT_SANDBOX_DENY_EXPLAIN},
         {.size = sizeof(ait_sandbox_options), .n_connect_ports = 1},
