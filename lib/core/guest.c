@@ -113,6 +113,8 @@ static int on_exit_event(sd_event_source *source, void *userdata)
      * for nothing, and keep a virtual clock from jumping.
      */
     loop_unwatch(loop, WATCH_EVENT);
+    if (loop->finish)
+        loop->finish();
     scope_cancel(&loop->root);
     loop_drain(loop);
     ait_loop_unref(loop);

@@ -276,6 +276,8 @@ struct ait_loop {
     bool no_pwait2;
     uint32_t n_polls;
     struct watch watches[WATCH_MAX];
+    /* The sd_event dispatches nothing any more, and tasks that are left must do without it. */
+    void (*finish)(void);
     struct sd_event *event;
     struct sd_event_source *event_io, *event_time, *event_exit, *event_idle;
     uint64_t armed; /* what event_time is set to */

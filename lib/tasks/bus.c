@@ -2,12 +2,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <aiotools-sd/block.h>
 #include <aiotools-sd/bus.h>
+#include <aiotools-sd/io.h>
 #include <aiotools-sd/queue.h>
 
+#include "now.h"
+#include "options.h"
 #include "scheduler.h"
 #include "task.h"
-#include "options.h"
+
+#define PUMP_USEC (100 * AIT_USEC_PER_MSEC) /* another task may have taken what we wait for */
 
 AIT_PUBLIC int ait_bus_attach(sd_bus *bus)
 {
@@ -45,6 +50,7 @@ static int bus_enter(sd_bus *bus, struct ait_loop **ret_loop, struct ait_task **
 
 /* In the frame of the task that waits. */
 struct bus_call {
+    struct list link; /* in waiting_here */
     sd_bus *bus;
     sd_bus_message *message, *reply;
     uint64_t usec;
@@ -59,6 +65,62 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
     call->reply = sd_bus_message_ref(m);
     task_wake(call->task);
     return 1;
+}
+
+/* Calls of this thread that wait, to be told when the sd_event has come to its end. */
+static __thread struct list waiting_here;
+
+static void wake_waiting(void)
+{
+    for (struct list *l = waiting_here.next; l != &waiting_here; l = l->next)
+        task_wake(container_of(l, struct bus_call, link)->task);
+}
+
+static int bus_process(void *userdata)
+{
+    return sd_bus_process(userdata, NULL);
+}
+
+/*
+ * After sd_event_exit(), when nobody dispatches the connection: the task does it, and waits for
+ * what sd-bus would wait for. The tasks of several calls may do so side by side.
+ */
+static int bus_pump(struct bus_call *call)
+{
+    uint64_t until = UINT64_MAX, now;
+    int r, events;
+
+    r = ait_call_on_thread_stack(bus_process, call->bus);
+    if (r != 0)
+        return r;
+    events = sd_bus_get_events(call->bus);
+    if (events < 0)
+        return events;
+    r = sd_bus_get_timeout(call->bus, &until);
+    if (r < 0)
+        return r;
+    now = clock_now_real();
+    AIT_MOVE_ON_AFTER(r, until <= now ? 0 : until - now < PUMP_USEC ? until - now : PUMP_USEC)
+        r = ait_poll(sd_bus_get_fd(call->bus), (short)events);
+    return r < 0 ? r : 0;
+}
+
+static int bus_wait(struct bus_call *call, struct ait_loop *loop, const struct wait *wait)
+{
+    int r = 0;
+
+    if (!waiting_here.next)
+        list_init(&waiting_here);
+    list_append(&waiting_here, &call->link);
+    loop->finish = wake_waiting;
+    while (r >= 0 && !call->reply && !call->task->scope->effective) {
+        if (unlikely(loop->finishing))
+            r = bus_pump(call);
+        else
+            task_suspend_in(loop, call->task, TASK_PARKED, wait);
+    }
+    list_remove(&call->link);
+    return call->reply ? 0 : r;
 }
 
 /* On the thread's stack: it is some pages of it. */
@@ -97,11 +159,10 @@ AIT_PUBLIC int ait_bus_call(sd_bus *bus, sd_bus_message *m, uint64_t usec, sd_bu
     r = ait_call_on_thread_stack(bus_send, &call);
     if (r < 0)
         return r == -ECANCELED || r == -ETIME ? -EREMOTEIO : r;
-    while (!call.reply && !call.task->scope->effective)
-        task_suspend_in(loop, call.task, TASK_PARKED, &wait);
+    r = bus_wait(&call, loop, &wait);
     (void)sd_bus_slot_unref(call.slot);
     if (!call.reply)
-        return -ECANCELED;
+        return r < 0 && !call.task->scope->effective ? r : -ECANCELED;
     r = bus_error(call.reply, ret_error);
     if (r >= 0 && ret_reply)
         *ret_reply = call.reply;

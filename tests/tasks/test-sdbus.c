@@ -88,8 +88,25 @@ static int slow(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return r < 0 ? r : sd_bus_reply_method_return(m, NULL);
 }
 
+/* Asks back, and gets no answer, or asks a peer that answers. */
+static int ask_back(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    AIT_CLEANUP(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+    int r;
+
+    n_begun++;
+    r = ait_sleep(MS(30));
+    if (r >= 0)
+        r = sd_bus_message_new_method_call(sd_bus_message_get_bus(m), &call, NULL, "/peer",
+                                           INTERFACE, "Nothing");
+    if (r >= 0)
+        r = ait_bus_call(sd_bus_message_get_bus(m), call, MS(50), NULL, NULL);
+    return r == -ECANCELED ? r : sd_bus_reply_method_return(m, NULL);
+}
+
 static const sd_bus_vtable vtable[] = {
     SD_BUS_VTABLE_START(0),
+    SD_BUS_METHOD("AskBack", "u", "", ask_back, 0),
     SD_BUS_METHOD_WITH_OFFSET("Multiply", "i", "i", multiply, offsetof(struct object, factor), 0),
     SD_BUS_METHOD_WITH_OFFSET("MultiplyOther", "i", "i", multiply,
                               offsetof(struct object, other_factor), 0),
@@ -792,6 +809,7 @@ static void test_busy(void **unused)
 /* ---- sd_event_exit() while a method runs ----------------------------------------------------- */
 
 static int peer_fd, peer_result;
+static const char *peer_method;
 
 /* A program of its own, as it were: it blocks. */
 static void *peer_main(void *unused)
@@ -802,8 +820,8 @@ static void *peer_main(void *unused)
     if (sd_bus_new(&bus) < 0 || sd_bus_set_fd(bus, peer_fd, peer_fd) < 0 ||
         sd_bus_set_anonymous(bus, true) < 0 || sd_bus_start(bus) < 0)
         return NULL;
-    peer_result =
-        sd_bus_call_method(bus, NULL, PATH, INTERFACE, "Slow", &error, NULL, "u", (uint32_t)30);
+    peer_result = sd_bus_call_method(bus, NULL, PATH, INTERFACE, peer_method, &error, NULL, "u",
+                                     (uint32_t)30);
     sd_bus_close_unref(bus);
     return NULL;
 }
@@ -862,9 +880,14 @@ static void drain_at_exit(bool guest, bool bus_first)
 
 static void test_drain_at_exit(void **unused)
 {
-    drain_at_exit(true, false);
-    drain_at_exit(true, true);
-    drain_at_exit(false, false);
+    static const char *const methods[] = {"Slow", "AskBack"};
+
+    for (size_t i = 0; i < ELEMENTS(methods); i++) {
+        peer_method = methods[i];
+        drain_at_exit(true, false);
+        drain_at_exit(true, true);
+        drain_at_exit(false, false);
+    }
 }
 
 static int misuse_main(void)
