@@ -50,8 +50,11 @@ void groups_end_left(const struct rundir *rundir, struct predecessor *predecesso
 {
     char mark[CGROUP_MARK_MAX];
 
-    if (rundir_take_left(rundir, mark, sizeof(mark)) >= 0)
+    if (rundir_read_left(rundir, mark, sizeof(mark)) >= 0) {
         (void)predecessor_end_group(predecessor, mark);
+        /* Not before: we may be killed, too. */
+        (void)rundir_leave(rundir, "");
+    }
     say_former(predecessor, log);
 }
 

@@ -419,12 +419,9 @@ int rundir_leave(const struct rundir *d, const char *text)
     return write_left(d->guardian_lock, text, strlen(text));
 }
 
-int rundir_take_left(const struct rundir *d, char *ret, size_t size)
+int rundir_read_left(const struct rundir *d, char *ret, size_t size)
 {
-    int r = read_left(d->guardian_lock, ret, size);
-
-    (void)ftruncate(d->guardian_lock, 0);
-    return r;
+    return read_left(d->guardian_lock, ret, size);
 }
 
 int rundir_peek_left(const char *name, char *ret, size_t size)

@@ -39,7 +39,7 @@ void rundir_close(struct rundir *d);
  * is kept with the guardian's lock. -ENOENT: there is none.
  */
 int rundir_leave(const struct rundir *d, const char *text);
-int rundir_take_left(const struct rundir *d, char *ret, size_t size);
+int rundir_read_left(const struct rundir *d, char *ret, size_t size);
 /*
  * The same for a server that has not opened its directory yet. -EWOULDBLOCK: the one before it
  * still runs, or its guardian.
