@@ -128,16 +128,31 @@ void listeners_look(struct workers *all)
         look_at_options(all, i);
 }
 
-void listeners_worker_ended(struct workers *all, unsigned slot)
+struct rest {
+    struct workers *all;
+    unsigned slot;
+};
+
+static int look_at_rest(void *userdata)
 {
+    const struct rest *rest = userdata;
+    struct workers *all = rest->all;
     struct problem *p = &all->problem;
 
     for (size_t i = 0; i < listen_set_count(all->listen); i++) {
         p->text[0] = '\0';
         /* What fails is told by the next look. */
-        if (listen_set_check_rest(all->listen, i, slot, p) >= 0 && p->text[0])
-            log_event(all->log, LOG_LEVEL_WARNING, (int)slot, 0, "%s", p->text);
+        if (listen_set_check_rest(all->listen, i, rest->slot, p) >= 0 && p->text[0])
+            log_event(all->log, LOG_LEVEL_WARNING, (int)rest->slot, 0, "%s", p->text);
     }
+    return 0;
+}
+
+void listeners_worker_ended(struct workers *all, unsigned slot)
+{
+    struct rest rest = {.all = all, .slot = slot};
+
+    (void)ait_call_on_thread_stack(look_at_rest, &rest);
 }
 
 /* ---- at once --------------------------------------------------------------------------------- */

@@ -22,5 +22,5 @@ int listeners_watch(void *userdata);
  */
 void listeners_look(struct workers *all);
 
-/* After a worker has ended: what it leaves on sockets that others have. On a large stack. */
+/* After a worker has ended: what it leaves on sockets that others have. */
 void listeners_worker_ended(struct workers *all, unsigned slot);
