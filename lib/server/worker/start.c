@@ -13,10 +13,13 @@
 #include "config/environment.h"
 #include "config/lease.h"
 #include "config/parse.h"
+#include "process/reap.h"
 #include "denials.h"
 #include "spawn.h"
 
 extern char **environ;
+
+#define ROOM_TRIES 16u
 
 /* How often a process that has not executed its program is looked at, and when that is news. */
 #define LOOK_FIRST (20 * AIT_USEC_PER_MSEC)
@@ -130,7 +133,8 @@ static const char *find_program(const struct worker *w)
 
     if (replaced)
         log_event(w->all->log, LOG_LEVEL_INFO, (int)w->slot, 0,
-                  "%s has been replaced since generation %llu was loaded; starting the file that is there now",
+                  "%s has been replaced since generation %llu was loaded; starting the file that "
+                  "is there now",
                   path, (unsigned long long)w->revision->generation);
     return path;
 }
@@ -220,6 +224,11 @@ static int execute(struct worker *w, const struct far_ends *far,
         params.explain_userdata = w;
     }
     r = spawn_begin(&w->spawn, &params, &w->pid, &pidfd, &w->family.tree, p);
+    /* What workers have started, and what has ended, may fill the table of processes. */
+    for (unsigned i = 0; r == -EAGAIN && i < ROOM_TRIES; i++) {
+        (void)reap_behind(workers_know_pid, w->all);
+        r = spawn_begin(&w->spawn, &params, &w->pid, &pidfd, &w->family.tree, p);
+    }
     w->family.tree.is_marked = workers_mark;
     return r < 0 ? r : adopt(w, pidfd, p);
 }
