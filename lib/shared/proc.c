@@ -3,12 +3,28 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
 #include "slurp.h"
 
 #define STATUS_SIZE_MAX ((size_t)1024 * 1024) /* the groups of a process may be 65536 */
+
+enum proc_view proc_view(void)
+{
+    char text[16] = "";
+    struct statfs fs;
+
+    if (readlink("/proc/self", text, sizeof(text) - 1) > 0)
+        return atoi(text) == getpid() ? PROC_OURS : PROC_FOREIGN;
+    if (errno != ENOENT)
+        return PROC_OURS; /* an outer sandbox may refuse to say */
+    return statfs("/proc", &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC ? PROC_FOREIGN : PROC_ABSENT;
+}
 
 static int no_process(int error)
 {

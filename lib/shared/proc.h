@@ -8,6 +8,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* Whose processes /proc shows. One of another pid namespace has other processes by our numbers. */
+enum proc_view { PROC_OURS, PROC_ABSENT, PROC_FOREIGN };
+enum proc_view proc_view(void);
+
 struct proc_stat {
     char state; /* as in ps(1): 'Z' is a zombie */
     pid_t parent, group, session;

@@ -246,6 +246,7 @@ def without_proc(pit):
     server = pit.server("-n2", "--stable=1ms", "--backoff=1ms..1ms", *pit.worker("--children=2"),
                         wrapper=("unshare", "--mount", "sh", "-c", code),
                         env={"LD_LIBRARY_PATH": os.path.join(os.path.dirname(CMD), "..", "lib")}).wait_ready()
+    server.err.wait("warning: there is no /proc: .*mount -t proc")
     old = wait_for("workers and their children", lambda: (lambda p: p if len(p) == 2 + 4 else None)(
         [p for p in pit.marked() if p not in (server.pid, server.supervisor)]))
     for pid in [p for p in old if proc_stat(p)[2] == p and p in pit.trace.pids("start")]:
@@ -253,6 +254,20 @@ def without_proc(pit):
     pit.trace.wait("ready", 4)
     server.stop()
     pit.wait_nothing_left()
+
+
+@scenario
+def proc_of_others(pit):
+    """By a number from another pid namespace the wrong process would be killed: nothing is started."""
+    need_root()
+    unshare = need_program("unshare")
+    if subprocess.run([unshare, "--pid", "--fork", "true"], stderr=subprocess.DEVNULL).returncode != 0:
+        raise Skip("unshare --pid does not work here")
+    status, _, err = pit.run("-n1", *pit.worker(), wrapper=(unshare, "--pid", "--fork", "--kill-child"))
+    check(status == 71 and "another pid namespace" in err and "mount -t proc" in err, f"status {status}:\n{err}")
+    status, _, err = pit.run("-n1", *pit.worker(), wrapper=(unshare, "--pid"))
+    check(status == 71 and "unshare --pid --fork --mount-proc" in err, f"status {status}:\n{err}")
+    check(not pit.trace.pids("start"), "a worker was started")
 
 
 @scenario

@@ -380,8 +380,7 @@ static int describe(struct problem *p, int error, const char *call)
             p, error, call,
             "cannot start the guardian, which ends all workers if the supervisor is killed");
     return problem_set(p, STATUS_OS, error,
-                       "cannot start the guardian: %s: %s; raise the limits of processes and open "
-                       "files (ulimit -u, ulimit -n) or of memory",
+                       "cannot start the guardian: %s: %s; raise the limits of processes and open files (ulimit -u, ulimit -n) or of memory",
                        call, strerror(-error));
 }
 
@@ -476,6 +475,10 @@ static int supervisor_main(const struct guardian *g, struct problem *p)
     int r = guardian_become_subreaper();
     if (r < 0)
         return problem_set_refused(p, r, "prctl", "cannot adopt what the workers start");
+    if (getppid() == 0)
+        return problem_set(
+            p, STATUS_OS, -EXDEV,
+            "the guardian is in another pid namespace than its child; make the namespace with the first process in it (unshare --pid --fork --mount-proc)");
     if (getppid() != g->pid)
         return problem_set(p, STATUS_OS, -ESRCH, "the guardian was killed");
     inherit_variable("LISTEN_PID", g->pid);

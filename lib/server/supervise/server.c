@@ -16,6 +16,7 @@
 
 #include "config/limits.h"
 #include "log/writer.h"
+#include "proc.h"
 #include "process/children.h"
 #include "groups.h"
 #include "listeners.h"
@@ -282,6 +283,9 @@ static void announce(void *userdata)
                       ? LOG_LEVEL_WARNING
                       : LOG_LEVEL_INFO,
                   LOG_NO_SLOT, 0, "sandbox: %s", ait_sandbox_text(revision->sandbox.sandbox));
+    if (proc_view() == PROC_ABSENT)
+        log_event(log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
+                  "there is no /proc: daemons that workers start may be left when the server ends; mount -t proc proc /proc");
     if (server->unprotected)
         log_event(
             log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
@@ -567,6 +571,16 @@ static int check_calls(struct problem *p)
     return 0;
 }
 
+/* By a number from another namespace somebody else would be killed. */
+static int check_proc(struct problem *p)
+{
+    if (proc_view() != PROC_FOREIGN)
+        return 0;
+    return problem_set(
+        p, STATUS_OS, -EXDEV,
+        "/proc shows the processes of another pid namespace, so those of workers cannot be told; mount one of this namespace (mount -t proc proc /proc, unshare --mount-proc)");
+}
+
 static int server_open(struct server *server)
 {
     struct server_config *config = server->config;
@@ -705,6 +719,8 @@ int server_run(struct server_config *config)
     reaper_block();
     priority_raise(&server->workers.priority);
     r = check_calls(&server->workers.problem);
+    if (r >= 0)
+        r = check_proc(&server->workers.problem);
     if (r >= 0)
         r = guardian_begin(&server->guardian, config->name, &server->workers.problem);
     if (r >= 0)
