@@ -456,6 +456,37 @@ static void test_who_is_in_it(void **state)
     (void)cgroups_close(&groups);
 }
 
+static void write_to(const struct cgroup *group, const char *name, const char *text)
+{
+    int fd = openat(group->fd, name, O_WRONLY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    (void)close(fd);
+}
+
+/* What a worker has written into the server's group does not hold for those that come after it. */
+static void test_spoiled(void **state)
+{
+    static const char *const files[] = {"cgroup.max.descendants", "cgroup.max.depth"};
+    struct cgroups groups;
+    struct cgroup group;
+
+    open_or_skip(&groups);
+    for (unsigned i = 0; i < LENGTH(files); i++) {
+        write_to(&groups.all, files[i], "0");
+        add(&groups, 0, &group);
+        assert_int_equal(cgroup_remove(&group), 0);
+    }
+    write_to(&groups.all, "cgroup.freeze", "1");
+    add(&groups, 0, &group);
+    pid_t pid = start(&group, wait_for_ever);
+    kill_all(&group);
+    reap(pid);
+    assert_int_equal(cgroup_remove(&group), 0);
+    (void)cgroups_close(&groups);
+}
+
 /* A name that begins like another is another. */
 static void test_names(void **state)
 {
@@ -955,13 +986,13 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_find),       cmocka_unit_test(test_check),
-        cmocka_unit_test(test_delegated),  cmocka_unit_test(test_who_is_in_it),
-        cmocka_unit_test(test_names),      cmocka_unit_test(test_below),
-        cmocka_unit_test(test_signal),     cmocka_unit_test(test_events),
-        cmocka_unit_test(test_born_in_it), cmocka_unit_test(test_chains),
-        cmocka_unit_test(test_mark),       cmocka_unit_test(test_not_empty),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_find),      cmocka_unit_test(test_check),
+        cmocka_unit_test(test_delegated), cmocka_unit_test(test_who_is_in_it),
+        cmocka_unit_test(test_spoiled),   cmocka_unit_test(test_names),
+        cmocka_unit_test(test_below),     cmocka_unit_test(test_signal),
+        cmocka_unit_test(test_events),    cmocka_unit_test(test_born_in_it),
+        cmocka_unit_test(test_chains),    cmocka_unit_test(test_mark),
+        cmocka_unit_test(test_not_empty), cmocka_unit_test(test_refusals),
     };
     int r;
 

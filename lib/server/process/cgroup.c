@@ -355,6 +355,17 @@ static int make(struct cgroup *ret, int parent, const char *above, const char *n
     return 0;
 }
 
+/* Fewer levels than each_member() follows. */
+#define LEVELS_MAX "24"
+
+/* A worker that may write these files must not keep the next one from a group, or freeze it. */
+static void put_back_limits(const struct cgroups *groups)
+{
+    (void)write_file(groups->all.fd, "cgroup.freeze", "0");
+    (void)write_file(groups->all.fd, "cgroup.max.descendants", "max");
+    (void)write_file(groups->all.fd, "cgroup.max.depth", LEVELS_MAX);
+}
+
 int cgroups_add(struct cgroups *groups, unsigned slot, struct cgroup *ret)
 {
     char name[64];
@@ -364,6 +375,7 @@ int cgroups_add(struct cgroups *groups, unsigned slot, struct cgroup *ret)
     if (groups->all.fd < 0)
         return 0;
     (void)snprintf(name, sizeof(name), "slot-%u.%" PRIu64, slot, ++groups->n);
+    put_back_limits(groups);
     r = make(ret, groups->all.fd, groups->all.path, name);
     return r;
 }
@@ -612,9 +624,6 @@ int cgroups_open(struct cgroups *ret, const char *name, struct problem *ret_prob
         if (r < 0)
             (void)say_why(ret_problem, r, &groups, "making a group");
     }
-    /* Fewer levels than each_member() follows. */
-    if (r >= 0)
-        (void)write_file(groups.all.fd, "cgroup.max.depth", "24");
     if (r < 0)
         (void)cgroups_close(&groups);
     else
