@@ -162,7 +162,7 @@ def kill_of_both(pit):
         pit.notify.messages.clear()
         listen = [f"--listen=127.0.0.1:{port}"] if again else []
         fresh = pit.server("-n1", "--name=shop", *listen, *pit.worker()).wait_ready()
-        check(not alive(orphan), "the orphan lives on")
+        wait_gone([orphan], "the orphan", AT_ONCE)
         fresh.err.wait(r"the server of this name was killed together with its guardian, and has left 1 process in its "
                        rf"control group; killed: cling\[{orphan}\]$")
         check_no_group(group)

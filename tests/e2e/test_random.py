@@ -12,7 +12,7 @@ import shutil
 import signal
 import time
 
-from harness import CMD, FULL, NOBODY, check, comm_of, descendants_of, main, need_groups, need_nobody, scenario, wait_for
+from harness import CMD, FULL, NOBODY, check, comm_of, descendants_of, main, need_groups, need_nobody, scenario, wait_for, wait_gone
 
 KILLS = int(os.environ.get("AIT_E2E_KILLS", "500" if FULL else "12"))
 SEED = int(os.environ.get("AIT_E2E_SEED", "0")) or random.randrange(1, 1 << 30)
@@ -60,8 +60,7 @@ class Round:
             return rest[:1]
         return workers[:1] if self.victim == "worker" else workers
 
-    def kill(self):
-        pids = self.pids()
+    def kill(self, pids):
         for number in (signal.SIGSTOP, signal.SIGKILL) if self.stopped_first else (signal.SIGKILL,):
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -79,7 +78,8 @@ class Round:
 
     def play(self):
         self.lead_up()
-        killed = self.kill()
+        victims = self.pids()
+        killed = self.kill(victims)
         if not killed or self.victim in ("worker", "workers", "daemon"):
             # It goes on, and its end is orderly.
             if self.phase == "start":
@@ -92,6 +92,7 @@ class Round:
         else:
             self.server.wait_exit()
         if self.victim == "both" and killed:
+            wait_gone(victims, "guardian and supervisor")
             return self.both_died()
         self.nothing_left()
         return 0

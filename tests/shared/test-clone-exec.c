@@ -151,7 +151,8 @@ static void check_fds(void)
     char script[256];
 
     (void)snprintf(script, sizeof(script),
-                   "cd /proc/self/fd; test -p %d && ! test -p %d && test -e 40 && ! test -e 50; printf $? >&%d",
+                   "cd /proc/self/fd; test -p %d && ! test -p %d && test -e 40 && ! test -e 50; "
+                   "printf $? >&%d",
                    ends[1], ends[0], ends[1]);
     assert_int_equal(run(&(struct exec_plan){SHELL(script), .fds = fds, .n_fds = 3}), 0);
     close(ends[1]);
@@ -240,7 +241,8 @@ static int has_signal(const char *set, int signo, uint64_t keep_ignored)
     char script[256];
 
     (void)snprintf(script, sizeof(script),
-                   "while read k v; do test \"$k\" = %s: && exit $(( (0x$v >> %d) & 1 )); done </proc/self/status; exit 9",
+                   "while read k v; do test \"$k\" = %s: && exit $(( (0x$v >> %d) & 1 )); done "
+                   "</proc/self/status; exit 9",
                    set, signo - 1);
     return run(&(struct exec_plan){SHELL(script), .keep_ignored = keep_ignored});
 }

@@ -76,9 +76,11 @@ static bool is_believed(struct worker *w, const struct notify_message *m)
     if (sender >= 0 && !could_be_another_slot(w))
         return true;
     if (sender == NOTIFY_FROM_GONE)
-        why = "it has already ended, so its worker is unknown; let the sender wait for the reply (sd_notify_barrier(), systemd-notify without --no-block)";
+        why = "it has already ended, so its worker is unknown; let the sender wait for the reply "
+              "(sd_notify_barrier(), systemd-notify without --no-block)";
     else if (sender == NOTIFY_FROM_DAEMON)
-        why = "it is a daemon that has overwritten its environment, so its worker is unknown; let the program stay in the foreground";
+        why = "it is a daemon that has overwritten its environment, so its worker is unknown; let "
+              "the program stay in the foreground";
     else
         why = "it does not belong to this worker";
     (void)snprintf(what, sizeof(what), "notification of process %d dropped: ", (int)m->pid);
@@ -115,14 +117,16 @@ static void say_flood(struct worker *w)
 
     if (flood_report(&w->flood, ait_now(NULL), &n, &usec))
         log_event(w->all->log, LOG_LEVEL_WARNING, (int)w->slot, w->pid,
-                  "floods its notification socket: %llu notifications in %s; the socket is read more slowly, so that whoever sends them waits",
+                  "floods its notification socket: %llu notifications in %s; the socket is read "
+                  "more slowly, so that whoever sends them waits",
                   (unsigned long long)n, format_time(usec, time));
 }
 
 static void say_busy(struct worker *w)
 {
     log_event(w->all->log, LOG_LEVEL_WARNING, (int)w->slot, w->pid,
-              "its notifications wait: descriptors that it has passed with some cannot be closed, or no process can be started to close them; let it pass none but BARRIER=1");
+              "its notifications wait: descriptors that it has passed with some cannot be closed, "
+              "or no process can be started to close them; let it pass none but BARRIER=1");
     w->told_busy = true;
 }
 
@@ -191,7 +195,8 @@ static void say_auto(struct worker *w)
 
     w->all->told_auto = true;
     log_event(w->all->log, LOG_LEVEL_INFO, (int)w->slot, w->pid,
-              "it has not sent READY=1, so --ready=auto waited for %s; --ready=delay:TIME waits as long as the program needs, --ready=exec not at all",
+              "it has not sent READY=1, so --ready=auto waited for %s; --ready=delay:TIME waits as "
+              "long as the program needs, --ready=exec not at all",
               format_time(w->revision->config->ready_auto_usec, time));
 }
 
