@@ -638,6 +638,34 @@ static int become_subreaper(void **state)
     return guardian_become_subreaper();
 }
 
+/* A supervisor that hangs when its guardian dies is ended by the alarm that this sets. */
+static void hang(struct guardian *g, int out)
+{
+    const struct news news = {.supervisor = getpid()};
+
+    guardian_mourning = 1;
+    say(out, &news, sizeof(news));
+    for (volatile bool forever = true; forever;)
+        ;
+}
+
+static void hanging_supervisor_is_ended(void **state)
+{
+    const struct stage stage = {"hangs", hang};
+    struct news news;
+    int in;
+    pid_t guardian = start_server(&stage, &in);
+
+    hear(in, &news, sizeof(news));
+    int pidfd = (int)syscall(SYS_pidfd_open, news.supervisor, 0);
+    assert_true(pidfd >= 0);
+    assert_int_equal(kill(guardian, SIGKILL), 0);
+    assert_true(has_ended_within(pidfd, WAIT_MS));
+    close(pidfd);
+    close(in);
+    (void)status_of(guardian);
+}
+
 int main(int argc, char **argv)
 {
     spawned_main(argc, argv);
@@ -648,6 +676,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(variables_name_the_supervisor),
         cmocka_unit_test(notifications_come_from_the_guardian_in_order),
         cmocka_unit_test(deaf_manager_is_not_waited_for),
+        cmocka_unit_test(hanging_supervisor_is_ended),
         cmocka_unit_test(nothing_survives),
         cmocka_unit_test(chains_are_outrun),
         cmocka_unit_test(no_moment_is_wrong),

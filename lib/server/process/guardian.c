@@ -380,7 +380,8 @@ static int describe(struct problem *p, int error, const char *call)
             p, error, call,
             "cannot start the guardian, which ends all workers if the supervisor is killed");
     return problem_set(p, STATUS_OS, error,
-                       "cannot start the guardian: %s: %s; raise the limits of processes and open files (ulimit -u, ulimit -n) or of memory",
+                       "cannot start the guardian: %s: %s; raise the limits of processes and open "
+                       "files (ulimit -u, ulimit -n) or of memory",
                        call, strerror(-error));
 }
 
@@ -465,20 +466,55 @@ static void inherit_variable(const char *name, pid_t parent)
 
 /* ---- its start: the supervisor --------------------------------------------------------------- */
 
+unsigned guardian_mourning = 60;
+
+static pid_t guardian_of_us, ourselves;
+
+/* In no child of ours: an alarm is kept by exec. */
+static void on_continue(int signo)
+{
+    (void)signo;
+    if (getpid() == ourselves && getppid() != guardian_of_us)
+        (void)alarm(guardian_mourning);
+}
+
+/*
+ * The end of the guardian continues a supervisor that was stopped, so that it notices. One that
+ * hangs does not; it is ended by an alarm, and its workers with it.
+ */
+static int notice_guardian(pid_t guardian)
+{
+    const struct sigaction action = {.sa_handler = on_continue, .sa_flags = SA_RESTART};
+    sigset_t set;
+
+    guardian_of_us = guardian;
+    ourselves = getpid();
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGCONT);
+    (void)sigaddset(&set, SIGALRM);
+    (void)signal(SIGALRM, SIG_DFL);
+    if (sigaction(SIGCONT, &action, NULL) < 0 || sigprocmask(SIG_UNBLOCK, &set, NULL) < 0 ||
+        prctl(PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0) < 0)
+        return -errno;
+    return 0;
+}
+
 static int supervisor_main(const struct guardian *g, struct problem *p)
 {
+    int r = notice_guardian(g->pid);
+
+    if (r < 0)
+        return problem_set_refused(p, r, "prctl", "cannot notice the end of the guardian");
     if (setsid() < 0)
         return problem_set_refused(p, -errno, "setsid", "cannot leave the guardian's session");
-    /* The end of the guardian continues a supervisor that was stopped, so that it notices. */
-    if (prctl(PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0) < 0)
-        return problem_set_refused(p, -errno, "prctl", "cannot notice the end of the guardian");
-    int r = guardian_become_subreaper();
+    r = guardian_become_subreaper();
     if (r < 0)
         return problem_set_refused(p, r, "prctl", "cannot adopt what the workers start");
     if (getppid() == 0)
         return problem_set(
             p, STATUS_OS, -EXDEV,
-            "the guardian is in another pid namespace than its child; make the namespace with the first process in it (unshare --pid --fork --mount-proc)");
+            "the guardian is in another pid namespace than its child; make the namespace with the "
+            "first process in it (unshare --pid --fork --mount-proc)");
     if (getppid() != g->pid)
         return problem_set(p, STATUS_OS, -ESRCH, "the guardian was killed");
     inherit_variable("LISTEN_PID", g->pid);

@@ -51,6 +51,9 @@ struct guardian {
  */
 int guardian_begin(struct guardian *ret_guardian, const char *name, struct problem *ret_problem);
 
+/* Seconds that a supervisor has to end all when its guardian has died; then it is ended itself. */
+extern unsigned guardian_mourning;
+
 /* The name of the server for ps(1), where the guardian is "aiotools-sd: guardian of NAME". */
 int guardian_set_name(struct guardian *guardian, const char *name);
 /*
