@@ -14,27 +14,9 @@ import tempfile
 import threading
 import time
 
+from cases import PATIENCE, Skip, case, check, check_equal, main, run
+
 PROGRAMS = dict(argument.split("=", 1) for argument in sys.argv[1:])
-PATIENCE = 60
-CASES = []
-
-
-class Skip(Exception):
-    pass
-
-
-def case(function):
-    CASES.append(function)
-    return function
-
-
-def check(condition, text):
-    if not condition:
-        raise AssertionError(text)
-
-
-def check_equal(got, wanted, what):
-    check(got == wanted, f"{what}: got {got!r}, wanted {wanted!r}")
 
 
 def program(name):
@@ -131,11 +113,9 @@ def openssl_s_client():
 def openssl_own_client():
     """Our client, which checks the name in the certificate."""
     with tls_server() as server:
-        done = subprocess.run([program("openssl"), "echo", "localhost", str(server.port), server.cert, "hello"], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)
+        done = run(program("openssl"), "echo", "localhost", str(server.port), server.cert, "hello")
         check_equal((done.returncode, done.stdout, done.stderr), (0, "hello\n", ""), "the client")
-        done = subprocess.run([program("openssl"), "echo", "127.0.0.1", str(server.port), server.cert, "hello"], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)
+        done = run(program("openssl"), "echo", "127.0.0.1", str(server.port), server.cert, "hello")
         check_equal(done.returncode, 1, "a name that is not in the certificate")
         server.stop()
 
@@ -231,7 +211,7 @@ def libpq_session():
     with postgres() as (conninfo, _):
         end = time.monotonic() + PATIENCE
         while True:
-            done = subprocess.run([command, conninfo], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)
+            done = run(command, conninfo)
             if "starting up" not in done.stderr or time.monotonic() > end:
                 break
         lines = done.stdout.splitlines()
@@ -242,8 +222,7 @@ def libpq_session():
 
 @case
 def libpq_without_server():
-    done = subprocess.run([program("libpq"), "host=/nonexistent user=me"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE,
-                          check=False)
+    done = run(program("libpq"), "host=/nonexistent user=me")
     check_equal(done.returncode, 1, "its status")
     check("/nonexistent" in done.stderr, done.stderr)
 
@@ -274,8 +253,7 @@ def curl_many():
     with socket.create_server(("127.0.0.1", 0)) as unused:
         refused = f"http://127.0.0.1:{unused.getsockname()[1]}/"
     sizes = [1, 100, 5000, 1000000, 300000, 7, 70, 700, 7000, 70000]
-    done = subprocess.run([command, *(f"{base}/{size}" for size in sizes), f"{base}/none", refused], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, timeout=PATIENCE, check=False)
+    done = run(command, *(f"{base}/{size}" for size in sizes), f"{base}/none", refused)
     server.shutdown()
     check_equal((done.returncode, done.stderr), (0, ""), "curl")
     wanted = {f"{base}/{size}: 200, {size} bytes" for size in sizes} | {f"{base}/none: 404, 0 bytes"}
@@ -298,22 +276,6 @@ def curl_is_cancelled():
             check_equal(client.returncode, 1, "its status")
             for connection in connections:
                 connection.close()
-
-
-def main():
-    failed = skipped = 0
-    for function in CASES:
-        begun = time.monotonic()
-        try:
-            function()
-            print(f"ok    {function.__name__} ({time.monotonic() - begun:.1f} s)", flush=True)
-        except Skip as e:
-            skipped += 1
-            print(f"SKIP  {function.__name__}: {e}", flush=True)
-        except Exception as e:  # pylint: disable=broad-except
-            failed += 1
-            print(f"FAIL  {function.__name__}: {type(e).__name__}: {e}", flush=True)
-    sys.exit(1 if failed else 77 if skipped == len(CASES) else 0)
 
 
 if __name__ == "__main__":
