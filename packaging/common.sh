@@ -133,8 +133,8 @@ build_folder()
 # which it has a version of its own of (memory-rest). Valgrind: libc's state of a lookup whose thread
 # lives on (resolve). qemu 7.2 knows no CLONE_PIDFD and does not survive a fork with threads (process, group, memory-rest, fork, offload, growth).
 not_under_tsan=tree,unload,memory-rest
-not_under_valgrind=unload,resolve
-not_under_qemu=process,process-end,group,memory-rest,fork,offload,growth
+not_under_valgrind=unload,resolve,inherited
+not_under_qemu=process,process-end,group,inherited,memory-rest,fork,offload,growth
 valgrind_command="valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite"
 
 # try_aarch64 SEEDS: builds the library and its tests for aarch64, and runs those of core and tasks under qemu.
