@@ -29,11 +29,17 @@ static bool has_attribute(const struct nlmsghdr *h, unsigned type)
 
 enum found { UNKNOWN, WITHOUT, WITH, END };
 
+/* NLMSG_OK() compares the lengths as numbers of different signs. */
+static bool is_whole(const struct nlmsghdr *h, int left)
+{
+    return left >= (int)sizeof(*h) && h->nlmsg_len >= sizeof(*h) && h->nlmsg_len <= (unsigned)left;
+}
+
 static enum found look_at(const char *answer, ssize_t n, ino_t inode)
 {
     int left = (int)n;
 
-    for (const struct nlmsghdr *h = (const void *)answer; NLMSG_OK(h, left);
+    for (const struct nlmsghdr *h = (const void *)answer; is_whole(h, left);
          h = NLMSG_NEXT(h, left)) {
         const struct inet_diag_msg *m = NLMSG_DATA(h);
 
