@@ -131,7 +131,7 @@ def files():
     wanted += [tree.path("libdir", *path) for name in LIBRARIES
                for path in ((name + ".so",), (name + ".so.0",), ("pkgconfig", name + ".pc"))]
     wanted += [tree.path("includedir", "aiotools-sd", name)
-               for name in os.listdir(os.path.join(ROOT, "include", "aiotools-sd")) if name.endswith(".h")]
+               for name in os.listdir(os.path.join(ROOT, "include", "aiotools-sd")) if name.endswith((".h", ".hpp"))]
     for path in wanted:
         check(os.path.exists(path) or os.path.exists(path + ".gz"), f"{path} is not installed")
     # One page of the manual a symbol, which the test "manual" counts; gdb's script; the files that libraries' names lead to.
