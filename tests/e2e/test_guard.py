@@ -75,6 +75,17 @@ def signals_of_the_supervisor(pit):
 
 
 @scenario
+def aborted_by_the_manager(pit):
+    """systemd sends SIGABRT to the first process, and waits another time-out if nothing comes of it."""
+    if SANITIZED:
+        return
+    server = pit.server("-n1", "--stop-timeout=1h", *pit.worker("--ignore=TERM")).wait_ready()
+    os.kill(server.pid, signal.SIGABRT)
+    server.wait_exit(-signal.SIGABRT)
+    tidy_up(pit)
+
+
+@scenario
 def either_takes_signals(pit):
     """A group of both gets a signal twice; that is no second one of somebody who is in a hurry."""
     for who in ("guardian", "supervisor", "both"):

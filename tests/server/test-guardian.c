@@ -290,7 +290,8 @@ static void run_signals(struct guardian *g, int out)
 static void signals_are_passed_on(void **state)
 {
     static const struct stage stage = {.name = "signals", .run = run_signals};
-    static const int passed[] = {SIGINT, SIGQUIT, SIGHUP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2};
+    static const int passed[] = {SIGINT,  SIGQUIT, SIGHUP,  SIGTTIN,
+                                 SIGTTOU, SIGUSR1, SIGUSR2, SIGABRT};
     const int kept[] = {SIGPIPE, SIGALRM, SIGWINCH, SIGTSTP, SIGCONT, SIGRTMIN + 3};
     int in, signo;
     pid_t supervisor;

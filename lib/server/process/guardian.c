@@ -53,9 +53,12 @@ struct watch {
     size_t n_strangers;
 };
 
-/* What the supervisor does something about; see server.c. */
-static const int passed_on[] = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP,
-                                SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2};
+/*
+ * What the supervisor does something about, see server.c; and SIGABRT, by which a service manager
+ * ends what has taken too long (TimeoutStopFailureMode=abort, WatchdogSec=).
+ */
+static const int passed_on[] = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP, SIGTTIN,
+                                SIGTTOU, SIGUSR1, SIGUSR2, SIGABRT};
 
 /* ---- what the supervisor asks for ------------------------------------------------------------ */
 
