@@ -192,6 +192,7 @@ def injected(pit, what, fault, *arguments):
 @scenario
 def reads_that_fail(pit):
     """Once or twice, and unexpectedly: it is said, and all goes on."""
+    need_root()  # to trace what is not dumpable
     for path, words in (("anon_inode:[signalfd]", ["cannot receive signals: Input/output error; it is tried again",
                                                    "cannot reap the processes of workers: Input/output error; it is tried again"]),
                         ("anon_inode:inotify", [r"cannot be told what is removed \(inotify: Input/output error\)"])):
@@ -209,6 +210,7 @@ def reads_that_fail(pit):
 @scenario
 def output_that_cannot_be_read(pit):
     """Nor notifications. Nothing is closed, which would break the worker's next write, but read again."""
+    need_root()  # to trace what is not dumpable
     strace = need_program("strace")
     script = "while sleep 0.01; do echo alive; done"
     for call, what, command in (("read", "its output", ["/bin/sh", "-c", script]),
@@ -231,6 +233,7 @@ def output_that_cannot_be_read(pit):
 @scenario
 def signals_that_cannot_be_read(pit):
     """Never again: the server ends, in order."""
+    need_root()  # to trace what is not dumpable
     server = injected(pit, ["anon_inode:[signalfd]"], "read:error=EIO:when=1+", "-n1", "--name=web", *pit.worker()).wait_ready()
     server.err.wait("so the server stops", patience=60)
     server.wait_exit(71)

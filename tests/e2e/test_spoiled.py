@@ -95,6 +95,7 @@ def try_all(pit, *options, n=2, deeds=DEEDS, **kinds):
 
 @scenario
 def own(pit):
+    need_root()  # to attach filters
     try_all(pit)
 
 
@@ -106,6 +107,7 @@ def own_alone(pit):
 
 @scenario
 def shared(pit):
+    need_root()  # to attach filters
     try_all(pit, "--listeners=shared")
 
 
@@ -119,6 +121,7 @@ def as_another_user(pit):
 @scenario
 def after_its_death(pit):
     """The next worker of the slot gets the same sockets."""
+    need_root()
     try_all(pit, n=1, deeds=[d + " die" for d in DEEDS])
     try_all(pit, "--listeners=shared", n=1, deeds=["filter lock die", "connect die", "ttl die"])
 
@@ -148,6 +151,7 @@ def is_beyond(deed, address):
 @scenario
 def passed(pit):
     """Sockets that a service manager has opened: the same, but what only a new socket helps is for the manager."""
+    need_root()
     for deed in DEEDS[:-1]:
         where = addresses(pit, dgram=True)
         lost = [a for a in where if is_beyond(deed, a)]
@@ -163,6 +167,7 @@ def passed(pit):
 @scenario
 def told(pit):
     """While they run, of what all share; when one has ended, of its own. Of what servers set nothing is said."""
+    need_root()
     port = pit.port()
     server, _ = spoil(pit, "ttl die", f"--listen=127.0.0.1:{port}", n=1)
     server.err.wait(f"slot 0: warning: a worker has changed options of its socket 127.0.0.1:{port} [(]IP_TTL, IP_MINTTL[)], which are as they were")
