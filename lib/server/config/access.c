@@ -72,7 +72,8 @@ static int describe(const struct finding *f, const struct account *a, const char
             return problem_set_refused(p, -error, "setgroups, setresgid or setresuid",
                                        "--user, --group");
         return problem_set(p, STATUS_OS, -error,
-                           "--user, --group: cannot become user %u, group %u: %s; start aiotools-sd as root, or leave the options out",
+                           "--user, --group: cannot become user %u, group %u: %s; start "
+                           "aiotools-sd as root, or leave the options out",
                            (unsigned)a->uid, (unsigned)a->gid, strerror(error));
     case STEP_DIRECTORY:
         return problem_set(p, STATUS_CONFIG, -error,
@@ -82,7 +83,8 @@ static int describe(const struct finding *f, const struct account *a, const char
         if (f->barred > 0)
             return problem_set(
                 p, STATUS_CONFIG, -error,
-                "program %s: user %u: %s: it may not enter %.*s; install the program where that user can reach it, or let others enter (chmod o+x)",
+                "program %s: user %u: %s: it may not enter %.*s; install the program where that "
+                "user can reach it, or let others enter (chmod o+x)",
                 program, (unsigned)a->uid, strerror(error), f->barred, program);
         return problem_set(
             p, STATUS_CONFIG, -error,
@@ -122,6 +124,7 @@ int access_check(const struct account *account, const char *directory, const cha
     if (n >= 0 || n == -ETIMEDOUT)
         return 0;
     return problem_set(ret_problem, STATUS_OS, (int)n,
-                       "cannot check what the worker's user can reach: %s; raise the limits of processes (ulimit -u) and open files (ulimit -n)",
+                       "cannot check what the worker's user can reach: %s; raise the limits of "
+                       "processes (ulimit -u) and open files (ulimit -n)",
                        strerror((int)-n));
 }

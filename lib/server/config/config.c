@@ -144,12 +144,14 @@ static int check_replacement(struct server_config *c, struct problem *p)
 {
     if (c->max_surge.value == 0 && c->max_unavailable.value == 0)
         return problem_set(p, STATUS_USAGE, -EINVAL,
-                           "--max-surge=0 and --max-unavailable=0 leave no way to replace a worker; set one of them to 1 or more");
+                           "--max-surge=0 and --max-unavailable=0 leave no way to replace a "
+                           "worker; set one of them to 1 or more");
     if (amount_of(c->max_surge, c->workers, true) == 0 &&
         amount_of(c->max_unavailable, c->workers, false) == 0)
         return problem_set(
             p, STATUS_USAGE, -EINVAL,
-            "--max-unavailable=%u%% of %u workers rounds down to 0, and --max-surge is 0, so no worker could be replaced; set one of them to 1 worker or more",
+            "--max-unavailable=%u%% of %u workers rounds down to 0, and --max-surge is 0, so no "
+            "worker could be replaced; set one of them to 1 worker or more",
             c->max_unavailable.value, c->workers);
     return 0;
 }
@@ -160,7 +162,8 @@ static int check_ready(struct server_config *c, struct problem *p)
 
     if (c->ready == READY_FD && c->ready_fd < lowest)
         return problem_set(p, STATUS_USAGE, -EINVAL,
-                           "--ready=fd:%d: descriptors below %d are standard streams and sockets; write %d or above",
+                           "--ready=fd:%d: descriptors below %d are standard streams and sockets; "
+                           "write %d or above",
                            c->ready_fd, lowest, lowest);
     if (c->ready == READY_DELAY && c->ready_delay == PARSE_INFINITY)
         return problem_set(
@@ -168,15 +171,18 @@ static int check_ready(struct server_config *c, struct problem *p)
             "--ready=delay:infinity: no worker would become ready; write a time such as delay:2s");
     if (c->ready == READY_DELAY && c->start_timeout <= c->ready_delay)
         return problem_set(p, STATUS_USAGE, -EINVAL,
-                           "--ready=delay is not shorter than --start-timeout, so no worker would become ready; raise --start-timeout");
+                           "--ready=delay is not shorter than --start-timeout, so no worker would "
+                           "become ready; raise --start-timeout");
     if (c->ready == READY_AUTO && c->start_timeout <= c->ready_auto_usec)
         c->ready_auto_usec = c->start_timeout / 2;
     if (c->settle == PARSE_INFINITY)
         return problem_set(p, STATUS_USAGE, -EINVAL,
-                           "--settle=infinity: no reload would ever end; write a time such as 2s, or 0 to trust workers as soon as they are ready");
+                           "--settle=infinity: no reload would ever end; write a time such as 2s, "
+                           "or 0 to trust workers as soon as they are ready");
     if (c->drain == PARSE_INFINITY)
         return problem_set(p, STATUS_USAGE, -EINVAL,
-                           "--drain=infinity: no worker would ever be stopped; write a time such as 500ms, or 0 to signal them as soon as nothing waits");
+                           "--drain=infinity: no worker would ever be stopped; write a time such "
+                           "as 500ms, or 0 to signal them as soon as nothing waits");
     return 0;
 }
 

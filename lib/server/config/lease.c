@@ -65,6 +65,7 @@ int lease_problem(const char *what, const char *path, struct problem *ret_proble
 
     return problem_set(
         ret_problem, STATUS_OS, -EAGAIN,
-        "%s%s: %s holds a lease on it, and nobody else may open it; end that process, or try again when the kernel has taken the lease away (/proc/sys/fs/lease-break-time seconds)",
+        "%s%s: %s holds a lease on it, and nobody else may open it; end that process, or try again "
+        "when the kernel has taken the lease away (/proc/sys/fs/lease-break-time seconds)",
         what, path, lease_holder(path, holder) ? holder : "somebody");
 }

@@ -160,7 +160,8 @@ static const char *remedy_of(const char *program)
     if (*program == '-')
         return "options of aiotools-sd stand before the --, and the program follows it";
     if (strchr(program, ' '))
-        return "write the program and its arguments as separate words, without quotes around all of them";
+        return "write the program and its arguments as separate words, without quotes around all "
+               "of them";
     return "install it, or give its path";
 }
 

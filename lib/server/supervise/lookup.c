@@ -65,9 +65,11 @@ static int refuse(void *userdata)
     struct scheduler *s = l->scheduler;
     char limit[FORMAT_TIME_MAX];
 
-    log_event(s->workers->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-              "reload: refused, all workers keep running unchanged: to look up program, files and accounts takes longer than --start-timeout=%s; does a file system or a name service hang?",
-              format_time(s->config->start_timeout, limit));
+    log_event(
+        s->workers->log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
+        "reload: refused, all workers keep running unchanged: to look up program, files and "
+        "accounts takes longer than --start-timeout=%s; does a file system or a name service hang?",
+        format_time(s->config->start_timeout, limit));
     scheduler_reload_refused(s);
     return 0;
 }

@@ -149,7 +149,8 @@ static void say_what_is_missing(const struct batch *b)
         else if (r->state == REPLACEMENT_COMMITTED && slot->old && slot->old_drains)
             log_event(log_of(b->reload->scheduler), LOG_LEVEL_INFO, (int)slot->index,
                       slot->old->pid,
-                      "reload: the old worker still accepts what waits at it, %zu connections; it is asked to stop afterwards",
+                      "reload: the old worker still accepts what waits at it, %zu connections; it "
+                      "is asked to stop afterwards",
                       slot->old_drain.left);
         else if (r->state == REPLACEMENT_COMMITTED && slot->old)
             say_news(b->reload, slot, slot->old, "the old worker to end", "stop-timeout",
@@ -323,7 +324,8 @@ static void say_who_is_unavailable(const struct reload *reload, unsigned replace
 
         if (!slot_is_over(slot) && !slot_is_ready(slot))
             log_event(log_of(reload->scheduler), LOG_LEVEL_INFO, (int)slot->index, 0,
-                      "reload: has waited %s for this slot to be ready again, since --max-unavailable leaves no other way; SIGHUP begins anew",
+                      "reload: has waited %s for this slot to be ready again, since "
+                      "--max-unavailable leaves no other way; SIGHUP begins anew",
                       waited);
     }
 }
@@ -447,7 +449,8 @@ static void say_failed(const struct reload *reload, unsigned n_done, int r)
         (void)snprintf(why, sizeof(why), "%s",
                        r < 0 ? strerror(-r) : "another reload was asked for");
     log_event(log_of(s), s->reload_wanted ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-              "reload: %s; %u of %u workers were replaced in %s, since %s; the others keep running unchanged; %s",
+              "reload: %s; %u of %u workers were replaced in %s, since %s; the others keep running "
+              "unchanged; %s",
               s->reload_state, n_done, s->n_slots, format_time(ait_now(NULL) - reload->began, time),
               why, s->reload_wanted ? "the next reload begins" : "fix the cause and reload again");
 }

@@ -232,7 +232,9 @@ static void warn_of_root(struct log *log, const struct revision *revision)
     directory = chdir && *chdir == '/' ? chdir : revision->directory ?: getcwd(cwd, sizeof(cwd));
     directory = directory ?: "DIRECTORY";
     log_event(log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-              "workers run as root and may write all files that root may write; set --user=USER; if it has to be root, confine their files: --sandbox=strict --read-only=%s --read-write=%s, which leaves root what CONFINED ROOT in aiotools-sd(1) lists",
+              "workers run as root and may write all files that root may write; set --user=USER; "
+              "if it has to be root, confine their files: --sandbox=strict --read-only=%s "
+              "--read-write=%s, which leaves root what CONFINED ROOT in aiotools-sd(1) lists",
               directory, strncmp(directory, "/tmp/", 5) == 0 ? "/var/tmp" : "/tmp");
 }
 
@@ -255,7 +257,8 @@ static void warn_of_path(struct log *log, const struct revision *revision)
 
     if (path)
         log_event(log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-                  "--read-write=%s: workers run as root and may write the machine's own files there; set --user=USER, or name a folder of data",
+                  "--read-write=%s: workers run as root and may write the machine's own files "
+                  "there; set --user=USER, or name a folder of data",
                   path);
 }
 
@@ -285,11 +288,13 @@ static void announce(void *userdata)
                   LOG_NO_SLOT, 0, "sandbox: %s", ait_sandbox_text(revision->sandbox.sandbox));
     if (proc_view() == PROC_ABSENT)
         log_event(log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-                  "there is no /proc: daemons that workers start may be left when the server ends; mount -t proc proc /proc");
+                  "there is no /proc: daemons that workers start may be left when the server ends; "
+                  "mount -t proc proc /proc");
     if (server->unprotected)
         log_event(
             log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-            "workers of the same user could look into the memory of the supervisor: prctl(2) with PR_SET_DUMPABLE is refused (%s) by an outer sandbox; allow it there, or set --user=",
+            "workers of the same user could look into the memory of the supervisor: prctl(2) with "
+            "PR_SET_DUMPABLE is refused (%s) by an outer sandbox; allow it there, or set --user=",
             strerror(server->unprotected));
     if (root_writes_anywhere(server))
         warn_of_root(log, revision);
@@ -324,11 +329,13 @@ static void say_end(struct server *server, int r)
         return;
     else if (server->status == STATUS_UNAVAILABLE)
         log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "stopped: every slot gave up; see the workers' output above, or run %s by hand; fix the cause, and start again",
+                  "stopped: every slot gave up; see the workers' output above, or run %s by hand; "
+                  "fix the cause, and start again",
                   program);
     else if (server->status == STATUS_CONFIG)
         log_event(log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "stopped: %s reports a wrong configuration (exit status 78); see its output above, correct it, and start again",
+                  "stopped: %s reports a wrong configuration (exit status 78); see its output "
+                  "above, correct it, and start again",
                   program);
     else
         log_event(log, LOG_LEVEL_INFO, LOG_NO_SLOT, 0, "stopped");
@@ -421,7 +428,8 @@ static int end_unguarded(void *userdata)
 
     guardian_mourn();
     log_event(server->workers.log, LOG_LEVEL_ERROR, LOG_NO_SLOT, server->guardian.pid,
-              "the guardian, the first process of this server, was killed; killing all workers, since nobody would end them if the supervisor were killed as well");
+              "the guardian, the first process of this server, was killed; killing all workers, "
+              "since nobody would end them if the supervisor were killed as well");
     server_stop(server, STATUS_OS);
     server->status = STATUS_OS;
     workers_expire_all(&server->workers);
@@ -578,7 +586,8 @@ static int check_proc(struct problem *p)
         return 0;
     return problem_set(
         p, STATUS_OS, -EXDEV,
-        "/proc shows the processes of another pid namespace, so those of workers cannot be told; mount one of this namespace (mount -t proc proc /proc, unshare --mount-proc)");
+        "/proc shows the processes of another pid namespace, so those of workers cannot be told; "
+        "mount one of this namespace (mount -t proc proc /proc, unshare --mount-proc)");
 }
 
 static int server_open(struct server *server)
@@ -658,7 +667,8 @@ static void kill_orphans(struct server *server)
         if (children_now() - moved < ORPHANS_LIMIT)
             continue;
         log_event(server->workers.log, LOG_LEVEL_ERROR, LOG_NO_SLOT, 0,
-                  "what workers have left behind cannot be killed (in uninterruptible sleep, or of another user?); see ps(1)");
+                  "what workers have left behind cannot be killed (in uninterruptible sleep, or of "
+                  "another user?); see ps(1)");
         return;
     }
 }

@@ -95,7 +95,8 @@ static void rundir_repaired(struct upkeep *u, const char *before)
                   "the runtime directory %s had been removed; it is there again", before);
     else
         log_event(all->log, LOG_LEVEL_WARNING, LOG_NO_SLOT, 0,
-                  "the runtime directory %s was removed and cannot be made again; %s takes its place, and what the workers that run notify is lost until they are replaced",
+                  "the runtime directory %s was removed and cannot be made again; %s takes its "
+                  "place, and what the workers that run notify is lost until they are replaced",
                   before, u->rundir->path);
 }
 

@@ -104,7 +104,8 @@ static void say_rival(const struct worker *w, enum sign sign)
     say(w, SAID_RIVAL,
         sign == SIGN_IN_USE ? "the worker that it is to replace has an address that it needs"
                             : "the worker that it is to replace seems to hold a lock that it needs",
-        "; if two of this program cannot run at once, replace it in place: --max-surge=0 --max-unavailable=1");
+        "; if two of this program cannot run at once, replace it in place: --max-surge=0 "
+        "--max-unavailable=1");
 }
 
 static void say_in_use(const struct worker *w)
@@ -115,15 +116,18 @@ static void say_in_use(const struct worker *w)
         return;
     if (listen_set_count(w->all->listen) > 0)
         say(w, SAID_IN_USE,
-            "does it take its sockets from LISTEN_FDS? if it opens its port itself, leave out --listen",
+            "does it take its sockets from LISTEN_FDS? if it opens its port itself, leave out "
+            "--listen",
             many ? ", and run one worker (-n 1), since only one can have the port" : "");
     else if (many)
         say(w, SAID_IN_USE,
-            "only one worker can have a port that the program opens itself; run one (-n 1), or pass the socket with --listen",
+            "only one worker can have a port that the program opens itself; run one (-n 1), or "
+            "pass the socket with --listen",
             " if the program takes its sockets from LISTEN_FDS");
     else
         say(w, SAID_IN_USE,
-            "a process outside this server has the address; `ss -lntup` shows which, stop it or choose another address",
+            "a process outside this server has the address; `ss -lntup` shows which, stop it or "
+            "choose another address",
             "");
 }
 
@@ -140,7 +144,8 @@ static bool about_rivals(const struct worker *w)
         say_in_use(w);
     else if (has_rival(w, false))
         say(w, SAID_RIVAL,
-            "another worker seems to hold a lock that it needs; if two of this program cannot run at once, run one worker (-n 1)",
+            "another worker seems to hold a lock that it needs; if two of this program cannot run "
+            "at once, run one worker (-n 1)",
             ", and replace it in place: --max-surge=0 --max-unavailable=1");
     return true;
 }

@@ -86,11 +86,13 @@ static int describe(int error, const char *call, const char *directory, struct p
                                    "cannot open the worker's notification socket");
     if (error == -ENAMETOOLONG)
         return problem_set(p, STATUS_CONFIG, error,
-                           "runtime directory %s: the path is too long for a socket in it; choose a shorter --name",
+                           "runtime directory %s: the path is too long for a socket in it; choose "
+                           "a shorter --name",
                            directory);
     if (error == -EMFILE || error == -ENFILE)
         return problem_set(p, STATUS_OS, error,
-                           "cannot open the worker's notification socket: %s; raise the limit of open files (ulimit -n)",
+                           "cannot open the worker's notification socket: %s; raise the limit of "
+                           "open files (ulimit -n)",
                            strerror(-error));
     return problem_set(
         p, STATUS_OS, error,

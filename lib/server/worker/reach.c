@@ -491,8 +491,11 @@ const char *reach_describe(const struct revision *revision, const char *output,
         return NULL;
     if (is_refused_to_user(revision, output))
         return revision->sandbox.root
-                   ? "root may not open unix sockets then, nor, without a mount namespace, change the attributes of files; set --user=USER, or see which call it is by --deny=explain and allow it in --policy"
-                   : "a worker of the server's own user may not open unix sockets then; see which call it is by --deny=explain, and allow it in --policy";
+                   ? "root may not open unix sockets then, nor, without a mount namespace, change "
+                     "the attributes of files; set --user=USER, or see which call it is by "
+                     "--deny=explain and allow it in --policy"
+                   : "a worker of the server's own user may not open unix sockets then; see which "
+                     "call it is by --deny=explain, and allow it in --policy";
     (void)snprintf(reach.directory, sizeof(reach.directory), "%s", directory);
     if (find_allowed(revision, &reach.allowed) >= 0) {
         read_output(&reach, output, false);
@@ -509,5 +512,6 @@ const char *reach_describe(const struct revision *revision, const char *output,
     if (!has_word(output, output + strlen(output), denied_words) &&
         !has_word(output, output + strlen(output), read_only_words))
         return NULL;
-    return "if it was denied a file, `strace -f -e trace=%file` shows which one; add --read-only= or --read-write=";
+    return "if it was denied a file, `strace -f -e trace=%file` shows which one; add --read-only= "
+           "or --read-write=";
 }
