@@ -383,22 +383,32 @@ def no_clone3(pit):
     server.stop()
 
 
-def forbid_groups(group):
-    """No more groups in that of the server."""
-    with open(os.path.join(os.path.dirname(group), "cgroup.max.descendants"), "w") as f:
-        f.write("0")
+def own_place(pit):
+    """A control group to start servers in, and the words that do."""
+    place = os.path.join(group_directory(), f"ait-e2e-none.{os.getpid()}")
+    os.mkdir(place)
+    pit.defer(lambda: os.rmdir(place))
+    return place, ["/bin/sh", "-c", f'echo $$ >{place}/cgroup.procs && exec "$@"', "sh"]
+
+
+def limit_groups(place, text):
+    """Above the server's own group, which it would put right."""
+    with open(os.path.join(place, "cgroup.max.descendants"), "w") as f:
+        f.write(text)
 
 
 @scenario
 def none_for_a_worker(pit):
     """It is started without, which is said once; with --control-group=yes it is not."""
     need_groups()
+    place, wrapper = own_place(pit)
     for mode in ("auto", "yes"):
+        limit_groups(place, "max")
         pit.notify.messages.clear()
         server = pit.server("-n2", f"--control-group={mode}", "--backoff=1ms..1ms", "--give-up=3/10s", "--stable=1ms",
-                            *pit.worker()).wait_ready()
+                            *pit.worker(), wrapper=wrapper).wait_ready()
         workers = server.wait_workers(2)
-        forbid_groups(group_of(workers[0]))
+        limit_groups(place, "0")
         for w in workers:
             os.kill(w, signal.SIGKILL)
         if mode == "yes":
