@@ -18,6 +18,9 @@
 /* The bytes of a script that the kernel reads to find its interpreter (BINPRM_BUF_SIZE). */
 #define HEAD_SIZE 256
 
+/* Of a long one not all is shown: the remedy comes behind it. */
+#define PATH_SHOWN 240
+
 static int refuse(struct problem *p, int error, const char *program, const char *cause_and_remedy)
 {
     return problem_set(p, STATUS_CONFIG, error, "program %s: %s", program, cause_and_remedy);
@@ -176,8 +179,9 @@ static int search_path(const char *program, const char *path, const char *workin
     else if (r == -ENOMEM)
         r = problem_set(p, STATUS_OS, r, "program %s: out of memory", program);
     else if (r < 0)
-        r = problem_set(p, STATUS_CONFIG, r, "program %s: not found in PATH (%s); %s", program,
-                        path, remedy_of(program));
+        r = problem_set(p, STATUS_CONFIG, r, "program %s: not found in PATH (%.*s%s); %s", program,
+                        PATH_SHOWN, path, strlen(path) > PATH_SHOWN ? "..." : "",
+                        remedy_of(program));
     free(refused);
     return r;
 }
