@@ -383,7 +383,7 @@ def no_clone3(pit):
     server.stop()
 
 
-def own_place(pit):
+def place_of_its_own(pit):
     """A control group to start servers in, and the words that do."""
     place = os.path.join(group_directory(), f"ait-e2e-none.{os.getpid()}")
     os.mkdir(place)
@@ -401,7 +401,7 @@ def limit_groups(place, text):
 def none_for_a_worker(pit):
     """It is started without, which is said once; with --control-group=yes it is not."""
     need_groups()
-    place, wrapper = own_place(pit)
+    place, wrapper = place_of_its_own(pit)
     for mode in ("auto", "yes"):
         limit_groups(place, "max")
         pit.notify.messages.clear()
