@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 
-from cases import PATIENCE, Skip, case, check, check_equal, main, run
+from cases import PATIENCE, Skip, case, check, check_equal, main, run, wait_for
 
 PROGRAMS = dict(argument.split("=", 1) for argument in sys.argv[1:])
 
@@ -195,10 +195,8 @@ def postgres():
         server = subprocess.Popen([*prefix, f"{found[0]}/postgres", "-D", f"{folder}/data", "-k", folder, "-c", "listen_addresses="], stdout=log,
                                   stderr=log, cwd=folder)
         try:
-            end = time.monotonic() + PATIENCE
-            while not os.path.exists(f"{folder}/.s.PGSQL.5432"):
-                check(server.poll() is None and time.monotonic() < end, "PostgreSQL does not start")
-                time.sleep(0.01)
+            wait_for("PostgreSQL", lambda: server.poll() is not None or os.path.exists(f"{folder}/.s.PGSQL.5432"))
+            check_equal(server.poll(), None, "the exit status of PostgreSQL")
             yield f"host={folder} user=me dbname=postgres", server
         finally:
             server.terminate()

@@ -87,8 +87,7 @@ class Round:
                          lambda: self.pit.notify.find("READY", "1") or self.server.gone())
             self.server.send(signal.SIGTERM)
             status = self.server.wait_exit()
-            # In the start, the daemon may have been a child that the supervisor asks something.
-            check(status == 0 or (self.victim == "daemon" and self.phase == "start"), f"{self}: exit status {status}\n{self.server.log()}")
+            check(status == 0, f"{self}: exit status {status}\n{self.server.log()}")
         else:
             self.server.wait_exit()
         if self.victim == "both" and killed:
